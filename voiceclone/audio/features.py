@@ -1,0 +1,73 @@
+"""The acoustic features that StyleTTS2 and Kokoro share: log-mel, F0 and energy at 80 frames a second.
+
+Source: StyleTTS2 ``meldataset.py`` and ``utils.py`` (Li et al. 2023). The mel filterbank there is built without a
+sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the encoders were trained on exactly that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+SAMPLE_RATE = 24_000  # Hz
+HOP = 300  # samples between mel, F0 and energy frames (80 Hz)
+FRAME_SAMPLES = 600  # samples in one duration frame (25 ms): two mel frames
+N_MELS = 80
+N_FFT = 2048
+WIN = 1200  # samples
+LOG_MEAN = -4.0
+LOG_STD = 4.0
+F0_FLOOR = 60.0  # Hz
+F0_CEILING = 500.0  # Hz
+
+
+class LogMel(nn.Module):
+    """Normalised log-mel of StyleTTS2: ``(log(1e-5 + mel) + 4) / 4``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # No sample_rate on purpose: see the module's docstring.
+        self.mel = torchaudio.transforms.MelSpectrogram(n_mels=N_MELS, n_fft=N_FFT, win_length=WIN, hop_length=HOP)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Map audio ``(B, T)`` at 24 kHz, float32, to ``(B, 80, 1 + T // 300)``."""
+        return (torch.log(1e-5 + self.mel(audio)) - LOG_MEAN) / LOG_STD
+
+
+def log_energy(log_mel: Tensor) -> Tensor:
+    """Energy ``N`` of StyleTTS2 (``utils.log_norm``): log of the mel's norm; ``(B, 80, T)`` to ``(B, T)``."""
+    return torch.log(torch.exp(log_mel * LOG_STD + LOG_MEAN).norm(dim=1))
+
+
+def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
+    """F0 in Hz at 80 frames a second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
+
+    By probabilistic YIN (Mauch and Dixon 2014, librosa). pyworld's Harvest (Morise 2017) is used instead where it is
+    installed: faster.
+
+    Args:
+        quick: pyworld's DIO (Morise et al. 2009) where it is installed: 15 times as fast as Harvest, for clean speech.
+    """
+    audio = np.ascontiguousarray(audio, dtype=np.float64)
+    frames = 1 + len(audio) // HOP
+    try:
+        import pyworld
+    except ImportError:
+        f0 = _pyin(audio)
+    else:
+        track = pyworld.dio if quick else pyworld.harvest
+        coarse, times = track(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
+        f0 = pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)
+    f0 = np.nan_to_num(f0[:frames])
+    return np.pad(f0, (0, frames - len(f0))).astype(np.float32)
+
+
+def _pyin(audio: np.ndarray) -> np.ndarray:
+    import librosa
+
+    f0, _, _ = librosa.pyin(
+        audio, fmin=F0_FLOOR, fmax=F0_CEILING, sr=SAMPLE_RATE, frame_length=1536, hop_length=HOP, fill_na=0.0
+    )
+    return f0

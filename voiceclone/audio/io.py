@@ -1,0 +1,124 @@
+"""Audio files in and out: anything libsndfile reads becomes 24 kHz mono float32; what is written is 16-bit WAV."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.files import write_bytes
+
+SAMPLE_RATE = 24_000  # Hz; the rate of Kokoro and StyleTTS2
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo:
+    """What the header of an audio file says."""
+
+    sample_rate: int
+    """Hz, as stored."""
+    channels: int
+    frames: int
+    """Samples per channel, as stored; compressed formats may state it inexactly."""
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds by the header."""
+        return self.frames / self.sample_rate
+
+
+def probe(path: Path | str) -> AudioInfo:
+    """Read the header of an audio file only.
+
+    Raises:
+        VoicecloneError: the file is missing or is no audio that libsndfile reads.
+    """
+    with _open(Path(path)) as stream:
+        return AudioInfo(sample_rate=stream.samplerate, channels=stream.channels, frames=stream.frames)
+
+
+def decode(path: Path | str) -> tuple[np.ndarray, int]:
+    """Read a whole file at its own rate, channels averaged.
+
+    Returns:
+        samples float32 ``(T,)``, full scale at 1.0, unchecked (may be empty or hold NaN), and their rate in Hz.
+
+    Raises:
+        VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        try:
+            samples = stream.read(dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
+            raise VoicecloneError(_unreadable(path, error)) from error
+        rate = stream.samplerate
+    # The mean of one channel is that channel, bit for bit.
+    return samples.mean(axis=1, dtype=np.float32), rate
+
+
+def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Band-limited resampling of float32 ``(T,)`` from ``rate`` to ``target_rate`` (Hz); unchanged at equal rates."""
+    if rate == target_rate or len(samples) == 0:
+        return samples
+    import soxr
+
+    return np.ascontiguousarray(soxr.resample(samples, rate, target_rate, quality="HQ"), dtype=np.float32)
+
+
+def read_audio(path: Path | str) -> np.ndarray:
+    """Read a file as 24 kHz mono.
+
+    Returns:
+        float32 ``(T,)``, T > 0, finite; full scale is 1.0 (resampling may overshoot it slightly).
+
+    Raises:
+        VoicecloneError: the file is missing, damaged, empty, or holds values that are not finite.
+    """
+    samples, rate = decode(path)
+    audio = resample(samples, rate)
+    if len(audio) == 0:
+        raise VoicecloneError(f"{path}: holds no audio samples: replace or remove the file")
+    if not np.isfinite(audio).all():
+        raise VoicecloneError(f"{path}: holds samples that are not finite: export the file again")
+    return audio
+
+
+def write_wav(path: Path | str, audio: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
+    """Write mono ``audio`` ``(T,)`` (float, full scale 1.0, clipped beyond) as 16-bit PCM WAV in one step.
+
+    Raises:
+        VoicecloneError: the audio is empty, not one-dimensional or not finite, or the file cannot be written.
+    """
+    audio = np.asarray(audio, dtype=np.float32)
+    if audio.ndim != 1 or len(audio) == 0:
+        raise VoicecloneError(f"cannot write {path}: expected samples of shape (T,), T > 0, not {audio.shape}")
+    if not np.isfinite(audio).all():
+        raise VoicecloneError(f"cannot write {path}: the audio holds samples that are not finite")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(audio, -1.0, 1.0), int(sample_rate), format="WAV", subtype="PCM_16")
+    write_bytes(Path(path), buffer.getvalue())
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    try:
+        if not path.exists():
+            raise VoicecloneError(f"{path}: no such file: correct the path or remove the entry")
+        if not path.is_file():
+            raise VoicecloneError(f"{path}: is not a file: correct the path or remove the entry")
+        return soundfile.SoundFile(str(path))
+    except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError) as error:
+        # TypeError is what soundfile says to a .raw file, which has no header.
+        if isinstance(error, VoicecloneError):
+            raise
+        raise VoicecloneError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: BaseException) -> str:
+    detail = " ".join(str(getattr(error, "error_string", error) or error).split()).rstrip(".")
+    return f"{path}: cannot be read as audio ({detail}): convert it to WAV, FLAC, OGG or MP3"

@@ -1,0 +1,136 @@
+"""The settings of a clone run, where they come from, and what they may be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import UsageError
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+# Settings that change the voice: a checkpoint is only continued with the same ones.
+_DECISIVE = ("lang", "epochs_projection", "lr_projection", "max_style_samples", "max_training_clips", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloneConfig:
+    """Settings of ``clone``; every field is a flag of the command and a key of a config file."""
+
+    data: str  # dataset folder
+    name: str = "my_voice"  # name of the voice
+    out: str = "output"  # output folder; the voice goes to OUT/NAME
+    epochs_projection: int = 100  # epochs of the projection
+    lr_projection: float = 1e-3  # about the size of one step of the projection's output
+    max_style_samples: int = 100  # clips used for style extraction at most
+    max_training_clips: int = 200  # clips kept in memory for the projection at most
+    base: str = "auto"  # auto, kokoro, nano, or the folder of a base
+    lang: str = "a"  # Kokoro's language code
+    device: str = "auto"  # auto, cuda, mps or cpu
+    seed: int = 0  # of everything random
+    resume: str | None = None  # None, "auto" or a checkpoint's path
+    overwrite: bool = False  # replace a finished voice or an unfinished run
+    offline: bool = False  # never use the network
+    tensorboard: bool = False  # write TensorBoard events
+    wandb: bool = False  # log to Weights & Biases
+    wandb_project: str = "voiceclone"  # W&B project
+    consent: str = ""  # who agreed to the cloning, and how; recorded with the voice
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"--name {self.name!r}: use letters, digits, '_', '-' and '.', starting with a letter or digit"
+            )
+        if self.device not in DEVICES:
+            raise UsageError(f"--device {self.device!r}: use one of {', '.join(DEVICES)}")
+        for flag, lowest in (
+            ("epochs_projection", 0),
+            ("max_style_samples", 1),
+            ("max_training_clips", 2),
+            ("seed", 0),
+        ):
+            if getattr(self, flag) < lowest:
+                raise UsageError(f"{as_flag(flag)} {getattr(self, flag)}: use {lowest} or more")
+        if not 0.0 < self.lr_projection < 1.0:
+            raise UsageError(f"--lr-projection {self.lr_projection}: use a number between 0 and 1")
+        if self.seed >= 2**31:
+            raise UsageError(f"--seed {self.seed}: use a number below 2^31")
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this voice goes."""
+        return Path(self.out) / self.name
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that decide what the voice becomes."""
+        return {name: getattr(self, name) for name in _DECISIVE}
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings, JSON-able."""
+        return asdict(self)
+
+
+def as_flag(name: str) -> str:
+    """``lr_projection`` -> ``--lr-projection``."""
+    return "--" + name.replace("_", "-")
+
+
+def merge(flags: Mapping[str, Any], file: Mapping[str, Any]) -> CloneConfig:
+    """Flags win over the config file, the file over the defaults.
+
+    Raises:
+        UsageError: unknown keys, values of the wrong type or out of range, or no dataset.
+    """
+    known = {field.name for field in fields(CloneConfig)}
+    values = {str(key).replace("-", "_"): value for key, value in file.items()}
+    if unknown := sorted(set(values) - known):
+        raise UsageError(f"config file: unknown key '{unknown[0]}': use one of {', '.join(sorted(known))}")
+    values.update({key: value for key, value in flags.items() if value is not None})
+    if "data" not in values:
+        raise UsageError("--data is required: the folder with the clips and their metadata.jsonl")
+    return CloneConfig(**values)
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Read a YAML or JSON config file (JSON is YAML).
+
+    Raises:
+        UsageError: it cannot be read or is no mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror or error}: check the path") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--config {path}: no valid YAML or JSON: {_first_line(error)}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path}: it must hold 'key: value' lines")
+    return content
+
+
+def dump(config: CloneConfig) -> str:
+    """The settings as JSON text."""
+    return json.dumps(config.as_dict(), indent=2)
+
+
+def _check_types(config: CloneConfig) -> None:
+    """Values from files and from Python may have any type; say which one is wrong."""
+    expected = {"int": int, "float": (int, float), "bool": bool, "str": str, "str | None": (str, type(None))}
+    for field in fields(config):
+        value, wanted = getattr(config, field.name), str(field.type)
+        good = isinstance(value, expected[wanted]) and (wanted == "bool" or not isinstance(value, bool))
+        if not good:
+            raise UsageError(f"{as_flag(field.name)} {value!r}: {wanted} expected")
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,0 +1,271 @@
+"""A dataset folder as the rest of the package uses it: checked clips with phonemes, split, with a report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Container
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voiceclone.data.metadata import SPLITS, Entry, read_dataset
+from voiceclone.data.quality import Measurement, QualityLimits, count_spoken, measure_audio, transcript_problem
+from voiceclone.errors import VoicecloneError
+from voiceclone.text.g2p import Phonemizer, language_code
+
+VALIDATION_SHARE = 0.1  # of the clips, where the folder has no validation split
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One usable clip."""
+
+    path: Path
+    name: str
+    """``file_name`` as in the metadata."""
+    text: str
+    phonemes: str
+    """As KPipeline would speak ``text``: 1-510 characters."""
+    seconds: float
+    split: str
+    """``train`` or ``validation``."""
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The usable clips of a folder, in the order of its metadata."""
+
+    root: Path
+    train: tuple[Clip, ...]
+    validation: tuple[Clip, ...]
+    report: dict[str, Any]
+    """JSON-able: every clip, kept or skipped with the reason, and the limits."""
+    fingerprint: str
+    """SHA-256 (hex) over splits, names, texts and audio: the same clips give the same value."""
+    notices: tuple[str, ...]
+    """Lines to show the user once."""
+
+
+class TooLittleData(VoicecloneError):
+    """Too few clips are usable; ``report`` lists every clip with its reason."""
+
+    def __init__(self, message: str, report: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    entry: Entry
+    measured: Measurement
+    phonemes: str
+    problem: str | None
+
+
+def load_dataset(
+    root: Path | str,
+    *,
+    lang: str = "a",
+    seed: int = 0,
+    vocab: Container[str],
+    offline: bool = False,
+    progress: Progress | None = None,
+    limits: QualityLimits | None = None,
+) -> Dataset:
+    """Read a dataset folder, check every clip once and split.
+
+    Args:
+        lang: language of the transcripts, a code of Kokoro's.
+        seed: chooses the clips held out where the folder has no validation split.
+        vocab: the phoneme symbols the model knows.
+        offline: download nothing.
+        progress: called with (clips done, clips in all) after every clip.
+
+    Raises:
+        UsageError: no such folder, no metadata, an unknown language.
+        VoicecloneError: malformed metadata, or (TooLittleData) too little is usable.
+    """
+    root = Path(root)
+    limits = limits or QualityLimits()
+    lang = language_code(lang)
+    listed = read_dataset(root)
+    phonemizer = Phonemizer(lang, offline=offline)
+    entries = [entry for split in SPLITS for entry in listed[split]]
+    checked = _check_all(entries, phonemizer, vocab, limits, progress)
+    kept = [item for item in checked if item.problem is None]
+    notices = [phonemizer.notice] if phonemizer.notice else []
+    if not any(item.entry.split == "validation" for item in kept):
+        held_out = hold_out([item.entry.name for item in kept], seed)
+        if held_out:
+            checked = [_moved(item, held_out) for item in checked]
+            kept = [item for item in checked if item.problem is None]
+            why = "no usable clip in validation/" if listed["validation"] else "no validation split"
+            notices.append(f"{root}: {why}, so {len(held_out)} of the clips are held out for validation (seed {seed})")
+    skipped = len(checked) - len(kept)
+    if skipped:
+        notices.append(f"{root}: {skipped} of {len(checked)} clips skipped: {_summary(checked)}")
+    report = _report(root, lang, seed, checked, limits, vocab, notices)
+    _require_enough(root, kept, checked, limits, report)
+    clips = [_clip(item) for item in kept]
+    return Dataset(
+        root=root,
+        train=tuple(clip for clip in clips if clip.split == "train"),
+        validation=tuple(clip for clip in clips if clip.split == "validation"),
+        report=report,
+        fingerprint=_fingerprint(kept),
+        notices=tuple(notices),
+    )
+
+
+def hold_out(names: list[str], seed: int) -> frozenset[str]:
+    """A seeded tenth of ``names``, at least one; the choice does not depend on their order. Empty below two names."""
+    if len(names) < 2:
+        return frozenset()
+    count = max(1, round(VALIDATION_SHARE * len(names)))
+    chosen = np.random.default_rng(seed).permutation(len(names))[:count]
+    ordered = sorted(names)
+    return frozenset(ordered[index] for index in chosen)
+
+
+def _check_all(
+    entries: list[Entry],
+    phonemizer: Phonemizer,
+    vocab: Container[str],
+    limits: QualityLimits,
+    progress: Progress | None,
+) -> list[_Checked]:
+    by_path: dict[Path, str] = {}
+    by_audio: dict[str, str] = {}
+    checked = []
+    for done, entry in enumerate(entries, start=1):
+        if entry.path in by_path:
+            problem = f"duplicate: the same file as {by_path[entry.path]}"
+            checked.append(_Checked(entry=entry, measured=Measurement(), phonemes="", problem=problem))
+        else:
+            item = _check(entry, phonemizer, vocab, limits)
+            by_path[entry.path] = f"{entry.split}/{entry.name}"
+            twin = by_audio.get(item.measured.audio_sha256 or "")
+            if item.problem is None and twin is not None:
+                item = replace(item, problem=f"duplicate: the same audio as {twin}")
+            elif item.problem is None:
+                by_audio[item.measured.audio_sha256] = f"{entry.split}/{entry.name}"
+            checked.append(item)
+        if progress is not None:
+            progress(done, len(entries))
+    return checked
+
+
+def _check(entry: Entry, phonemizer: Phonemizer, vocab: Container[str], limits: QualityLimits) -> _Checked:
+    measured = measure_audio(entry.path, limits)
+    problem, phonemes = measured.problem, ""
+    if problem is None:
+        try:
+            phonemes = phonemizer.phonemes(entry.text)
+        except VoicecloneError as error:
+            problem = f"not speakable: {error}"
+        else:
+            problem = transcript_problem(entry.text, phonemes, measured.seconds, vocab, limits)
+    return _Checked(entry=entry, measured=measured, phonemes=phonemes, problem=problem)
+
+
+def _moved(item: _Checked, held_out: frozenset[str]) -> _Checked:
+    if item.problem is not None or item.entry.name not in held_out:
+        return item
+    return replace(item, entry=replace(item.entry, split="validation"))
+
+
+def _clip(item: _Checked) -> Clip:
+    entry = item.entry
+    return Clip(
+        path=entry.path,
+        name=entry.name,
+        text=entry.text,
+        phonemes=item.phonemes,
+        seconds=item.measured.seconds,
+        split=entry.split,
+        speaker=entry.speaker,
+    )
+
+
+def _reasons(checked: list[_Checked]) -> Counter[str]:
+    return Counter(item.problem.split(": ")[0] for item in checked if item.problem is not None)
+
+
+def _summary(checked: list[_Checked]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in _reasons(checked).most_common())
+
+
+def _require_enough(
+    root: Path, kept: list[_Checked], checked: list[_Checked], limits: QualityLimits, report: dict[str, Any]
+) -> None:
+    train = [item for item in kept if item.entry.split == "train"]
+    seconds = sum(item.measured.seconds for item in train)
+    held_out = len(kept) - len(train)
+    if len(train) >= limits.min_clips and seconds >= limits.min_total_seconds and held_out:
+        return
+    skipped = f"skipped: {_summary(checked)}" if len(kept) < len(checked) else "none skipped"
+    first = next((f" (first: {item.entry.name}: {item.problem})" for item in checked if item.problem), "")
+    message = (
+        f"{root}: {len(kept)} of {len(checked)} clips are usable, which leaves {len(train)} ({seconds:.1f} s) for"
+        f" training and {held_out} for validation, where {limits.min_clips} ({limits.min_total_seconds:g} s) and 1 are"
+        f" needed; {skipped}{first}: add clips or mend these"
+    )
+    # A file_name may hold a line break.
+    raise TooLittleData(" ".join(message.split()), report)
+
+
+def _report(
+    root: Path,
+    lang: str,
+    seed: int,
+    checked: list[_Checked],
+    limits: QualityLimits,
+    vocab: Container[str],
+    notices: list[str],
+) -> dict[str, Any]:
+    kept = {split: [c for c in checked if c.problem is None and c.entry.split == split] for split in SPLITS}
+    return {
+        "root": str(root),
+        "language": lang,
+        "seed": seed,
+        "summary": {
+            "clips": len(checked),
+            "kept": {split: len(items) for split, items in kept.items()},
+            "kept_seconds": {split: round(sum(c.measured.seconds for c in items), 3) for split, items in kept.items()},
+            "skipped": sum(c.problem is not None for c in checked),
+            "skipped_reasons": dict(_reasons(checked)),
+        },
+        "notices": list(notices),
+        "limits": asdict(limits),
+        "clips": [_report_clip(item, vocab) for item in checked],
+    }
+
+
+def _report_clip(item: _Checked, vocab: Container[str]) -> dict[str, Any]:
+    measured = asdict(item.measured)
+    del measured["problem"]
+    for name in ("seconds", "level_dbfs", "peak", "clipped"):
+        measured[name] = None if measured[name] is None else round(measured[name], 4)
+    spoken = count_spoken(item.phonemes, vocab)
+    return {
+        "name": item.entry.name,
+        "split": item.entry.split,
+        "seconds": measured.pop("seconds"),
+        "status": "kept" if item.problem is None else "skipped",
+        "reason": item.problem,
+        "text": item.entry.text,
+        "phonemes": item.phonemes,
+        "phonemes_per_second": round(spoken / item.measured.seconds, 2) if spoken and item.measured.seconds else None,
+        **measured,
+    }
+
+
+def _fingerprint(kept: list[_Checked]) -> str:
+    rows = sorted([i.entry.split, i.entry.name, i.entry.text, i.measured.audio_sha256] for i in kept)
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode("utf-8")).hexdigest()

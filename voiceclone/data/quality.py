@@ -1,0 +1,179 @@
+"""What makes a clip unfit for cloning, each with its limit: measured once, in the clip's own sample rate."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voiceclone.audio.io import decode, probe
+from voiceclone.errors import VoicecloneError
+
+# Symbols of Kokoro's vocabulary that are written but not spoken.
+_SILENT_SYMBOLS = frozenset(' ;:,.!?—…"()“”̃ˈˌːʰʲ↓→↗↘')
+_FRAME_SECONDS = 0.02
+_FLOOR_DB = -120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityLimits:
+    """What a clip must keep to. The real recordings measured for this lie well inside: 1.8-23 s, 95th percentile
+    level -32 to -9 dBFS, 6-15 phonemes a second, no clipping."""
+
+    min_seconds: float = 0.8
+    """Shortest clip, seconds: the style encoder needs 65 frames of 12.5 ms."""
+    max_seconds: float = 30.0
+    """Longest clip, seconds: attention and memory grow with it, and Kokoro reads 510 phonemes at most."""
+    silence_dbfs: float = -65.0
+    """A clip whose loud frames (95th percentile of the 20 ms RMS) lie below this holds no speech, dB re full scale."""
+    min_level_dbfs: float = -48.0
+    """Below this level of the loud frames the noise of the recording is cloned with the voice, dB re full scale."""
+    max_peak: float = 1.5
+    """Largest sample, full scale 1.0: float files beyond it are scaled wrongly."""
+    max_clipped: float = 0.01
+    """Share of samples in runs of three or more at full scale, 0-1."""
+    max_phonemes: int = 510
+    """Phoneme symbols, the length of a voice pack."""
+    min_phonemes_per_second: float = 2.0
+    """Spoken phonemes per second: below it the transcript misses most of what is said."""
+    max_phonemes_per_second: float = 25.0
+    """Spoken phonemes per second: above it the transcript says more than the clip can hold."""
+    min_clips: int = 2
+    """Clips for training that must be left."""
+    min_total_seconds: float = 3.0
+    """Seconds of training audio that must be left."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_seconds < self.max_seconds:
+            raise ValueError(f"min_seconds {self.min_seconds} must lie between 0 and max_seconds {self.max_seconds}")
+        if not 0 < self.min_phonemes_per_second < self.max_phonemes_per_second:
+            raise ValueError("min_phonemes_per_second must lie between 0 and max_phonemes_per_second")
+        if not 1 <= self.max_phonemes <= 510:
+            raise ValueError(f"max_phonemes is {self.max_phonemes}: a voice pack has 510 rows")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What was measured on one clip's audio; None where the check stopped before."""
+
+    seconds: float | None = None
+    sample_rate: int | None = None
+    """Hz, as stored."""
+    channels: int | None = None
+    level_dbfs: float | None = None
+    """95th percentile of the 20 ms RMS, dB re full scale, without DC."""
+    peak: float | None = None
+    """Largest absolute sample, full scale 1.0."""
+    clipped: float | None = None
+    """Share of samples in runs of three or more at full scale, 0-1."""
+    audio_sha256: str | None = None
+    """Over the decoded samples and their rate."""
+    problem: str | None = None
+    """``reason: detail`` where the audio is unfit, else None."""
+
+
+def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
+    """Read one clip and check its audio; never raises for what is in the file."""
+    try:
+        info = probe(path)
+        if info.seconds > 2 * limits.max_seconds:
+            # Not decoded: hours of audio would only fill the memory.
+            return _refused(info.seconds, limits, sample_rate=info.sample_rate, channels=info.channels)
+        samples, rate = decode(path)
+    except VoicecloneError as error:
+        return Measurement(problem=f"unreadable: {_without_path(str(error), path)}")
+    known = {"sample_rate": rate, "channels": info.channels}
+    if len(samples) == 0:
+        return Measurement(seconds=0.0, problem="empty: the file holds no samples", **known)
+    seconds = len(samples) / rate
+    if not np.isfinite(samples).all():
+        return Measurement(seconds=seconds, problem="not finite: the file holds NaN or infinite samples", **known)
+    if not limits.min_seconds <= seconds <= limits.max_seconds:
+        return _refused(seconds, limits, **known)
+    known |= {"peak": float(np.abs(samples).max()), "level_dbfs": _level(samples, rate), "clipped": _clipped(samples)}
+    return Measurement(
+        seconds=seconds, audio_sha256=_audio_hash(samples, rate), problem=_audio_problem(limits, **known), **known
+    )
+
+
+def transcript_problem(
+    text: str, phonemes: str, seconds: float, vocab: Container[str], limits: QualityLimits
+) -> str | None:
+    """``reason: detail`` where the transcript is unfit, else None."""
+    if not text:
+        return "no transcript: the text is empty"
+    spoken = count_spoken(phonemes, vocab)
+    if spoken == 0:
+        return "not speakable: the text gives no phonemes that the model knows"
+    if len(phonemes) > limits.max_phonemes:
+        return f"transcript too long: {len(phonemes)} phonemes, at most {limits.max_phonemes}"
+    rate = spoken / seconds
+    if rate < limits.min_phonemes_per_second:
+        return (
+            f"transcript too short for the audio: {rate:.1f} phonemes a second,"
+            f" at least {limits.min_phonemes_per_second:g}"
+        )
+    if rate > limits.max_phonemes_per_second:
+        return (
+            f"transcript too long for the audio: {rate:.1f} phonemes a second,"
+            f" at most {limits.max_phonemes_per_second:g}"
+        )
+    return None
+
+
+def count_spoken(phonemes: str, vocab: Container[str]) -> int:
+    """Phonemes of the model's vocabulary, without punctuation, spaces, stress, length and tone marks."""
+    return sum(symbol in vocab and symbol not in _SILENT_SYMBOLS for symbol in phonemes)
+
+
+def _audio_problem(
+    limits: QualityLimits, *, peak: float, level_dbfs: float, clipped: float, sample_rate: int, channels: int
+) -> str | None:
+    if level_dbfs < limits.silence_dbfs:
+        return f"silent: loud frames at {level_dbfs:.0f} dBFS, at least {limits.silence_dbfs:g}"
+    if peak > limits.max_peak:
+        return f"scaled wrongly: peak {peak:.3g} of full scale, at most {limits.max_peak:g}"
+    if level_dbfs < limits.min_level_dbfs:
+        return f"too quiet: loud frames at {level_dbfs:.0f} dBFS, at least {limits.min_level_dbfs:g}"
+    if clipped > limits.max_clipped:
+        return f"clipped: {100 * clipped:.1f} % of the samples, at most {100 * limits.max_clipped:g} %"
+    return None
+
+
+def _refused(seconds: float, limits: QualityLimits, *, sample_rate: int, channels: int) -> Measurement:
+    if seconds < limits.min_seconds:
+        problem = f"too short: {seconds:.2f} s, at least {limits.min_seconds:g} s"
+    else:
+        problem = f"too long: {seconds:.1f} s, at most {limits.max_seconds:g} s"
+    return Measurement(seconds=seconds, sample_rate=sample_rate, channels=channels, problem=problem)
+
+
+def _level(samples: np.ndarray, rate: int) -> float:
+    centred = samples.astype(np.float64) - samples.mean(dtype=np.float64)
+    frame = max(1, int(_FRAME_SECONDS * rate))
+    power = np.square(centred[: len(centred) // frame * frame]).reshape(-1, frame).mean(axis=1)
+    loud = float(np.percentile(power, 95)) if len(power) else float(np.square(centred).mean())
+    return max(_FLOOR_DB, 10 * math.log10(loud)) if loud > 0 else _FLOOR_DB
+
+
+def _clipped(samples: np.ndarray) -> float:
+    """Share of samples in runs of three or more at the clip's own ceiling, where that is full scale."""
+    ceiling = max(0.985, 0.999 * float(np.abs(samples).max()))
+    at_ceiling = np.abs(samples) >= ceiling
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], at_ceiling, [False])).astype(np.int8)))
+    runs = edges[1::2] - edges[0::2]
+    return float(runs[runs >= 3].sum() / len(samples))
+
+
+def _audio_hash(samples: np.ndarray, rate: int) -> str:
+    digest = hashlib.sha256(str(rate).encode())
+    digest.update(np.ascontiguousarray(samples, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _without_path(message: str, path: Path) -> str:
+    return message.removeprefix(f"{path}: ").rsplit(": ", 1)[0]

@@ -1,0 +1,36 @@
+"""Which device the work runs on, and the accelerator that drives it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from voiceclone.errors import UsageError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def choose_device(wanted: str) -> torch.device:
+    """``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: the wanted device is not on this machine.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    if not available.get(wanted, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UsageError(f"--device {wanted}: not available on this machine; available: {there} (or use --device auto)")
+    return torch.device(wanted)
+
+
+def make_accelerator(device: torch.device) -> Accelerator:
+    """An ``accelerate`` accelerator for one run on ``device``; earlier runs in this process leave nothing behind."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")

@@ -1,0 +1,112 @@
+"""Whole files or none: everything is written aside, flushed to disk and renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import VoicecloneError
+
+TEMPORARY_PREFIX = ".partial-"
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; on success it replaces ``target``, on failure it is removed.
+
+    The temporary file keeps the suffix of the target, since several writers choose their format by it.
+
+    Raises:
+        VoicecloneError: the folder cannot be written to or the disk is full.
+    """
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY_PREFIX, suffix="-" + target.name)
+    except OSError as error:
+        raise VoicecloneError(write_failure(target, error)) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise VoicecloneError(write_failure(target, error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_failure(target: Path, error: OSError) -> str:
+    """The one line for a file that could not be written."""
+    return f"cannot write {target}: {error.strerror or error}: free some space or choose another --out"
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write ``content`` to ``target`` in one step."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path, content: str) -> None:
+    """Write UTF-8 ``content`` to ``target`` in one step."""
+    write_bytes(target, content.encode("utf-8"))
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON; NaN and infinities are refused (they are no JSON)."""
+    write_text(target, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_torch(target: Path, content: Any) -> None:
+    """Write tensors and plain values as a PyTorch file in one step.
+
+    Serialised in memory first: ``torch.save`` reports a full disk as a RuntimeError that says nothing.
+    """
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(target, buffer.getvalue())
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 as 64 hex digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what a killed run left half-written in ``folder`` and below it."""
+    for stray in Path(folder).rglob(TEMPORARY_PREFIX + "*"):
+        stray.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the platform lets folders be opened."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The bases: Kokoro-format models with their style encoders and stock voices. Build, load and fetch are kept apart."""

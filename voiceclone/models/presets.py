@@ -1,0 +1,90 @@
+"""The configs of the bases this project knows: nano (shipped), full (Kokoro's own size) and tiny (for tests).
+
+The vocabulary and the full config are Kokoro-82M's (Apache-2.0), kept as data in ``assets/kokoro_config.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import UsageError
+
+KOKORO_CONFIG = Path(__file__).parent / "assets" / "kokoro_config.json"
+NANO_ENCODER = {"dim_in": 16, "style_dim": 128, "max_conv_dim": 64}
+FULL_ENCODER = {"dim_in": 64, "style_dim": 128, "max_conv_dim": 512}
+TINY_ENCODER = {"dim_in": 4, "style_dim": 128, "max_conv_dim": 8}
+PRESETS = ("nano", "full", "tiny")
+
+
+def full_config() -> dict[str, Any]:
+    """Kokoro-82M's own config: ``NanoKModel`` built from it has exactly Kokoro's modules (81.8M parameters)."""
+    return json.loads(KOKORO_CONFIG.read_text(encoding="utf-8"))
+
+
+def nano_config() -> dict[str, Any]:
+    """About 4.4M parameters: fast enough to be trained and cloned with on two CPU cores."""
+    return _narrow(
+        hidden_dim=128,
+        n_layer=2,
+        plbert={"hidden_size": 64, "embedding_size": 96, "num_attention_heads": 4, "intermediate_size": 192,
+                "max_position_embeddings": 512, "num_hidden_layers": 2},
+        nano={"encode_dim": 192, "decode_dims": [192, 192, 128], "asr_res_dim": 32},
+        upsample_initial_channel=128,
+    )  # fmt: skip
+
+
+def tiny_config() -> dict[str, Any]:
+    """About 0.3M parameters: for tests; it learns a little, it does not speak clearly."""
+    return _narrow(
+        hidden_dim=32,
+        n_layer=1,
+        plbert={"hidden_size": 16, "embedding_size": 16, "num_attention_heads": 2, "intermediate_size": 32,
+                "max_position_embeddings": 512, "num_hidden_layers": 1},
+        nano={"encode_dim": 32, "decode_dims": [32, 32], "asr_res_dim": 8},
+        upsample_initial_channel=32,
+        resblock_kernel_sizes=(3,),
+    )  # fmt: skip
+
+
+def preset(name: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The model config and the style encoders' widths of a preset.
+
+    Raises:
+        UsageError: no preset of that name.
+    """
+    if name == "nano":
+        return nano_config(), dict(NANO_ENCODER)
+    if name == "full":
+        return full_config(), dict(FULL_ENCODER)
+    if name == "tiny":
+        return tiny_config(), dict(TINY_ENCODER)
+    raise UsageError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+
+
+def _narrow(
+    *,
+    hidden_dim: int,
+    n_layer: int,
+    plbert: dict[str, int],
+    nano: dict[str, Any],
+    upsample_initial_channel: int,
+    resblock_kernel_sizes: tuple[int, ...] = (3, 7),
+) -> dict[str, Any]:
+    """Kokoro's config with narrower widths; vocabulary, rates, iSTFT, style length and context stay."""
+    config = full_config()
+    dropout = 0.1
+    config.update(
+        hidden_dim=hidden_dim,
+        n_layer=n_layer,
+        dropout=dropout,
+        nano=nano,
+        plbert={**plbert, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": 0.0},
+    )
+    config["istftnet"].update(
+        upsample_initial_channel=upsample_initial_channel,
+        resblock_kernel_sizes=list(resblock_kernel_sizes),
+        resblock_dilation_sizes=[[1, 3, 5] for _ in resblock_kernel_sizes],
+    )
+    return config

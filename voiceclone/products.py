@@ -1,0 +1,195 @@
+"""Stage 3: expand the base vector to a voice pack, speak with it, and leave everything a user needs beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.audio.io import write_wav
+from voiceclone.evaluation.plots import save_figure, training_figure
+from voiceclone.evaluation.quick import prosody_errors
+from voiceclone.files import write_json, write_text, write_torch
+from voiceclone.models.base import STOCK_KOKORO
+from voiceclone.versions import package_versions
+from voiceclone.voice.card import CardInfo, render_card
+from voiceclone.voice.health import HealthRange, examine
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.speaking import speak_whole
+
+if TYPE_CHECKING:
+    from voiceclone.cloning import Run
+    from voiceclone.projection.trainer import ProjectionTrainer
+    from voiceclone.style.extraction import StyleVectors
+
+TEST_SENTENCES = (
+    "Hello, this is my own voice, and I am glad that you can hear it.",
+    "The quick brown fox jumps over the lazy dog, while seven wizards quietly mix a bowl of purple soup.",
+    "Would you like some tea?",
+)
+
+
+def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, seconds: float) -> dict[str, Any]:
+    """Write everything; the report comes last, since its presence says that the voice is finished."""
+    state = trainer.state
+    base_vector = state.best_vector if state.best_vector is not None else state.anchor
+    voice = run.profile.expand(base_vector, run.config.name)
+    start = run.profile.expand(state.anchor, "start")
+    # Both on the last alignment: figures from different alignments could not be compared.
+    metrics = {
+        "before": _metrics(trainer, start, state.anchor),
+        "after": _metrics(trainer, voice, base_vector),
+    }
+    verdict = _verdict(metrics, state.timbre_from)
+    if not verdict.startswith("better"):
+        run.reporter.warn(verdict)
+    health = examine(voice, HealthRange.of(run.base.stock_voices.values()))
+    for reason in health.reasons:
+        run.reporter.warn(f"the voice looks unusual: {reason}")
+    _save_artifacts(run, trainer, styles, base_vector, metrics)
+    voice.save(run.folder.voice)
+    spoken = _speak_tests(run)
+    figure = training_figure(
+        _curves(state.history), *_mel_pair(trainer, base_vector), run.config.name, best_epoch=state.best_epoch or None
+    )
+    save_figure(figure, run.folder.path / "training.png")
+    report = {
+        "name": run.config.name,
+        "base": {"name": run.base.name, "kind": run.base.kind, "sha256": run.base.sha256},
+        "stock_kokoro": run.base.kind == STOCK_KOKORO,
+        "notices": list(run.notices),
+        "consent": run.config.consent or "not stated",
+        "dataset": {"fingerprint": run.dataset.fingerprint, **_minutes(run)},
+        "start": {"timbre": state.timbre_from, "prosody": state.prosody_from},
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "skipped_steps": state.skipped_steps,
+        "metrics": metrics,
+        "verdict": verdict,
+        "alignment": _alignment_scores(trainer),
+        "style": {"spread": styles.spread, "outliers": list(styles.outliers), "clips": len(styles.names)},
+        "length_profile": run.profile.source,
+        "health": asdict(health),
+        "test_sentences": spoken,
+        "seed": run.config.seed,
+        "seconds": round(seconds, 1),
+        "versions": package_versions(),
+    }
+    write_text(run.folder.path / "README.md", _card(run, report))
+    write_json(run.folder.report, report)
+    return report
+
+
+def _verdict(metrics: dict[str, dict[str, float]], start: str) -> str:
+    """Whether the clone beats the voice it started from on clips it was not trained on; it is said when it does not."""
+    before, after = (metrics[when]["validation_loss"] for when in ("before", "after"))
+    if after < before:
+        return f"better than its start ({start}) on held-out clips: loss {before:.3f} -> {after:.3f}"
+    return f"no better than its start ({start}) on held-out clips: loss {before:.3f} -> {after:.3f}"
+
+
+def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Tensor) -> dict[str, float]:
+    terms, targets = trainer.validate(base_vector), trainer.validation.targets
+    return {
+        "validation_loss": terms["loss"],
+        "mel_mse": terms["mel_mse"],
+        **prosody_errors(pack, targets, trainer.kokoro),
+    }
+
+
+def _save_artifacts(
+    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: dict[str, Any]
+) -> None:
+    """Tensors and plain values only, so that it loads with ``weights_only=True``."""
+    projection = trainer.accelerator.unwrap_model(trainer.projection)
+    content = {
+        "projection": {name: value.detach().cpu() for name, value in projection.state_dict().items()},
+        "style_names": list(styles.names),
+        "style_vectors": styles.vectors,
+        "style_mean": styles.mean,
+        "style_spread": styles.spread,
+        "style_outliers": list(styles.outliers),
+        "anchor": trainer.state.anchor,
+        "base_vector": base_vector,
+        "length_scale": run.profile.scale,
+        "length_delta": run.profile.delta,
+        "config": run.config.as_dict(),
+        "identity": dict(run.identity),
+        "metrics": metrics,
+    }
+    write_torch(run.folder.artifacts, content)
+
+
+def _speak_tests(run: Run) -> list[str]:
+    """Speak three sentences through a real KPipeline with the saved file; other languages read the dataset's texts."""
+    own = [clip.text for clip in (*run.dataset.validation, *run.dataset.train)]
+    sentences = list(TEST_SENTENCES) if run.config.lang in ("a", "b") else (own * 3)[:3]
+    run.base.kmodel.to(run.device)
+    pipeline = run.base.pipeline(run.config.lang, offline=run.config.offline)
+    path = str(run.folder.voice)
+    # KPipeline splits its voice argument at commas, so a path that has one is given as the tensor instead.
+    voice = VoicePack.load(path).tensor if "," in path else path
+    with run.reporter.task("Speaking", total=len(sentences), unit="sentence") as task:
+        for number, sentence in enumerate(sentences, 1):
+            audio = speak_whole(pipeline, sentence, voice, seed=run.config.seed)
+            write_wav(run.folder.test_wav(number), audio, SAMPLE_RATE)
+            task.advance(1)
+    return sentences
+
+
+def _curves(history: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """The history with one flat key a curve: ``train/TERM`` and ``val/TERM``."""
+    return [
+        {"epoch": record["epoch"]}
+        | {f"train/{name}": value for name, value in record["train"].items()}
+        | {f"val/{name}": value for name, value in record["validation"].items()}
+        for record in history
+    ]
+
+
+def _mel_pair(trainer: ProjectionTrainer, base_vector: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Log-mels ``(80, T)`` of the longest validation clip and of the clone speaking it with the clip's timing."""
+    target, spoken = trainer.mels(*(audio.cpu().numpy() for audio in trainer.speak_validation(base_vector)))
+    return target, spoken
+
+
+def _minutes(run: Run) -> dict[str, Any]:
+    clips = {"train": run.dataset.train, "validation": run.dataset.validation}
+    return {
+        **{f"{split}_clips": len(members) for split, members in clips.items()},
+        **{f"{split}_minutes": round(sum(c.seconds for c in members) / 60, 2) for split, members in clips.items()},
+    }
+
+
+def _alignment_scores(trainer: ProjectionTrainer) -> dict[str, float]:
+    return {name: round(alignment.score, 4) for name, alignment in sorted(trainer.state.alignments.items())}
+
+
+def _card(run: Run, report: dict[str, Any]) -> str:
+    return render_card(
+        CardInfo(
+            name=run.config.name,
+            base_name=run.base.name,
+            base_kind=run.base.kind,
+            base=run.config.base,
+            base_sha256=run.base.sha256,
+            base_licence=str(run.base.info.get("licence", "")),
+            dataset_fingerprint=run.dataset.fingerprint,
+            language=run.config.lang,
+            clips=report["dataset"]["train_clips"],
+            minutes=report["dataset"]["train_minutes"],
+            seed=run.config.seed,
+            consent=report["consent"],
+            metrics_before=report["metrics"]["before"],
+            metrics_after=report["metrics"]["after"],
+            versions=report["versions"],
+            notices=tuple(run.notices),
+            extra={
+                "on held-out clips": report["verdict"],
+                "health": "; ".join(report["health"]["reasons"]) or "within the range of real voices",
+            },
+        )
+    )

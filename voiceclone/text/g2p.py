@@ -1,0 +1,236 @@
+"""Text to phonemes exactly as ``kokoro.KPipeline`` does it, also on machines without the spaCy English model.
+
+misaki's English G2P downloads ``en_core_web_sm`` on construction and ends the process where that fails. Here the
+download is tried once, apart and in bounded time; where the model stays absent, a blank spaCy pipeline with rule-based
+tags (:mod:`voiceclone.text.offline_tagger`) takes its place. Only misaki's own view of spaCy is exchanged, under a
+lock and for the time of the construction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.errors import UsageError, VoicecloneError
+
+if TYPE_CHECKING:
+    from kokoro import KModel, KPipeline
+
+logger = logging.getLogger(__name__)
+
+LANGUAGES = {
+    "a": "American English",
+    "b": "British English",
+    "e": "Spanish",
+    "f": "French",
+    "h": "Hindi",
+    "i": "Italian",
+    "p": "Brazilian Portuguese",
+    "j": "Japanese",
+    "z": "Mandarin Chinese",
+}
+ALIASES = {
+    "en-us": "a", "en-gb": "b", "es": "e", "fr-fr": "f", "hi": "h", "it": "i", "pt-br": "p", "ja": "j", "zh": "z",
+}  # fmt: skip
+MISAKI_EXTRAS = {"j": "misaki[ja]", "z": "misaki[zh]"}
+SPACY_MODEL = "en_core_web_sm"
+REPO_ID = "hexgrad/Kokoro-82M"
+FETCH_SECONDS = 20.0
+NOTICE = (
+    f"The spaCy model {SPACY_MODEL} is not installed, so a rule-based tagger stands in: a few words with two"
+    f" pronunciations (read, record) may come out wrong; to mend: python -m spacy download {SPACY_MODEL}"
+)
+
+# The index of spaCy's models is asked first: it answers or fails at once, where a pip that cannot connect retries long.
+_FETCH_SCRIPT = f"""
+import sys, urllib.request
+urllib.request.urlopen("https://raw.githubusercontent.com/explosion/spacy-models/master/compatibility.json", timeout=5)
+from spacy.cli import download
+download("{SPACY_MODEL}", False, False, "--quiet", "--no-input", "--disable-pip-version-check")
+"""
+_lock = threading.RLock()
+_fetch_tried = False
+
+
+class Phonemizer:
+    """Phonemes of one language.
+
+    Args:
+        lang: one of :data:`LANGUAGES`, or an alias that KPipeline takes (``en-us``).
+        offline: never try to download the English spaCy model.
+
+    Raises:
+        UsageError: the language is not known, or what it needs is not installed.
+    """
+
+    def __init__(self, lang: str, *, offline: bool = False) -> None:
+        self.lang = language_code(lang)
+        self._pipeline = build_pipeline(self.lang, False, offline=offline)
+        self.notice = notice_of(self._pipeline)
+        """One line to show the user once, or None."""
+
+    def phonemes(self, text: str) -> str:
+        """The phonemes KPipeline would speak for ``text``, line breaks taken as spaces, nothing cut; may be empty.
+
+        Raises:
+            VoicecloneError: the G2P cannot digest the text (a number of hundreds of digits, say).
+        """
+        text = " ".join(text.split())
+        if not text:
+            return ""
+        try:
+            phonemes, tokens = self._pipeline.g2p(text)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            raise VoicecloneError(f"no phonemes for the text {text[:40]!r} ({reason}): reword it") from error
+        if self.lang in "ab":
+            for token in tokens:
+                token.phonemes = token.phonemes or ""
+            return self._pipeline.tokens_to_ps(tokens)
+        return (phonemes or "").strip()
+
+
+def language_code(lang: str) -> str:
+    """Kokoro's one-letter code for ``lang``.
+
+    Raises:
+        UsageError: it is none that Kokoro knows.
+    """
+    code = ALIASES.get(lang.lower(), lang.lower())
+    if code not in LANGUAGES:
+        known = ", ".join(f"{code} ({name})" for code, name in LANGUAGES.items())
+        raise UsageError(f"unknown language {lang!r}: choose one of {known}")
+    return code
+
+
+def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, repo_id: str = REPO_ID) -> KPipeline:
+    """A ``kokoro.KPipeline`` on ``model`` (False for phonemes only) that needs no internet and no spaCy model.
+
+    Args:
+        repo_id: where KPipeline looks for voices named without ``.pt``; given so that it prints no warning.
+
+    Raises:
+        UsageError: the language is not known, or what it needs is not installed.
+    """
+    code = language_code(lang)
+    from kokoro import KPipeline
+
+    context = _spacy_for_misaki(offline) if code in "ab" else contextlib.nullcontext()
+    with context:
+        try:
+            return KPipeline(lang_code=code, repo_id=repo_id, model=model)
+        except Exception as error:
+            if code not in MISAKI_EXTRAS:
+                raise
+            reason = " ".join(str(error).split())[:120]
+            raise UsageError(
+                f"{LANGUAGES[code]} (language {code}) needs more packages ({reason}):"
+                f" pip install '{MISAKI_EXTRAS[code]}'"
+            ) from error
+
+
+def notice_of(pipeline: KPipeline) -> str | None:
+    """The warning that belongs to a pipeline whose English is tagged by rule; None where nothing is to be said."""
+    from voiceclone.text.offline_tagger import COMPONENT
+
+    nlp = getattr(pipeline.g2p, "nlp", None)
+    return NOTICE if nlp is not None and COMPONENT in nlp.pipe_names else None
+
+
+class _SpacyStandIn:
+    """spaCy as misaki sees it while it builds its G2P: the model counts as installed and loads as ours."""
+
+    def __init__(self, spacy: Any, nlp: Any) -> None:
+        self._spacy = spacy
+        self._nlp = nlp
+        self.util = self
+
+    def is_package(self, name: str) -> bool:
+        return True
+
+    def load(self, name: str, **settings: Any) -> Any:
+        return self._nlp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._spacy, name)
+
+
+@contextlib.contextmanager
+def _spacy_for_misaki(offline: bool) -> Iterator[None]:
+    """While this holds, ``misaki.en.G2P`` can be built; a model that is installed is used."""
+    import spacy
+    from misaki import en
+
+    with _lock:
+        nlp = None
+        if not _model_loads() and (offline or _hub_is_offline() or not _fetch_model()):
+            from voiceclone.text.offline_tagger import build_offline_nlp
+
+            nlp = build_offline_nlp()
+        if nlp is None:
+            yield
+            return
+        en.spacy = _SpacyStandIn(spacy, nlp)
+        try:
+            yield
+        finally:
+            en.spacy = spacy
+
+
+def _model_loads() -> bool:
+    """Whether the spaCy model is there and fits the installed spaCy."""
+    import spacy
+
+    if not spacy.util.is_package(SPACY_MODEL):
+        return False
+    try:
+        spacy.load(SPACY_MODEL, enable=["tok2vec", "tagger"])
+    except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:  # made for another spaCy
+        logger.warning("the installed %s does not load (%s)", SPACY_MODEL, error)
+        return False
+    return True
+
+
+def _hub_is_offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _fetch_model() -> bool:
+    """Try once in this process to download the spaCy model, for ``FETCH_SECONDS`` at most."""
+    global _fetch_tried
+    if _fetch_tried:
+        return False
+    _fetch_tried = True
+    logger.info("fetching the spaCy model %s", SPACY_MODEL)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        # A session of its own, so that pip below it can be ended with it.
+        process = subprocess.Popen([sys.executable, "-c", _FETCH_SCRIPT], start_new_session=True, **quiet)
+    except OSError:
+        return False
+    try:
+        process.wait(timeout=FETCH_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        _end(process)
+    importlib.invalidate_caches()
+    return process.returncode == 0 and _model_loads()
+
+
+def _end(process: subprocess.Popen) -> None:
+    if process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
