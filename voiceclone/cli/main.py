@@ -1,0 +1,88 @@
+"""Find the command, run it, and turn what goes wrong into one line and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from voiceclone import __version__
+from voiceclone.errors import VoicecloneError
+
+# Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
+COMMANDS = {
+    "clone": ("voiceclone.cli.clone", "clone a voice from a folder of clips"),
+    "say": ("voiceclone.cli.say", "speak a text with a voice"),
+    "inspect": ("voiceclone.cli.inspect", "look at a voice: shape, norms by row, health"),
+    "mix": ("voiceclone.cli.mix", "mix voices, whole or half by half"),
+    "export": ("voiceclone.cli.export", "write a voice for kokoro-onnx, kokoro.js or as safetensors, and back"),
+    "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),
+    "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
+    "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
+}
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None, *, program: str | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parser = _parser(arguments, program)
+        options = parser.parse_args(arguments if program is None else arguments[1:])
+        _quiet_libraries(verbose=getattr(options, "verbose", False))
+        return options.run(options)
+    except VoicecloneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: finished epochs are kept; go on with --resume", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away; python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        print("error: not enough memory: use fewer or shorter clips (--max-training-clips)", file=sys.stderr)
+        return 1
+
+
+def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentParser:
+    """Only the called command's module is loaded, so that help and errors are quick."""
+    version = f"voiceclone {__version__}"
+    if program is not None:
+        module = importlib.import_module(COMMANDS["clone"][0])
+        parser = argparse.ArgumentParser(prog=program, description=COMMANDS["clone"][1].capitalize() + ".")
+        parser.add_argument("--version", action="version", version=version)
+        module.add_arguments(parser)
+        parser.set_defaults(run=module.run)
+        return parser
+    parser = argparse.ArgumentParser(prog="voiceclone", description="Your own voice for Kokoro TTS.")
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, (home, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == called:
+            module = importlib.import_module(home)
+            command.add_argument("--version", action="version", version=version)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def _quiet_libraries(*, verbose: bool) -> None:
+    """Other libraries' chatter is for --verbose. Set here, never at import of the library."""
+    if verbose:
+        return
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    logging.getLogger().setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("LOGURU_LEVEL", "ERROR")

@@ -1,0 +1,235 @@
+"""``voiceclone train-base``: train a Kokoro-format base from multi-speaker data, and pack it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceclone.errors import UsageError
+
+if TYPE_CHECKING:
+    from voiceclone.training.config import TrainConfig
+    from voiceclone.training.corpus import Corpus
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="AudioFolder datasets: metadata.jsonl with file_name, text and a speaker column, or one "
+        "folder a speaker; phonemes and durations columns are used where they are there",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; the base is packed into OUT/base")
+    parser.add_argument("--preset", default="nano", help="nano, full or tiny (default: nano)")
+    parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
+    parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
+    parser.add_argument(
+        "--second-share",
+        type=float,
+        default=0.3,
+        help="length of the second pair's training as a share of the run (default: 0.3)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
+    parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    parser.add_argument("--lang", default="a", help="Kokoro's language code, for texts without phonemes (default: a)")
+    parser.add_argument(
+        "--boost",
+        nargs="*",
+        default=[],
+        metavar="SPEAKER=WEIGHT",
+        help="speakers drawn more often than others, for example lj=3",
+    )
+    parser.add_argument("--voices", type=int, default=30, help="stock voices to pack (default: 30)")
+    parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
+    parser.add_argument(
+        "--kept-out",
+        nargs="*",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="datasets of speakers in no training: measured with voices of the base's own encoders",
+    )
+    parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
+    parser.add_argument(
+        "--quick-f0",
+        action="store_true",
+        help="track F0 of rows that bring durations (synthesised speech) by pyworld's DIO: 15 times as fast",
+    )
+    parser.add_argument(
+        "--init", type=Path, metavar="BASE", help="start from a trained base of the same preset instead of at random"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile the vocoder (needs a C compiler)")
+    parser.add_argument("--bfloat16", action="store_true", help="run the vocoder's inner blocks in bfloat16")
+    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 1e-3)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--settings", type=Path, help="JSON with any other settings of a run, as in train_config.json")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quiet", action="store_true", help="only warnings and errors")
+    group.add_argument("--verbose", action="store_true", help="more detail")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prepare the corpus, train, train the second pair, pack; the exit code."""
+    from voiceclone.training.recipe import read_facts, train_and_pack
+    from voiceclone.training.trainer import CHECKPOINT
+
+    _show_progress(quiet=options.quiet)
+    facts = read_facts(options.facts)
+    resume = options.resume or options.pack_only
+    if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
+        raise UsageError(f"{options.out} holds a run: go on with --resume, or start anew with --overwrite")
+    config = _config(options)
+    boost = _boosts(options.boost)
+    _set_threads(options.threads)
+    corpus = _corpus(options, options.data, "data")
+    kept_out = _corpus(options, options.kept_out, "kept-out") if options.kept_out else None
+    if kept_out is not None and (both := set(corpus.speakers) & set(kept_out.speakers)):
+        raise UsageError(f"--kept-out: {sorted(both)[0]} is in the training data too: rename or remove the speaker")
+    base = train_and_pack(
+        corpus,
+        config,
+        options.out,
+        facts,
+        boost=boost,
+        resume=resume,
+        train=not options.pack_only,
+        second_share=options.second_share,
+        voices=options.voices,
+        voice_first=options.voice_first,
+        init=options.init,
+        scalars=_tensorboard(options.out / "tensorboard") if options.tensorboard else None,
+        kept_out=kept_out,
+    )
+    print(f"base: {base}")
+    return 0
+
+
+def _config(options: argparse.Namespace) -> TrainConfig:
+    """The run's settings: defaults, then --settings, then flags."""
+    from voiceclone.training.config import TrainConfig
+
+    values = TrainConfig(steps=1).to_json()
+    if options.settings is not None:
+        try:
+            values.update(json.loads(options.settings.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(f"--settings {options.settings}: is no JSON object ({error}): correct it") from error
+    # Packing trains nothing: any length will do.
+    length = (
+        {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}
+    )
+    values.update(preset=options.preset, seed=options.seed, device=_device(options.device), **length)
+    if options.compile:
+        values["compile"] = True
+    if options.bfloat16:
+        values["bfloat16"] = True
+    if options.learning_rate is not None:
+        values["learning_rate"] = options.learning_rate
+    try:
+        return TrainConfig.from_json(values)
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--settings: {error}: correct it") from error
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: use auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU: use --device cpu")
+    return name
+
+
+def _corpus(options: argparse.Namespace, folders: list[Path], kind: str) -> Corpus:
+    from voiceclone.audio.features import track_f0
+    from voiceclone.models.presets import preset
+    from voiceclone.training.corpus import Corpus, prepare_corpus, read_rows
+
+    vocab = preset(options.preset)[0]["vocab"]
+    caches = []
+    for number, folder in enumerate(folders):
+        rows = read_rows([folder])
+        phonemize = align = None
+        if any(row.phonemes is None for row in rows):
+            from voiceclone.text.g2p import Phonemizer
+
+            phonemize = Phonemizer(options.lang, offline=options.offline).phonemes
+        if any(row.durations is None for row in rows):
+            from voiceclone.training.alignment import EspeakAligner
+
+            align = EspeakAligner()
+        cache = options.out / "cache" / f"{kind}-{number:03d}-{folder.name}"
+        clean = options.quick_f0 and all(row.durations is not None for row in rows)
+        f0 = partial(track_f0, quick=True) if clean else None
+        prepare_corpus(rows, cache, vocab, phonemize=phonemize, align=align, f0=f0)
+        caches.append(cache)
+    return Corpus(caches)
+
+
+def _boosts(pairs: list[str]) -> dict[str, float]:
+    boosts = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        try:
+            boosts[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--boost {pair!r}: give SPEAKER=WEIGHT, for example lj=3") from None
+        if not equals or boosts[name] <= 0:
+            raise UsageError(f"--boost {pair!r}: the weight must be positive")
+    return boosts
+
+
+def _tensorboard(folder: Path) -> Callable[[int, dict[str, float]], None]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("--tensorboard needs the tensorboard package: pip install tensorboard") from error
+    writer = SummaryWriter(str(folder))
+
+    def write(step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            writer.add_scalar(f"train/{name}", value, step)
+        writer.flush()
+
+    return write
+
+
+def _set_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"--threads {threads}: give 1 or more")
+        torch.set_num_threads(threads)
+    # Values near 0 cost hundreds of times more than others on most CPUs, and mean nothing here.
+    torch.set_flush_denormal(True)
+
+
+def _show_progress(*, quiet: bool) -> None:
+    logger = logging.getLogger("voiceclone")
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logger.propagate = False

@@ -1,0 +1,243 @@
+"""Figures of a training: loss curves by term, and the mels of target and clone side by side.
+
+Figures are made as objects on the Agg canvas, never through pyplot: no window, no global state, nothing to close.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voiceclone.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FRAME_SECONDS = 300 / 24_000  # one mel frame
+TRAIN, VALIDATION = "train/", "val/"
+CURVES = ((TRAIN, "#1f77b4", "-", "training"), (VALIDATION, "#d95f02", "--", "validation"))
+BEST_COLOUR = "#555555"
+TITLE_CHARACTERS = 80  # more would run into the legend
+COLUMNS = 4  # panels of single terms in one row
+DPI = 120
+_NO_LOSS = {"lr", "learning_rate", "grad_norm", "gradient_norm", "step_seconds", "step_time", "memory", "memory_mb"}
+
+
+def training_figure(
+    history: Sequence[dict[str, Any]],
+    target_mel: np.ndarray,
+    clone_mel: np.ndarray,
+    title: str,
+    *,
+    best_epoch: int | None = None,
+) -> Figure:
+    """Loss curves above, mels below.
+
+    Args:
+        history: one dict an epoch: "epoch" (its position, from 1, when missing) and the losses under "train/TERM" and
+            "val/TERM"; the term "loss" is the total. Keys, values that are missing or not finite leave gaps.
+        target_mel: normalised log-mel of the target ``(80, T)``.
+        clone_mel: normalised log-mel of the clone, ``(80, T')``.
+        title: the figure's heading, taken literally.
+        best_epoch: the epoch whose voice was kept; the lowest "val/loss" (else "train/loss") when None.
+    """
+    terms = loss_terms(history)
+    epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
+    best = best_epoch if best_epoch is not None else find_best_epoch(history)
+    rows = math.ceil(len(terms) / COLUMNS) if terms else 0
+    figure = _new_figure(12.0, 3.6 + 2.3 * rows)
+    _suptitle(figure, title)
+    if rows:
+        upper, lower = figure.subfigures(2, 1, height_ratios=[2.3 * rows, 3.2])
+        grid = upper.subplots(rows, min(COLUMNS, len(terms)), squeeze=False, sharex=True).ravel()
+        for axes, term in zip(grid, terms, strict=False):
+            _draw_term(axes, term, history, epochs, best)
+        _finish_grid(grid, terms)
+        _add_legend(figure, history, best)
+    else:
+        lower = figure.subfigures(1, 1)
+    _draw_mels(lower, target_mel, clone_mel)
+    return figure
+
+
+def mel_figure(target: np.ndarray, clone: np.ndarray) -> Figure:
+    """The normalised log-mels of target ``(80, T)`` and clone ``(80, T')`` side by side, one colour scale."""
+    figure = _new_figure(12.0, 3.2)
+    _draw_mels(figure, target, clone)
+    return figure
+
+
+def figure_to_rgb(figure: Figure) -> np.ndarray:
+    """The figure as an image ``(H, W, 3)``, uint8."""
+    with _no_glyph_warnings():
+        figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG in one step.
+
+    Raises:
+        VoicecloneError: the file cannot be written.
+    """
+    with atomic_path(Path(path)) as temporary, _no_glyph_warnings():
+        figure.savefig(temporary, format="png")
+
+
+def loss_terms(history: Sequence[dict[str, Any]]) -> list[str]:
+    """The loss terms with at least one finite value: the total first, then in order of appearance."""
+    terms: dict[str, None] = {}
+    for row in history:
+        for key in row:
+            for prefix in (TRAIN, VALIDATION):
+                term = key.removeprefix(prefix)
+                if term != key and term not in _NO_LOSS and math.isfinite(_number(row[key])):
+                    terms[term] = None
+    return sorted(terms, key=lambda term: term != "loss")
+
+
+def find_best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
+    """The epoch with the lowest validation loss (training loss where there is none), None without any."""
+    for key in (VALIDATION + "loss", TRAIN + "loss"):
+        values = _values(history, key)
+        if np.isfinite(values).any():
+            index = int(np.nanargmin(values))
+            return int(history[index].get("epoch", index + 1))
+    return None
+
+
+def _draw_term(axes: Axes, term: str, history: Sequence[dict], epochs: np.ndarray, best: int | None) -> None:
+    """One panel: a term's training and validation curves; logarithmic where they span more than a decade."""
+    drawn = []
+    for prefix, colour, style, _ in CURVES:
+        values = _values(history, prefix + term)
+        known = np.isfinite(values)
+        if known.any():
+            # A point on its own makes no line, so few epochs are drawn with markers.
+            marker = "o" if known.sum() <= 12 else ""
+            axes.plot(epochs[known], values[known], style, color=colour, marker=marker, markersize=3, linewidth=1.4)
+            drawn.append(values[known])
+    if best is not None:
+        axes.axvline(best, color=BEST_COLOUR, linewidth=1, linestyle=":")
+    every = np.concatenate(drawn)
+    if every.min() > 0 and every.max() > 10 * every.min():
+        _logarithmic(axes)
+    heading = "loss (total)" if term == "loss" else term
+    scale = ", log scale" if axes.get_yscale() == "log" else ""
+    axes.set_title(heading + scale, fontsize=10, fontweight="bold" if term == "loss" else "normal", parse_math=False)
+    axes.grid(alpha=0.25, which="both", linewidth=0.5)
+    axes.tick_params(labelsize=8)
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic loss axis with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _finish_grid(grid: np.ndarray, terms: list[str]) -> None:
+    """Label the lowest panels and remove the empty ones."""
+    from matplotlib.ticker import MaxNLocator
+
+    columns = min(COLUMNS, len(terms))
+    for index, axes in enumerate(grid):
+        if index >= len(terms):
+            axes.remove()
+            continue
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        if index + columns >= len(terms):
+            axes.set_xlabel("epoch", fontsize=9)
+            axes.tick_params(labelbottom=True)
+
+
+def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | None) -> None:
+    """Say once, on the title's line, what the lines are."""
+    from matplotlib.lines import Line2D
+
+    lines = []
+    for prefix, colour, style, name in CURVES:
+        if any(key.startswith(prefix) for row in history for key in row):
+            lines.append(Line2D([], [], color=colour, linestyle=style, label=name))
+    if best is not None:
+        lines.append(Line2D([], [], color=BEST_COLOUR, linestyle=":", label=f"best epoch ({best})"))
+    legend = figure.legend(handles=lines, loc="upper right", ncols=3, fontsize=9, frameon=False, borderaxespad=0.2)
+    legend.set_in_layout(False)
+
+
+def _draw_mels(figure: Any, target: np.ndarray, clone: np.ndarray) -> None:
+    """Two mels with the same colours and the same time axis, so that they can be compared by eye."""
+    mels = [np.asarray(target, dtype=float), np.asarray(clone, dtype=float)]
+    finite = np.concatenate([mel[np.isfinite(mel)] for mel in mels])
+    low, high = np.percentile(finite, [1, 99.5]) if finite.size else (0.0, 1.0)
+    longest = max(mel.shape[1] for mel in mels) * FRAME_SECONDS
+    pair = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, mel, name in zip(pair, mels, ("target", "clone"), strict=True):
+        seconds = mel.shape[1] * FRAME_SECONDS
+        image = axes.imshow(
+            mel,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            cmap="magma",
+            vmin=low,
+            vmax=max(high, low + 1e-6),
+            extent=(0, seconds, 0, mel.shape[0]),
+        )
+        axes.set_xlim(0, longest)
+        axes.set_facecolor("#dddddd")
+        axes.set_title(f"{name} ({seconds:.2f} s)", fontsize=10)
+        axes.set_xlabel("time (s)", fontsize=9)
+        axes.tick_params(labelsize=8)
+    pair[0].set_ylabel("mel channel", fontsize=9)
+    bar = figure.colorbar(image, ax=pair, pad=0.01, fraction=0.03, extend="both")
+    bar.set_label("normalised log-mel", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """A figure of ``width`` x ``height`` inches on its own Agg canvas."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _suptitle(figure: Figure, title: str) -> None:
+    if len(title) > TITLE_CHARACTERS:
+        title = title[: TITLE_CHARACTERS - 1] + "…"
+    # A "$" in a voice's name is no formula.
+    figure.suptitle(title, fontsize=12, x=0.01, horizontalalignment="left", parse_math=False)
+
+
+def _values(history: Sequence[dict[str, Any]], key: str) -> np.ndarray:
+    """One value an epoch, NaN where it is missing or not finite."""
+    values = np.array([_number(row.get(key)) for row in history], dtype=float)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+class _no_glyph_warnings(warnings.catch_warnings):
+    """Titles in scripts that the built-in font lacks show boxes; that needs no warning on the terminal."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", message="Glyph .* missing")

@@ -1,0 +1,75 @@
+"""Which frames of a clip belong to which phoneme: dynamic time warping against the base's own synthesis.
+
+The base speaks the clip's phonemes, so its phone boundaries are known; warping its mel onto the clip's mel carries them
+over. With them the decoder can be teacher-forced: the loss compares the same phones, not two different tempos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment:
+    """Phone durations of a clip."""
+
+    durations: Tensor = field(repr=False)  # (T,) int64, frames of 25 ms, each >= 1
+    score: float  # mean cosine of the aligned, mean-free log-mel frames: 1 is the same sound, 0 unrelated
+
+
+def align(spoken_mel: Tensor, spoken_durations: Tensor, target_mel: Tensor) -> Alignment:
+    """Carry phone boundaries from synthesis to clip.
+
+    Args:
+        spoken_mel: log-mel ``(80, 2G)`` of the synthesis.
+        spoken_durations: its durations ``(T,)`` in frames of 25 ms, summing to ``G``.
+        target_mel: log-mel ``(80, 2F)`` of the clip, ``F >= T``.
+
+    Raises:
+        ValueError: the clip has fewer frames than tokens.
+    """
+    import librosa
+
+    frames = target_mel.shape[1] // 2
+    if frames < len(spoken_durations):
+        raise ValueError(f"{frames} frames cannot hold {len(spoken_durations)} tokens")
+    spoken, target = _mean_free(spoken_mel), _mean_free(target_mel)
+    cost = 1.0 - spoken.T @ target  # both are unit columns: cosine distance
+    # Steps along one axis alone cost a little more than diagonal ones: it keeps the path from running flat.
+    _, path = librosa.sequence.dtw(C=cost, subseq=False, backtrack=True, weights_mul=np.array([1.0, 1.2, 1.2]))
+    path = path[::-1]
+    boundaries = np.cumsum(spoken_durations.cpu().numpy())[:-1] * 2
+    carried = np.array([_carry(int(boundary), path) for boundary in boundaries]) / 2
+    return Alignment(
+        durations=torch.from_numpy(to_whole_frames(carried, frames)),
+        score=float(1.0 - cost[path[:, 0], path[:, 1]].mean()),
+    )
+
+
+def _carry(boundary: int, path: np.ndarray) -> float:
+    """Where the path ``(steps, 2)`` takes the boundary between synthesis frames ``boundary - 1`` and ``boundary``."""
+    before, after = path[path[:, 0] == boundary - 1, 1], path[path[:, 0] == boundary, 1]
+    return (before.max() + after.min() + 1) / 2
+
+
+def to_whole_frames(boundaries: np.ndarray, frames: int) -> np.ndarray:
+    """Inner boundaries ``(T - 1,)`` in frames to durations ``(T,)`` int64 >= 1 that sum to ``frames``."""
+    count = len(boundaries) + 1
+    lowest = np.arange(1, count)
+    highest = frames - np.arange(count - 1, 0, -1)
+    placed = np.clip(np.round(boundaries).astype(np.int64), lowest, highest)
+    # Keep every boundary at least one frame after the one before it, then at most what the rest still needs.
+    placed = np.maximum.accumulate(placed - lowest) + lowest
+    placed = np.minimum(placed, highest)
+    return np.diff(np.concatenate([[0], placed, [frames]])).astype(np.int64)
+
+
+def _mean_free(mel: Tensor) -> np.ndarray:
+    """Subtract each channel's mean (timbre, room and level), then scale frames to unit length."""
+    values = mel.detach().float().cpu().numpy()
+    values = values - values.mean(axis=1, keepdims=True)
+    return values / (np.linalg.norm(values, axis=0, keepdims=True) + 1e-6)

@@ -1,0 +1,91 @@
+"""The named terms of the projection's loss. Each is a plain function; the total is the sum of weight x term."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from voiceclone.audio.features import LOG_STD, LogMel
+
+MIN_VOICED_HZ = 40.0  # F0 below this is no voicing, and log F0 must not see it
+UNVOICED_SHARE = 0.1  # of the distance in Hz within the F0 term
+HEARD_RANGE = 11.5  # natural log of power (50 dB)
+ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: recordings differ there by room noise only
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weight of each named term in the total; 0 leaves a term out of the gradient, not out of the log."""
+
+    mel_mse: float = 1.0  # squared error of the natural log-mel
+    duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
+    rate: float = 2.0  # |log| of predicted over true total duration
+    f0: float = 2.0  # mean absolute error of log F0 where both are voiced
+    f0_level: float = 2.0  # |mean log ratio| of predicted to true F0 of a clip
+    energy: float = 0.5  # smooth L1 of the log energy
+    drift: float = 0.05  # squared distance from the start, in units of the stock voices' spread
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0.0 or value == float("inf"):
+                raise ValueError(f"loss weight {name} must be a number >= 0, not {value}")
+
+
+def total(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
+    """Sum of weight x term; every term must have a weight."""
+    return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
+
+
+def mel_mse(spoken: Tensor, target: Tensor, log_mel: LogMel) -> Tensor:
+    """Mean squared error of the natural log-mels of two aligned signals, each ``(B, T)``.
+
+    What lies ``HEARD_RANGE`` below a crop's loudest value is cut off in both: the logarithm would else make the room
+    noise in a recording's pauses the largest error of all.
+    """
+    true = log_mel(target)
+    floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / LOG_STD
+    return functional.mse_loss(torch.maximum(log_mel(spoken), floor), torch.maximum(true, floor)) * LOG_STD**2
+
+
+def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
+    """``duration`` and ``rate`` from soft and true durations ``(T,)`` in frames; BOS and EOS (silence) are left out."""
+    soft, true = soft[1:-1], true[1:-1].to(soft)
+    return {
+        "duration": (soft - true).abs().mean() / true.mean(),
+        "rate": (torch.log(soft.sum()) - torch.log(true.sum())).abs(),
+    }
+
+
+def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
+    """``f0`` and ``f0_level`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
+
+    Both compare logarithms where the prediction is voiced, too: a dip at a phone's edge says nothing about the pitch,
+    and would be made up for by too high a pitch elsewhere. A share of the plain distance, in units of the clip's
+    mean, pulls up frames that are not voiced yet.
+    """
+    voiced = true > MIN_VOICED_HZ
+    if not voiced.any():
+        zero = predicted.sum() * 0.0
+        return {"f0": zero, "f0_level": zero}
+    predicted, true = predicted[voiced], true[voiced]
+    linear = UNVOICED_SHARE * ((predicted - true).abs() / true.mean()).mean()
+    both = predicted.detach() > MIN_VOICED_HZ
+    if not both.any():
+        return {"f0": linear, "f0_level": predicted.sum() * 0.0}
+    difference = torch.log(predicted[both]) - torch.log(true[both])
+    return {"f0": difference.abs().mean() + linear, "f0_level": difference.mean().abs()}
+
+
+def energy_term(predicted: Tensor, true: Tensor) -> Tensor:
+    """Smooth L1 of energies ``(2F,)``; both are cut at the silence floor of the clip."""
+    floor = max(ENERGY_FLOOR, float(true.min()))
+    return functional.smooth_l1_loss(predicted.clamp(min=floor), true.clamp(min=floor))
+
+
+def drift_term(base_vector: Tensor, anchor: Tensor, spread: Tensor) -> Tensor:
+    """Mean squared distance of ``(1, 256)`` vectors in units of the stock voices' standard deviations ``(256,)``."""
+    return (((base_vector - anchor) / spread) ** 2).mean()

@@ -1,0 +1,70 @@
+"""The projection network: 256 -> 512 -> 512 -> 256, LayerNorm, ReLU and dropout between, tanh at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from voiceclone.voice.pack import VOICE_DIM
+
+HIDDEN = 512
+_LARGEST_START = 0.97  # |value| a start may have: tanh never reaches 1, and its gradient dies near it
+# Mean of ReLU(LayerNorm(.)): what a weight's change is multiplied by, on average, on its way to the next layer.
+_MEAN_ACTIVATION = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpConfig:
+    """Shape of the projection."""
+
+    dropout: float = 0.1  # probability in [0, 1)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+
+
+class Projection(nn.Module):
+    """Map a StyleTTS2 style ``(B, 256)`` to a Kokoro base vector ``(B, 256)`` in (-1, 1)."""
+
+    def __init__(self, config: MlpConfig = MlpConfig()) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(VOICE_DIM, HIDDEN),
+            nn.LayerNorm(HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.LayerNorm(HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(HIDDEN, VOICE_DIM),
+            nn.Tanh(),
+        )
+
+    def forward(self, style: Tensor) -> Tensor:
+        """Style ``(B, 256)`` to base vector ``(B, 256)``."""
+        return self.layers(style)
+
+    @torch.no_grad()
+    def start_at(self, anchor: Tensor) -> None:
+        """Make every style map to ``anchor`` ``(1, 256)``: last weights zero, last bias its inverse tanh."""
+        last = self.layers[-2]
+        last.weight.zero_()
+        last.bias.copy_(torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_START, _LARGEST_START)))
+
+
+def parameter_groups(projection: Projection, lr: float) -> list[dict]:
+    """Optimiser groups in which ``lr`` is about the size of one step of the *output*.
+
+    Adam moves every weight by ``lr``; summed over 512 inputs that would carry the voice out of the space of real ones
+    within three steps at 1e-3. So a matrix gets ``lr`` divided by its number of inputs times their mean (the rule by
+    which step sizes are kept independent of width: Yang et al. 2022, "Tensor Programs V").
+    """
+    groups = []
+    for parameter in projection.parameters():
+        scale = 1.0 / (_MEAN_ACTIVATION * parameter.shape[1]) if parameter.ndim == 2 else 1.0
+        groups.append({"params": [parameter], "lr": lr * scale, "scale": scale})
+    return groups

@@ -1,0 +1,144 @@
+"""The clips as training targets: text features, aligned audio, F0 and energy, all in whole duration frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
+from voiceclone.projection.alignment import Alignment, align
+from voiceclone.projection.forward import FrozenKokoro, TextFeatures, alignment_matrix
+
+TRIM_DB = 40  # silence below the clip's peak that is cut off both ends before aligning
+MARGIN_SAMPLES = 2400  # silence kept at either end (0.1 s), for BOS and EOS
+MIN_FRAMES = 24  # shortest clip that can give a crop (0.6 s)
+_GAIN_RANGE = (0.05, 20.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """One clip. ``T`` tokens with BOS and EOS, ``F`` frames of 25 ms."""
+
+    name: str
+    phonemes: str
+    text: TextFeatures = field(repr=False)
+    audio: Tensor = field(repr=False)  # (600 F,) at the base's own level
+    log_mel: Tensor = field(repr=False)  # (80, 2F)
+    f0: Tensor = field(repr=False)  # (2F,) Hz, 0 where unvoiced
+    energy: Tensor = field(repr=False)  # (2F,)
+    alignment: Alignment | None = None
+
+    @property
+    def frames(self) -> int:
+        """Duration frames of the clip."""
+        return len(self.audio) // FRAME_SAMPLES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unusable:
+    """A clip that gave no target, and why."""
+
+    name: str
+    reason: str
+
+
+def prepare_target(name: str, phonemes: str, audio: np.ndarray, kokoro: FrozenKokoro) -> Target | Unusable:
+    """Trim a clip ``(T,)`` at 24 kHz, cut it to whole frames, measure it. The level is set later by :func:`scale`."""
+    import librosa
+
+    _, (start, end) = librosa.effects.trim(audio, top_db=TRIM_DB)
+    audio = audio[max(0, start - MARGIN_SAMPLES) : end + MARGIN_SAMPLES]
+    frames = len(audio) // FRAME_SAMPLES
+    text = kokoro.text(phonemes)
+    if frames < MIN_FRAMES:
+        return Unusable(name=name, reason=f"{frames * 0.025:.2f} s of sound are less than {MIN_FRAMES * 0.025:.2f} s")
+    if frames < text.tokens:
+        return Unusable(name=name, reason=f"{text.tokens} phonemes do not fit into {frames * 0.025:.2f} s of sound")
+    audio = np.ascontiguousarray(audio[: frames * FRAME_SAMPLES], dtype=np.float32)
+    f0 = torch.from_numpy(track_f0(audio)[: 2 * frames])
+    return _measured(name, phonemes, text, torch.from_numpy(audio), f0, kokoro.device)
+
+
+def scale(target: Target, gain: float) -> Target:
+    """The same clip at ``gain`` times its level."""
+    return _measured(
+        target.name, target.phonemes, target.text, target.audio * gain, target.f0, target.audio.device, target.alignment
+    )
+
+
+def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:
+    """One gain for all clips that brings them to the level at which the base speaks (median over clips).
+
+    Kokoro learned on audio of one level; a louder or softer recording would ask the voice for what is no timbre.
+    """
+    ratios = [
+        float(s.square().mean().sqrt() / (t.audio.square().mean().sqrt() + 1e-9)) for t, s in zip(targets, spoken)
+    ]
+    return float(np.clip(np.median(ratios), *_GAIN_RANGE))
+
+
+def aligned(target: Target, kokoro: FrozenKokoro, voice: Tensor, log_mel: LogMel) -> tuple[Target, Tensor]:
+    """Align a clip against the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)``, too."""
+    spoken, durations = kokoro.speak(target.text, voice)
+    mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
+    alignment = align(mel, durations, target.log_mel)
+    return replace(target, alignment=alignment), spoken
+
+
+def align_all(
+    targets: Sequence[Target],
+    kokoro: FrozenKokoro,
+    voice_of: Callable[[int], Tensor],
+    log_mel: LogMel,
+    *,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+) -> tuple[list[Target], list[Tensor]]:
+    """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept."""
+    done, speech = [], []
+    with torch.random.fork_rng(devices=[kokoro.device] if kokoro.device.type == "cuda" else []):
+        for index, target in enumerate(targets):
+            torch.manual_seed(seed + index)
+            new, spoken = aligned(target, kokoro, voice_of(target.text.phoneme_count), log_mel)
+            done.append(new)
+            speech.append(spoken)
+            advance()
+    return done, speech
+
+
+def aligned_text(target: Target) -> Tensor:
+    """The decoder's text input laid out over the clip, ``(1, hidden, F)``.
+
+    Raises:
+        ValueError: the clip has not been aligned.
+    """
+    if target.alignment is None:
+        raise ValueError(f"clip {target.name} has not been aligned")
+    return target.text.acoustic_text @ alignment_matrix(target.alignment.durations.to(target.audio.device))
+
+
+def _measured(
+    name: str,
+    phonemes: str,
+    text: TextFeatures,
+    audio: Tensor,
+    f0: Tensor,
+    device: torch.device,
+    alignment: Alignment | None = None,
+) -> Target:
+    frames = len(audio) // FRAME_SAMPLES
+    log_mel = LogMel()(audio.cpu().unsqueeze(0))[:, :, : 2 * frames]
+    return Target(
+        name=name,
+        phonemes=phonemes,
+        text=text,
+        audio=audio.to(device),
+        log_mel=log_mel[0].to(device),
+        f0=f0.to(device),
+        energy=log_energy(log_mel)[0].to(device),
+        alignment=alignment,
+    )

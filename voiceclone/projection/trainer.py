@@ -1,0 +1,280 @@
+"""Train the projection through the frozen Kokoro."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voiceclone.audio.features import LogMel
+from voiceclone.errors import VoicecloneError
+from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.mlp import MlpConfig, Projection, parameter_groups
+from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.state import TrainingState
+from voiceclone.projection.targets import Target, align_all
+from voiceclone.voice.profile import LengthProfile
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
+MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """Settings of stage 2."""
+
+    epochs: int = 100
+    lr: float = 1e-3  # about the size of one step of the output (values of a voice vary by .2)
+    seed: int = 0
+    batch: int = 4  # crops in a step
+    max_crops_per_epoch: int = 8  # an epoch takes one crop of each clip, at most this many
+    crop_frames: int = 40  # frames of 25 ms: 1 s
+    max_validation_crops: int = 8
+    gradient_clip: float = 1.0  # L2 norm over all parameters
+    warmup: float = 0.05  # share of the epochs in which the learning rate rises
+    final_lr: float = 0.1  # learning rate at the end, relative
+    realign_at: tuple[float, ...] = (0.1, 0.35)  # shares of the epochs after which the alignment is refreshed
+    patience: int = 30  # epochs without a better validation loss, after the last realignment, that end the training
+    weight_decay: float = 0.0
+    mlp: MlpConfig = field(default_factory=MlpConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"epochs must be 0 or more, not {self.epochs}")
+        if not 0.0 < self.lr < 1.0:
+            raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
+        for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def lr_factor(self, epoch: int) -> float:
+        """Warm-up, then a cosine down to ``final_lr``."""
+        warm = max(1.0, self.warmup * self.epochs)
+        if epoch < warm:
+            return (epoch + 1) / warm if warm > 1 else 1.0
+        progress = (epoch - warm) / max(1.0, self.epochs - warm)
+        return self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+    def realign_epochs(self) -> set[int]:
+        """Epochs before which the clips are aligned anew with the voice of that moment."""
+        return {round(share * self.epochs) for share in self.realign_at} - {0}
+
+
+class Observer(Protocol):
+    """Whoever watches a training."""
+
+    def step(self, step: int, values: dict[str, float]) -> None:
+        """After each optimiser step: loss terms, learning rate, gradient norm, seconds."""
+
+    def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
+        """After each epoch, before its checkpoint is written."""
+
+
+class ProjectionTrainer:
+    """Stage 2. Give it aligned or unaligned targets and a state; :meth:`run` takes it to the last epoch."""
+
+    def __init__(
+        self,
+        config: ProjectionConfig,
+        state: TrainingState,
+        *,
+        style: Tensor,
+        kokoro: FrozenKokoro,
+        profile: LengthProfile,
+        train: Sequence[Target],
+        validation: Sequence[Target],
+        accelerator: Accelerator,
+    ) -> None:
+        self.config, self.state = config, state
+        self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
+        self.style = style.to(kokoro.device)
+        self.train_targets, self.validation_targets = list(train), list(validation)
+        self.crop_frames = min([config.crop_frames, *(t.frames for t in (*train, *validation))])
+        self._build()
+
+    def _build(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            projection = Projection(self.config.mlp)
+        projection.start_at(self.state.anchor)
+        if self.state.projection:
+            projection.load_state_dict(self.state.projection)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(projection, self.config.lr), weight_decay=self.config.weight_decay, betas=(0.9, 0.98)
+        )
+        if self.state.optimizer:
+            optimizer.load_state_dict(self.state.optimizer)
+        self.projection, self.optimizer = self.accelerator.prepare(projection, optimizer)
+        self._realign_from_state()
+
+    @torch.no_grad()
+    def base_vector(self) -> Tensor:
+        """The projection of the average style as it stands, ``(1, 256)`` on the CPU."""
+        self.projection.eval()
+        return self.projection(self.style).float().cpu()
+
+    def run(self, observer: Observer, save: Callable[[TrainingState, bool], None]) -> TrainingState:
+        """Train to the last epoch; ``save(state, is_best)`` is called after each.
+
+        Raises:
+            VoicecloneError: the loss stays non-finite; the state saved last is good.
+        """
+        realign = self.config.realign_epochs()
+        while self.state.epoch < self.config.epochs and not self._is_stalled():
+            epoch = self.state.epoch
+            if epoch in realign:
+                self.realign(self.base_vector())
+            started = time.perf_counter()
+            train_terms = self._train_epoch(epoch, observer)
+            validation_terms = self.validate(self.base_vector())
+            self.state.epoch = epoch + 1
+            is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
+            observer.epoch(self.state.history[-1], self)
+            save(self.state, is_best)
+        return self.state
+
+    def _is_stalled(self) -> bool:
+        """True where the validation loss has not improved for ``patience`` epochs since the last realignment."""
+        state, last_realigned = self.state, max(self.config.realign_epochs(), default=0)
+        return state.epoch - max(state.best_epoch, last_realigned) >= self.config.patience
+
+    def realign(self, base_vector: Tensor) -> None:
+        """Align all clips against the speech of ``base_vector``; the best so far is judged anew from here on."""
+        vector = base_vector.to(self.kokoro.device)
+        log_mel = LogMel().to(self.kokoro.device)
+        for split, targets in (("train", self.train_targets), ("validation", self.validation_targets)):
+            done, _ = align_all(
+                targets, self.kokoro, lambda n: self.profile.row(vector, n), log_mel, seed=self.config.seed
+            )
+            self.state.alignments.update({f"{split}/{t.name}": t.alignment for t in done})
+        self.state.best_loss = None
+        self._realign_from_state()
+
+    def _realign_from_state(self) -> None:
+        self.train_targets = self._with_alignments("train", self.train_targets)
+        self.validation_targets = self._with_alignments("validation", self.validation_targets)
+        self.objective = self._objective(self.train_targets)
+        self.validation = self._objective(self.validation_targets[: self.config.max_validation_crops])
+
+    def _with_alignments(self, split: str, targets: Sequence[Target]) -> list[Target]:
+        alignments = self.state.alignments
+        return [replace(t, alignment=alignments.get(f"{split}/{t.name}", t.alignment)) for t in targets]
+
+    def _objective(self, targets: Sequence[Target]) -> Objective:
+        return Objective(
+            targets,
+            self.kokoro,
+            self.profile,
+            crop_frames=self.crop_frames,
+            anchor=self.state.anchor.to(self.kokoro.device),
+            spread=self.state.spread.to(self.kokoro.device),
+        )
+
+    def _train_epoch(self, epoch: int, observer: Observer) -> dict[str, float]:
+        generator = np.random.default_rng([self.config.seed, epoch])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * group["scale"] * self.config.lr_factor(epoch)
+        count = min(self.config.max_crops_per_epoch, max(len(self.train_targets), self.config.batch))
+        sums: dict[str, float] = {}
+        done = bad = 0
+        for first in range(0, count, self.config.batch):
+            crops = self.objective.random_crops(self.config.batch, generator)
+            values = self._step(crops, seed=int(generator.integers(2**31)))
+            if values is None:
+                bad += 1
+                self.state.skipped_steps += 1
+                if bad >= MAX_BAD_STEPS or first + self.config.batch >= count and done == 0:
+                    raise VoicecloneError(
+                        f"the loss is not finite (epoch {epoch + 1}): lower --lr-projection, or check the base; "
+                        "the last checkpoint is good"
+                    )
+                continue
+            bad, done = 0, done + 1
+            self.state.step += 1
+            values["lr"] = self.config.lr * self.config.lr_factor(epoch)
+            observer.step(self.state.step, values)
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + value
+        return {name: value / done for name, value in sums.items()}
+
+    def _step(self, crops: Sequence[Crop], *, seed: int) -> dict[str, float] | None:
+        """One optimiser step; None, and nothing changed, where loss or gradient is not finite."""
+        started = time.perf_counter()
+        device = self.kokoro.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            self.projection.train()
+            terms = self.objective.terms(self.projection(self.style), crops)
+            loss = self.objective.total(terms, self.config.weights)
+            self.optimizer.zero_grad(set_to_none=True)
+            if not torch.isfinite(loss):
+                return None
+            self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.projection.parameters(), self.config.gradient_clip)
+        if not torch.isfinite(norm):
+            self.optimizer.zero_grad(set_to_none=True)
+            return None
+        self.optimizer.step()
+        values = {"loss": float(loss.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
+        return {**values, "gradient_norm": float(norm), "step_seconds": time.perf_counter() - started}
+
+    @torch.no_grad()
+    def validate(self, base_vector: Tensor) -> dict[str, float]:
+        """Every term of ``base_vector`` on the validation clips' middles, with the same noise every time."""
+        device = self.kokoro.device
+        crops = self.validation.middle_crops()
+        sums: dict[str, float] = {}
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.config.seed)
+            size = min(self.config.batch, len(crops))
+            for first in range(0, len(crops), size):
+                # Always a full batch, so that shapes stay constant; crops counted twice weigh the same each time.
+                batch = [crops[(first + i) % len(crops)] for i in range(size)]
+                terms = self.validation.terms(base_vector.to(device), batch)
+                terms["loss"] = self.validation.total(terms, self.config.weights)
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+        batches = math.ceil(len(crops) / size)
+        return {name: value / batches for name, value in sums.items()}
+
+    @torch.no_grad()
+    def speak_validation(self, base_vector: Tensor) -> tuple[Tensor, Tensor]:
+        """The longest validation clip and the voice speaking it with the clip's own timing, F0 and energy: ``(T,)``."""
+        index = max(range(len(self.validation.targets)), key=lambda i: self.validation.targets[i].frames)
+        target = self.validation.targets[index]
+        whole = self._objective([target])
+        whole.crop_frames = min(target.frames, MAX_PREVIEW_FRAMES)
+        row = self.profile.row(base_vector.to(self.kokoro.device), target.text.phoneme_count)
+        with torch.random.fork_rng(devices=[self.kokoro.device] if self.kokoro.device.type == "cuda" else []):
+            torch.manual_seed(self.config.seed)
+            spoken = whole.speak_crops([row], [Crop(clip=0, start=0)])[0]
+        return target.audio[: len(spoken)], spoken
+
+    def mels(self, *audio: np.ndarray) -> list[np.ndarray]:
+        """Log-mels ``(80, frames)`` of signals ``(T,)``."""
+        return [LogMel()(torch.from_numpy(signal).float().unsqueeze(0))[0].numpy() for signal in audio]
+
+    def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> bool:
+        state, loss = self.state, validation["loss"]
+        is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
+        if is_best:
+            state.best_loss, state.best_epoch, state.best_vector = loss, state.epoch, self.base_vector()
+        state.history.append(
+            {"epoch": state.epoch, "step": state.step, "train": train, "validation": validation,
+             "lr": train["lr"], "seconds": seconds, "best": is_best}
+        )  # fmt: skip
+        projection = self.accelerator.unwrap_model(self.projection)
+        state.projection = {name: value.detach().cpu().clone() for name, value in projection.state_dict().items()}
+        state.optimizer = self.optimizer.state_dict()
+        return is_best

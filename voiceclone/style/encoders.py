@@ -1,0 +1,95 @@
+"""The two style encoders: built from a config, loaded from the base's file or StyleTTS2's checkpoint."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.models.checkpoint import load_strictly, read_safetensors
+from voiceclone.models.tensor_only import load_tensors
+
+# Names in StyleTTS2's checkpoint (``train_second.py``) for the two encoders.
+CHECKPOINT_NAMES = {"acoustic": "style_encoder", "prosodic": "predictor_encoder"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleEncoderConfig:
+    """Widths of a ``StyleEncoder``; the defaults are those of StyleTTS2-LibriTTS (13.85 M parameters each)."""
+
+    dim_in: int = 64  # channels of the first convolution
+    style_dim: int = 128  # values of a style vector
+    max_conv_dim: int = 512  # channels at most
+
+    def __post_init__(self) -> None:
+        for name in ("dim_in", "style_dim", "max_conv_dim"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"style encoder: {name} must be a positive whole number")
+
+
+class StyleEncoders(nn.Module):
+    """The pair; both see the same log-mel."""
+
+    def __init__(self, config: StyleEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.acoustic = _build_one(config)
+        self.prosodic = _build_one(config)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Log-mel ``(B, 80, T)`` of one length, T >= 65, to style vectors ``(B, 256)``: acoustic, then prosodic."""
+        image = log_mel.unsqueeze(1)
+        return torch.cat([self.acoustic(image), self.prosodic(image)], dim=1)
+
+
+def build_style_encoders(config: StyleEncoderConfig) -> StyleEncoders:
+    """Build the pair with random weights, in eval mode (spectral norm must not update its vectors in use)."""
+    return StyleEncoders(config).eval()
+
+
+def load_style_encoders(path: Path, config: StyleEncoderConfig) -> StyleEncoders:
+    """Load the pair from safetensors with keys ``acoustic.*`` and ``prosodic.*``."""
+    encoders = build_style_encoders(config)
+    state = {key: value.float() for key, value in read_safetensors(Path(path)).items()}
+    load_strictly(encoders, state, Path(path))
+    return encoders
+
+
+def load_styletts2_checkpoint(path: Path, config: StyleEncoderConfig) -> StyleEncoders:
+    """Load only the two encoders out of a StyleTTS2 checkpoint (``epochs_2nd_*.pth``); no code in it is run.
+
+    Raises:
+        VoicecloneError: the file is no such checkpoint.
+    """
+    checkpoint = load_tensors(Path(path))
+    nets = checkpoint.get("net") if isinstance(checkpoint, Mapping) else None
+    if not isinstance(nets, Mapping) or any(name not in nets for name in CHECKPOINT_NAMES.values()):
+        raise VoicecloneError(f"{path} is no StyleTTS2 checkpoint: it lacks net/style_encoder or net/predictor_encoder")
+    state = {}
+    for role, name in CHECKPOINT_NAMES.items():
+        if not isinstance(nets[name], Mapping):
+            raise VoicecloneError(f"{path} is no StyleTTS2 checkpoint: net/{name} is no state dict")
+        for key, value in nets[name].items():
+            if not isinstance(value, Tensor):
+                raise VoicecloneError(f"{path} is no StyleTTS2 checkpoint: net/{name}/{key} is no tensor")
+            state[f"{role}.{str(key).removeprefix('module.')}"] = value.float()
+    encoders = build_style_encoders(config)
+    load_strictly(encoders, state, Path(path))
+    return encoders
+
+
+def _build_one(config: StyleEncoderConfig) -> nn.Module:
+    """One encoder of the styletts2 package. Importing that package seeds ``random``: the caller's state is kept."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        from styletts2.models import StyleEncoder
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+    return StyleEncoder(dim_in=config.dim_in, style_dim=config.style_dim, max_conv_dim=config.max_conv_dim)

@@ -1,0 +1,77 @@
+"""What a projection training shows while it runs: progress, scalars, and now and then sound and pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.evaluation.plots import figure_to_rgb, mel_figure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from voiceclone.projection.trainer import ProjectionTrainer
+    from voiceclone.tracking.progress import Reporter
+    from voiceclone.tracking.trackers import Trackers
+
+MEDIA_EVERY = 10  # epochs between sounds and pictures
+
+
+class TrackingObserver:
+    """Hands a training's steps and epochs to trackers and progress bar."""
+
+    def __init__(self, trackers: Trackers, *, total: int, reporter: Reporter) -> None:
+        self.trackers, self.total, self.reporter = trackers, total, reporter
+        self._task: Any = None
+        self._target_shown = False
+
+    @contextlib.contextmanager
+    def watching(self, *, done: int) -> Iterator[None]:
+        """Show progress while the block runs; ``done`` epochs were done before."""
+        with self.reporter.task("Projection", total=self.total, unit="epoch", done=done) as task:
+            self._task = task
+            yield
+
+    def step(self, step: int, values: dict[str, float]) -> None:
+        """Log one optimiser step."""
+        scalars = {f"train/{name}": value for name, value in values.items()}
+        self.trackers.scalars({**scalars, "system/memory_mib": memory_mib()}, step)
+
+    def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
+        """Log one epoch: validation terms; sound, mels and the projection's values every few epochs."""
+        self.trackers.scalars({f"val/{name}": value for name, value in record["validation"].items()}, record["step"])
+        if record["epoch"] % MEDIA_EVERY == 1:
+            self._media(record["step"], trainer, trainer.base_vector())
+        if self._task is not None:
+            self._task.advance(
+                1, note=f"loss {record['train']['loss']:.3f}, validation {record['validation']['loss']:.3f}"
+            )
+
+    def finish(self, trainer: ProjectionTrainer) -> None:
+        """Log sound, mels and values of the voice that is kept, wherever the training ended."""
+        if trainer.state.best_vector is not None:
+            self._media(trainer.state.step, trainer, trainer.state.best_vector)
+
+    def _media(self, step: int, trainer: ProjectionTrainer, vector: Tensor) -> None:
+        if not len(self.trackers):
+            return
+        target, spoken = (audio.cpu().numpy() for audio in trainer.speak_validation(vector))
+        if not self._target_shown:
+            self.trackers.audio("audio/target", target, step)
+            self._target_shown = True
+        self.trackers.audio("audio/clone", spoken, step)
+        mels = trainer.mels(target, spoken)
+        self.trackers.image("mel/target_and_clone", figure_to_rgb(mel_figure(*mels)), step)
+        self.trackers.histogram("projection/base_vector", vector.numpy(), step)
+
+
+def memory_mib() -> float:
+    """Peak resident memory of this process in MiB (0 where the platform does not tell)."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,1 @@
+"""Stage 3: voice packs, how their rows change with length, and speaking with them."""
