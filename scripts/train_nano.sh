@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Train and pack the nano base: synthesise the corpus, train, pack.
+#
+#   scripts/train_nano.sh TEXT SPEECH WORK [MINUTES]
+#
+# TEXT     public-domain sentences, one a line
+# SPEECH   folder with one AudioFolder dataset for each recorded speaker (LibriSpeech, LJSpeech, VCTK)
+# WORK     folder for corpus, features, checkpoints and the packed base (WORK/run/base); about 2 GB
+# MINUTES  training time of the base (default 82); the second pair of encoders takes 0.3 of it on top
+#
+# nano_settings.json leaves the discriminators out, to spend a short run on the spectral losses; take adversarial_share
+# out of it for a longer one. --compile needs a C compiler.
+#
+# Interrupted? Run the same command again: the corpus is kept and training goes on from its last checkpoint.
+set -euo pipefail
+here="$(cd "$(dirname "$0")/.." && pwd)"
+if [ $# -lt 3 ]; then
+    sed -n '2,16p' "$0" >&2
+    exit 2
+fi
+text="$1" speech="$2" work="$3" minutes="${4:-82}"
+python="${PYTHON:-python}"
+export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+
+# Recorded speakers in training; librispeech_3080 and librispeech_1688 are kept out, for measuring clones.
+recorded=(librispeech_2033 librispeech_2609 librispeech_367 ljspeech_lj vctk_p225 vctk_p226)
+
+if [ ! -f "$work/corpus/train/metadata.jsonl" ]; then
+    "$python" "$here/scripts/synthesize_corpus.py" --text "$text" --out "$work/corpus"
+fi
+data=("$work/corpus/train")
+boost=()
+kept_out=("$work/corpus/heldout" "$speech/librispeech_3080" "$speech/librispeech_1688")
+for name in "${recorded[@]}"; do
+    data+=("$speech/$name")
+    boost+=("$name=3")
+done
+resume=()
+if [ -f "$work/run/checkpoint.pt" ]; then
+    resume=(--resume)
+fi
+nice -n 5 "$python" -m voiceclone train-base --data "${data[@]}" --preset nano --out "$work/run" \
+    --minutes "$minutes" --boost "${boost[@]}" --voice-first "${recorded[@]}" --kept-out "${kept_out[@]}" --facts "$here/scripts/nano_facts.json" --settings "$here/scripts/nano_settings.json" \
+    --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
+echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"

@@ -1,0 +1,256 @@
+"""A training corpus on disk: features of every utterance, computed once and memory-mapped afterwards.
+
+Read: AudioFolder folders, ``metadata.jsonl`` with ``file_name`` and ``text``, where a ``speaker`` column names the
+speaker (the folder's name does where there is none; a dataset root with ``train/`` is read from there). Rows may bring
+``phonemes`` and ``durations`` (frames of 25 ms of BOS, each symbol, EOS); where they do not, the text is phonemised and
+the durations come from dynamic time warping against eSpeak-NG's reading of the same text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy, track_f0
+from voiceclone.audio.io import read_audio
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import atomic_path, write_json
+
+logger = logging.getLogger(__name__)
+
+LEVEL_RMS = 0.06
+MAX_TOKENS = 508
+_ARRAYS = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
+_VERSION = 2
+
+Aligner = Callable[[np.ndarray, str, str], np.ndarray]
+"""(audio (T,) with T a multiple of 600, text, phonemes) to frames of every token, int64 (len(phonemes) + 2,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of metadata before its features are computed."""
+
+    path: Path
+    speaker: str
+    text: str
+    phonemes: str | None
+    durations: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One utterance of the cache."""
+
+    name: str
+    speaker: str
+    phonemes: str
+    tokens: tuple[int, ...]
+    """Ids of BOS, the symbols, EOS."""
+    durations: tuple[int, ...]
+    """Frames of 25 ms of every token."""
+    start: int
+    """First frame in the cache's arrays."""
+
+    @property
+    def frames(self) -> int:
+        """Length in frames of 25 ms."""
+        return sum(self.durations)
+
+
+class Corpus:
+    """Utterances of one or several caches, with their features in memory-mapped arrays.
+
+    A cache holds ``audio`` int16 ``(600 F,)``; ``mel`` float16 ``(2 F, 80)``, StyleTTS2's normalised log-mel; ``f0``
+    float32 ``(2 F,)`` in Hz, 0 where unvoiced; ``energy`` float32 ``(2 F,)``; F is the frames of all its utterances.
+    """
+
+    def __init__(self, caches: Sequence[Path]) -> None:
+        self.utterances: list[Utterance] = []
+        self._part_of: list[int] = []
+        self._arrays: list[dict[str, np.ndarray]] = []
+        for part, folder in enumerate(caches):
+            index = json.loads((Path(folder) / "index.json").read_text(encoding="utf-8"))
+            for u in index["utterances"]:
+                lists = {key: tuple(u[key]) for key in ("tokens", "durations")}
+                self.utterances.append(Utterance(**{**u, **lists}))
+                self._part_of.append(part)
+            self._arrays.append({n: np.load(Path(folder) / f"{n}.npy", mmap_mode="r") for n in _ARRAYS})
+        self.frames = np.array([sum(u.durations) for u in self.utterances])
+        self.speakers = sorted({u.speaker for u in self.utterances})
+        self.by_speaker: dict[str, list[int]] = {s: [] for s in self.speakers}
+        for position, utterance in enumerate(self.utterances):
+            self.by_speaker[utterance.speaker].append(position)
+
+    @property
+    def hours(self) -> float:
+        """Length of all utterances."""
+        return float(self.frames.sum()) * 0.025 / 3600
+
+    def audio(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
+        """Audio of ``frames`` frames from ``first`` on, float32 ``(600 frames,)``."""
+        return self._part("audio", index, first, frames, FRAME_SAMPLES).astype(np.float32) / 32767.0
+
+    def mel(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
+        """Normalised log-mel, float32 ``(80, 2 frames)``."""
+        return self._part("mel", index, first, frames, 2).astype(np.float32).T
+
+    def f0(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
+        """F0 in Hz, float32 ``(2 frames,)``."""
+        return np.array(self._part("f0", index, first, frames, 2))
+
+    def energy(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
+        """Log energy, float32 ``(2 frames,)``."""
+        return np.array(self._part("energy", index, first, frames, 2))
+
+    def _part(self, name: str, index: int, first: int, frames: int | None, per_frame: int) -> np.ndarray:
+        utterance = self.utterances[index]
+        count = int(self.frames[index]) - first if frames is None else frames
+        begin = (utterance.start + first) * per_frame
+        return self._arrays[self._part_of[index]][name][begin : begin + count * per_frame]
+
+
+def read_rows(folders: Iterable[Path]) -> list[Row]:
+    """Read the metadata of every folder.
+
+    Raises:
+        UsageError: a folder has no metadata, or a line of it is broken.
+    """
+    rows: list[Row] = []
+    for folder in folders:
+        folder = Path(folder)
+        root = folder / "train" if (folder / "train" / "metadata.jsonl").is_file() else folder
+        metadata = root / "metadata.jsonl"
+        if not metadata.is_file():
+            raise UsageError(f"{folder}: has no metadata.jsonl (nor train/metadata.jsonl): give AudioFolder datasets")
+        for number, line in enumerate(metadata.read_text(encoding="utf-8").splitlines(), 1):
+            if line.strip():
+                rows.append(_row(root, folder.name, line, f"{metadata}:{number}"))
+    if not rows:
+        raise UsageError("the datasets hold no utterances: give --data folders with metadata.jsonl")
+    return rows
+
+
+def _row(root: Path, default_speaker: str, line: str, where: str) -> Row:
+    try:
+        entry = json.loads(line)
+        durations = entry.get("durations")
+        return Row(
+            path=root / entry["file_name"],
+            speaker=str(entry.get("speaker", default_speaker)),
+            text=str(entry["text"]),
+            phonemes=entry.get("phonemes"),
+            durations=None if durations is None else tuple(int(d) for d in durations),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{where}: needs JSON with file_name and text ({error}): correct the line") from error
+
+
+def prepare_corpus(
+    rows: Sequence[Row],
+    cache: Path,
+    vocab: dict[str, int],
+    *,
+    phonemize: Callable[[str], str] | None = None,
+    align: Aligner | None = None,
+    f0: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Corpus:
+    """Compute the features of ``rows`` into ``cache``, or reuse what is there for exactly these rows.
+
+    Args:
+        phonemize: needed for rows without phonemes.
+        align: needed for rows without durations.
+        f0: tracker, audio ``(T,)`` at 24 kHz to Hz ``(1 + T // 300,)``; ``track_f0`` when None.
+
+    Raises:
+        VoicecloneError: no row is usable.
+    """
+    key = [_VERSION, [[str(r.path), r.path.stat().st_size if r.path.is_file() else -1, r.text, r.durations is None]
+                      for r in rows]]  # fmt: skip
+    stored = cache / "index.json"
+    if stored.is_file() and json.loads(stored.read_text(encoding="utf-8"))["key"] == key:
+        return Corpus([cache])
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
+    utterances: list[Utterance] = []
+    log_mel, start = LogMel(), 0
+    for number, row in enumerate(rows):
+        try:
+            utterance, features = _features(row, vocab, log_mel, phonemize, align, f0 or track_f0, start)
+        except (VoicecloneError, ValueError) as error:
+            logger.warning("%s skipped: %s", row.path, error)
+            continue
+        utterances.append(utterance)
+        for name, kind in _ARRAYS.items():
+            parts[name].append(features[name].astype(kind))
+        start += utterance.frames
+        if number % 200 == 199:
+            logger.info("features: %d of %d utterances", number + 1, len(rows))
+    if not utterances:
+        raise VoicecloneError("no utterance of the datasets is usable: see the warnings above")
+    stored.unlink(missing_ok=True)
+    for name in _ARRAYS:
+        with atomic_path(cache / f"{name}.npy") as temporary:
+            np.save(temporary, np.concatenate(parts[name]))
+    # The index last: it marks the cache as whole.
+    write_json(stored, {"key": json.loads(json.dumps(key)), "utterances": [asdict(u) for u in utterances]})
+    return Corpus([cache])
+
+
+def _features(
+    row: Row,
+    vocab: dict[str, int],
+    log_mel: LogMel,
+    phonemize: Callable[[str], str] | None,
+    align: Aligner | None,
+    f0: Callable[[np.ndarray], np.ndarray],
+    start: int,
+) -> tuple[Utterance, dict[str, np.ndarray]]:
+    if (row.phonemes is None and phonemize is None) or (row.durations is None and align is None):
+        raise VoicecloneError("the row brings no phonemes or durations and none can be computed here")
+    phonemes = row.phonemes if row.phonemes is not None else phonemize(row.text)
+    phonemes = "".join(c for c in phonemes if c in vocab)
+    if not 1 <= len(phonemes) <= MAX_TOKENS:
+        raise VoicecloneError(f"{len(phonemes)} phonemes: 1 to {MAX_TOKENS} are usable")
+    audio = read_audio(row.path)
+    if row.durations is None:
+        audio = condition(audio)
+        durations = align(audio, row.text, phonemes)
+    else:
+        durations = np.asarray(row.durations)
+        audio = audio[: int(durations.sum()) * FRAME_SAMPLES]
+    frames = int(durations.sum())
+    if len(durations) != len(phonemes) + 2 or len(audio) != frames * FRAME_SAMPLES or durations.min() < 1:
+        raise VoicecloneError("durations do not fit the phonemes and the audio")
+    with torch.no_grad():
+        mel = log_mel(torch.from_numpy(audio)[None])[:, :, : 2 * frames]
+        energy = log_energy(mel)[0].numpy()
+    features = {
+        "audio": np.round(np.clip(audio, -1, 1) * 32767),
+        "mel": mel[0].T.numpy(),
+        "f0": f0(audio)[: 2 * frames],
+        "energy": energy,
+    }
+    assert features["mel"].shape == (2 * frames, N_MELS)
+    utterance = Utterance(
+        name=row.path.name, speaker=row.speaker, phonemes=phonemes, start=start,
+        tokens=(0, *(vocab[c] for c in phonemes), 0), durations=tuple(int(d) for d in durations),
+    )  # fmt: skip
+    return utterance, features
+
+
+def condition(audio: np.ndarray) -> np.ndarray:
+    """Bring recorded speech ``(T,)`` to the corpus' level and silences: trimmed at 35 dB, .1 s before, .15 s after."""
+    import librosa
+
+    _, (first, last) = librosa.effects.trim(audio, top_db=35)
+    lead, tail = 4 * FRAME_SAMPLES, 6 * FRAME_SAMPLES
+    first, last = max(first - lead, 0), min(last + tail, len(audio))
+    body = audio[first:last]
+    body = body * (LEVEL_RMS / max(float(np.sqrt(np.mean(body**2))), 1e-6))
+    return np.pad(body, (0, -len(body) % FRAME_SAMPLES)).astype(np.float32)

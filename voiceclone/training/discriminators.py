@@ -1,0 +1,86 @@
+"""Narrow multi-period and multi-resolution spectrogram discriminators.
+
+The same designs as ``styletts2.Modules.discriminators`` (HiFi-GAN's, Kong et al. 2020, and UnivNet's, Jang et al.
+2021). Those fix their widths (about 50M parameters) and move the window to device -1 on the CPU; hence these.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import weight_norm
+
+SLOPE = 0.1
+
+
+class PeriodDiscriminator(nn.Module):
+    """2-D convolutions over the waveform folded at one period."""
+
+    def __init__(self, period: int, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.period = period
+        sizes = (1, *channels)
+        self.convs = nn.ModuleList(
+            weight_norm(nn.Conv2d(a, b, (5, 1), (3 if i < len(channels) - 1 else 1, 1), padding=(2, 0)))
+            for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        )
+        self.post = weight_norm(nn.Conv2d(channels[-1], 1, (3, 1), padding=(1, 0)))
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Audio ``(B, T)`` to scores ``(B, K)`` and the features of every layer."""
+        audio = F.pad(audio, (0, -audio.shape[-1] % self.period), mode="reflect")
+        x = audio.view(audio.shape[0], 1, -1, self.period)
+        return _run(self.convs, self.post, x)
+
+
+class SpectrumDiscriminator(nn.Module):
+    """2-D convolutions over the log-compressed magnitude spectrogram at one resolution."""
+
+    def __init__(self, n_fft: int, hop: int, channels: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, hop
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        sizes = ((1, 2), (channels, 2), (channels, 2), (channels, 1))
+        self.convs = nn.ModuleList(
+            weight_norm(nn.Conv2d(a, channels, (3, 9), (1, stride), padding=(1, 4))) for a, stride in sizes
+        )
+        self.post = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Audio ``(B, T)`` to scores ``(B, K)`` and the features of every layer."""
+        spectrum = torch.stft(audio, self.n_fft, self.hop, window=self.window, return_complex=True)
+        # sqrt(re² + im² + eps): the gradient of |z| is not finite at 0.
+        magnitude = (spectrum.real**2 + spectrum.imag**2 + 1e-7).sqrt()
+        return _run(self.convs, self.post, torch.log(1e-2 + magnitude).transpose(1, 2).unsqueeze(1))
+
+
+class Discriminators(nn.Module):
+    """All of them side by side."""
+
+    def __init__(
+        self,
+        *,
+        periods: tuple[int, ...] = (2, 3, 5, 7),
+        period_channels: tuple[int, ...] = (8, 16, 32, 48, 48),
+        resolutions: tuple[tuple[int, int], ...] = ((512, 120), (1024, 240)),
+        spectrum_channels: int = 8,
+    ) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(
+            [PeriodDiscriminator(period, period_channels) for period in periods]
+            + [SpectrumDiscriminator(size, hop, spectrum_channels) for size, hop in resolutions]
+        )
+
+    def forward(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Audio ``(B, T)`` to the scores and the features of each part."""
+        results = [part(audio) for part in self.parts]
+        return [r[0] for r in results], [r[1] for r in results]
+
+
+def _run(convs: nn.ModuleList, post: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    features = []
+    for conv in convs:
+        x = F.leaky_relu(conv(x), SLOPE)
+        features.append(x)
+    return post(x).flatten(1), features

@@ -1,0 +1,101 @@
+"""Losses of the base's training, each a named term."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voiceclone.audio.features import SAMPLE_RATE
+
+RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))
+"""(FFT and window in samples, hop in samples, mel bands)."""
+
+
+class MelLoss(nn.Module):
+    """Multi-resolution log-mel distance between waveforms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mels = nn.ModuleList(
+            torchaudio.transforms.MelSpectrogram(
+                sample_rate=SAMPLE_RATE, n_fft=size, win_length=size, hop_length=hop, n_mels=bands, power=1
+            )
+            for size, hop, bands in RESOLUTIONS
+        )
+
+    def forward(self, audio: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms ``(B, T)`` to mean L1 of natural-log mels and the mean spectral convergence of the mels."""
+        l1, convergence = audio.new_zeros(()), audio.new_zeros(())
+        for mel in self.mels:
+            ours = mel(audio)
+            with torch.no_grad():
+                theirs = mel(target)
+            l1 = l1 + F.l1_loss(torch.log(ours + 1e-3), torch.log(theirs + 1e-3))
+            norms = theirs.flatten(1).norm(dim=1).clamp(min=1e-3)
+            convergence = convergence + ((ours - theirs).flatten(1).norm(dim=1) / norms).mean()
+        return l1 / len(self.mels), convergence / len(self.mels)
+
+
+def duration_losses(logits: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """StyleTTS2's duration terms and the whole length.
+
+    Args:
+        logits: ``(B, N, max_dur)``; the duration of a token is the sum of their sigmoids.
+        durations: true frames ``(B, N)``, float.
+        mask: ``(B, N)``, True at tokens (padding False).
+
+    Returns:
+        ``duration`` (L1 per token in frames, BOS and EOS left out as in StyleTTS2), ``duration_bins`` (cross-entropy
+        of "is longer than k frames") and ``duration_total`` (relative error of an utterance's length).
+    """
+    bins = torch.arange(logits.shape[-1], device=logits.device)
+    longer = (durations[..., None] > bins).float()
+    ce = F.binary_cross_entropy_with_logits(logits, longer, reduction="none").mean(-1)
+    predicted = torch.sigmoid(logits).sum(-1)
+    inner = mask.clone()
+    inner[:, 0] = False
+    ends = mask.sum(1) - 1
+    inner[torch.arange(len(ends), device=ends.device), ends] = False
+    total = ((predicted - durations) * mask).sum(1).abs() / (durations * mask).sum(1)
+    return {
+        "duration": (predicted - durations)[inner].abs().mean(),
+        "duration_bins": ce[mask].mean(),
+        "duration_total": total.mean(),
+    }
+
+
+def prosody_losses(f0: Tensor, energy: Tensor, true_f0: Tensor, true_energy: Tensor) -> dict[str, Tensor]:
+    """Smooth L1 of F0 (Hz, unvoiced 0, over 20) and of log energy; all ``(B, T)``."""
+    return {
+        "f0": F.smooth_l1_loss(f0 / 20.0, true_f0 / 20.0),
+        "energy": F.smooth_l1_loss(energy, true_energy),
+    }
+
+
+def style_range(style: Tensor, limit: float = 0.7) -> Tensor:
+    """Penalty on style values beyond ``limit``, so that the space stays the size of Kokoro's."""
+    return F.relu(style.abs() - limit).pow(2).sum(-1).mean()
+
+
+def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Least squares, mean over the discriminators."""
+    return sum(((1 - r) ** 2).mean() + (f**2).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+
+
+def adversarial_loss(fake: Sequence[Tensor]) -> Tensor:
+    """Least squares for the generator, mean over the discriminators."""
+    return sum(((1 - f) ** 2).mean() for f in fake) / len(fake)
+
+
+def feature_match_loss(real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Mean relative L1 between discriminator features (relative, so that no layer's scale decides)."""
+    terms = [
+        (r.detach() - f).abs().mean() / r.detach().abs().mean().clamp(min=1e-4)
+        for rs, fs in zip(real, fake, strict=True)
+        for r, f in zip(rs, fs, strict=True)
+    ]
+    return sum(terms) / len(terms)

@@ -1,0 +1,122 @@
+"""What is trained together, and the loss terms of one step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voiceclone.models.nano import NanoKModel, init_for_speech
+from voiceclone.models.presets import preset
+from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+from voiceclone.training.batches import ATTRIBUTES, Batch
+from voiceclone.training.config import TrainConfig
+from voiceclone.training.discriminators import Discriminators
+from voiceclone.training.forward import (
+    curves,
+    decode,
+    duration_logits,
+    prosody_features,
+    text_features,
+)
+from voiceclone.training.losses import (
+    MelLoss,
+    adversarial_loss,
+    discriminator_loss,
+    duration_losses,
+    feature_match_loss,
+    prosody_losses,
+    style_range,
+)
+
+
+class Trainee(nn.Module):
+    """The model, its pair of style encoders, and heads that exist in training alone.
+
+    The heads read speaking rate and F0 statistics off the prosodic style and the speaker off the acoustic one: without
+    them the rate hardly enters the style, since short crops say little about it.
+    """
+
+    def __init__(self, preset_name: str, speakers: int) -> None:
+        super().__init__()
+        config, encoder = preset(preset_name)
+        self.model = NanoKModel(config)
+        init_for_speech(self.model)
+        self.encoders = build_style_encoders(StyleEncoderConfig(**encoder))
+        self.attribute_head = nn.Linear(128, len(ATTRIBUTES))
+        self.speaker_head = nn.Linear(128, speakers)
+
+
+class Objective:
+    """Loss terms of a trainee; ``terms`` are unweighted."""
+
+    def __init__(self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig) -> None:
+        self.trainee, self.discriminators, self.config = trainee, discriminators, config
+        self.mel = MelLoss().to(config.device)
+
+    def acoustic(self, batch: Batch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
+        trainee = self.trainee
+        style = trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
+        terms = {
+            "style_range": style_range(style),
+            "speaker": F.cross_entropy(trainee.speaker_head(style), batch.speakers),
+        }
+        features = text_features(trainee.model, batch.tokens, batch.lengths)
+        f0, energy = smoothed(batch.f0, keep_zeros=True), smoothed(batch.energy)
+        audio = decode(trainee.model, features, batch.frame_tokens, f0, energy, self._noisy(style))
+        terms["mel"], terms["convergence"] = self.mel(audio, batch.audio)
+        if adversarial:
+            with torch.no_grad():
+                _, real = self._judged(batch.audio)
+            scores, fake = self._judged(audio)
+            terms["adversarial"] = adversarial_loss(scores)
+            terms["feature_match"] = feature_match_loss(real, fake)
+        return terms, audio
+
+    def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
+        """The discriminators' own loss on real audio and on ``audio``."""
+        return discriminator_loss(self._judged(batch.audio)[0], self._judged(audio.detach())[0])
+
+    def prosody(self, batch: Batch) -> dict[str, Tensor]:
+        """Terms of the prosody half."""
+        trainee = self.trainee
+        style = trainee.encoders.prosodic(batch.style_mel.unsqueeze(1))
+        noisy = self._noisy(style)
+        features = prosody_features(trainee.model, batch.tokens, batch.lengths, noisy)
+        logits = duration_logits(trainee.model, features, batch.lengths)
+        f0, energy = curves(trainee.model, features, batch.frame_tokens, noisy)
+        return {
+            **duration_losses(logits, batch.durations, batch.mask),
+            **prosody_losses(f0, energy, batch.f0, batch.energy),
+            "attributes": F.smooth_l1_loss(trainee.attribute_head(style), batch.attributes),
+            "style_range": style_range(style),
+        }
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        weight = self.config.weight
+        return sum(weight[name] * value for name, value in terms.items())
+
+    def _judged(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            return self.discriminators(audio)
+
+    def _noisy(self, style: Tensor) -> Tensor:
+        return style + self.config.style_noise * torch.randn_like(style)
+
+
+def smoothed(curve: Tensor, *, keep_zeros: bool = False) -> Tensor:
+    """Smooth half of the batches ``(B, T)`` over 3 or 7 frames, as StyleTTS2 does: predictions are smooth."""
+    if torch.rand(()) < 0.5:
+        return curve
+    width = 3 if torch.rand(()) < 0.5 else 7
+    padded = F.pad(curve.unsqueeze(1), (width // 2, width // 2), mode="replicate")
+    mean = F.avg_pool1d(padded, width, stride=1).squeeze(1)
+    if not keep_zeros:
+        return mean
+    voiced = (curve > 0).float()
+    weight = F.avg_pool1d(F.pad(voiced.unsqueeze(1), (width // 2, width // 2)), width, stride=1).squeeze(1)
+    total = F.avg_pool1d(F.pad(curve.unsqueeze(1), (width // 2, width // 2)), width, stride=1).squeeze(1)
+    # Unvoiced frames stay unvoiced and do not pull their neighbours down.
+    return torch.where(curve > 0, total / weight.clamp(min=1e-6), curve)
