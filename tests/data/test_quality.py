@@ -1,0 +1,103 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import soundfile
+
+from voiceclone.data.quality import QualityLimits, count_spoken, measure_audio, transcript_problem
+
+LIMITS = QualityLimits()
+RATE = 24_000
+
+
+def measured(tmp_path, audio, rate=RATE):
+    soundfile.write(tmp_path / "a.wav", audio, rate, subtype="FLOAT")
+    return measure_audio(tmp_path / "a.wav", LIMITS)
+
+
+def test_a_good_clip_passes_with_its_measures(tmp_path, builder):
+    result = measured(tmp_path, builder.speech_like(2.0, 16_000), 16_000)
+    assert result.problem is None
+    assert (result.seconds, result.sample_rate, result.channels, result.clipped) == (2.0, 16_000, 1, 0.0)
+    assert result.peak == pytest.approx(0.3, abs=1e-6)
+    assert -30 < result.level_dbfs < -10
+    assert len(result.audio_sha256) == 64
+    json.dumps(asdict(result), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("too short", lambda audio: audio[: int(0.7 * RATE)]),
+        ("too long", lambda audio: np.tile(audio, 16)),
+        ("too long", lambda audio: np.tile(audio, 40)),
+        ("silent", lambda audio: 0 * audio),
+        ("silent", lambda audio: 0 * audio + 0.5),
+        ("silent", lambda audio: 1e-4 * audio),
+        ("too quiet", lambda audio: 0.02 * audio),
+        ("scaled wrongly", lambda audio: 32768 * audio),
+        ("clipped", lambda audio: np.clip(40 * audio, -1, 1)),
+        ("not finite", lambda audio: np.append(audio, np.nan)),
+        ("not finite", lambda audio: np.append(audio, -np.inf)),
+        ("empty", lambda audio: audio[:0]),
+    ],
+)
+def test_each_fault_has_its_reason(tmp_path, builder, reason, change):
+    result = measured(tmp_path, change(builder.speech_like()).astype(np.float32))
+    assert result.problem.startswith(f"{reason}: ")
+    json.dumps(asdict(result), allow_nan=False)
+
+
+def test_a_few_samples_at_full_scale_are_no_clipping(tmp_path, builder):
+    audio = builder.speech_like()
+    audio[1000:1002] = 1.0
+    assert measured(tmp_path, audio).problem is None
+
+
+def test_unreadable_files(tmp_path):
+    (tmp_path / "text.wav").write_text("no audio")
+    for name in ("text.wav", "missing.wav"):
+        result = measure_audio(tmp_path / name, LIMITS)
+        assert result.problem.startswith("unreadable: ") and result.seconds is None
+        assert str(tmp_path) not in result.problem
+
+
+def test_the_same_audio_has_the_same_hash_in_another_container(tmp_path, builder):
+    # Whole numbers, since WAV and FLAC round floats differently.
+    audio = (32767 * builder.speech_like()).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", audio, RATE)
+    soundfile.write(tmp_path / "a.flac", audio, RATE)
+    soundfile.write(tmp_path / "b.wav", audio // 2, RATE)
+    first, second, other = (measure_audio(tmp_path / name, LIMITS) for name in ("a.wav", "a.flac", "b.wav"))
+    assert first.audio_sha256 == second.audio_sha256 != other.audio_sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes", "seconds", "reason"),
+    [
+        ("Hello there.", "həlˈO ðˈɛɹ.", 1.0, None),
+        ("", "", 1.0, "no transcript"),
+        ("...", "...", 1.0, "not speakable"),
+        ("☃", "☃", 1.0, "not speakable"),
+        ("long", "a" * 511, 30.0, "transcript too long"),
+        ("long", "a" * 510, 30.0, None),
+        ("Hello there.", "həlˈO ðˈɛɹ.", 20.0, "transcript too short for the audio"),
+        ("Hello there.", "həlˈO ðˈɛɹ." * 5, 1.0, "transcript too long for the audio"),
+    ],
+)
+def test_transcripts(vocab, text, phonemes, seconds, reason):
+    problem = transcript_problem(text, phonemes, seconds, vocab, LIMITS)
+    assert (problem or "").split(": ")[0] == (reason or "")
+
+
+def test_only_spoken_symbols_of_the_vocabulary_count(vocab):
+    assert count_spoken("həlˈO, ☃ wˈɜːld.", vocab) == 4 + 4
+
+
+@pytest.mark.parametrize(
+    "bad", [{"min_seconds": 0.0}, {"min_seconds": 40.0}, {"max_phonemes": 511}, {"min_phonemes_per_second": 30.0}]
+)
+def test_senseless_limits_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        QualityLimits(**bad)

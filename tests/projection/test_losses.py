@@ -1,0 +1,77 @@
+"""Every named term is zero where it should be, has a gradient where it must, and is finite."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from voiceclone.audio.features import LogMel
+from voiceclone.projection import losses
+from voiceclone.projection.losses import LossWeights
+
+
+def test_terms_are_zero_for_the_truth() -> None:
+    durations = torch.tensor([5, 3, 4, 2, 9])
+    terms = losses.duration_terms(durations.float(), durations)
+    assert all(float(v) == pytest.approx(0, abs=1e-6) for v in terms.values())
+    f0 = torch.tensor([0.0, 120.0, 130.0, 0.0])
+    assert all(float(v) == pytest.approx(0, abs=1e-6) for v in losses.f0_terms(f0, f0).values())
+    audio = torch.randn(1, 4800, generator=torch.Generator().manual_seed(0))
+    assert float(losses.mel_mse(audio, audio, LogMel())) == 0
+
+
+def test_bos_and_eos_do_not_count_as_speech() -> None:
+    true = torch.tensor([5, 3, 4, 2])
+    soft = torch.tensor([50.0, 3.0, 4.0, 99.0])
+    assert all(float(v) == pytest.approx(0, abs=1e-6) for v in losses.duration_terms(soft, true).values())
+
+
+def test_rate_is_the_log_of_the_tempo() -> None:
+    true = torch.tensor([1, 4, 4, 1])
+    assert float(losses.duration_terms(true * 2.0, true)["rate"]) == pytest.approx(0.6931, abs=1e-3)
+
+
+def test_an_octave_is_log_two_and_unvoiced_predictions_are_pulled_up() -> None:
+    true = torch.full((10,), 120.0)
+    doubled = losses.f0_terms(true * 2, true)
+    assert float(doubled["f0_level"]) == pytest.approx(0.6931, abs=1e-3)
+    assert float(doubled["f0"]) == pytest.approx(0.6931 + losses.UNVOICED_SHARE, abs=1e-3)
+    predicted = torch.full((10,), -5.0, requires_grad=True)
+    losses.f0_terms(predicted, true)["f0"].backward()
+    assert (predicted.grad < 0).all()
+
+
+def test_a_clip_without_voicing_is_no_trouble() -> None:
+    predicted = torch.full((10,), 100.0, requires_grad=True)
+    terms = losses.f0_terms(predicted, torch.zeros(10))
+    sum(terms.values()).backward()
+    assert torch.isfinite(predicted.grad).all() and float(terms["f0"].detach()) == 0
+
+
+def test_total_needs_a_weight_for_every_term() -> None:
+    terms = {"mel_mse": torch.tensor(2.0), "rate": torch.tensor(3.0)}
+    assert float(losses.total(terms, LossWeights(mel_mse=1.0, rate=0.5))) == pytest.approx(3.5)
+    with pytest.raises(AttributeError):
+        losses.total({"unheard_of": torch.tensor(1.0)}, LossWeights())
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_weights_must_be_sane(value: float) -> None:
+    with pytest.raises(ValueError):
+        LossWeights(f0=value)
+
+
+def test_room_noise_50_db_below_the_speech_is_no_error() -> None:
+    generator = torch.Generator().manual_seed(0)
+    speech = torch.randn(1, 12000, generator=generator)
+    speech[:, 6000:] = 0
+    noise = 3e-4 * torch.randn(1, 12000, generator=generator)
+    assert float(losses.mel_mse(speech + noise, speech, LogMel())) < 0.01
+    assert float(losses.mel_mse(speech * 2, speech, LogMel())) > 0.5
+
+
+def test_dips_to_silence_do_not_raise_the_pitch() -> None:
+    true = torch.full((10,), 120.0)
+    predicted = true.clone()
+    predicted[::3] = 1.0
+    assert float(losses.f0_terms(predicted, true)["f0_level"]) == pytest.approx(0, abs=1e-6)

@@ -1,0 +1,76 @@
+"""Schedule, early end and state of a projection training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from voiceclone.devices import make_accelerator
+from voiceclone.errors import VoicecloneError
+from voiceclone.projection.state import TrainingState, load_state, save_state
+from voiceclone.projection.trainer import ProjectionConfig, ProjectionTrainer
+
+
+class Silent:
+    def step(self, step, values) -> None:
+        pass
+
+    def epoch(self, record, trainer) -> None:
+        pass
+
+
+def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
+    state = TrainingState(anchor=voice, spread=torch.full((256,), 0.2))
+    config = ProjectionConfig(crop_frames=24, realign_at=(), **settings)
+    return ProjectionTrainer(
+        config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
+        validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
+    )  # fmt: skip
+
+
+def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, voice) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=6, lr=5e-3)
+    before = trainer.validate(voice)["loss"]
+    state = trainer.run(Silent(), lambda *_: None)
+    losses = [record["validation"]["loss"] for record in state.history]
+    assert state.best_loss == min(losses) < before
+    assert trainer.validate(state.best_vector)["loss"] == pytest.approx(state.best_loss)
+
+
+def test_it_ends_early_when_nothing_improves(targets, kokoro, profile, voice, monkeypatch) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=50, patience=3)
+    values = iter([5.0, 4.0, *[6.0] * 50])
+    monkeypatch.setattr(trainer, "validate", lambda vector: {"loss": next(values)})
+    assert trainer.run(Silent(), lambda *_: None).epoch == 5
+    assert trainer.state.best_epoch == 2
+
+
+def test_the_learning_rate_rises_then_falls() -> None:
+    config = ProjectionConfig(epochs=100)
+    factors = [config.lr_factor(epoch) for epoch in range(100)]
+    assert factors[0] < factors[4] == pytest.approx(1.0) and factors[-1] < 0.15
+    assert all(a >= b for a, b in zip(factors[4:], factors[5:]))
+
+
+@pytest.mark.parametrize("bad", [{"epochs": -1}, {"lr": 0.0}, {"lr": 2.0}, {"batch": 0}, {"patience": 0}])
+def test_settings_must_be_sane(bad) -> None:
+    with pytest.raises(ValueError):
+        ProjectionConfig(**bad)
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path, targets, kokoro, profile, voice) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=1)
+    state = trainer.run(Silent(), lambda *_: None)
+    save_state(state, {"dataset": "x"}, tmp_path / "last.pt")
+    found, identity = load_state(tmp_path / "last.pt")
+    assert identity == {"dataset": "x"} and found.epoch == 1
+    torch.testing.assert_close(found.best_vector, state.best_vector)
+    for name, value in state.projection.items():
+        assert torch.equal(found.projection[name], value)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk"])
+def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(VoicecloneError, match="no checkpoint"):
+        load_state(tmp_path / "last.pt")

@@ -1,0 +1,84 @@
+"""What several tests share: a tiny base with random weights, a small dataset of synthetic tones, the real data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import save_file
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+
+def needs_shared(*parts: str) -> Path:
+    """A path of the real data beside the project, or a skip that says so."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"real data is not here: {path}")
+    return path
+
+
+def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:
+    """A base of the tiny preset with random weights in the base-folder layout."""
+    from voiceclone.models.checkpoint import save_state
+    from voiceclone.models.nano import NanoKModel, init_for_speech
+    from voiceclone.models.presets import preset
+    from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config, widths = preset("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = NanoKModel(config)
+        init_for_speech(model)
+        encoders = build_style_encoders(StyleEncoderConfig(**widths))
+        curve = torch.linspace(1.0, 0.0, 510)[:, None, None] ** 4
+        packs = {
+            f"stock_{i}": 0.2 * torch.randn(1, 1, 256) + 0.1 * curve * torch.randn(1, 1, 256) for i in range(voices)
+        }
+    (folder / "config.json").write_text(json.dumps(config))
+    save_state(model, folder / "model.safetensors")
+    save_state(encoders, folder / "style_encoders.safetensors")
+    if packs:
+        save_file({name: pack.contiguous() for name, pack in packs.items()}, folder / "voices.safetensors")
+    (folder / "base.json").write_text(json.dumps({"name": "tiny", "encoder": widths}))
+    return folder
+
+
+def write_dataset(folder: Path, *, clips: int = 4, seconds: float = 1.6, seed: int = 0) -> Path:
+    """Synthetic clips (a buzzing tone with pauses) whose texts fit their length."""
+    texts = ["hello there my friend", "a good day to you", "we are here now", "it is very late", "come in please",
+             "that was a long way"]  # fmt: skip
+    generator = np.random.default_rng(seed)
+    (folder / "train").mkdir(parents=True)
+    lines = []
+    for index in range(clips):
+        time = np.arange(int(seconds * 24000)) / 24000
+        pitch = 110 + 15 * index + 10 * np.sin(2 * np.pi * 1.3 * time)
+        wave = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / 24000) / k for k in range(1, 9))
+        envelope = 0.5 + 0.5 * np.sin(2 * np.pi * 3.1 * time + index)
+        wave = 0.1 * wave * envelope + 0.001 * generator.standard_normal(len(time))
+        name = f"clip_{index}.wav"
+        soundfile.write(folder / "train" / name, wave.astype(np.float32), 24000)
+        lines.append(json.dumps({"file_name": name, "text": texts[index % len(texts)]}))
+    (folder / "train" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def styletts2_checkpoint(path: Path) -> tuple[Path, object]:
+    """A file of the form of StyleTTS2's ``epochs_2nd_*.pth`` with tiny encoders, and their widths."""
+    from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+
+    widths = StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=8)
+    encoders = build_style_encoders(widths)
+    nets = {
+        "style_encoder": {f"module.{k}": v for k, v in encoders.acoustic.state_dict().items()},
+        "predictor_encoder": {f"module.{k}": v for k, v in encoders.prosodic.state_dict().items()},
+    }
+    torch.save({"net": nets, "epoch": 20, "hook": getattr}, path)
+    return path, widths

@@ -1,0 +1,52 @@
+"""What the documents promise is there: flags with their defaults, links, commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support import REPOSITORY
+
+from voiceclone.cli.main import COMMANDS
+from voiceclone.config import CloneConfig
+
+README = (REPOSITORY / "README.md").read_text()
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| (`--[^|]*`) \| ([^|]*) \|", README, re.M))
+    listed = {flag: default for flags, default in rows.items() for flag in re.findall(r"--[a-z-]+", flags)}
+    for name, default in CloneConfig(data="").as_dict().items():
+        flag = "--" + name.replace("_", "-")
+        assert flag in listed, flag
+        if isinstance(default, str) and default and name != "data" or isinstance(default, int | float) and default:
+            assert listed[flag].strip("` ") == str(default), flag
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_commands_in_the_documents_exist() -> None:
+    for document in DOCUMENTS:
+        for command in re.findall(r"python -m voiceclone ([a-z-]+)", document.read_text()):
+            assert command in COMMANDS, (document.name, command)
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README, re.M):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+    assert "make test" in (REPOSITORY / ".ci" / "run").read_text()
+
+
+def test_pyproject_and_requirements_name_the_same_packages() -> None:
+    text = (REPOSITORY / "pyproject.toml").read_text()
+    assert 'dependencies = { file = ["requirements.txt"] }' in text
+    names = re.findall(r"^([a-z0-9-]+)", (REPOSITORY / "requirements.txt").read_text(), re.M)
+    wanted = ["styletts2", "kokoro", "torch", "torchaudio", "accelerate", "tensorboard", "wandb", "soundfile", "misaki"]
+    assert set(wanted) <= set(names)

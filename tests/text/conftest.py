@@ -1,0 +1,8 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def english():
+    from voiceclone.text.g2p import Phonemizer
+
+    return Phonemizer("a", offline=True)

@@ -1,0 +1,178 @@
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.text import g2p
+from voiceclone.text.g2p import LANGUAGES, Phonemizer, build_pipeline, language_code
+
+WITHOUT_MODEL = pytest.mark.skipif(g2p._model_loads(), reason="the spaCy model is installed here")
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("a cat", "ɐ kˈæt"),
+        ("I saw a cat.", "ˌI sˈɔ ɐ kˈæt."),
+        ("The end of the road.", "ði ˈɛnd ʌv ðə ɹˈOd."),
+        ("I am going to the sea to eat.", "ˌI ɐm ɡˈOɪŋ tə ðə sˈi tʊ ˈit."),
+        ("It costs $5.20.", "ˌɪt kˈɔsts fˈIv dˈɑləɹz ænd twˈɛnti sˈɛnts."),
+        ("He has £4 left.", "hˌi hæz fˈɔɹ pˈWndz lˈɛft."),
+        ("Dr. Smith and Mr. Jones.", "dˈɑktəɹ smˈɪθ ænd mˈɪstəɹ ʤˈOnz."),
+        ("In 1990 it rose by 50%.", "ɪn nˌIntˈin nˈIndi ɪt ɹˈOz bI fˈɪfti pəɹsˈɛnt."),
+        ("The US joined NASA.", "ðə jˌuˈɛs ʤˈYnd nˈæsə."),
+        ("STOP THE CAR A MOMENT", "stˈɑp ðə kˈɑɹ ɐ mˈOmᵊnt"),
+        ("They record a record.", "ðˌA ɹəkˈɔɹd ɐ ɹˈɛkəɹd."),
+        ("I used to read; he has read it.", "ˌI jˈust tə ɹˈid; hi hæz ɹˈɛd ɪt."),
+        ("one\ntwo\n", "wˈʌn tˈu"),
+        ("", ""),
+        (" \n ", ""),
+    ],
+)
+@WITHOUT_MODEL
+def test_english_without_a_model(english, text, phonemes):
+    assert english.phonemes(text) == phonemes
+
+
+@pytest.mark.parametrize("mark", [".", "!", "?", "…", "...", ","])
+def test_the_last_mark_is_kept(english, mark):
+    assert english.phonemes(f"It was late{mark}").endswith(mark)
+
+
+def test_an_unknown_word_goes_through_espeak(english):
+    assert english.phonemes("zorblatt") == "zˈɔɹblæt"
+
+
+@pytest.mark.parametrize("lang", ["a", "b", "e"])
+def test_phonemes_are_what_kpipeline_speaks(lang):
+    text = "Well, the doctor paid $3.50 to a friend on the 3rd of May; was that right?"
+    pipeline = build_pipeline(lang, False, offline=True)
+    spoken = [result.phonemes for result in pipeline(text)]
+    assert [Phonemizer(lang, offline=True).phonemes(text)] == spoken
+
+
+@WITHOUT_MODEL
+def test_one_notice_where_the_model_is_absent(english):
+    assert "en_core_web_sm" in english.notice and "\n" not in english.notice
+    assert Phonemizer("e", offline=True).notice is None
+
+
+def test_nothing_of_spacy_stays_exchanged(english):
+    import spacy
+    from misaki import en
+
+    assert en.spacy is spacy
+    assert spacy.util.is_package.__module__ == "spacy.util"
+
+
+def test_building_fails_cleanly_and_restores_spacy(monkeypatch):
+    import spacy
+    from misaki import en
+
+    def fail(*arguments, **settings):
+        raise RuntimeError("no lexicon")
+
+    monkeypatch.setattr(en, "Lexicon", fail)
+    with pytest.raises(RuntimeError, match="no lexicon"):
+        build_pipeline("a", False, offline=True)
+    assert en.spacy is spacy
+
+
+@WITHOUT_MODEL
+def test_threads_build_side_by_side(english):
+    spoken = []
+    threads = [
+        threading.Thread(target=lambda: spoken.append(Phonemizer("a", offline=True).phonemes("a cat."))) for _ in "ab"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert spoken == ["ɐ kˈæt."] * 2
+
+
+@WITHOUT_MODEL
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_offline_fetches_nothing(monkeypatch, how):
+    def fetch():
+        raise AssertionError("went online")
+
+    monkeypatch.setattr(g2p, "_fetch_model", fetch)
+    if how == "environment":
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert Phonemizer("a", offline=how == "argument").phonemes("a cat") == "ɐ kˈæt"
+
+
+@WITHOUT_MODEL
+def test_fetching_is_tried_once_and_ends_in_time(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def start(*arguments, **settings):
+        started.append(popen(*arguments, **settings))
+        return started[-1]
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(g2p, "_fetch_tried", False)
+    monkeypatch.setattr(g2p, "_FETCH_SCRIPT", "import time; time.sleep(60)")
+    monkeypatch.setattr(g2p, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(g2p.subprocess, "Popen", start)
+    with g2p._spacy_for_misaki(False):
+        pass
+    with g2p._spacy_for_misaki(False):
+        pass
+    assert len(started) == 1
+    assert started[0].poll() is not None
+
+
+@WITHOUT_MODEL
+def test_a_fetch_that_fails_does_not_end_the_process(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(g2p, "_fetch_tried", False)
+    monkeypatch.setattr(g2p, "_FETCH_SCRIPT", "import sys; print('noise'); sys.exit(1)")
+    assert not g2p._fetch_model()
+
+
+@pytest.mark.parametrize(("given", "code"), [("a", "a"), ("A", "a"), ("en-us", "a"), ("en-GB", "b"), ("pt-br", "p")])
+def test_language_codes(given, code):
+    assert language_code(given) == code
+
+
+@pytest.mark.parametrize("lang", ["q", "", "english", "ab"])
+def test_unknown_language_lists_the_codes(lang):
+    with pytest.raises(UsageError) as caught:
+        Phonemizer(lang, offline=True)
+    assert all(f"{code} ({name})" in str(caught.value) for code, name in LANGUAGES.items())
+
+
+@pytest.mark.parametrize(
+    ("lang", "module", "extra"), [("j", "pyopenjtalk", "misaki[ja]"), ("z", "jieba", "misaki[zh]")]
+)
+def test_languages_that_need_more_say_what(monkeypatch, lang, module, extra):
+    # None in sys.modules makes the import fail, installed or not.
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "misaki.ja", raising=False)
+    monkeypatch.delitem(sys.modules, "misaki.zh", raising=False)
+    with pytest.raises(UsageError) as caught:
+        Phonemizer(lang, offline=True)
+    assert extra in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_espeak_languages_speak(capfd):
+    phonemizer = Phonemizer("e", offline=True)
+    assert phonemizer.phonemes("Hola mundo.") == "ˈola mˈundo."
+    assert phonemizer.phonemes("") == ""
+    assert capfd.readouterr() == ("", "")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=60))
+def test_any_text_gives_a_string_or_one_line(english, text):
+    try:
+        assert isinstance(english.phonemes(text), str)
+    except VoicecloneError as error:
+        assert "\n" not in str(error)

@@ -1,0 +1,184 @@
+"""Progress: plain lines, bars on a terminal, silence when quiet, and no trouble when the terminal is gone."""
+
+import io
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from voiceclone.tracking.progress import Reporter, format_rate, format_seconds
+
+
+class Clock:
+    """Time that moves only when told to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def reporter(verbosity: int = 0, **changes) -> tuple[Reporter, io.StringIO, Clock]:
+    stream, clock = io.StringIO(), Clock()
+    return Reporter(verbosity, stream, clock=clock, interval=10.0, **changes), stream, clock
+
+
+def test_plain_lines_come_no_more_often_than_the_interval():
+    report, stream, clock = reporter()
+    with report.task("Style extraction", total=12, unit="clip") as task:
+        for _ in range(12):
+            clock.now += 4
+            task.advance(1, note="loss 0.43")
+    assert stream.getvalue().splitlines() == [
+        "Style extraction: 3/12 clips, 4.0 s/clip, 36 s left, loss 0.43",
+        "Style extraction: 6/12 clips, 4.0 s/clip, 24 s left, loss 0.43",
+        "Style extraction: 9/12 clips, 4.0 s/clip, 12 s left, loss 0.43",
+        "Style extraction: 12/12 clips, 4.0 s/clip, loss 0.43",
+        "Style extraction: 12/12 clips in 48 s (4.0 s/clip)",
+    ]
+
+
+def test_short_work_gives_one_line():
+    report, stream, clock = reporter()
+    with report.task("Speaking", total=1, unit="sentence") as task:
+        clock.now += 0.25
+        task.advance()
+    assert stream.getvalue() == "Speaking: 1/1 sentence in 0.2 s (4.0 sentences/s)\n"
+
+
+def test_resumed_units_do_not_count_for_the_rate():
+    report, stream, clock = reporter()
+    with report.task("Projection", total=100, unit="epoch", done=90) as task:
+        clock.now += 10
+        task.advance(5)
+    first = stream.getvalue().splitlines()[0]
+    assert first == "Projection: 95/100 epochs, 2.0 s/epoch, 10 s left"
+
+
+def test_unknown_total_has_no_eta():
+    report, stream, clock = reporter()
+    with report.task("Checking clips", unit="clip") as task:
+        clock.now += 10
+        task.advance(20)
+    assert stream.getvalue().splitlines()[0] == "Checking clips: 20 clips, 2.0 clips/s"
+
+
+def test_an_interrupted_task_says_where_it_stopped():
+    report, stream, clock = reporter()
+    with pytest.raises(KeyboardInterrupt), report.task("Projection", total=9, unit="epoch") as task:
+        clock.now += 2
+        task.advance(4)
+        raise KeyboardInterrupt
+    assert stream.getvalue() == "Projection: stopped at 4/9 epochs in 2.0 s (2.0 epochs/s)\n"
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "expected"),
+    [(-1, ["warning: w"]), (0, ["i", "warning: w", "T: 0/2 steps in 0.0 s"]), (1, None)],
+)
+def test_verbosity(verbosity, expected):
+    report, stream, _ = reporter(verbosity)
+    report.info("i")
+    report.warn("w")
+    report.detail("d")
+    with report.task("T", total=2):
+        pass
+    expected = ["i", "warning: w", "d", "T: 0/2 steps in 0.0 s"] if expected is None else expected
+    assert stream.getvalue().splitlines() == expected
+
+
+def test_quiet_is_silent_on_a_terminal_too():
+    stream = Terminal()
+    with Reporter(-1, stream).task("T", total=2) as task:
+        task.advance()
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar_with_rate_eta_and_note(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    report = Reporter(0, stream)
+    threads = threading.active_count()
+    with report.task("Style extraction", total=4, unit="clip") as task:
+        report.info("a line between")
+        for _ in range(4):
+            task.advance(1, note="loss 0.43")
+        assert threading.active_count() == threads
+    shown = stream.getvalue()
+    assert "\r" in shown and "4/4" in shown and "clip/s" in shown and "loss 0.43" in shown and "00:00<00:00" in shown
+    assert "a line between\n" in shown
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    with Reporter(0, stream).task("T", total=1) as task:
+        task.advance()
+    assert "\r" not in stream.getvalue()
+
+
+def test_what_the_stream_cannot_encode_is_escaped():
+    raw = io.BytesIO()
+    report = Reporter(0, io.TextIOWrapper(raw, encoding="ascii"))
+    report.info("é: 声")
+    assert raw.getvalue() == b"\\xe9: \\u58f0\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_closed_stream_is_no_trouble(terminal):
+    stream = Terminal() if terminal else io.StringIO()
+    report = Reporter(0, stream)
+    with report.task("T", total=3) as task:
+        task.advance()
+        stream.close()
+        report.warn("nobody reads this")
+        task.advance()
+    assert task.done == 2
+
+
+def test_no_stream_at_all(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    report = Reporter(0)
+    report.info("x")
+    with report.task("T", total=1) as task:
+        task.advance()
+    assert task.done == 1
+
+
+def test_a_broken_pipe_leaves_exit_code_and_work_alone(tmp_path):
+    code = """
+import sys, time
+from voiceclone.tracking.progress import Reporter
+report = Reporter()
+report.info("ready")
+sys.stdin.read()
+with report.task("T", total=2, unit="clip") as task:
+    for _ in range(2):
+        report.info("x" * 100_000)
+        task.advance()
+print("worked", flush=True)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr.readline() == "ready\n"
+    process.stderr.close()
+    process.stdin.close()
+    assert process.stdout.read() == "worked\n"
+    assert process.wait(20) == 0
+
+
+def test_formats():
+    assert [format_seconds(s) for s in (0, 9.94, 9.96, 59.6, 185, 3599.7, 7620)] == [
+        "0.0 s", "9.9 s", "10 s", "1 min 00 s", "3 min 05 s", "1 h 00 min", "2 h 07 min",
+    ]  # fmt: skip
+    assert format_rate(2.14, "clip") == "2.1 clips/s"
+    assert format_rate(0.25, "clip") == "4.0 s/clip"

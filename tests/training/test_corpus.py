@@ -1,0 +1,74 @@
+"""The corpus: what is read, refused, cached and given back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from voiceclone.audio.io import write_wav
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.presets import tiny_config
+from voiceclone.training import corpus as corpus_module
+from voiceclone.training.corpus import prepare_corpus, read_rows
+
+
+def test_synthesised_rows_bring_everything(spoken):
+    rows = read_rows([spoken / "train"])
+    assert len({row.speaker for row in rows}) == 2
+    assert all(len(row.durations) == len(row.phonemes) + 2 for row in rows)
+    kept_out = {row.speaker for row in read_rows([spoken / "heldout"])}
+    assert kept_out.isdisjoint({row.speaker for row in rows})
+
+
+def test_features_fit_each_other(corpus):
+    for index, utterance in enumerate(corpus.utterances):
+        frames = int(corpus.frames[index])
+        assert frames == sum(utterance.durations)
+        assert corpus.audio(index).shape == (600 * frames,)
+        assert corpus.mel(index).shape == (80, 2 * frames)
+        assert corpus.f0(index).shape == corpus.energy(index).shape == (2 * frames,)
+        assert len(utterance.tokens) == len(utterance.durations)
+    part = corpus.audio(3, 5, 4)
+    assert np.array_equal(part, corpus.audio(3)[3000:5400])
+
+
+def test_cache_is_reused_for_the_same_rows_alone(spoken, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(corpus_module, "track_f0", lambda audio: calls.append(1) or np.zeros(1 + len(audio) // 300))
+    rows = read_rows([spoken / "train"])[:3]
+    vocab = tiny_config()["vocab"]
+    prepare_corpus(rows, tmp_path, vocab)
+    assert len(calls) == 3
+    assert len(prepare_corpus(rows, tmp_path, vocab).utterances) == 3
+    assert len(calls) == 3
+    prepare_corpus(rows[:2], tmp_path, vocab)
+    assert len(calls) == 5
+
+
+def test_folder_name_is_the_speaker_where_no_column_is(tmp_path):
+    folder = tmp_path / "ann" / "train"
+    folder.mkdir(parents=True)
+    (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "a.wav", "text": "Hello."}) + "\n")
+    assert read_rows([tmp_path / "ann"])[0].speaker == "ann"
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"text": "no file"}', "[1]", '{"file_name": "a", "text": "b", "durations": ["x"]}']
+)
+def test_broken_metadata_names_the_line(tmp_path, line):
+    (tmp_path / "metadata.jsonl").write_text(line + "\n")
+    with pytest.raises(UsageError, match="metadata.jsonl:1"):
+        read_rows([tmp_path])
+
+
+def test_missing_metadata_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="metadata.jsonl"):
+        read_rows([tmp_path])
+
+
+def test_rows_that_do_not_fit_are_skipped_and_none_left_is_an_error(tmp_path):
+    write_wav(tmp_path / "a.wav", 0.1 * np.ones(6000))
+    row = {"file_name": "a.wav", "text": "x", "phonemes": "abc", "durations": [1, 2, 3]}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(VoicecloneError, match="no utterance"):
+        prepare_corpus(read_rows([tmp_path]), tmp_path / "cache", tiny_config()["vocab"])

@@ -1,0 +1,26 @@
+"""Stock voices: the right shape, smooth over the rows, and chosen to differ."""
+
+import torch
+
+from voiceclone.models.presets import TINY_ENCODER
+from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+from voiceclone.training.stock_voices import BANDS, stock_voice, varied_speakers
+
+
+def test_rows_follow_length_smoothly(corpus):
+    torch.manual_seed(0)
+    encoders = build_style_encoders(StyleEncoderConfig(**TINY_ENCODER))
+    pack = stock_voice(corpus, encoders, corpus.speakers[0], most=2)
+    assert pack.shape == (510, 1, 256)
+    assert pack.dtype == torch.float32
+    steps = (pack[1:] - pack[:-1]).flatten(1).norm(dim=1)
+    reach = (pack[5] - pack[100]).norm()
+    assert reach > 0
+    assert steps.max() < 0.2 * reach
+    assert torch.equal(pack[BANDS[-1]], pack[509])
+
+
+def test_named_speakers_come_first_and_the_others_lie_far_apart():
+    packs = {name: torch.full((510, 1, 256), value) for name, value in (("a", 0.0), ("b", 0.1), ("c", 5.0), ("d", 9.0))}
+    assert varied_speakers(packs, 3, ["b"]) == ["b", "c", "d"]
+    assert varied_speakers(packs, 9) == ["a", "b", "c", "d"]
