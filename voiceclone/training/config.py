@@ -10,6 +10,7 @@ from voiceclone.errors import UsageError
 DEFAULT_WEIGHTS = {
     "mel": 2.0,
     "convergence": 0.5,
+    "spectrum": 0.5,
     "adversarial": 0.1,
     "feature_match": 0.5,
     "style_range": 1.0,

@@ -13,31 +13,41 @@ from voiceclone.audio.features import SAMPLE_RATE
 
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))
 """(FFT and window in samples, hop in samples, mel bands)."""
+SPECTRUM_FLOOR = 3e-3
 
 
-class MelLoss(nn.Module):
-    """Multi-resolution log-mel distance between waveforms."""
+class SpectralLoss(nn.Module):
+    """Multi-resolution spectral distances between waveforms: mel for what is heard, linear for narrow formants."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.mels = nn.ModuleList(
-            torchaudio.transforms.MelSpectrogram(
-                sample_rate=SAMPLE_RATE, n_fft=size, win_length=size, hop_length=hop, n_mels=bands, power=1
-            )
-            for size, hop, bands in RESOLUTIONS
+        self.spectra = nn.ModuleList(
+            torchaudio.transforms.Spectrogram(n_fft=size, win_length=size, hop_length=hop, power=1)
+            for size, hop, _ in RESOLUTIONS
+        )
+        self.scales = nn.ModuleList(
+            torchaudio.transforms.MelScale(n_mels=bands, sample_rate=SAMPLE_RATE, n_stft=size // 2 + 1)
+            for size, _, bands in RESOLUTIONS
         )
 
-    def forward(self, audio: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms ``(B, T)`` to mean L1 of natural-log mels and the mean spectral convergence of the mels."""
-        l1, convergence = audio.new_zeros(()), audio.new_zeros(())
-        for mel in self.mels:
-            ours = mel(audio)
-            with torch.no_grad():
-                theirs = mel(target)
-            l1 = l1 + F.l1_loss(torch.log(ours + 1e-3), torch.log(theirs + 1e-3))
+    def forward(self, audio: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Waveforms ``(B, T)`` to named terms, each the mean over the resolutions.
+
+        ``mel``: L1 of natural-log mels; ``convergence``: spectral convergence of the mels; ``spectrum``: L1 of
+        natural-log magnitudes on the linear scale.
+        """
+        terms = {name: audio.new_zeros(()) for name in ("mel", "convergence", "spectrum")}
+        for spectrum, scale in zip(self.spectra, self.scales, strict=True):
+            linear, true_linear = spectrum(audio), spectrum(target)
+            ours, theirs = scale(linear), scale(true_linear)
+            terms["mel"] = terms["mel"] + F.l1_loss(torch.log(ours + 1e-3), torch.log(theirs + 1e-3))
             norms = theirs.flatten(1).norm(dim=1).clamp(min=1e-3)
-            convergence = convergence + ((ours - theirs).flatten(1).norm(dim=1) / norms).mean()
-        return l1 / len(self.mels), convergence / len(self.mels)
+            distance = (ours - theirs).flatten(1).norm(dim=1) / norms
+            terms["convergence"] = terms["convergence"] + distance.mean()
+            # A higher floor than the mels': single bins of noise differ at random and would drown the rest.
+            distance = F.l1_loss(torch.log(linear + SPECTRUM_FLOOR), torch.log(true_linear + SPECTRUM_FLOOR))
+            terms["spectrum"] = terms["spectrum"] + distance
+        return {name: value / len(self.spectra) for name, value in terms.items()}
 
 
 def duration_losses(logits: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from voiceclone.audio.features import SAMPLE_RATE, track_f0
 from voiceclone.training.batches import BatchMaker
 from voiceclone.training.corpus import Corpus
 from voiceclone.training.forward import decode, text_features
-from voiceclone.training.losses import MelLoss
+from voiceclone.training.losses import SpectralLoss
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """24 kHz audio ``(T,)`` to a unit speaker vector."""
@@ -31,7 +31,7 @@ def speak(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0) -> tupl
 @torch.no_grad()
 def teacher_forced_mel(model: KModel, encoders: torch.nn.Module, batches: BatchMaker, indices: Sequence[int]) -> float:
     """Mean multi-resolution log-mel L1 with true durations, F0 and energy; 2 s of each utterance."""
-    mel, values = MelLoss(), []
+    loss, values = SpectralLoss(), []
     for index in indices:
         batch = batches.fixed([index], frames=80)
         style = encoders.acoustic(batch.style_mel.unsqueeze(1))
@@ -39,7 +39,7 @@ def teacher_forced_mel(model: KModel, encoders: torch.nn.Module, batches: BatchM
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             audio = decode(model, features, batch.frame_tokens, batch.f0, batch.energy, style)
-        values.append(float(mel(audio, batch.audio)[0]))
+        values.append(float(loss(audio, batch.audio)["mel"]))
     return float(np.mean(values))
 
 

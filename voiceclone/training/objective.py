@@ -20,7 +20,7 @@ from voiceclone.training.forward import (
     text_features,
 )
 from voiceclone.training.losses import (
-    MelLoss,
+    SpectralLoss,
     adversarial_loss,
     discriminator_loss,
     duration_losses,
@@ -52,7 +52,7 @@ class Objective:
 
     def __init__(self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig) -> None:
         self.trainee, self.discriminators, self.config = trainee, discriminators, config
-        self.mel = MelLoss().to(config.device)
+        self.spectral = SpectralLoss().to(config.device)
 
     def acoustic(self, batch: Batch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
@@ -65,7 +65,7 @@ class Objective:
         features = text_features(trainee.model, batch.tokens, batch.lengths)
         f0, energy = smoothed(batch.f0, keep_zeros=True), smoothed(batch.energy)
         audio = decode(trainee.model, features, batch.frame_tokens, f0, energy, self._noisy(style))
-        terms["mel"], terms["convergence"] = self.mel(audio, batch.audio)
+        terms.update(self.spectral(audio, batch.audio))
         if adversarial:
             with torch.no_grad():
                 _, real = self._judged(batch.audio)
