@@ -25,11 +25,15 @@ from voiceclone.files import write_json, write_text
 from voiceclone.models.base import NANO, Base, load_base
 from voiceclone.products import finish_voice
 from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.projection.preparation import first_state, prepare_targets
+from voiceclone.projection.objective import Speaker
+from voiceclone.projection.preparation import Material, first_state, prepare_targets, usable
+from voiceclone.projection.prior import load_prior
+from voiceclone.projection.recipes import SEED, parse_parts, projection_config
 from voiceclone.projection.state import TrainingState, save_state
-from voiceclone.projection.targets import Target, scale
+from voiceclone.projection.targets import Target
 from voiceclone.projection.trainer import ProjectionConfig, ProjectionTrainer
 from voiceclone.runs import RunFolder
+from voiceclone.speaker.resemblyzer import INSTALL, is_installed, load_resemblyzer
 from voiceclone.style.extraction import StyleVectors, extract_styles
 from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.progress import Reporter
@@ -88,6 +92,7 @@ def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
 
 
 def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
+    parse_parts(config.without)
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
     folder.check_free(resume=config.resume, overwrite=config.overwrite)
@@ -113,15 +118,18 @@ def _open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repo
             "the voice belongs to the nano base, NOT to stock Kokoro-82M: only `--base nano` speaks with it"
             + (" (the real files are not cached and the Hub did not answer)" if config.base == "auto" else "")
         )
+    if _uses_speaker(config) and not is_installed():
+        notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder ({INSTALL})")
     reporter.info(f"base: {base.name} ({len(base.stock_voices)} stock voices)")
     dataset = _read_dataset(config, folder, base, reporter)
     notices.extend(dataset.notices)
     for notice in notices:
         reporter.warn(notice)
+    decisive = {**config.decisive(), "speaker": _uses_speaker(config) and is_installed()}
     identity = {
         "dataset": dataset.fingerprint,
         "base": base.sha256,
-        "settings": hashlib.sha256(json.dumps(config.decisive(), sort_keys=True).encode()).hexdigest(),
+        "settings": hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
     }
     return Run(
         config=config,
@@ -130,7 +138,9 @@ def _open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repo
         base=base,
         device=device,
         dataset=dataset,
-        profile=LengthProfile.of(base.stock_voices.values()),
+        profile=LengthProfile.flat()
+        if "rows" in parse_parts(config.without)
+        else LengthProfile.of(base.stock_voices.values()),
         identity=identity,
         notices=tuple(notices),
     )
@@ -195,14 +205,23 @@ def _style_stage(run: Run) -> StyleVectors:
 
 def _prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None) -> ProjectionTrainer:
     """Measure the clips; choose level, start and alignment, or take them from ``state``."""
-    config = ProjectionConfig(epochs=run.config.epochs_projection, lr=run.config.lr_projection, seed=run.config.seed)
+    config = _projection_config(run.config)
     accelerator = make_accelerator(run.device)
     kokoro = FrozenKokoro(run.base.kmodel, accelerator.device)
     train, validation = _measured_clips(run, kokoro, config)
+    speaker = _speaker(run, config, train, accelerator.device)
     if state is None:
-        state = first_state(
-            config, kokoro, run.base.stock_voices, run.profile, train, validation, reporter=run.reporter
+        material = Material(
+            kokoro=kokoro,
+            stock=run.base.stock_voices,
+            profile=run.profile,
+            train=train,
+            validation=validation,
+            styles=styles.vectors,
+            prior=None if "prior" in config.without else load_prior(run.base),
+            speaker=speaker,
         )
+        state = first_state(config, material, reporter=run.reporter)
         run.reporter.info(f"start: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
     else:
         run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}")
@@ -212,10 +231,34 @@ def _prepare_training(run: Run, styles: StyleVectors, state: TrainingState | Non
         style=styles.mean,
         kokoro=kokoro,
         profile=run.profile,
-        train=[scale(target, state.gain) for target in train],
-        validation=[scale(target, state.gain) for target in validation],
+        train=usable(train, "train", state),
+        validation=usable(validation, "validation", state),
         accelerator=accelerator,
+        speaker=speaker,
     )
+
+
+def _projection_config(config: CloneConfig) -> ProjectionConfig:
+    return projection_config(
+        config.recipe,
+        parse_parts(config.without),
+        epochs=config.epochs_projection,
+        lr=config.lr_projection,
+        seed=config.seed,
+    )
+
+
+def _uses_speaker(config: CloneConfig) -> bool:
+    return config.recipe != SEED and "speaker" not in parse_parts(config.without)
+
+
+def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device: torch.device) -> Speaker | None:
+    """The speaker encoder and what it hears in the training clips; None where the recipe does without."""
+    encoder = load_resemblyzer(device) if _uses_speaker(run.config) else None
+    if encoder is None:
+        return None
+    vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.cpu().numpy()) for target in train]))
+    return Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0).to(device))
 
 
 def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) -> tuple[list[Target], list[Target]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 from voiceclone.errors import UsageError
 
+RECIPES = ("best", "seed")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 # Settings that change the voice: a checkpoint is only continued with the same ones.
-_DECISIVE = ("lang", "epochs_projection", "lr_projection", "max_style_samples", "max_training_clips", "seed")
+_DECISIVE = ("lang", "epochs_projection", "lr_projection", "max_style_samples", "max_training_clips", "seed",
+             "recipe", "without")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,8 @@ class CloneConfig:
     lr_projection: float = 1e-3  # about the size of one step of the projection's output
     max_style_samples: int = 100  # clips used for style extraction at most
     max_training_clips: int = 200  # clips kept in memory for the projection at most
+    recipe: str = "best"  # best, or seed: the plain one
+    without: str = ""  # parts of the recipe to leave out, comma-separated
     base: str = "auto"  # auto, kokoro, nano, or the folder of a base
     lang: str = "a"  # Kokoro's language code
     device: str = "auto"  # auto, cuda, mps or cpu
@@ -48,14 +53,16 @@ class CloneConfig:
             )
         if self.device not in DEVICES:
             raise UsageError(f"--device {self.device!r}: use one of {', '.join(DEVICES)}")
+        if self.recipe not in RECIPES:
+            raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
         for flag, lowest in (
             ("epochs_projection", 0),
             ("max_style_samples", 1),
             ("max_training_clips", 2),
             ("seed", 0),
         ):
-            if getattr(self, flag) < lowest:
-                raise UsageError(f"{as_flag(flag)} {getattr(self, flag)}: use {lowest} or more")
+            if not lowest <= getattr(self, flag) <= 10**9:
+                raise UsageError(f"{as_flag(flag)} {getattr(self, flag)}: use {lowest} or more, 10^9 at most")
         if not 0.0 < self.lr_projection < 1.0:
             raise UsageError(f"--lr-projection {self.lr_projection}: use a number between 0 and 1")
         if self.seed >= 2**31:
@@ -105,10 +112,15 @@ def read_config_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):  # a few may stand for gigabytes
+            raise UsageError(f"--config {path}: aliases (*name) are not read: write the value out")
+        content = yaml.safe_load(text)
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}: check the path") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # yaml raises many kinds beside its own: a day that is none, a tag without a value
         raise UsageError(f"--config {path}: no valid YAML or JSON: {_first_line(error)}") from error
     if content is None:
         return {}
@@ -129,7 +141,9 @@ def _check_types(config: CloneConfig) -> None:
         value, wanted = getattr(config, field.name), str(field.type)
         good = isinstance(value, expected[wanted]) and (wanted == "bool" or not isinstance(value, bool))
         if not good:
-            raise UsageError(f"{as_flag(field.name)} {value!r}: {wanted} expected")
+            raise UsageError(f"{as_flag(field.name)} {reprlib.repr(value)}: {wanted} expected")
+        if isinstance(value, str) and "\0" in value:
+            raise UsageError(f"{as_flag(field.name)} {reprlib.repr(value)}: holds a zero byte: remove it")
 
 
 def _first_line(error: Exception) -> str:

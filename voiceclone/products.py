@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
 from voiceclone.evaluation.plots import save_figure, training_figure
 from voiceclone.evaluation.quick import prosody_errors
-from voiceclone.files import write_json, write_text, write_torch
+from voiceclone.files import write_bytes, write_json, write_text, write_torch
 from voiceclone.models.base import STOCK_KOKORO
 from voiceclone.versions import package_versions
 from voiceclone.voice.card import CardInfo, render_card
@@ -63,7 +64,11 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "notices": list(run.notices),
         "consent": run.config.consent or "not stated",
         "dataset": {"fingerprint": run.dataset.fingerprint, **_minutes(run)},
-        "start": {"timbre": state.timbre_from, "prosody": state.prosody_from},
+        "recipe": run.config.recipe,
+        "without": sorted(trainer.config.without),
+        "speaker_encoder": "" if trainer.speaker is None else trainer.speaker.encoder.name,
+        "start": {"timbre": state.timbre_from, "prosody": state.prosody_from, "best_stock": state.best_stock},
+        "dropped_clips": state.dropped,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "skipped_steps": state.skipped_steps,
@@ -121,6 +126,11 @@ def _save_artifacts(
         "metrics": metrics,
     }
     write_torch(run.folder.artifacts, content)
+    # The voices a clone has to beat, for `evaluate`.
+    packs = {name: run.profile.expand(vector, name).tensor for name, vector in trainer.state.candidates.items()}
+    if trainer.state.best_stock:
+        packs["best_stock"] = run.base.stock_voices[trainer.state.best_stock].tensor
+    write_bytes(run.folder.candidates, save(packs, metadata={"best_stock": trainer.state.best_stock}))
 
 
 def _speak_tests(run: Run) -> list[str]:

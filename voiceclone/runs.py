@@ -33,6 +33,11 @@ class RunFolder:
         return self.path / f"{self.name}.pt"
 
     @property
+    def candidates(self) -> Path:
+        """The voices a clone has to beat: best stock voice, blend, zero-shot; for ``evaluate``."""
+        return self.path / "artifacts" / "candidates.safetensors"
+
+    @property
     def artifacts(self) -> Path:
         """Projection weights, style vectors, base vector, config, metrics."""
         return self.path / f"{self.name}_artifacts.pt"

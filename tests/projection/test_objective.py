@@ -12,7 +12,7 @@ from voiceclone.projection.objective import Objective
 
 @pytest.fixture
 def objective(targets, kokoro, profile, voice) -> Objective:
-    return Objective(targets, kokoro, profile, crop_frames=24, anchor=voice, spread=torch.full((256,), 0.2))
+    return Objective(targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256) / 0.2)
 
 
 def test_the_mel_term_alone_moves_the_voice(objective: Objective, voice: torch.Tensor) -> None:
@@ -37,7 +37,7 @@ def test_each_of_the_256_values_gets_gradient_from_the_full_loss(objective: Obje
     assert torch.isfinite(leaf.grad).all() and (leaf.grad != 0).all()
 
 
-@pytest.mark.parametrize("term", ["duration", "rate", "f0", "f0_level", "energy"])
+@pytest.mark.parametrize("term", ["duration", "rate", "f0", "f0_level", "f0_spread", "energy"])
 def test_prosody_terms_reach_the_prosodic_half_and_only_that(objective: Objective, voice, term: str) -> None:
     leaf = voice.clone().requires_grad_()
     objective.terms(leaf, objective.middle_crops())[term].backward()
@@ -56,4 +56,11 @@ def test_a_clip_that_was_not_aligned_is_refused(objective: Objective, targets, k
     from dataclasses import replace
 
     with pytest.raises(ValueError, match="has not been aligned"):
-        Objective([replace(targets[0], alignment=None)], kokoro, profile, crop_frames=24, anchor=voice, spread=voice)
+        Objective(
+            [replace(targets[0], alignment=None)],
+            kokoro,
+            profile,
+            crop_frames=24,
+            anchor=voice,
+            whitening=torch.eye(256),
+        )

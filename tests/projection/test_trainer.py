@@ -20,7 +20,7 @@ class Silent:
 
 
 def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
-    state = TrainingState(anchor=voice, spread=torch.full((256,), 0.2))
+    state = TrainingState(anchor=voice, whitening=torch.eye(256) / 0.2)
     config = ProjectionConfig(crop_frames=24, realign_at=(), **settings)
     return ProjectionTrainer(
         config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
@@ -74,3 +74,9 @@ def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(VoicecloneError, match="no checkpoint"):
         load_state(tmp_path / "last.pt")
+
+
+def test_keeping_the_last_epoch_ignores_the_held_out_clips(targets, kokoro, profile, voice) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=3, lr=0.5, keep_last=True, patience=1)
+    trainer.run(Silent(), lambda state, is_best: None)
+    assert trainer.state.epoch == 3 and trainer.state.best_epoch == 3

@@ -13,17 +13,19 @@ import sys
 from collections.abc import Sequence
 
 from voiceclone import __version__
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import VoicecloneError, shown
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {
     "clone": ("voiceclone.cli.clone", "clone a voice from a folder of clips"),
     "say": ("voiceclone.cli.say", "speak a text with a voice"),
+    "evaluate": ("voiceclone.cli.evaluate", "an honest report about a voice, beside stock voices and recordings"),
     "inspect": ("voiceclone.cli.inspect", "look at a voice: shape, norms by row, health"),
     "mix": ("voiceclone.cli.mix", "mix voices, whole or half by half"),
     "export": ("voiceclone.cli.export", "write a voice for kokoro-onnx, kokoro.js or as safetensors, and back"),
     "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),
     "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
+    "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once, for better and faster clones"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }
 INTERRUPTED = 130
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         _quiet_libraries(verbose=getattr(options, "verbose", False))
         return options.run(options)
     except VoicecloneError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted: finished epochs are kept; go on with --resume", file=sys.stderr)
@@ -46,6 +48,10 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
     except BrokenPipeError:
         # The reader went away; python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a path too long for the system, a disk that fails: nothing a traceback would explain
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {shown(place)[-300:]}{shown(error.strerror or error)}: check the path", file=sys.stderr)
         return 1
     except MemoryError:
         print("error: not enough memory: use fewer or shorter clips (--max-training-clips)", file=sys.stderr)

@@ -67,6 +67,7 @@ class Base:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     sha256: str = ""  # of the weight file
+    folder: Path | None = None  # None for the real Kokoro, whose files lie in the Hub's cache
 
     def pipeline(self, lang: str = "a", *, offline: bool = False) -> KPipeline:
         """A real ``kokoro.KPipeline`` on this model that knows the stock voices by name."""
@@ -86,17 +87,35 @@ def load_base(which: str | Path = "auto", *, offline: bool = False) -> Base:
         UsageError: no such base.
         VoicecloneError: its files cannot be had, are damaged or do not belong together.
     """
-    if which == "auto":
-        reachable = hub.all_cached() or (not hub.is_offline(offline) and hub.hub_answers())
-        which = STOCK_KOKORO if reachable else NANO
+    which = _resolve(which, offline=offline)
     if which == NANO:
         return _load_folder(NANO_FOLDER, kind=NANO)
     if which == STOCK_KOKORO:
         return _load_real(offline=offline)
-    folder = Path(which)
-    if not folder.is_dir():
+    return _load_folder(Path(which), kind=CUSTOM)
+
+
+def load_stock_voices(which: str | Path = "auto", *, offline: bool = False) -> dict[str, VoicePack]:
+    """Only the stock voices of a base, by name: no model is loaded; see :func:`load_base`.
+
+    Raises:
+        UsageError: no such base.
+        VoicecloneError: a voice cannot be had or is damaged.
+    """
+    which = _resolve(which, offline=offline)
+    if which == STOCK_KOKORO:
+        return _real_voices(offline=offline)
+    return _read_voices(NANO_FOLDER if which == NANO else Path(which))
+
+
+def _resolve(which: str | Path, *, offline: bool) -> str | Path:
+    """``auto`` becomes ``kokoro`` or ``nano``; a folder must exist."""
+    if which == "auto":
+        reachable = hub.all_cached() or (not hub.is_offline(offline) and hub.hub_answers())
+        return STOCK_KOKORO if reachable else NANO
+    if which not in (NANO, STOCK_KOKORO) and not Path(which).is_dir():
         raise UsageError(f"no base '{which}': use auto, kokoro, nano, or the folder of a base")
-    return _load_folder(folder, kind=CUSTOM)
+    return which
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -111,7 +130,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise VoicecloneError(
             f"cannot read {path}: {error.strerror or error}: is this the folder of a base?"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VoicecloneError(f"{path} is no JSON file: fetch or write it again") from error
     missing = _CONFIG_KEYS - set(config) if isinstance(config, dict) else _CONFIG_KEYS
     if missing:
@@ -154,6 +173,7 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         config=config,
         info=info,
         sha256=sha256,
+        folder=folder,
     )
 
 
@@ -162,22 +182,27 @@ def _load_real(*, offline: bool) -> Base:
     config_path = hub.fetch(hub.KOKORO_CONFIG, offline=offline)
     weights = hub.fetch(hub.KOKORO_WEIGHTS, offline=offline)
     checkpoint = hub.fetch(hub.STYLETTS2_CHECKPOINT, offline=offline)
-    voices = {}
-    for name in hub.KOKORO_VOICES:
-        path = hub.cached(hub.voice_file(name)) or (None if offline else hub.fetch(hub.voice_file(name)))
-        if path is not None:
-            voices[name] = VoicePack.load(path)
     config = read_config(config_path)
     return Base(
         name="Kokoro-82M",
         kind=STOCK_KOKORO,
         kmodel=_load_kmodel(config, config_path, weights),
         style_encoders=load_styletts2_checkpoint(checkpoint, StyleEncoderConfig()),
-        stock_voices=voices,
+        stock_voices=_real_voices(offline=offline),
         config=config,
         info={"name": "Kokoro-82M", "licence": "Apache-2.0", "style_encoders": str(checkpoint)},
         sha256=sha256_of(weights),
     )
+
+
+def _real_voices(*, offline: bool) -> dict[str, VoicePack]:
+    """The official voices: all of them, or offline those that are cached."""
+    files = {name: hub.voice_file(name) for name in hub.KOKORO_VOICES}
+    if hub.is_offline(offline):
+        found = {name: hub.cached(file) for name, file in files.items()}
+    else:
+        found = {name: hub.fetch(file) for name, file in files.items()}
+    return {name: VoicePack.load(path) for name, path in found.items() if path is not None}
 
 
 def _load_kmodel(config: Mapping[str, Any], config_path: Path, weights: Path) -> KModel:
@@ -219,7 +244,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         return {}
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VoicecloneError(f"{path} is no JSON file: write it again or remove it") from error
     if not isinstance(info, dict):
         raise VoicecloneError(f"{path} must hold a JSON object")

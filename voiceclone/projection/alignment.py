@@ -50,6 +50,12 @@ def align(spoken_mel: Tensor, spoken_durations: Tensor, target_mel: Tensor) -> A
     )
 
 
+def stretched(spoken_durations: Tensor, frames: int) -> Alignment:
+    """The base's own durations ``(T,)``, stretched evenly to ``frames``: what is left without warping."""
+    inner = np.cumsum(spoken_durations.cpu().numpy())[:-1] * (frames / int(spoken_durations.sum()))
+    return Alignment(durations=torch.from_numpy(to_whole_frames(inner, frames)), score=0.0)
+
+
 def _carry(boundary: int, path: np.ndarray) -> float:
     """Where the path ``(steps, 2)`` takes the boundary between synthesis frames ``boundary - 1`` and ``boundary``."""
     before, after = path[path[:, 0] == boundary - 1, 1], path[path[:, 0] == boundary, 1]

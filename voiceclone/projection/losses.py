@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+import torchaudio
+from torch import Tensor, nn
 from torch.nn import functional
 
-from voiceclone.audio.features import LOG_STD, LogMel
+from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel
 
 MIN_VOICED_HZ = 40.0  # F0 below this is no voicing, and log F0 must not see it
 UNVOICED_SHARE = 0.1  # of the distance in Hz within the F0 term
 HEARD_RANGE = 11.5  # natural log of power (50 dB)
+RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))  # FFT and hop in samples, mel bands
 ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: recordings differ there by room noise only
 
 
@@ -21,13 +23,16 @@ ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: reco
 class LossWeights:
     """Weight of each named term in the total; 0 leaves a term out of the gradient, not out of the log."""
 
-    mel_mse: float = 1.0  # squared error of the natural log-mel
+    mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
+    mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
+    speaker: float = 2.0  # 1 - cosine of the speaker encoder's vectors
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
     f0: float = 2.0  # mean absolute error of log F0 where both are voiced
     f0_level: float = 2.0  # |mean log ratio| of predicted to true F0 of a clip
+    f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
     energy: float = 0.5  # smooth L1 of the log energy
-    drift: float = 0.05  # squared distance from the start, in units of the stock voices' spread
+    drift: float = 0.05  # squared Mahalanobis distance from the start among the stock voices, a value
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -51,6 +56,35 @@ def mel_mse(spoken: Tensor, target: Tensor, log_mel: LogMel) -> Tensor:
     return functional.mse_loss(torch.maximum(log_mel(spoken), floor), torch.maximum(true, floor)) * LOG_STD**2
 
 
+class MultiMel(nn.Module):
+    """Mean absolute error of natural log-mels at three resolutions, down to ``HEARD_RANGE`` below the loudest value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mels = nn.ModuleList(
+            torchaudio.transforms.MelSpectrogram(
+                sample_rate=SAMPLE_RATE, n_fft=size, win_length=size, hop_length=hop, n_mels=bands, power=1
+            )
+            for size, hop, bands in RESOLUTIONS
+        )
+
+    def forward(self, spoken: Tensor, target: Tensor) -> Tensor:
+        """Two aligned signals ``(B, T)`` to a scalar."""
+        error = spoken.new_zeros(())
+        for mel in self.mels:
+            true = torch.log(mel(target) + 1e-5)
+            floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / 2  # of magnitudes, not powers
+            error = error + functional.l1_loss(
+                torch.maximum(torch.log(mel(spoken) + 1e-5), floor), torch.maximum(true, floor)
+            )
+        return error / len(self.mels)
+
+
+def speaker_term(vectors: Tensor, speaker: Tensor) -> Tensor:
+    """Mean of 1 - cosine between unit vectors ``(B, D)`` and the speaker's ``(D,)``."""
+    return 1.0 - (vectors @ speaker).mean()
+
+
 def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
     """``duration`` and ``rate`` from soft and true durations ``(T,)`` in frames; BOS and EOS (silence) are left out."""
     soft, true = soft[1:-1], true[1:-1].to(soft)
@@ -61,23 +95,29 @@ def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
 
 
 def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
-    """``f0`` and ``f0_level`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
+    """``f0``, ``f0_level`` and ``f0_spread`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
 
-    Both compare logarithms where the prediction is voiced, too: a dip at a phone's edge says nothing about the pitch,
+    They compare logarithms where the prediction is voiced, too: a dip at a phone's edge says nothing about the pitch,
     and would be made up for by too high a pitch elsewhere. A share of the plain distance, in units of the clip's
     mean, pulls up frames that are not voiced yet.
     """
     voiced = true > MIN_VOICED_HZ
     if not voiced.any():
         zero = predicted.sum() * 0.0
-        return {"f0": zero, "f0_level": zero}
+        return {"f0": zero, "f0_level": zero, "f0_spread": zero}
     predicted, true = predicted[voiced], true[voiced]
     linear = UNVOICED_SHARE * ((predicted - true).abs() / true.mean()).mean()
     both = predicted.detach() > MIN_VOICED_HZ
-    if not both.any():
-        return {"f0": linear, "f0_level": predicted.sum() * 0.0}
-    difference = torch.log(predicted[both]) - torch.log(true[both])
-    return {"f0": difference.abs().mean() + linear, "f0_level": difference.mean().abs()}
+    if both.sum() < 2:
+        zero = predicted.sum() * 0.0
+        return {"f0": linear, "f0_level": zero, "f0_spread": zero}
+    ours, theirs = torch.log(predicted[both]), torch.log(true[both])
+    return {
+        "f0": (ours - theirs).abs().mean() + linear,
+        "f0_level": (ours - theirs).mean().abs(),
+        # The small constant keeps the gradient finite where a clip is spoken on one note.
+        "f0_spread": ((ours.var() + 1e-6).sqrt() - (theirs.var() + 1e-6).sqrt()).abs(),
+    }
 
 
 def energy_term(predicted: Tensor, true: Tensor) -> Tensor:
@@ -86,6 +126,6 @@ def energy_term(predicted: Tensor, true: Tensor) -> Tensor:
     return functional.smooth_l1_loss(predicted.clamp(min=floor), true.clamp(min=floor))
 
 
-def drift_term(base_vector: Tensor, anchor: Tensor, spread: Tensor) -> Tensor:
-    """Mean squared distance of ``(1, 256)`` vectors in units of the stock voices' standard deviations ``(256,)``."""
-    return (((base_vector - anchor) / spread) ** 2).mean()
+def drift_term(base_vector: Tensor, anchor: Tensor, whitening: Tensor) -> Tensor:
+    """Squared Mahalanobis distance, a value, of ``(1, 256)`` vectors; ``whitening`` is ``(256, 256)``."""
+    return ((base_vector - anchor) @ whitening.T).square().mean()

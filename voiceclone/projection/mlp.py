@@ -55,16 +55,28 @@ class Projection(nn.Module):
         last.weight.zero_()
         last.bias.copy_(torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_START, _LARGEST_START)))
 
+    @torch.no_grad()
+    def carry_to(self, style: Tensor, anchor: Tensor) -> None:
+        """Shift the last bias so that ``style`` ``(1, 256)`` maps to ``anchor`` ``(1, 256)``; the map stays a map."""
+        training = self.training
+        self.eval()
+        wanted = torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_START, _LARGEST_START))
+        self.layers[-2].bias.add_(wanted - self.layers[:-1](style)[0])
+        self.train(training)
 
-def parameter_groups(projection: Projection, lr: float) -> list[dict]:
+
+def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -> list[dict]:
     """Optimiser groups in which ``lr`` is about the size of one step of the *output*.
 
     Adam moves every weight by ``lr``; summed over 512 inputs that would carry the voice out of the space of real ones
     within three steps at 1e-3. So a matrix gets ``lr`` divided by its number of inputs times their mean (the rule by
     which step sizes are kept independent of width: Yang et al. 2022, "Tensor Programs V").
+
+    Args:
+        even: give every parameter ``lr`` itself, as the plain recipe does.
     """
     groups = []
     for parameter in projection.parameters():
-        scale = 1.0 / (_MEAN_ACTIVATION * parameter.shape[1]) if parameter.ndim == 2 else 1.0
+        scale = 1.0 / (_MEAN_ACTIVATION * parameter.shape[1]) if parameter.ndim == 2 and not even else 1.0
         groups.append({"params": [parameter], "lr": lr * scale, "scale": scale})
     return groups

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.projection import losses
@@ -26,6 +26,14 @@ class Crop:
     start: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speaker:
+    """Whom the clone has to sound like, as a speaker encoder hears it."""
+
+    encoder: nn.Module  # audio (B, T) at 24 kHz to unit vectors (B, D)
+    vector: Tensor  # (D,): mean of the training clips, unit length
+
+
 class Objective:
     """Named loss terms of a base vector ``(1, 256)`` on a set of aligned clips.
 
@@ -42,14 +50,16 @@ class Objective:
         *,
         crop_frames: int,
         anchor: Tensor,
-        spread: Tensor,
+        whitening: Tensor,
+        speaker: Speaker | None = None,
     ) -> None:
         self.targets = list(targets)
         self.kokoro = kokoro
         self.profile = profile
         self.crop_frames = crop_frames
-        self.anchor, self.spread = anchor, spread
+        self.anchor, self.whitening, self.speaker = anchor, whitening, speaker
         self.log_mel = LogMel().to(kokoro.device)
+        self.multi_mel = losses.MultiMel().to(kokoro.device)
         self._texts = [aligned_text(target) for target in self.targets]
 
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
@@ -68,22 +78,31 @@ class Objective:
 
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Every named term, averaged over the crops; differentiable in ``base_vector`` ``(1, 256)``."""
-        rows = [self.profile.row(base_vector, self.targets[crop.clip].text.phoneme_count) for crop in crops]
-        terms = {"mel_mse": self._timbre(rows, crops)}
-        prosody = [self._prosody(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
-        terms.update({name: torch.stack([p[name] for p in prosody]).mean() for name in prosody[0]})
-        terms["drift"] = losses.drift_term(base_vector, self.anchor, self.spread)
-        return terms
+        rows = self.rows(base_vector, crops)
+        drift = losses.drift_term(base_vector, self.anchor, self.whitening)
+        return {**self.timbre_terms(rows, crops), **self.prosody_terms(rows, crops), "drift": drift}
+
+    def rows(self, base_vector: Tensor, crops: Sequence[Crop]) -> list[Tensor]:
+        """The row ``(1, 256)`` of the voice that each crop's clip would be spoken with."""
+        return [self.profile.row(base_vector, self.targets[crop.clip].text.phoneme_count) for crop in crops]
 
     def total(self, terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
         """The weighted sum."""
         return losses.total(terms, weights)
 
-    def _timbre(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
-        """Mel error with the clip's own durations, F0 and energy in the decoder: only the timbre is at stake."""
+    def timbre_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
+        """Distances with the clip's own durations, F0 and energy in the decoder: only the timbre is at stake."""
         spoken = self.speak_crops(rows, crops)
         true = torch.stack([self._cut(self.targets[c.clip].audio, c.start, FRAME_SAMPLES) for c in crops])
-        return losses.mel_mse(spoken, true, self.log_mel)
+        terms = {"mel_mse": losses.mel_mse(spoken, true, self.log_mel), "mel": self.multi_mel(spoken, true)}
+        if self.speaker is not None:
+            terms["speaker"] = losses.speaker_term(self.speaker.encoder(spoken), self.speaker.vector)
+        return terms
+
+    def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
+        """Duration, F0 and energy errors of the predictor on the crops' whole clips."""
+        each = [self._prosody(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
+        return {name: torch.stack([terms[name] for terms in each]).mean() for name in each[0]}
 
     def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
         """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``; one voice row ``(1, 256)`` a crop."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from voiceclone.audio.features import LogMel
+from voiceclone.errors import VoicecloneError
 from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.projection.objective import Objective
-from voiceclone.projection.start import Start, nearest_start, neutral_start
+from voiceclone.projection.mlp import Projection
+from voiceclone.projection.objective import Objective, Speaker
+from voiceclone.projection.prior import zero_shot
+from voiceclone.projection.start import Start, best_start, neutral_start, whitening
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
 from voiceclone.projection.trainer import ProjectionConfig
@@ -21,7 +26,24 @@ from voiceclone.voice.profile import LengthProfile
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Progress, Reporter
 
-START_CROPS = 3  # clips that the stock voices are compared on
+START_CROPS = 4  # clips that possible starts are compared on
+MIN_SCORE_MARGIN = 0.12  # alignment score below the median of the clips at which a clip is dropped, at least
+SCORE_DEVIATIONS = 5.0  # the same in robust standard deviations: the larger of both counts
+MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What a first state is made from."""
+
+    kokoro: FrozenKokoro
+    stock: Mapping[str, VoicePack]
+    profile: LengthProfile
+    train: Sequence[Target] = field(repr=False)
+    validation: Sequence[Target] = field(repr=False)
+    styles: Tensor = field(repr=False)  # (clips, 256)
+    prior: Projection | None = None
+    speaker: Speaker | None = None
 
 
 def prepare_targets(
@@ -43,51 +65,121 @@ def prepare_targets(
     return targets
 
 
-def first_state(
-    config: ProjectionConfig,
-    kokoro: FrozenKokoro,
-    stock: Mapping[str, VoicePack],
-    profile: LengthProfile,
-    train: Sequence[Target],
-    validation: Sequence[Target],
-    *,
-    reporter: Reporter,
-) -> TrainingState:
-    """Align against a neutral voice, set the level, choose the start among the stock voices, align against that."""
-    neutral = neutral_start(stock)
-    log_mel = LogMel().to(kokoro.device)
+def first_state(config: ProjectionConfig, material: Material, *, reporter: Reporter) -> TrainingState:
+    """Align against a neutral voice, set the level, choose the start, align against that, drop what does not align.
+
+    Raises:
+        VoicecloneError: no clip of a split aligns.
+    """
+    m = material
+    neutral = neutral_start(m.stock)
+    log_mel = LogMel().to(m.kokoro.device)
 
     def align_to(start: Start, targets: Sequence[Target], task: Progress) -> tuple[list[Target], list[Tensor]]:
         return align_all(
             targets,
-            kokoro,
-            start.rows(profile, kokoro.device),
+            m.kokoro,
+            start.rows(m.profile, m.kokoro.device),
             log_mel,
             seed=config.seed,
+            warp="alignment" not in config.without,
             advance=lambda: task.advance(1),
         )
 
-    steps = 2 * len(train) + len(validation) + len(stock) + 1
+    steps = 2 * len(m.train) + len(m.validation) + max(len(m.stock), 1)
     with reporter.task("Start and alignment", total=steps) as task:
-        aligned, spoken = align_to(neutral, train, task)
+        aligned, spoken = align_to(neutral, m.train, task)
         gain = level_gain(aligned, spoken)
-        aligned = [scale(target, gain) for target in aligned]
-        objective = Objective(
-            aligned,
-            kokoro,
-            profile,
-            crop_frames=min([config.crop_frames, *(target.frames for target in aligned)]),
-            anchor=neutral.vector.to(kokoro.device),
-            spread=neutral.spread.to(kokoro.device),
-        )
-        crops = objective.middle_crops()[:START_CROPS]
-        start = nearest_start(stock, neutral, objective, crops=crops, seed=config.seed, advance=lambda: task.advance(1))
-        splits = {"train": align_to(start, train, task)[0], "validation": align_to(start, validation, task)[0]}
+        white = whitening(m.stock)
+        start = _start(config, m, [scale(t, gain) for t in aligned], white, advance=lambda: task.advance(1))
+        splits = {"train": align_to(start, m.train, task)[0], "validation": align_to(start, m.validation, task)[0]}
+    dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
+    for name, reason in dropped.items():
+        reporter.warn(f"{name}: not used for the projection: {reason}")
     return TrainingState(
         gain=gain,
         anchor=start.vector,
-        spread=start.spread,
+        whitening=white,
         timbre_from=start.timbre_from,
         prosody_from=start.prosody_from,
-        alignments={f"{split}/{target.name}": target.alignment for split, done in splits.items() for target in done},
+        best_stock=start.best_stock,
+        candidates=dict(start.candidates),
+        dropped=dropped,
+        projection=_first_network(config, m, start),
+        alignments={
+            f"{split}/{target.name}": target.alignment
+            for split, done in splits.items()
+            for target in done
+            if f"{split}/{target.name}" not in dropped
+        },
     )
+
+
+def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[Target]:
+    """The targets that were not dropped, at the level of ``state``."""
+    return [scale(target, state.gain) for target in targets if f"{split}/{target.name}" not in state.dropped]
+
+
+def misaligned(splits: Mapping[str, Sequence[Target]]) -> dict[str, str]:
+    """Clips (``split/name``) whose alignment lies far below that of the others, with the reason.
+
+    Raises:
+        VoicecloneError: nothing is left of a split.
+    """
+    scores = np.array([target.alignment.score for done in splits.values() for target in done])
+    if len(scores) < MIN_FOR_DROPPING:
+        return {}
+    median = float(np.median(scores))
+    deviation = 1.4826 * float(np.median(np.abs(scores - median)))
+    lowest = median - max(MIN_SCORE_MARGIN, SCORE_DEVIATIONS * deviation)
+    dropped = {
+        f"{split}/{target.name}": f"the speech does not fit the transcript (alignment {target.alignment.score:.2f}, "
+        f"the others about {median:.2f}): check the text"
+        for split, done in splits.items()
+        for target in done
+        if target.alignment.score < lowest
+    }
+    for split, done in splits.items():
+        if done and all(f"{split}/{target.name}" in dropped for target in done):
+            raise VoicecloneError(f"no {split} clip fits its transcript: check the texts of the metadata")
+    return dropped
+
+
+def _start(
+    config: ProjectionConfig, m: Material, train: Sequence[Target], white: Tensor, advance: Callable[[], None]
+) -> Start:
+    """The start by the recipe: neutral, or the best on a few clips."""
+    if config.plain or "start" in config.without:
+        return neutral_start(m.stock)
+    objective = Objective(
+        train,
+        m.kokoro,
+        m.profile,
+        crop_frames=min([config.crop_frames, *(target.frames for target in train)]),
+        anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
+        whitening=white.to(m.kokoro.device),
+        speaker=m.speaker,
+    )
+    return best_start(
+        m.stock,
+        objective,
+        crops=objective.middle_crops()[:START_CROPS],
+        weights=config.weights,
+        zero_shot=None if m.prior is None else zero_shot(m.prior, m.styles),
+        blend="blend" not in config.without,
+        seed=config.seed,
+        advance=advance,
+    )
+
+
+def _first_network(config: ProjectionConfig, m: Material, start: Start) -> dict[str, Tensor]:
+    """Weights that map the mean style to the start; the plain recipe's are random."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        projection = Projection(config.mlp)
+    if not config.plain and m.prior is not None:
+        projection.load_state_dict(m.prior.state_dict())
+        projection.carry_to(m.styles.mean(dim=0, keepdim=True), start.vector)
+    elif not config.plain:
+        projection.start_at(start.vector)
+    return {name: value.clone() for name, value in projection.state_dict().items()}

@@ -1,17 +1,27 @@
-"""Where training starts: the stock voice nearest to the clips, each half on its own."""
+"""Where training starts: the best stock voice, blend of stock voices or zero-shot voice, each half on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.projection import losses
+from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop, Objective
 from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
+BLEND = "a blend of stock voices"
+ZERO_SHOT = "zero-shot"
+BLENDED = 8  # stock voices in a blend at most, the nearest ones
+TIMBRE_STEPS, PROSODY_STEPS = 15, 25  # of the search for a blend
+BLEND_RATE = 0.3  # step of the blend's logits
+MIN_VOICES = 5  # for a covariance
 _MIN_SPREAD = 0.05  # standard deviation a value is given at least, where stock voices hardly differ in it
 _SPREAD_WITHOUT_VOICES = 0.15
 
@@ -21,9 +31,10 @@ class Start:
     """The anchor of a training: a base vector and where its halves come from."""
 
     vector: Tensor = field(repr=False)  # (1, 256)
-    spread: Tensor = field(repr=False)  # (256,): standard deviation between stock voices
     timbre_from: str
     prosody_from: str
+    best_stock: str = ""  # the single stock voice with the least loss
+    candidates: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # "best_blend", "zero_shot": (1, 256)
 
     def rows(self, profile: LengthProfile, device: torch.device) -> Callable[[int], Tensor]:
         """The start's row ``(1, 256)`` for a phoneme count."""
@@ -34,41 +45,120 @@ class Start:
 def neutral_start(stock: Mapping[str, VoicePack]) -> Start:
     """The mean stock voice, or the origin for a base without voices."""
     if not stock:
-        spread = torch.full((VOICE_DIM,), _SPREAD_WITHOUT_VOICES)
-        return Start(vector=torch.zeros(1, VOICE_DIM), spread=spread, timbre_from="zero", prosody_from="zero")
-    vectors = torch.stack([pack.tensor[REFERENCE_ROW, 0] for pack in stock.values()])
-    spread = vectors.std(dim=0, unbiased=False).clamp(min=_MIN_SPREAD)
-    mean = vectors.mean(dim=0, keepdim=True)
-    return Start(vector=mean, spread=spread, timbre_from="mean of stock voices", prosody_from="mean of stock voices")
+        return Start(vector=torch.zeros(1, VOICE_DIM), timbre_from="zero", prosody_from="zero")
+    mean = _base_vectors(stock).mean(dim=0, keepdim=True)
+    return Start(vector=mean, timbre_from="mean of stock voices", prosody_from="mean of stock voices")
 
 
-@torch.no_grad()
-def nearest_start(
+def whitening(stock: Mapping[str, VoicePack]) -> Tensor:
+    """The matrix ``(256, 256)`` after which the stock voices have unit covariance, the halves apart.
+
+    The covariance is shrunk (Ledoit and Wolf 2004): there are fewer voices than values. The diagonal alone is used
+    where there are less than ``MIN_VOICES`` voices.
+    """
+    if len(stock) < 2:
+        return torch.eye(VOICE_DIM) / _SPREAD_WITHOUT_VOICES
+    vectors = _base_vectors(stock)
+    if len(stock) < MIN_VOICES:
+        return torch.diag(1.0 / vectors.std(dim=0, unbiased=False).clamp(min=_MIN_SPREAD))
+    from sklearn.covariance import ledoit_wolf
+
+    result = torch.zeros(VOICE_DIM, VOICE_DIM)
+    for half in (slice(0, STYLE_DIM), slice(STYLE_DIM, VOICE_DIM)):
+        covariance, _ = ledoit_wolf(vectors[:, half].double().numpy())
+        values, axes = np.linalg.eigh(covariance)
+        result[half, half] = torch.from_numpy((axes / np.sqrt(np.maximum(values, _MIN_SPREAD**2))) @ axes.T).float()
+    return result
+
+
+def best_start(
     stock: Mapping[str, VoicePack],
-    neutral: Start,
     objective: Objective,
     *,
     crops: list[Crop],
+    weights: LossWeights,
+    zero_shot: Tensor | None,
+    blend: bool = True,
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> Start:
-    """Choose, half by half, the stock voice (or the neutral start) with the least loss on ``crops``.
+    """Choose each half with the least loss on ``crops``: among stock voices, their best blend, and ``zero_shot``.
 
-    Timbre is judged by the aligned mel error, prosody by the duration, F0 and energy terms.
+    Timbre is judged by the teacher-forced audio's terms, prosody by the predictor's. Without stock voices and
+    ``zero_shot``, the neutral voice is all there is.
     """
-    candidates = {neutral.timbre_from: neutral.vector}
-    candidates.update({name: pack.tensor[REFERENCE_ROW] for name, pack in stock.items()})
-    timbre, prosody = {}, {}
-    device = objective.kokoro.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for name, vector in candidates.items():
-            torch.manual_seed(seed)
-            terms = objective.terms(vector.to(device), crops)
-            timbre[name] = float(terms["mel_mse"])
-            prosody[name] = float(sum(terms[t] for t in ("duration", "rate", "f0", "f0_level", "energy")))
-            advance()
-    best_timbre, best_prosody = min(timbre, key=timbre.get), min(prosody, key=prosody.get)
-    halves = [candidates[best_timbre][:, :STYLE_DIM].cpu(), candidates[best_prosody][:, STYLE_DIM:].cpu()]
-    return Start(
-        vector=torch.cat(halves, dim=1), spread=neutral.spread, timbre_from=best_timbre, prosody_from=best_prosody
-    )
+    neutral = neutral_start(stock)
+    search = _Search(objective, crops, weights, seed)
+    named = {name: pack.tensor[REFERENCE_ROW] for name, pack in stock.items()} or {neutral.timbre_from: neutral.vector}
+    scores = {}
+    for name, vector in named.items():
+        scores[name] = search.losses(vector)
+        advance()
+    best_stock = min(stock, key=lambda name: sum(scores[name])) if stock else ""
+    candidates = {}
+    if blend and len(stock) > 1:
+        candidates["best_blend"] = _best_blend(named, scores, search)
+        named[BLEND], scores[BLEND] = candidates["best_blend"], search.losses(candidates["best_blend"])
+    if zero_shot is not None:
+        candidates["zero_shot"] = zero_shot.cpu()
+        named[ZERO_SHOT], scores[ZERO_SHOT] = zero_shot, search.losses(zero_shot)
+    timbre, prosody = (min(scores, key=lambda name, half=half: scores[name][half]) for half in (0, 1))
+    vector = torch.cat([named[timbre][:, :STYLE_DIM].cpu(), named[prosody][:, STYLE_DIM:].cpu()], dim=1)
+    return Start(vector=vector, timbre_from=timbre, prosody_from=prosody, best_stock=best_stock, candidates=candidates)
+
+
+class _Search:
+    """Losses of base vectors on the same crops with the same noise."""
+
+    def __init__(self, objective: Objective, crops: Sequence[Crop], weights: LossWeights, seed: int) -> None:
+        self.objective, self.crops, self.weights, self.seed = objective, crops, weights, seed
+        self.device = objective.kokoro.device
+
+    def timbre(self, vector: Tensor) -> Tensor:
+        rows = self.objective.rows(vector.to(self.device), self.crops)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(self.seed)
+            return losses.total(self.objective.timbre_terms(rows, self.crops), self.weights)
+
+    def prosody(self, vector: Tensor) -> Tensor:
+        rows = self.objective.rows(vector.to(self.device), self.crops)
+        return losses.total(self.objective.prosody_terms(rows, self.crops), self.weights)
+
+    @torch.no_grad()
+    def losses(self, vector: Tensor) -> tuple[float, float]:
+        """Loss of the timbre half and of the prosody half; infinite where it is no number."""
+        timbre, prosody = float(self.timbre(vector)), float(self.prosody(vector))
+        return timbre if math.isfinite(timbre) else math.inf, prosody if math.isfinite(prosody) else math.inf
+
+
+def _best_blend(named: Mapping[str, Tensor], scores: Mapping[str, tuple[float, float]], search: _Search) -> Tensor:
+    """The convex blend of the nearest stock voices with the least loss, each half on its own; ``(1, 256)``."""
+    halves = []
+    for half, (loss, steps) in enumerate(((search.timbre, TIMBRE_STEPS), (search.prosody, PROSODY_STEPS))):
+        nearest = sorted(named, key=lambda name, half=half: scores[name][half])[:BLENDED]
+        vectors = torch.cat([named[name] for name in nearest])
+        blend = _descend(vectors, torch.tensor([scores[name][half] for name in nearest]), loss, steps)
+        halves.append(blend[:, half * STYLE_DIM : (half + 1) * STYLE_DIM])
+    return torch.cat(halves, dim=1)
+
+
+def _descend(vectors: Tensor, scores: Tensor, loss: Callable[[Tensor], Tensor], steps: int) -> Tensor:
+    """Gradient descent on the weights of a convex blend of ``vectors`` ``(K, 256)``; the best blend passed."""
+    logits = (-(scores - scores.min()) / scores.std(unbiased=False).clamp(min=1e-6)).requires_grad_(True)
+    optimizer = torch.optim.Adam([logits], lr=BLEND_RATE)
+    best, least = vectors[:1], float(scores.min())
+    for _ in range(steps):
+        blend = torch.softmax(logits, dim=0)[None] @ vectors
+        value = loss(blend)
+        if not torch.isfinite(value):
+            break
+        if float(value.detach()) < least:
+            best, least = blend.detach(), float(value.detach())
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    return best
+
+
+def _base_vectors(stock: Mapping[str, VoicePack]) -> Tensor:
+    return torch.stack([pack.tensor[REFERENCE_ROW, 0] for pack in stock.values()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 from voiceclone.projection.alignment import Alignment
 
-FORMAT = 1
+FORMAT = 2
 LAST = "last.pt"
 BEST = "best.pt"
 
@@ -27,9 +29,12 @@ class TrainingState:
     skipped_steps: int = 0
     gain: float = 1.0  # what the clips' level was multiplied by
     anchor: Tensor = field(repr=False)  # (1, 256): the start
-    spread: Tensor = field(repr=False)  # (256,)
+    whitening: Tensor = field(repr=False)  # (256, 256): after it the stock voices have unit covariance
     timbre_from: str = ""
     prosody_from: str = ""
+    best_stock: str = ""  # the single stock voice nearest to the clips
+    candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
+    dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
     optimizer: dict[str, Any] = field(default_factory=dict, repr=False)
     alignments: dict[str, Alignment] = field(default_factory=dict, repr=False)  # by split/clip name
@@ -62,11 +67,55 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}: {mend}") from error
     except Exception as error:  # torch raises many kinds for damaged or unsafe files
         raise VoicecloneError(f"{path} is no checkpoint or is damaged: {mend}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
         raise VoicecloneError(f"{path} is no checkpoint of this version: {mend}")
     try:
         fields = dict(content["state"])
         fields["alignments"] = {name: Alignment(**value) for name, value in fields["alignments"].items()}
-        return TrainingState(**fields), dict(content["identity"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        state = TrainingState(**fields)
+        _check(state)
+        return state, dict(content["identity"])
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise VoicecloneError(f"{path} is no checkpoint of this version: {mend}") from error
+
+
+def _check(state: TrainingState) -> None:
+    """Refuse what no run leaves.
+
+    Raises:
+        ValueError: a field of another kind, shape or sign, or values that are not finite.
+    """
+    for name in ("epoch", "step", "skipped_steps", "best_epoch"):
+        value = getattr(state, name)
+        if type(value) is not int or not 0 <= value < 2**31:
+            raise ValueError(name)
+    shapes = {"anchor": (1, 256), "whitening": (256, 256), "best_vector": (1, 256)}
+    for name, shape in shapes.items():
+        value = getattr(state, name)
+        if value is None and name == "best_vector":
+            continue
+        if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
+            raise ValueError(name)
+    for name in ("candidates", "dropped", "projection", "optimizer", "history"):
+        if not isinstance(getattr(state, name), list if name == "history" else dict):
+            raise ValueError(name)
+    if not math.isfinite(state.gain) or (state.best_loss is not None and not math.isfinite(state.best_loss)):
+        raise ValueError("not finite")
+    for alignment in state.alignments.values():
+        durations = alignment.durations
+        if not isinstance(durations, Tensor) or durations.dtype != torch.int64 or durations.ndim != 1:
+            raise ValueError("alignments")
+        if not len(durations) or int(durations.min()) < 1 or int(durations.max()) > 10**6:
+            raise ValueError("alignments")
+    own = (state.anchor, state.whitening, state.best_vector, state.candidates, state.projection, state.optimizer)
+    if not all(torch.isfinite(tensor).all() for tensor in _tensors(own)):
+        raise ValueError("not finite")
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Every tensor in nested mappings and sequences."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(item)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
-from voiceclone.projection.alignment import Alignment, align
+from voiceclone.projection.alignment import Alignment, align, stretched
 from voiceclone.projection.forward import FrozenKokoro, TextFeatures, alignment_matrix
 
 TRIM_DB = 40  # silence below the clip's peak that is cut off both ends before aligning
@@ -81,11 +81,13 @@ def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:
     return float(np.clip(np.median(ratios), *_GAIN_RANGE))
 
 
-def aligned(target: Target, kokoro: FrozenKokoro, voice: Tensor, log_mel: LogMel) -> tuple[Target, Tensor]:
+def aligned(
+    target: Target, kokoro: FrozenKokoro, voice: Tensor, log_mel: LogMel, *, warp: bool = True
+) -> tuple[Target, Tensor]:
     """Align a clip against the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)``, too."""
     spoken, durations = kokoro.speak(target.text, voice)
     mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
-    alignment = align(mel, durations, target.log_mel)
+    alignment = align(mel, durations, target.log_mel) if warp else stretched(durations, target.frames)
     return replace(target, alignment=alignment), spoken
 
 
@@ -96,14 +98,18 @@ def align_all(
     log_mel: LogMel,
     *,
     seed: int,
+    warp: bool = True,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Target], list[Tensor]]:
-    """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept."""
+    """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept.
+
+    Without ``warp``, the base's durations are stretched evenly instead.
+    """
     done, speech = [], []
     with torch.random.fork_rng(devices=[kokoro.device] if kokoro.device.type == "cuda" else []):
         for index, target in enumerate(targets):
             torch.manual_seed(seed + index)
-            new, spoken = aligned(target, kokoro, voice_of(target.text.phoneme_count), log_mel)
+            new, spoken = aligned(target, kokoro, voice_of(target.text.phoneme_count), log_mel, warp=warp)
             done.append(new)
             speech.append(spoken)
             advance()

@@ -17,7 +17,8 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.mlp import MlpConfig, Projection, parameter_groups
-from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.objective import Crop, Objective, Speaker
+from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.targets import Target, align_all
 from voiceclone.voice.profile import LengthProfile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
 MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
+_AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +39,18 @@ class ProjectionConfig:
     lr: float = 1e-3  # about the size of one step of the output (values of a voice vary by .2)
     seed: int = 0
     batch: int = 4  # crops in a step
-    max_crops_per_epoch: int = 8  # an epoch takes one crop of each clip, at most this many
-    crop_frames: int = 40  # frames of 25 ms: 1 s
-    max_validation_crops: int = 8
+    max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
+    crop_frames: int = 48  # frames of 25 ms: 1.2 s, enough for the speaker encoder
+    max_validation_crops: int = 4
     gradient_clip: float = 1.0  # L2 norm over all parameters
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative
     realign_at: tuple[float, ...] = (0.1, 0.35)  # shares of the epochs after which the alignment is refreshed
     patience: int = 30  # epochs without a better validation loss, after the last realignment, that end the training
     weight_decay: float = 0.0
+    plain: bool = False  # the plain recipe: see ``plain.py``
+    without: frozenset[str] = frozenset()  # parts of the recipe that are left out: see ``recipes.py``
+    keep_last: bool = False  # train to the last epoch and keep that one, whatever the held-out clips say
     mlp: MlpConfig = field(default_factory=MlpConfig)
     weights: LossWeights = field(default_factory=LossWeights)
 
@@ -95,8 +100,9 @@ class ProjectionTrainer:
         train: Sequence[Target],
         validation: Sequence[Target],
         accelerator: Accelerator,
+        speaker: Speaker | None = None,
     ) -> None:
-        self.config, self.state = config, state
+        self.config, self.state, self.speaker = config, state, speaker
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
@@ -107,14 +113,14 @@ class ProjectionTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             projection = Projection(self.config.mlp)
-        projection.start_at(self.state.anchor)
         if self.state.projection:
-            projection.load_state_dict(self.state.projection)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(projection, self.config.lr), weight_decay=self.config.weight_decay, betas=(0.9, 0.98)
-        )
+            _load_into(projection, self.state.projection)
+        else:
+            projection.start_at(self.state.anchor)
+        groups = parameter_groups(projection, self.config.lr, even=self.config.plain)
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
         if self.state.optimizer:
-            optimizer.load_state_dict(self.state.optimizer)
+            _load_into(optimizer, self.state.optimizer)
         self.projection, self.optimizer = self.accelerator.prepare(projection, optimizer)
         self._realign_from_state()
 
@@ -137,6 +143,11 @@ class ProjectionTrainer:
                 self.realign(self.base_vector())
             started = time.perf_counter()
             train_terms = self._train_epoch(epoch, observer)
+            if not all(torch.isfinite(weight).all() for weight in self.projection.parameters()):
+                raise VoicecloneError(
+                    f"the projection's weights are not finite (epoch {epoch + 1}): lower --lr-projection, or check the "
+                    "base; the last checkpoint is good"
+                )
             validation_terms = self.validate(self.base_vector())
             self.state.epoch = epoch + 1
             is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
@@ -146,6 +157,8 @@ class ProjectionTrainer:
 
     def _is_stalled(self) -> bool:
         """True where the validation loss has not improved for ``patience`` epochs since the last realignment."""
+        if self.config.keep_last:
+            return False
         state, last_realigned = self.state, max(self.config.realign_epochs(), default=0)
         return state.epoch - max(state.best_epoch, last_realigned) >= self.config.patience
 
@@ -155,7 +168,12 @@ class ProjectionTrainer:
         log_mel = LogMel().to(self.kokoro.device)
         for split, targets in (("train", self.train_targets), ("validation", self.validation_targets)):
             done, _ = align_all(
-                targets, self.kokoro, lambda n: self.profile.row(vector, n), log_mel, seed=self.config.seed
+                targets,
+                self.kokoro,
+                lambda n: self.profile.row(vector, n),
+                log_mel,
+                seed=self.config.seed,
+                warp="alignment" not in self.config.without,
             )
             self.state.alignments.update({f"{split}/{t.name}": t.alignment for t in done})
         self.state.best_loss = None
@@ -169,16 +187,22 @@ class ProjectionTrainer:
 
     def _with_alignments(self, split: str, targets: Sequence[Target]) -> list[Target]:
         alignments = self.state.alignments
-        return [replace(t, alignment=alignments.get(f"{split}/{t.name}", t.alignment)) for t in targets]
+        aligned = [replace(t, alignment=alignments.get(f"{split}/{t.name}", t.alignment)) for t in targets]
+        for target in aligned:
+            durations = target.alignment.durations if target.alignment is not None else None
+            if durations is not None and (len(durations), int(durations.sum())) != (target.text.tokens, target.frames):
+                raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {_AFRESH}")
+        return aligned
 
     def _objective(self, targets: Sequence[Target]) -> Objective:
-        return Objective(
+        return (PlainObjective if self.config.plain else Objective)(
             targets,
             self.kokoro,
             self.profile,
             crop_frames=self.crop_frames,
             anchor=self.state.anchor.to(self.kokoro.device),
-            spread=self.state.spread.to(self.kokoro.device),
+            whitening=self.state.whitening.to(self.kokoro.device),
+            speaker=self.speaker,
         )
 
     def _train_epoch(self, epoch: int, observer: Observer) -> dict[str, float]:
@@ -267,7 +291,8 @@ class ProjectionTrainer:
 
     def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> bool:
         state, loss = self.state, validation["loss"]
-        is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
+        better = state.best_loss is None or loss < state.best_loss or self.config.keep_last
+        is_best = math.isfinite(loss) and better
         if is_best:
             state.best_loss, state.best_epoch, state.best_vector = loss, state.epoch, self.base_vector()
         state.history.append(
@@ -278,3 +303,10 @@ class ProjectionTrainer:
         state.projection = {name: value.detach().cpu().clone() for name, value in projection.state_dict().items()}
         state.optimizer = self.optimizer.state_dict()
         return is_best
+
+
+def _load_into(module: torch.nn.Module | torch.optim.Optimizer, content: dict[str, Any]) -> None:
+    try:
+        module.load_state_dict(content)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise VoicecloneError(f"the checkpoint's weights do not fit this version: {_AFRESH}") from error

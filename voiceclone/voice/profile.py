@@ -52,9 +52,14 @@ class LengthProfile:
         for curve in (_PUBLISHED_ACOUSTIC, _PUBLISHED_PROSODIC):
             known = torch.log1p(torch.tensor([float(row) for row, _ in curve]))
             factors = torch.tensor([factor for _, factor in curve])
-            halves.append(_interpolate(rows, known, factors)[:, None].expand(-1, STYLE_DIM))
+            halves.append(interpolate(rows, known, factors)[:, None].expand(-1, STYLE_DIM))
         scale = torch.cat(halves, dim=1).contiguous()
         return cls(scale, torch.zeros(ROWS, VOICE_DIM), "published mean curve of the official voices")
+
+    @classmethod
+    def flat(cls) -> LengthProfile:
+        """Every row the base vector itself."""
+        return cls(torch.ones(ROWS, VOICE_DIM), torch.zeros(ROWS, VOICE_DIM), "none: all rows are alike")
 
     @classmethod
     def of(cls, voices: Iterable[VoicePack]) -> LengthProfile:
@@ -73,7 +78,7 @@ class LengthProfile:
         return VoicePack(rows[:, None, :], name)
 
 
-def _interpolate(x: Tensor, known_x: Tensor, known_y: Tensor) -> Tensor:
+def interpolate(x: Tensor, known_x: Tensor, known_y: Tensor) -> Tensor:
     """Piecewise linear interpolation of ``(K,)`` points at ``x``."""
     right = torch.searchsorted(known_x, x.contiguous()).clamp(1, len(known_x) - 1)
     x0, x1, y0, y1 = known_x[right - 1], known_x[right], known_y[right - 1], known_y[right]

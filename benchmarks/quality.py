@@ -1,0 +1,297 @@
+"""Clone kept-out and real speakers, measure each clone beside the other ways to get a voice, print the table.
+
+    python benchmarks/quality.py --work WORK --speakers DIR... [--seeds 0 1 2] [--without PART...] [--walk 10]
+
+DIR is a dataset of one speaker, or one with a speaker column (each speaker is then a dataset, 60 % training). Results
+stand in WORK/results, one JSON file each; those that are there are not made again, so that several processes can share
+the work (--part 1/2). ``--table`` prints what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voiceclone.cloning import clone
+from voiceclone.data.dataset import Dataset, load_dataset
+from voiceclone.evaluation.judges.recognizer import load_recognizer
+from voiceclone.evaluation.judges.speaker_net import load_speaker_net
+from voiceclone.evaluation.report import evaluate
+from voiceclone.evaluation.voices import oracle_voice, read_candidates
+from voiceclone.files import write_json
+from voiceclone.models.base import Base, load_base
+from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.voice.pack import VoicePack
+
+TRAINED, UNTRAINED = "resemblyzer", "xvector"
+STOCK_SENTENCES = 3  # training sentences on which the best stock voice is searched by ear of the trained encoder
+WALK_STEP = 0.05  # size of a step of the random walk, relative to the spread of stock voices
+
+
+def main() -> int:
+    """Parse, run what is missing, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--speakers", type=Path, nargs="*", default=[])
+    parser.add_argument("--only", nargs="*", help="names of speakers")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--without", nargs="*", default=[""], help="'' is the whole recipe")
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--seed-recipe", type=int, default=0, metavar="EPOCHS", help="clone by the plain recipe, too")
+    parser.add_argument("--walk", type=float, default=0.0, help="random walk of so many times the clone's seconds")
+    parser.add_argument("--base", default="nano")
+    parser.add_argument("--part", default="1/1", help="this process's share of the speakers")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if not options.table:
+        number, of = map(int, options.part.split("/"))
+        datasets = [
+            d for d in find_speakers(options.speakers, options.work) if not options.only or d.name in options.only
+        ]
+        bench = Bench(options)
+        for folder in datasets[number - 1 :: of]:
+            for seed in options.seeds:
+                for without in options.without:
+                    bench.run(folder, seed, without)
+    print(table(options.work / "results"))
+    return 0
+
+
+class Bench:
+    """One base and its judges."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.base: Base = load_base(options.base, offline=True)
+        self.trained, self.untrained = load_resemblyzer(), load_speaker_net()
+        if self.trained is None:
+            sys.exit("error: this benchmark needs Resemblyzer: pip install --no-deps resemblyzer")
+        self.recognizer = load_recognizer()
+        self.centres: dict[str, np.ndarray] = {}
+
+    def run(self, folder: Path, seed: int, without: str) -> None:
+        """Clone, evaluate, write the result of one speaker, seed and recipe."""
+        name = "-".join(filter(None, [folder.name, str(seed), without.replace(",", "+")]))
+        path = self.options.work / "results" / f"{name}.json"
+        if path.is_file():
+            return
+        began = time.monotonic()
+        made = clone(
+            folder, name, out=str(self.options.work / "voices"), base=self.options.base, seed=seed, offline=True,
+            without=without, epochs_projection=self.options.epochs, overwrite=True,
+        )  # fmt: skip
+        seconds = time.monotonic() - began
+        dataset = load_dataset(folder, lang="a", seed=seed, vocab=self.base.kmodel.vocab, offline=True)
+        voices = {"clone": made.voice}
+        if not without:
+            voices.update(read_candidates(made.folder / f"{name}.pt"))
+            voices["best_stock"] = self.best_stock(dataset)
+            voices["oracle"] = oracle_voice(self.base, dataset.train)
+            if self.options.seed_recipe:
+                voices["seed_recipe"] = self._plain(folder, name, seed)
+            if self.options.walk:
+                voices["random_walk"] = self.random_walk(dataset, voices["best_stock"], self.options.walk * seconds)
+        found = evaluate(
+            voices, dataset, self.base, encoders=[self.trained, self.untrained], recognizer=self.recognizer, seed=seed,
+            offline=True,
+        )  # fmt: skip
+        result = {
+            "speaker": folder.name, "seed": seed, "without": without, "seconds": round(seconds, 1),
+            "rank": self.rank(folder.name, found), "epochs": made.report["epochs"],
+            "start": made.report["start"], **found.as_json(),
+        }  # fmt: skip
+        write_json(path, result)
+        print(name, f"{seconds:.0f} s", {k: v["similarity"][UNTRAINED]["mean"] for k, v in result["voices"].items()})
+        sys.stdout.flush()
+
+    def _plain(self, folder: Path, name: str, seed: int) -> VoicePack:
+        return clone(
+            folder, f"{name}-plain", out=str(self.options.work / "voices"), base=self.options.base, seed=seed,
+            offline=True, recipe="seed", epochs_projection=self.options.seed_recipe, overwrite=True,
+        ).voice  # fmt: skip
+
+    def best_stock(self, dataset: Dataset) -> VoicePack:
+        """The stock voice most like the training clips by the encoder that cloning may use, all of them tried."""
+        scorer = self._scorer(dataset)
+        return max(self.base.stock_voices.values(), key=lambda pack: scorer(pack))
+
+    def random_walk(self, dataset: Dataset, start: VoicePack, seconds: float) -> VoicePack:
+        """Move the best stock voice at random, keep what the trained encoder likes better, until the time is up."""
+        scorer, rng = self._scorer(dataset), np.random.default_rng(0)
+        spread = torch.stack([pack.tensor[100, 0] for pack in self.base.stock_voices.values()]).std(dim=0)
+        best, score, until = start, scorer(start), time.monotonic() + seconds
+        while time.monotonic() < until:
+            move = torch.from_numpy(rng.standard_normal(256)).float() * spread * WALK_STEP * rng.uniform(0.2, 4)
+            new = VoicePack(best.tensor + move, "random_walk")
+            value = scorer(new)
+            if value > score:
+                best, score = new, value
+        return best
+
+    def _scorer(self, dataset: Dataset):
+        from voiceclone.audio.io import read_audio
+
+        clips = dataset.train[:8]
+        target = np.mean([self.trained.embed(read_audio(clip.path)) for clip in clips], axis=0)
+        kokoro = FrozenKokoro(self.base.kmodel, torch.device("cpu"))
+        texts = [kokoro.text(clip.phonemes) for clip in sorted(clips, key=lambda c: len(c.phonemes))[:STOCK_SENTENCES]]
+
+        def score(pack: VoicePack) -> float:
+            spoken = [kokoro.speak(text, pack.row(text.phoneme_count))[0].numpy() for text in texts]
+            return float(np.mean([self.trained.embed(audio) @ target for audio in spoken]))
+
+        return score
+
+    def rank(self, speaker: str, found) -> dict[str, int]:
+        """Place of the true speaker among all, by the untrained encoder's mean over each voice's samples."""
+        centres = self._all_centres()
+        own = f"{speaker}"
+        ranks = {}
+        for voice in found.samples[0].audio:
+            vector = np.mean([self.untrained.embed(sample.audio[voice]) for sample in found.samples], axis=0)
+            order = sorted(centres, key=lambda name: -float(vector @ centres[name]))
+            ranks[voice] = order.index(own) + 1
+        return ranks
+
+    def _all_centres(self) -> dict[str, np.ndarray]:
+        """Mean vectors of every speaker under --speakers and, where there is one, of WORK/among."""
+        from voiceclone.audio.io import read_audio
+
+        if not self.centres:
+            places = find_speakers(
+                [*self.options.speakers, *sorted((self.options.work / "among").glob("*"))], self.options.work
+            )
+            for folder in places:
+                audio = [p for p in sorted((folder / "train").iterdir()) if p.suffix in (".wav", ".flac")][:4]
+                vector = np.mean([self.untrained.embed(read_audio(path)) for path in audio], axis=0)
+                self.centres[folder.name] = vector / np.linalg.norm(vector)
+        return self.centres
+
+
+def find_speakers(folders: list[Path], work: Path) -> list[Path]:
+    """Datasets of one speaker each; one with a speaker column is split up under ``work/speakers``."""
+    found = []
+    for folder in folders:
+        metadata = folder / "metadata.jsonl"
+        rows = [json.loads(line) for line in metadata.read_text().splitlines()] if metadata.is_file() else []
+        if not rows or "speaker" not in rows[0]:
+            found.append(folder)
+            continue
+        by_speaker = defaultdict(list)
+        for row in rows:
+            by_speaker[row["speaker"]].append(row)
+        found += [_one_speaker(folder, work / "speakers" / name, own) for name, own in sorted(by_speaker.items())]
+    return found
+
+
+def _one_speaker(source: Path, target: Path, rows: list[dict]) -> Path:
+    if not target.is_dir():
+        temporary = target.with_name(f".{target.name}.making")
+        shutil.rmtree(temporary, ignore_errors=True)
+        for split, part in (("train", rows[: int(0.6 * len(rows))]), ("validation", rows[int(0.6 * len(rows)) :])):
+            (temporary / split).mkdir(parents=True)
+            lines = []
+            for row in part:
+                name = Path(row["file_name"]).name
+                shutil.copyfile(source / row["file_name"], temporary / split / name)
+                lines.append(json.dumps({"file_name": name, "text": row["text"]}, ensure_ascii=False))
+            (temporary / split / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.rename(target)
+    return target
+
+
+def table(results: Path) -> str:
+    """Means over speakers and seeds: by voice, then by part left out."""
+    rows = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    lines = [
+        "| speakers | voice | n | resemblyzer | xvector | rank 1 | F0 st | rate % | MCD dB | PER % | s |",
+        "|---" * 11 + "|",
+    ]
+    groups: dict[tuple, list] = defaultdict(list)
+    for row in rows:
+        kind = "real" if "_" in row["speaker"] and not row["speaker"].startswith("stock_") else "synthetic"
+        for voice, values in row["voices"].items():
+            label = voice if not row["without"] else f"clone without {row['without']}"
+            if not row["without"] or voice == "clone":
+                groups[kind, label].append((row, values, row["rank"].get(voice)))
+    for (kind, label), found in sorted(groups.items()):
+        numbers = [
+            _mean(v["similarity"].get(TRAINED, {}).get("mean") for _, v, _ in found),
+            _mean(v["similarity"][UNTRAINED]["mean"] for _, v, _ in found),
+        ]
+        first = (
+            np.mean([rank == 1 for _, _, rank in found if rank]) * 100 if any(r for _, _, r in found) else float("nan")
+        )
+        rest = [
+            _mean(v.get(key) for _, v, _ in found) for key in ("f0_error_semitones", "rate_error_percent", "mcd_db")
+        ]
+        errors = 100 * _mean(v.get("phone_error_rate") for _, v, _ in found)
+        seconds = _mean(row["seconds"] for row, _, _ in found) if label.startswith("clone") else float("nan")
+        cells = [f"{numbers[0]:.3f}", f"{numbers[1]:.3f}", f"{first:.0f} %", f"{rest[0]:.2f}", f"{rest[1]:.1f}",
+                 f"{rest[2]:.1f}", f"{errors:.1f}", f"{seconds:.0f}"]  # fmt: skip
+        lines.append(f"| {kind} | {label} | {len(found)} | " + " | ".join(c.replace("nan", "–") for c in cells) + " |")
+    return "\n".join([*lines, "", *wins(rows)])
+
+
+def wins(rows: list[dict]) -> list[str]:
+    """How often the clone beats the others, and the share of the gap to the oracle that it closes."""
+    lines = []
+    for kind in ("synthetic", "real"):
+        own = [
+            r
+            for r in rows
+            if not r["without"] and ("_" in r["speaker"] and not r["speaker"].startswith("stock_")) == (kind == "real")
+        ]
+        for rival in ("best_stock", "best_blend", "zero_shot", "seed_recipe", "random_walk"):
+            both = [r["voices"] for r in own if rival in r["voices"]]
+            if both:
+                won = [
+                    all(
+                        v["clone"]["similarity"][e]["mean"] > v[rival]["similarity"][e]["mean"]
+                        for e in (TRAINED, UNTRAINED)
+                    )
+                    for v in both
+                ]
+                one = [
+                    v["clone"]["similarity"][UNTRAINED]["mean"] > v[rival]["similarity"][UNTRAINED]["mean"]
+                    for v in both
+                ]
+                lines.append(
+                    f"- {kind}: clone beats {rival} by both encoders for {sum(won)} of {len(won)}, by the untrained one for {sum(one)}"
+                )
+        gaps = [
+            (
+                v["clone"]["similarity"][UNTRAINED]["mean"],
+                v["best_stock"]["similarity"][UNTRAINED]["mean"],
+                v["oracle"]["similarity"][UNTRAINED]["mean"],
+            )
+            for v in (r["voices"] for r in own)
+            if "oracle" in v
+        ]
+        if gaps:
+            ours, stock, oracle = (float(np.mean(column)) for column in zip(*gaps))
+            share = f"{100 * (ours - stock) / (oracle - stock):.0f} %" if oracle > stock else "–"
+            lines.append(
+                f"- {kind}: {share} of the gap between best stock ({stock:.3f}) and oracle ({oracle:.3f}) closed, untrained encoder"
+            )
+    return lines
+
+
+def _mean(values) -> float:
+    kept = [value for value in values if value is not None]
+    return float(np.mean(kept)) if kept else float("nan")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Recipes and their parts; the plain recipe; clips whose speech does not fit the text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.projection.alignment import Alignment, stretched
+from voiceclone.projection.plain import PlainObjective
+from voiceclone.projection.preparation import misaligned
+from voiceclone.projection.recipes import PARTS, parse_parts, projection_config
+from voiceclone.projection.trainer import ProjectionConfig
+
+
+def make(recipe: str, *without: str) -> ProjectionConfig:
+    return projection_config(recipe, frozenset(without), epochs=20, lr=1e-3, seed=0)
+
+
+def test_parts_are_named_or_refused() -> None:
+    assert parse_parts("drift, speaker") == {"drift", "speaker"} and parse_parts("") == frozenset()
+    with pytest.raises(UsageError, match="--without 'luck'.*alignment"):
+        parse_parts("mel,luck")
+
+
+def test_every_part_changes_something_and_nothing_else() -> None:
+    whole = make("best")
+    for part in PARTS:
+        config = make("best", part)
+        assert config != whole and config.without == {part}
+    assert make("best", "drift").weights == replace(whole.weights, drift=0.0)
+    assert make("best", "prosody").weights.mel == whole.weights.mel
+    assert make("best", "prosody").weights.rate == 0 and make("best", "alignment").realign_at == ()
+
+
+def test_the_plain_recipe_has_one_term_and_its_gradient_reaches_no_duration(targets, kokoro, profile, voice) -> None:
+    config = make("seed")
+    assert config.plain and config.weights.mel_mse == 1 and config.weights.rate == config.weights.drift == 0
+    objective = PlainObjective(
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256)
+    )  # fmt: skip
+    leaf = voice.clone().requires_grad_()
+    terms = objective.terms(leaf, objective.middle_crops()[:2])
+    assert set(terms) == {"mel_mse"}
+    terms["mel_mse"].backward()
+    assert (leaf.grad[:, :128] != 0).any() and torch.isfinite(leaf.grad).all()
+
+
+def scored(targets, *scores: float) -> list:
+    return [
+        replace(targets[i % len(targets)], name=f"c{i}", alignment=Alignment(durations=torch.ones(3), score=score))
+        for i, score in enumerate(scores)
+    ]
+
+
+def test_a_clip_far_below_the_others_is_dropped_with_the_reason(targets) -> None:
+    splits = {"train": scored(targets, 0.7, 0.72, 0.69, 0.35, 0.71), "validation": scored(targets, 0.7)}
+    dropped = misaligned(splits)
+    assert set(dropped) == {"train/c3"} and "does not fit the transcript" in dropped["train/c3"]
+    assert not misaligned({"train": scored(targets, 0.7, 0.66, 0.74, 0.62, 0.71), "validation": []})
+    assert not misaligned({"train": scored(targets, 0.7, 0.1)})  # too few to tell
+    with pytest.raises(VoicecloneError, match="no validation clip fits"):
+        misaligned({"train": scored(targets, 0.7, 0.72, 0.69, 0.7), "validation": scored(targets, 0.2)})
+
+
+def test_stretched_durations_fill_the_clip_in_proportion() -> None:
+    durations = stretched(torch.tensor([2, 4, 6, 8]), 40).durations
+    assert durations.tolist() == [4, 8, 12, 16]
+    assert int(stretched(torch.tensor([1, 1, 1]), 4).durations.sum()) == 4

@@ -1,0 +1,94 @@
+"""The start of a training: the best half wins, a blend is convex, the covariance is whitened."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.objective import Objective
+from voiceclone.projection.start import BLEND, ZERO_SHOT, _descend, best_start, neutral_start, whitening
+from voiceclone.voice.pack import VoicePack
+
+WEIGHTS = LossWeights(drift=0.0)
+
+
+def pack(vector: torch.Tensor, name: str = "v") -> VoicePack:
+    return VoicePack(vector.expand(510, 1, 256).clone(), name)
+
+
+@pytest.fixture
+def objective(targets, kokoro, profile, voice) -> Objective:
+    return Objective(targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256))
+
+
+def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
+    crops = objective.middle_crops()
+    start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=None, seed=3)
+    assert start.best_stock in base.stock_voices and set(start.candidates) == {"best_blend"}
+
+    def halves(vector: torch.Tensor) -> list[float]:
+        rows, values = objective.rows(vector, crops), []
+        for terms in (objective.timbre_terms, objective.prosody_terms):
+            torch.manual_seed(3)
+            with torch.no_grad():
+                values.append(float(objective.total(terms(rows, crops), WEIGHTS)))
+        return values
+
+    ours = halves(start.vector)
+    for voice in base.stock_voices.values():
+        theirs = halves(voice.tensor[100])
+        assert ours[0] <= theirs[0] + 1e-4 and ours[1] <= theirs[1] + 1e-4
+
+
+def test_a_zero_shot_voice_that_fits_better_is_taken(objective, base, monkeypatch) -> None:
+    wanted = torch.full((1, 256), 0.11)
+    near = lambda rows: torch.stack([(row - wanted).square().mean() for row in rows]).mean()  # noqa: E731
+    monkeypatch.setattr(objective, "rows", lambda vector, crops: [vector])
+    monkeypatch.setattr(objective, "timbre_terms", lambda rows, crops: {"mel": near(rows)})
+    monkeypatch.setattr(objective, "prosody_terms", lambda rows, crops: {"f0": near(rows)})
+    start = best_start(base.stock_voices, objective, crops=[], weights=WEIGHTS, zero_shot=wanted, seed=0)
+    assert start.timbre_from == start.prosody_from == ZERO_SHOT
+    torch.testing.assert_close(start.vector, wanted)
+    unwanted = torch.full((1, 256), 9.0)
+    start = best_start(base.stock_voices, objective, crops=[], weights=WEIGHTS, zero_shot=unwanted, seed=0)
+    assert ZERO_SHOT not in (start.timbre_from, start.prosody_from)
+    assert torch.equal(start.candidates["zero_shot"], unwanted)
+
+
+def test_the_blend_finds_a_mixture_and_stays_convex() -> None:
+    vectors = torch.eye(3, 256)
+    wanted = 0.6 * vectors[0] + 0.4 * vectors[2]
+    loss = lambda blend: (blend - wanted).square().sum()  # noqa: E731
+    blend = _descend(vectors, torch.tensor([float(loss(v[None])) for v in vectors]), loss, 60)
+    assert float(loss(blend)) < 0.01
+    assert float(blend.sum()) == pytest.approx(1.0, abs=1e-4) and float(blend.min()) >= 0
+
+
+def test_without_stock_voices_there_is_the_neutral_voice(objective) -> None:
+    start = best_start({}, objective, crops=objective.middle_crops(), weights=WEIGHTS, zero_shot=None, seed=0)
+    assert torch.equal(start.vector, neutral_start({}).vector) and BLEND not in start.timbre_from
+    assert not start.best_stock and not start.candidates
+
+
+@pytest.mark.parametrize("count", [0, 3, 12])
+def test_whitening_is_finite_and_keeps_the_halves_apart(count: int) -> None:
+    rng = np.random.default_rng(0)
+    vectors = torch.from_numpy(0.2 * rng.standard_normal((count, 1, 256))).float()
+    matrix = whitening({str(i): pack(v) for i, v in enumerate(vectors)})
+    assert torch.isfinite(matrix).all() and not matrix[:128, 128:].any() and not matrix[128:, :128].any()
+    assert torch.linalg.matrix_rank(matrix) == 256
+
+
+def test_whitening_makes_far_of_what_stock_voices_never_do() -> None:
+    """Voices that differ along one direction alone: a move along it costs less than one across."""
+    rng = np.random.default_rng(1)
+    along = torch.zeros(256)
+    along[3] = 1.0
+    across = torch.zeros(256)
+    across[4] = 1.0
+    noise = torch.from_numpy(rng.standard_normal((12, 256))).float()
+    stock = {str(i): pack((n[0] * along + 0.05 * n)[None]) for i, n in enumerate(noise)}
+    matrix = whitening(stock)
+    assert (matrix @ along).norm() < 0.7 * (matrix @ across).norm()

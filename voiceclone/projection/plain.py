@@ -1,0 +1,45 @@
+"""The plain recipe, as it is usually told: mel error of freely spoken clips, cut to the shorter of the two.
+
+Kept for comparison. Nothing makes the phones of both signals lie at the same time, no gradient reaches the durations,
+and nothing holds the voice near real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from voiceclone.audio.features import LOG_STD
+from voiceclone.projection.forward import alignment_matrix
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.targets import Target
+from voiceclone.voice.pack import STYLE_DIM
+
+WEIGHTS = LossWeights(
+    mel_mse=1.0, mel=0.0, speaker=0.0, duration=0.0, rate=0.0, f0=0.0, f0_level=0.0, f0_spread=0.0, energy=0.0,
+    drift=0.0,
+)  # fmt: skip
+
+
+class PlainObjective(Objective):
+    """One term: mean squared log-mel error of whole clips, spoken freely."""
+
+    def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+        """``mel_mse``, the mean over the crops' clips."""
+        rows = self.rows(base_vector, crops)
+        errors = [self._whole_clip(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
+        return {"mel_mse": torch.stack(errors).mean()}
+
+    def _whole_clip(self, row: Tensor, target: Target) -> Tensor:
+        prosodic = row[:, STYLE_DIM:]
+        soft, states = self.kokoro.durations(target.text, prosodic)
+        alignment = alignment_matrix(torch.round(soft.detach()).clamp(min=1).long())
+        f0, energy = self.kokoro.prosody(states, alignment, prosodic)
+        spoken = self.kokoro.decode(target.text.acoustic_text @ alignment, f0, energy, row[:, :STYLE_DIM])
+        ours, theirs = self.log_mel(spoken)[0], target.log_mel
+        frames = min(ours.shape[1], theirs.shape[1])
+        return functional.mse_loss(ours[:, :frames], theirs[:, :frames]) * LOG_STD**2

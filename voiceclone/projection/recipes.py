@@ -1,0 +1,54 @@
+"""The recipes of stage 2 and their parts, each of which can be left out to see what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from voiceclone.errors import UsageError
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.plain import WEIGHTS as PLAIN_WEIGHTS
+from voiceclone.projection.trainer import ProjectionConfig
+
+SEED = "seed"
+PARTS = {
+    "alignment": "phone durations of the clips by dynamic time warping (else the base's own, stretched)",
+    "start": "the start among stock voices (else their mean)",
+    "blend": "the convex blend of stock voices as a start",
+    "prior": "the pre-trained map: zero-shot voice as a start, and the network's first weights",
+    "mel": "the mel errors",
+    "speaker": "the speaker encoder's term",
+    "prosody": "the duration, F0 and energy terms",
+    "drift": "the pull towards the start",
+    "rows": "the length profile (else all rows are alike)",
+    "stop": "the early end, and the choice of the best epoch on held-out clips",
+}
+_WEIGHTS_OF = {
+    "mel": ("mel_mse", "mel"),
+    "speaker": ("speaker",),
+    "prosody": ("duration", "rate", "f0", "f0_level", "f0_spread", "energy"),
+    "drift": ("drift",),
+}
+
+
+def parse_parts(text: str) -> frozenset[str]:
+    """``"drift,speaker"`` to the set of names.
+
+    Raises:
+        UsageError: a name is no part.
+    """
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if unknown := sorted(names - set(PARTS)):
+        raise UsageError(f"--without {unknown[0]!r}: use a comma-separated list of {', '.join(PARTS)}")
+    return names
+
+
+def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: float, seed: int) -> ProjectionConfig:
+    """Settings of stage 2 for a recipe, less some of its parts."""
+    config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed, without=without)
+    if recipe == SEED:
+        return replace(config, plain=True, weights=PLAIN_WEIGHTS)
+    gone = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}
+    config = replace(config, weights=replace(LossWeights(), **gone))
+    if "alignment" in without:
+        config = replace(config, realign_at=())
+    return replace(config, keep_last=True) if "stop" in without else config

@@ -1,0 +1,1 @@
+"""Speaker encoders: who is speaking, as a vector."""
