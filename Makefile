@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+# The speaker encoder. On its own it asks for webrtcvad, which needs a C compiler; the second package is the same, built.
+SPEAKER = resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1
 
 .PHONY: demo test slow lint setup clean
 
@@ -22,12 +24,13 @@ lint: setup
 setup: $(VENV)/.ready
 
 # uv finds the set of versions in seconds where pip searches for minutes; pip is the way out where uv cannot install.
-$(VENV)/.ready: requirements.txt pyproject.toml
+$(VENV)/.ready: requirements.txt pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --editable '.[test]' \
 	  || $(VENV)/bin/pip install --quiet --editable '.[test]'
 	$(VENV)/bin/pip check
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps $(SPEAKER)
 	touch $@
 
 clean:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from quality_table import UNTRAINED, table
 
 from voiceclone.cloning import clone
 from voiceclone.data.dataset import Dataset, load_dataset
@@ -32,7 +33,6 @@ from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.speaker.resemblyzer import load_resemblyzer
 from voiceclone.voice.pack import VoicePack
 
-TRAINED, UNTRAINED = "resemblyzer", "xvector"
 STOCK_SENTENCES = 3  # training sentences on which the best stock voice is searched by ear of the trained encoder
 WALK_STEP = 0.05  # size of a step of the random walk, relative to the spread of stock voices
 
@@ -209,88 +209,6 @@ def _one_speaker(source: Path, target: Path, rows: list[dict]) -> Path:
             (temporary / split / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         temporary.rename(target)
     return target
-
-
-def table(results: Path) -> str:
-    """Means over speakers and seeds: by voice, then by part left out."""
-    rows = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
-    lines = [
-        "| speakers | voice | n | resemblyzer | xvector | rank 1 | F0 st | rate % | MCD dB | PER % | s |",
-        "|---" * 11 + "|",
-    ]
-    groups: dict[tuple, list] = defaultdict(list)
-    for row in rows:
-        kind = "real" if "_" in row["speaker"] and not row["speaker"].startswith("stock_") else "synthetic"
-        for voice, values in row["voices"].items():
-            label = voice if not row["without"] else f"clone without {row['without']}"
-            if not row["without"] or voice == "clone":
-                groups[kind, label].append((row, values, row["rank"].get(voice)))
-    for (kind, label), found in sorted(groups.items()):
-        numbers = [
-            _mean(v["similarity"].get(TRAINED, {}).get("mean") for _, v, _ in found),
-            _mean(v["similarity"][UNTRAINED]["mean"] for _, v, _ in found),
-        ]
-        first = (
-            np.mean([rank == 1 for _, _, rank in found if rank]) * 100 if any(r for _, _, r in found) else float("nan")
-        )
-        rest = [
-            _mean(v.get(key) for _, v, _ in found) for key in ("f0_error_semitones", "rate_error_percent", "mcd_db")
-        ]
-        errors = 100 * _mean(v.get("phone_error_rate") for _, v, _ in found)
-        seconds = _mean(row["seconds"] for row, _, _ in found) if label.startswith("clone") else float("nan")
-        cells = [f"{numbers[0]:.3f}", f"{numbers[1]:.3f}", f"{first:.0f} %", f"{rest[0]:.2f}", f"{rest[1]:.1f}",
-                 f"{rest[2]:.1f}", f"{errors:.1f}", f"{seconds:.0f}"]  # fmt: skip
-        lines.append(f"| {kind} | {label} | {len(found)} | " + " | ".join(c.replace("nan", "–") for c in cells) + " |")
-    return "\n".join([*lines, "", *wins(rows)])
-
-
-def wins(rows: list[dict]) -> list[str]:
-    """How often the clone beats the others, and the share of the gap to the oracle that it closes."""
-    lines = []
-    for kind in ("synthetic", "real"):
-        own = [
-            r
-            for r in rows
-            if not r["without"] and ("_" in r["speaker"] and not r["speaker"].startswith("stock_")) == (kind == "real")
-        ]
-        for rival in ("best_stock", "best_blend", "zero_shot", "seed_recipe", "random_walk"):
-            both = [r["voices"] for r in own if rival in r["voices"]]
-            if both:
-                won = [
-                    all(
-                        v["clone"]["similarity"][e]["mean"] > v[rival]["similarity"][e]["mean"]
-                        for e in (TRAINED, UNTRAINED)
-                    )
-                    for v in both
-                ]
-                one = [
-                    v["clone"]["similarity"][UNTRAINED]["mean"] > v[rival]["similarity"][UNTRAINED]["mean"]
-                    for v in both
-                ]
-                lines.append(
-                    f"- {kind}: clone beats {rival} by both encoders for {sum(won)} of {len(won)}, by the untrained one for {sum(one)}"
-                )
-        gaps = [
-            (
-                v["clone"]["similarity"][UNTRAINED]["mean"],
-                v["best_stock"]["similarity"][UNTRAINED]["mean"],
-                v["oracle"]["similarity"][UNTRAINED]["mean"],
-            )
-            for v in (r["voices"] for r in own)
-            if "oracle" in v
-        ]
-        if gaps:
-            ours, stock, oracle = (float(np.mean(column)) for column in zip(*gaps))
-            share = f"{100 * (ours - stock) / (oracle - stock):.0f} %" if oracle > stock else "–"
-            lines.append(
-                f"- {kind}: {share} of the gap between best stock ({stock:.3f}) and oracle ({oracle:.3f}) closed, untrained encoder"
-            )
-    return lines
-
-
-def _mean(values) -> float:
-    kept = [value for value in values if value is not None]
-    return float(np.mean(kept)) if kept else float("nan")
 
 
 if __name__ == "__main__":

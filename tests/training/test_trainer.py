@@ -3,16 +3,22 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from voiceclone.cli import main as command_line
 from voiceclone.errors import UsageError
+from voiceclone.files import write_json
 from voiceclone.models.base import load_base
+from voiceclone.models.checkpoint import save_state
+from voiceclone.models.presets import preset
+from voiceclone.tracking.trackers import Trackers
 from voiceclone.training import corpus as corpus_module
 from voiceclone.training.batches import BatchMaker
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.export import FILES
+from voiceclone.training.listening import Listener
 from voiceclone.training.recipe import BaseFacts, read_facts, train_and_pack
 from voiceclone.training.trainer import Trainer, read_checkpoint
 
@@ -182,3 +188,52 @@ def test_full_preset_trains_two_steps(corpus, tmp_path):
                       prosody_batch=2)  # fmt: skip
     assert trainer.step == 2
     assert all(torch.isfinite(value).all() for value in trainer.trainee.state_dict().values())
+
+
+class Kept:
+    """A tracker that keeps the tags it was given."""
+
+    name = notice = "kept"
+
+    def __init__(self) -> None:
+        self.tags: list[str] = []
+
+    def scalars(self, values, step) -> None:
+        self.tags += values
+
+    def audio(self, tag, samples, step, sample_rate=24_000) -> None:
+        assert samples.ndim == 1 and len(samples) > 600
+        self.tags.append(tag)
+
+    def image(self, tag, rgb, step) -> None:
+        assert rgb.ndim == 3 and rgb.dtype == np.uint8
+        self.tags.append(tag)
+
+    def close(self, *, failed=False) -> None:
+        pass
+
+
+def test_trackers_get_numbers_sounds_and_mels(corpus, tmp_path):
+    kept = Kept()
+    with Trackers([kept]) as trackers:
+        trainer = Trainer(corpus, CONFIG, tmp_path, listener=Listener(trackers))
+        trainer.run()
+        assert len(trackers) == 1  # it never failed
+    assert {"train/mel", "train/learning_rate", "audio/recording", "audio/spoken"} <= set(kept.tags)
+    assert kept.tags.count("mel/recording_and_spoken") == 1
+
+
+def test_a_start_from_a_trained_base_takes_its_weights(corpus, tmp_path):
+    trainer = trained(corpus, tmp_path / "first", steps=3)
+    save_state(trainer.averaged.model, tmp_path / "base" / "model.safetensors")
+    save_state(trainer.averaged.encoders, tmp_path / "base" / "own_encoders.safetensors")
+    write_json(tmp_path / "base" / "config.json", preset("tiny")[0])
+    second = Trainer(corpus, CONFIG, tmp_path / "second")
+    second.start_from(tmp_path / "base")
+    for ours, theirs in zip(second.trainee.model.parameters(), trainer.averaged.model.parameters()):
+        assert torch.equal(ours, theirs)
+    assert second.prosodic_started and second.init == "base"
+    second.run()
+    assert read_checkpoint(tmp_path / "second")["init"] == "base"
+    with pytest.raises(UsageError, match="no trained base of preset tiny"):
+        Trainer(corpus, CONFIG, tmp_path / "third").start_from(tmp_path)

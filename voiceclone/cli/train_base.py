@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, help="JSON with any other settings of a run, as in train_config.json")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
+    parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases (WANDB_MODE is respected)")
+    parser.add_argument("--wandb-project", default="voiceclone", help="Weights & Biases project (default: voiceclone)")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", action="store_true", help="only warnings and errors")
@@ -85,8 +86,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepare the corpus, train, train the second pair, pack; the exit code."""
+    from voiceclone.tracking.trackers import open_trackers
+    from voiceclone.training.listening import Listener
     from voiceclone.training.recipe import read_facts, train_and_pack
-    from voiceclone.training.trainer import CHECKPOINT
+    from voiceclone.training.trainer import CHECKPOINT, read_checkpoint
 
     _show_progress(quiet=options.quiet)
     facts = read_facts(options.facts)
@@ -100,21 +103,32 @@ def run(options: argparse.Namespace) -> int:
     kept_out = _corpus(options, options.kept_out, "kept-out") if options.kept_out else None
     if kept_out is not None and (both := set(corpus.speakers) & set(kept_out.speakers)):
         raise UsageError(f"--kept-out: {sorted(both)[0]} is in the training data too: rename or remove the speaker")
-    base = train_and_pack(
-        corpus,
-        config,
-        options.out,
-        facts,
-        boost=boost,
-        resume=resume,
-        train=not options.pack_only,
-        second_share=options.second_share,
-        voices=options.voices,
-        voice_first=options.voice_first,
-        init=options.init,
-        scalars=_tensorboard(options.out / "tensorboard") if options.tensorboard else None,
-        kept_out=kept_out,
-    )
+    with open_trackers(
+        tensorboard=options.tensorboard,
+        wandb=options.wandb,
+        wandb_project=options.wandb_project,
+        run_name=options.out.name,
+        folder=options.out,
+        config=config.to_json(),
+        offline=options.offline,
+        resume_step=read_checkpoint(options.out)["step"] if resume else 0,
+        warn=logging.getLogger("voiceclone").warning,
+    ) as trackers:
+        base = train_and_pack(
+            corpus,
+            config,
+            options.out,
+            facts,
+            boost=boost,
+            resume=resume,
+            train=not options.pack_only,
+            second_share=options.second_share,
+            voices=options.voices,
+            voice_first=options.voice_first,
+            init=options.init,
+            listener=Listener(trackers),
+            kept_out=kept_out,
+        )
     print(f"base: {base}")
     return 0
 
@@ -197,21 +211,6 @@ def _boosts(pairs: list[str]) -> dict[str, float]:
         if not equals or boosts[name] <= 0:
             raise UsageError(f"--boost {pair!r}: the weight must be positive")
     return boosts
-
-
-def _tensorboard(folder: Path) -> Callable[[int, dict[str, float]], None]:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("--tensorboard needs the tensorboard package: pip install tensorboard") from error
-    writer = SummaryWriter(str(folder))
-
-    def write(step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            writer.add_scalar(f"train/{name}", value, step)
-        writer.flush()
-
-    return write
 
 
 def _set_threads(threads: int | None) -> None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from voiceclone.tracking.progress import Progress, Reporter
 
 START_CROPS = 4  # clips that possible starts are compared on
-MIN_SCORE_MARGIN = 0.12  # alignment score below the median of the clips at which a clip is dropped, at least
-SCORE_DEVIATIONS = 5.0  # the same in robust standard deviations: the larger of both counts
+MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
+SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
 MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
 
 

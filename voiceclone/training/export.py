@@ -29,7 +29,8 @@ LEGEND = (
     "utterance's length. `f0_semitones`: between the medians. `similarity`: Resemblyzer's cosine to the speaker's own "
     "recordings; `true_similarity`: the same for a recording; `own_first_percent`: own speaker nearest among all in "
     "training (oracle voices: among all kept out). `mel_l1_true_prosody`: log-mel distance with true durations, F0 and "
-    "energy."
+    "energy. `phone_error_percent`: phones that the package's recogniser misses, mistakes or adds, of those of the "
+    "sentence; `true_phone_error_percent`: the same for the recordings, which is what can be reached."
 )
 
 

@@ -10,6 +10,7 @@ from kokoro.model import KModel
 from torch import Tensor
 
 from voiceclone.audio.features import SAMPLE_RATE, track_f0
+from voiceclone.evaluation.judges.recognizer import PhoneRecognizer
 from voiceclone.training.batches import BatchMaker
 from voiceclone.training.corpus import Corpus
 from voiceclone.training.forward import decode, text_features
@@ -51,6 +52,7 @@ def spoken_measures(
     *,
     embed: Embed | None = None,
     own_audio: int = 4,
+    recognizer: PhoneRecognizer | None = None,
 ) -> dict[str, float]:
     """Compare utterances spoken with their speaker's voice, all prosody predicted, to the recordings.
 
@@ -58,14 +60,16 @@ def spoken_measures(
         voices: voice packs by speaker; every utterance's speaker must be there.
         embed: a speaker encoder, where one is installed.
         own_audio: recordings a speaker, for the speaker's mean embedding.
+        recognizer: the phone recogniser, for English.
 
     Returns:
         ``duration_frames`` (mean absolute error a token), ``rate_percent`` (mean absolute error of the length of the
         utterance), ``f0_semitones`` (mean absolute difference of the medians), and with ``embed`` ``similarity`` (mean
         cosine to the speaker's recordings), ``own_first_percent`` (own speaker nearest among all of ``voices``) and
-        ``true_similarity`` (the same cosine for the recording itself, not among those of the mean).
+        ``true_similarity`` (the same cosine for the recording itself, not among those of the mean). With ``recognizer``
+        ``phone_error_percent`` and ``true_phone_error_percent`` (the same for the recordings).
     """
-    duration, rate, f0, similar, first, ceiling = [], [], [], [], [], []
+    duration, rate, f0, similar, first, ceiling, heard, truly = [], [], [], [], [], [], [], []
     centres = _centres(corpus, voices, indices, embed, own_audio) if embed is not None else {}
     for index in indices:
         utterance = corpus.utterances[index]
@@ -82,6 +86,9 @@ def spoken_measures(
             similar.append(scores[utterance.speaker])
             first.append(max(scores, key=scores.get) == utterance.speaker)
             ceiling.append(float(embed(corpus.audio(index)) @ centres[utterance.speaker]))
+        if recognizer is not None:
+            heard.append(recognizer.error_rate(audio, utterance.phonemes))
+            truly.append(recognizer.error_rate(corpus.audio(index), utterance.phonemes))
     result = {
         "utterances": float(len(indices)),
         "duration_frames": float(np.mean(duration)),
@@ -94,6 +101,10 @@ def spoken_measures(
             own_first_percent=100 * float(np.mean(first)),
             true_similarity=float(np.mean(ceiling)),
         )
+    if recognizer is not None:
+        for name, counts in (("phone_error_percent", heard), ("true_phone_error_percent", truly)):
+            errors, phones = np.sum(counts, axis=0)
+            result[name] = 100 * float(errors) / float(phones)
     return {name: round(value, 4) for name, value in result.items()}
 
 

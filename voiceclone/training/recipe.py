@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from torch import Tensor
 
 from voiceclone.errors import UsageError
+from voiceclone.evaluation.judges.recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
@@ -18,6 +19,7 @@ from voiceclone.training.batches import BatchMaker
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
 from voiceclone.training.export import CardFacts, averaged_trainee, export_base
+from voiceclone.training.listening import Listener
 from voiceclone.training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.training.objective import Trainee
 from voiceclone.training.second_pair import train_second_pair
@@ -80,7 +82,7 @@ def train_and_pack(
     second_share: float = 0.3,
     voices: int = 30,
     voice_first: Sequence[str] = (),
-    scalars: Callable[[int, dict[str, float]], None] | None = None,
+    listener: Listener | None = None,
     kept_out: Corpus | None = None,
     init: Path | None = None,
 ) -> Path:
@@ -98,7 +100,7 @@ def train_and_pack(
         VoicecloneError: training diverged or a file cannot be written.
     """
     if train:
-        trainer = Trainer(corpus, config, out, speaker_boost=boost, scalars=scalars)
+        trainer = Trainer(corpus, config, out, speaker_boost=boost, listener=listener)
         if resume:
             trainer.resume()
         elif init is not None:
@@ -129,9 +131,10 @@ def pack(
         speaker: stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker])
         for speaker in corpus.speakers
     }
-    measured = measure(corpus, trainee, packs, batches, facts.recorded_speakers)
+    recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
+    measured = measure(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer)
     if kept_out is not None:
-        measured.update(measure_kept_out(kept_out, trainee, config, facts.recorded_speakers))
+        measured.update(measure_kept_out(kept_out, trainee, config, facts.recorded_speakers, recognizer))
     origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from scratch"
     chosen = varied_speakers(packs, voices, [s for s in voice_first if s in packs])
     card = CardFacts(
@@ -161,6 +164,7 @@ def measure(
     packs: dict[str, Tensor],
     batches: BatchMaker,
     recorded: Sequence[str] = (),
+    recognizer: PhoneRecognizer | None = None,
 ) -> dict[str, dict[str, float]]:
     """The card's numbers on utterances kept back from training, by group of speakers."""
     embed = resemblyzer_embed()
@@ -172,7 +176,7 @@ def measure(
     for name, indices in groups.items():
         indices = indices[:MEASURED_UTTERANCES]
         if indices:
-            results[name] = spoken_measures(trainee.model, corpus, packs, indices, embed=embed)
+            results[name] = spoken_measures(trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer)
             mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, indices)
             results[name]["mel_l1_true_prosody"] = round(mel, 4)
             logger.info("%s: %s", name, results[name])
@@ -180,7 +184,11 @@ def measure(
 
 
 def measure_kept_out(
-    corpus: Corpus, trainee: Trainee, config: TrainConfig, recorded: Sequence[str] = ()
+    corpus: Corpus,
+    trainee: Trainee,
+    config: TrainConfig,
+    recorded: Sequence[str] = (),
+    recognizer: PhoneRecognizer | None = None,
 ) -> dict[str, dict[str, float]]:
     """The ceiling of cloning: voices of unseen speakers, made by the base's own encoders from half their recordings.
 
@@ -199,7 +207,7 @@ def measure_kept_out(
             if (speaker in recorded) == wanted
         ]
         if spoken:
-            results[name] = spoken_measures(trainee.model, corpus, packs, spoken, embed=embed)
+            results[name] = spoken_measures(trainee.model, corpus, packs, spoken, embed=embed, recognizer=recognizer)
             mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, spoken)
             results[name]["mel_l1_true_prosody"] = round(mel, 4)
             logger.info("%s: %s", name, results[name])

@@ -22,6 +22,7 @@ from voiceclone.training.batches import BatchMaker
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
 from voiceclone.training.discriminators import Discriminators
+from voiceclone.training.listening import Listener
 from voiceclone.training.objective import Objective, Trainee
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Trainer:
 
     Args:
         out: folder for ``checkpoint.pt`` and ``train_config.json``.
-        scalars: called with (step, name to value) at every progress line.
+        listener: hears of every progress line and checkpoint.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class Trainer:
         out: Path,
         *,
         speaker_boost: dict[str, float] | None = None,
-        scalars: Callable[[int, dict[str, float]], None] | None = None,
+        listener: Listener | None = None,
     ) -> None:
-        self.corpus, self.config, self.out, self.scalars = corpus, config, Path(out), scalars
+        self.corpus, self.config, self.out, self.listener = corpus, config, Path(out), listener
         self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -154,6 +155,8 @@ class Trainer:
         }
         write_torch(self.out / CHECKPOINT, state)
         logger.info("step %d: checkpoint written", self.step)
+        if self.listener is not None:
+            self.listener.checkpoint(self)
 
     def resume(self) -> None:
         """Go on from ``out/checkpoint.pt``.
@@ -237,8 +240,8 @@ class Trainer:
             self.step, 100 * self.progress, step_seconds, left / 60, rate, shown,
         )  # fmt: skip
         self.history.append({"step": self.step, "seconds": self.seconds, **terms})
-        if self.scalars is not None:
-            self.scalars(self.step, {**terms, "learning_rate": rate})
+        if self.listener is not None:
+            self.listener.scalars(self.step, {**terms, "learning_rate": rate})
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:
