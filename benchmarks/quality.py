@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--walk", type=float, default=0.0, help="random walk of so many times the clone's seconds")
     parser.add_argument("--base", default="nano")
     parser.add_argument("--part", default="1/1", help="this process's share of the speakers")
+    parser.add_argument("--clone-only", action="store_true", help="make the voices, measure them another time")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,18 +87,19 @@ class Bench:
         path = self.options.work / "results" / f"{name}.json"
         if path.is_file():
             return
-        began = time.monotonic()
         made = clone(
             folder, name, out=str(self.options.work / "voices"), base=self.options.base, seed=seed, offline=True,
-            without=without, epochs_projection=self.options.epochs, overwrite=True,
+            without=without, epochs_projection=self.options.epochs, resume="auto",
         )  # fmt: skip
-        seconds = time.monotonic() - began
+        seconds = made.report["seconds"]
+        if self.options.clone_only:
+            return
         dataset = load_dataset(folder, lang="a", seed=seed, vocab=self.base.kmodel.vocab, offline=True)
         voices = {"clone": made.voice}
         if not without:
             voices.update(read_candidates(made.folder / f"{name}.pt"))
             voices["best_stock"] = self.best_stock(dataset)
-            voices["oracle"] = oracle_voice(self.base, dataset.train)
+            voices["oracle"] = oracle_voice(self.base, dataset.train, device=torch.device("cpu"))
             if self.options.seed_recipe:
                 voices["seed_recipe"] = self._plain(folder, name, seed)
             if self.options.walk:
@@ -118,7 +120,7 @@ class Bench:
     def _plain(self, folder: Path, name: str, seed: int) -> VoicePack:
         return clone(
             folder, f"{name}-plain", out=str(self.options.work / "voices"), base=self.options.base, seed=seed,
-            offline=True, recipe="seed", epochs_projection=self.options.seed_recipe, overwrite=True,
+            offline=True, recipe="seed", epochs_projection=self.options.seed_recipe, resume="auto",
         ).voice  # fmt: skip
 
     def best_stock(self, dataset: Dataset) -> VoicePack:

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # Train and pack the nano base: synthesise the corpus, train, pack.
 #
-#   scripts/train_nano.sh TEXT SPEECH WORK [MINUTES]
+#   scripts/train_nano.sh TEXT SPEECH WORK [MINUTES] [BASE]
 #
 # TEXT     public-domain sentences, one a line
 # SPEECH   folder with one AudioFolder dataset for each recorded speaker (LibriSpeech, LJSpeech, VCTK)
 # WORK     folder for corpus, features, checkpoints and the packed base (WORK/run/base); about 2 GB
-# MINUTES  training time of the base (default 82); the second pair of encoders takes 0.3 of it on top
+# MINUTES  training time of the base (default 160); the second pair of encoders takes 0.3 of it on top
+# BASE     folder of an earlier base to go on from (nano 0.2 was trained from 0.1 on, for 80 minutes)
 #
-# nano_settings.json leaves the discriminators out, to spend a short run on the spectral losses; take adversarial_share
-# out of it for a longer one. --compile needs a C compiler.
+# --compile needs a C compiler. With pyworld installed, F0 is tracked in minutes instead of hours, and with Resemblyzer
+# the speakers' likeness is measured.
 #
 # Interrupted? Run the same command again: the corpus is kept and training goes on from its last checkpoint.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 if [ $# -lt 3 ]; then
-    sed -n '2,16p' "$0" >&2
+    sed -n '2,18p' "$0" >&2
     exit 2
 fi
-text="$1" speech="$2" work="$3" minutes="${4:-82}"
+text="$1" speech="$2" work="$3" minutes="${4:-160}" init="${5:-}"
 python="${PYTHON:-python}"
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 
@@ -38,8 +39,11 @@ done
 resume=()
 if [ -f "$work/run/checkpoint.pt" ]; then
     resume=(--resume)
+elif [ -n "$init" ]; then
+    resume=(--init "$init")
 fi
 nice -n 5 "$python" -m voiceclone train-base --data "${data[@]}" --preset nano --out "$work/run" \
     --minutes "$minutes" --boost "${boost[@]}" --voice-first "${recorded[@]}" --kept-out "${kept_out[@]}" --facts "$here/scripts/nano_facts.json" --settings "$here/scripts/nano_settings.json" \
-    --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
+    --quick-f0 --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
+"$python" -m voiceclone prior --base "$work/run/base" --out "$work/run/base/prior.safetensors" --offline
 echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Train and measure the judges that ship with the package: the phone recogniser and the speaker net.
+
+    python scripts/train_judges.py --run WORK/run --facts scripts/nano_facts.json --clips CLIPS
+
+RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes, training and kept out.
+CLIPS holds further speakers for the speaker net, one recording each, named SPEAKER-... . Weights, provenance and
+measures go to OUT as ``recognizer`` and ``speaker_net``, ``.safetensors`` and ``.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from voiceclone.errors import VoicecloneError
+
+ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "evaluation" / "assets"
+
+
+def main() -> int:
+    """Parse, train, measure, write; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder of a train-base run with its cache")
+    parser.add_argument("--facts", type=Path, required=True, help="the base's facts; names the recorded speakers")
+    parser.add_argument("--clips", type=Path, required=True, help="folder with one recording for each further speaker")
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    parser.add_argument("--only", choices=("recognizer", "speaker_net"), help="train one of the two")
+    parser.add_argument("--recognizer-steps", type=int, default=2400)
+    parser.add_argument("--speaker-steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+    from voiceclone.evaluation.judges.material import Material, make_recognizer, make_speaker_net
+    from voiceclone.evaluation.judges.training import JudgeTraining
+    from voiceclone.training.recipe import read_facts
+
+    makers = {"recognizer": make_recognizer, "speaker_net": make_speaker_net}
+    steps = {"recognizer": options.recognizer_steps, "speaker_net": options.speaker_steps}
+    material = Material.read(options.run / "cache", options.clips, read_facts(options.facts).recorded_speakers)
+    for name in makers if options.only is None else [options.only]:
+        config = JudgeTraining(steps=steps[name], seed=options.seed)
+        info = makers[name](material, config, options.out)
+        print(json.dumps({name: info["measured"]}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except VoicecloneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
