@@ -12,11 +12,12 @@ from voiceclone.cli.main import COMMANDS
 from voiceclone.config import CloneConfig
 
 README = (REPOSITORY / "README.md").read_text()
+CLONE = (REPOSITORY / "docs" / "clone.md").read_text()
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| (`--[^|]*`) \| ([^|]*) \|", README, re.M))
+    rows = dict(re.findall(r"^\| (`--[^|]*`) \| ([^|]*) \|", CLONE, re.M))
     listed = {flag: default for flags, default in rows.items() for flag in re.findall(r"--[a-z-]+", flags)}
     for name, default in CloneConfig(data="").as_dict().items():
         flag = "--" + name.replace("_", "-")

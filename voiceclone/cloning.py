@@ -38,6 +38,7 @@ from voiceclone.style.extraction import StyleVectors, extract_styles
 from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.progress import Reporter
 from voiceclone.tracking.trackers import open_trackers
+from voiceclone.tracking.wandb import check_project
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
@@ -93,6 +94,8 @@ def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
 
 def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
     parse_parts(config.without)
+    if config.wandb:
+        check_project(config.wandb_project)
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
     folder.check_free(resume=config.resume, overwrite=config.overwrite)
@@ -121,6 +124,8 @@ def _open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repo
     if _uses_speaker(config) and not is_installed():
         notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder ({INSTALL})")
     reporter.info(f"base: {base.name} ({len(base.stock_voices)} stock voices)")
+    if not config.consent.strip():
+        reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")
     dataset = _read_dataset(config, folder, base, reporter)
     notices.extend(dataset.notices)
     for notice in notices:

@@ -111,11 +111,14 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """
     import yaml
 
+    class WithoutAliases(yaml.SafeLoader):
+        def compose_node(self, parent, index):
+            if self.check_event(yaml.AliasEvent):  # a few of them may stand for gigabytes
+                raise UsageError(f"--config {path}: aliases (*name) are not read: write the value out")
+            return super().compose_node(parent, index)
+
     try:
-        text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):  # a few may stand for gigabytes
-            raise UsageError(f"--config {path}: aliases (*name) are not read: write the value out")
-        content = yaml.safe_load(text)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=WithoutAliases)
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}: check the path") from error
     except UsageError:

@@ -59,8 +59,8 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_text(target: Path, content: str) -> None:
-    """Write UTF-8 ``content`` to ``target`` in one step."""
-    write_bytes(target, content.encode("utf-8"))
+    """Write UTF-8 ``content`` to ``target`` in one step; what UTF-8 cannot hold (bytes of odd paths) is escaped."""
+    write_bytes(target, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(target: Path, content: Any) -> None:

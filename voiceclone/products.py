@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from safetensors.torch import save
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
+from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.plots import save_figure, training_figure
 from voiceclone.evaluation.quick import prosody_errors
-from voiceclone.files import write_bytes, write_json, write_text, write_torch
+from voiceclone.files import sha256_of, write_bytes, write_json, write_text, write_torch
 from voiceclone.models.base import STOCK_KOKORO
 from voiceclone.versions import package_versions
-from voiceclone.voice.card import CardInfo, render_card
+from voiceclone.voice.card import NOT_STATED, CardInfo, render_card
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.speaking import speak_whole
@@ -61,8 +63,9 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "name": run.config.name,
         "base": {"name": run.base.name, "kind": run.base.kind, "sha256": run.base.sha256},
         "stock_kokoro": run.base.kind == STOCK_KOKORO,
+        "voice_sha256": sha256_of(run.folder.voice),
         "notices": list(run.notices),
-        "consent": run.config.consent or "not stated",
+        "consent": _consent(run),
         "dataset": {"fingerprint": run.dataset.fingerprint, **_minutes(run)},
         "recipe": run.config.recipe,
         "without": sorted(trainer.config.without),
@@ -98,11 +101,18 @@ def _verdict(metrics: dict[str, dict[str, float]], start: str) -> str:
 
 def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Tensor) -> dict[str, float]:
     terms, targets = trainer.validate(base_vector), trainer.validation.targets
-    return {
+    metrics = {
         "validation_loss": terms["loss"],
         "mel_mse": terms["mel_mse"],
         **prosody_errors(pack, targets, trainer.kokoro),
     }
+    if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
+        raise VoicecloneError(f"{wrong[0]} of the voice is not finite: lower --lr-projection, or check the base")
+    return metrics
+
+
+def _consent(run: Run) -> str:
+    return run.config.consent.strip() or NOT_STATED
 
 
 def _save_artifacts(
@@ -123,6 +133,8 @@ def _save_artifacts(
         "length_delta": run.profile.delta,
         "config": run.config.as_dict(),
         "identity": dict(run.identity),
+        "consent": _consent(run),
+        "versions": package_versions(),
         "metrics": metrics,
     }
     write_torch(run.folder.artifacts, content)

@@ -69,7 +69,7 @@ class RunFolder:
         """The report of a finished voice."""
         try:
             return json.loads(self.report.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise VoicecloneError(f"{self.report} cannot be read: start again with --overwrite") from error
 
     def check_free(self, *, resume: str | None, overwrite: bool) -> None:

@@ -6,7 +6,10 @@ prepares the folder, the exit code, and what the line must say.
 
 from __future__ import annotations
 
+import functools
+import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,42 +17,124 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from voiceclone.cli.main import main
+from voiceclone.data import dataset
+
+Prepare = Callable[[Path, Path], None]  # gets the empty folder and the good base
 
 GOOD = '{"file_name": "a.wav", "text": "hello there my friend"}\n'
 
 
-def nothing(tmp: Path) -> None:
+def nothing(tmp: Path, base: Path) -> None:
     """Leave the folder empty."""
 
 
-def metadata(content: bytes | str) -> Callable[[Path], None]:
-    def prepare(tmp: Path) -> None:
-        (tmp / "d").mkdir()
+def metadata(content: bytes | str, name: str = "metadata.jsonl") -> Prepare:
+    """A dataset ``d`` of that metadata, without audio."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        (tmp / "d" / name).parent.mkdir(parents=True)
         data = content.encode() if isinstance(content, str) else content
-        (tmp / "d" / "metadata.jsonl").write_bytes(data)
+        (tmp / "d" / name).write_bytes(data)
 
     return prepare
 
 
-def clips(audio: np.ndarray, count: int = 4) -> Callable[[Path], None]:
-    def prepare(tmp: Path) -> None:
+def clips(audio: np.ndarray, count: int = 4, *, words: str = "hello there my friend", rate: int = 24000) -> Prepare:
+    """A dataset ``d`` of ``count`` clips that differ a little in level."""
+
+    def prepare(tmp: Path, base: Path) -> None:
         (tmp / "d").mkdir()
         lines = []
         for index in range(count):
-            soundfile.write(tmp / "d" / f"{index}.wav", audio * (1 - 0.01 * index), 24000)
-            lines.append(json.dumps({"file_name": f"{index}.wav", "text": f"hello there my friend {index}"}))
+            soundfile.write(tmp / "d" / f"{index}.wav", audio * (1 - 0.01 * index), rate, subtype="FLOAT")
+            lines.append(json.dumps({"file_name": f"{index}.wav", "text": f"{words} {index}"}))
         (tmp / "d" / "metadata.jsonl").write_text("\n".join(lines))
 
     return prepare
 
 
-def text(name: str, content: str | bytes) -> Callable[[Path], None]:
-    def prepare(tmp: Path) -> None:
+def text(name: str, content: str | bytes) -> Prepare:
+    """One file."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        (tmp / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
     return prepare
+
+
+def both(*steps: Prepare) -> Prepare:
+    """One after the other."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        for step in steps:
+            step(tmp, base)
+
+    return prepare
+
+
+def saved(name: str, content: object) -> Prepare:
+    """A file that ``torch.save`` wrote."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        torch.save(content, tmp / name)
+
+    return prepare
+
+
+def arrays(name: str, **content: np.ndarray) -> Prepare:
+    """A NumPy archive."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **content)
+        (tmp / name).write_bytes(buffer.getvalue())
+
+    return prepare
+
+
+def folder(name: str) -> Prepare:
+    """A folder where a file should be."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        (tmp / name).mkdir(parents=True)
+
+    return prepare
+
+
+def damaged(name: str, change: Callable[[bytes], bytes | None]) -> Prepare:
+    """A base ``b`` with one file changed, or removed where ``change`` gives None."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        shutil.copytree(base, tmp / "b")
+        new = change((tmp / "b" / name).read_bytes())
+        if new is None:
+            (tmp / "b" / name).unlink()
+        else:
+            (tmp / "b" / name).write_bytes(new)
+
+    return prepare
+
+
+def config(**values: object) -> Callable[[bytes], bytes]:
+    """Other values in a base's ``config.json``."""
+    return lambda old: json.dumps({**json.loads(old), **values}).encode()
+
+
+def checkpoint(**values: object) -> Prepare:
+    """A file ``c.pt`` of the form of a run's checkpoint."""
+    state = {"anchor": torch.zeros(1, 256), "whitening": torch.eye(256), **values}
+    return saved("c.pt", {"format": 2, "identity": {}, "state": {"alignments": {}, **state}})
+
+
+class Evil:
+    """Unpickled for real, it would make a file."""
+
+    def __reduce__(self):
+        return os.mkdir, ("canary",)
 
 
 CLONE = ["clone", "--data", "{ds}", "--name", "v", "--out", "{tmp}/out", "--base", "{base}", "--offline",
@@ -58,11 +143,27 @@ CLONE = ["clone", "--data", "{ds}", "--name", "v", "--out", "{tmp}/out", "--base
 SAY = ["say", "hi", "--base", "{base}", "--out", "{tmp}/x.wav", "--offline"]
 
 
+EXPORT = ["export", "{tmp}/v.npz"]
+
+ROWS = np.zeros((510, 1, 256), np.float32)
+
+
+def metadata_of(words: str, count: int, *, same: bool = False) -> Prepare:
+    """Other transcripts for the clips of ``d``, or one clip listed several times."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        rows = [{"file_name": f"{0 if same else index}.wav", "text": words} for index in range(count)]
+        (tmp / "d" / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    return prepare
+
+
 def on(folder: str) -> list[str]:
     return ["clone", "--data", folder, "--out", "{tmp}/out", "--base", "{base}", "--offline", "--device", "cpu"]
 
 
 SILENCE = np.zeros(48000, np.float32)
+TONE = (0.3 * np.sin(np.arange(48000) * 0.03)).astype(np.float32)
 SHORT = 0.1 * np.random.default_rng(0).standard_normal(2400).astype(np.float32)
 CASES = [
     # flags
@@ -89,6 +190,35 @@ CASES = [
     ([*CLONE, "--quiet", "--verbose"], nothing, 2, "--verbose"),
     ([*CLONE, "--resume", "{tmp}/none.pt"], nothing, 2, "no such checkpoint"),
     ([*CLONE, "--resume", "{tmp}/x.pt"], text("x.pt", b"junk"), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}"], nothing, 2, "no such checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", {"format": 99}), 1, "no checkpoint of this version"),
+    ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", Evil()), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(anchor=torch.full((1, 256), torch.nan)), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(epoch=-1), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(), 2, "a different dataset"),
+    ([*CLONE, "--epochs-projection", "9" * 30], nothing, 2, "10^9 at most"),
+    ([*CLONE, "--lr-projection", "1.5"], nothing, 2, "--lr-projection"),
+    ([*CLONE, "--max-training-clips", "1"], nothing, 2, "--max-training-clips"),
+    ([*CLONE, "--seed", "1.5"], nothing, 2, "--seed"),
+    ([*CLONE, "--name", "v/../../x"], nothing, 2, "--name"),
+    ([*CLONE, "--wandb", "--wandb-project", "a/b"], nothing, 2, "--wandb-project"),
+    ([*CLONE, "--out", "{tmp}/out"], text("out", "mine"), 1, "cannot write"),
+    ([*CLONE, "--out", "{tmp}/" + "x" * 300], nothing, 1, "too long"),
+    # base
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: None), 1, "cannot read"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: b"[" * 99999), 1, "no JSON"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: b"[]"), 1, "no Kokoro config"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(hidden_dim="wide")), 1, "config.json"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(hidden_dim=-4)), 1, "config.json"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(vocab=[1])), 1, "config.json"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(n_token=999)), 1, "do the weights belong"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("model.safetensors", lambda old: old[:1000]), 1, "model.safetensors"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("model.safetensors", lambda old: None), 1, "0 weight files"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("style_encoders.safetensors", lambda old: None), 1, "no style encoders"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("voices.safetensors", lambda old: b"\xff" * 40), 1, "voices.safetensors"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"a": ' * 99999), 1, "no JSON"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"encoder": {"dim_in": 1e9}}'), 1, "widths"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"encoder": [1]}'), 1, "widths"),
     # config file
     ([*CLONE, "--config", "{tmp}/none.yaml"], nothing, 2, "none.yaml"),
     ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "flavour: vanilla"), 2, "unknown key 'flavour'"),
@@ -98,6 +228,16 @@ CASES = [
     ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", b"\xff\xfe\x00"), 2, "c.yaml"),
     ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "overwrite: 3"), 2, "bool expected"),
     ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "a: !!python/object/apply:os.getcwd []"), 2, "YAML"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], folder("c.yaml"), 2, "Is a directory"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "seed: 2020-13-45"), 2, "no valid YAML"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "seed: !!timestamp x"), 2, "no valid YAML"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "[" * 5000), 2, "no valid YAML"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "name: &a [x]\nbase: [*a, *a]"), 2, "aliases"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", 'consent: "a\\0b"'), 2, "zero byte"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "max-style-samples: 1" + "0" * 400), 2, "at most"),
+    ([*CLONE, "--config", "{tmp}/c.yaml"], text("c.yaml", "consent: [a, b]"), 2, "str expected"),
+    (["clone", "--config", "{tmp}/c.yaml"], text("c.yaml", "data: null"), 2, "--data"),
+    (["clone", "--data", "{ds}", "--config", "{tmp}/c.yaml"], text("c.yaml", '{"name": "../../v"}'), 2, "--name"),
     # dataset
     (on("{tmp}/none"), nothing, 2, "none"),
     (on("{tmp}"), nothing, 2, "metadata"),
@@ -113,6 +253,31 @@ CASES = [
     (on("{tmp}/d"), metadata(GOOD), 1, "a.wav"),
     (on("{tmp}/d"), clips(SILENCE), 1, "silent"),
     (on("{tmp}/d"), clips(SHORT), 1, "short"),
+    (on("{tmp}/d"), metadata(""), 1, "lists no clips"),
+    (on("{tmp}/d"), metadata("[" * 99999), 1, "line 1"),
+    (on("{tmp}/d"), metadata('{"file_name": "a\\u0000.wav", "text": "x"}\n'), 1, "names no file"),
+    (on("{tmp}/d"), metadata('{"file_name": "' + "a" * 5000 + '.wav", "text": "x"}\n'), 1, "usable"),
+    (on("{tmp}/d"), metadata('{"file_name": "\\u001b]0;x\\u0007.wav", "text": "x"}\n'), 1, r"\x1b]0;x"),
+    (on("{tmp}/d"), metadata("file_name,words\na.wav,x\n", "metadata.csv"), 1, 'no "text"'),
+    (on("{tmp}/d"), metadata("no separator\n", "metadata.csv"), 1, "line 1"),
+    (on("{tmp}/d"), metadata("a|b\n", "train/metadata.csv"), 1, "usable"),
+    (on("{tmp}/d"), folder("d/metadata.jsonl"), 2, "holds neither"),
+    (on("{tmp}/d"), both(clips(TONE), text("d/validation/metadata.jsonl", "{")), 1, "validation/metadata.jsonl line 1"),
+    (on("{tmp}/d"), both(metadata(GOOD), folder("d/a.wav")), 1, "is not a file"),
+    (on("{tmp}/d"), both(metadata(GOOD), text("d/a.wav", "no audio")), 1, "cannot be read as audio"),
+    (on("{tmp}/d"), both(metadata(GOOD), text("d/a.wav", b"RIFF\xff\xff\xff\xffWAVEfmt ")), 1, "unreadable"),
+    (on("{tmp}/d"), clips(TONE, count=1), 1, "usable"),
+    (on("{tmp}/d"), clips(TONE * np.nan), 1, "not finite"),
+    (on("{tmp}/d"), clips(TONE * 1e30), 1, "scaled wrongly"),
+    (on("{tmp}/d"), clips(TONE[:0]), 1, "empty"),
+    (on("{tmp}/d"), clips(np.tile(TONE, 20)), 1, "too long"),
+    (on("{tmp}/d"), clips(np.sign(TONE)), 1, "clipped"),
+    (on("{tmp}/d"), clips(TONE, words="hello " * 60), 1, "transcript too long"),
+    (on("{tmp}/d"), clips(TONE, words="hello " * 300), 1, "transcript too long"),
+    (on("{tmp}/d"), clips(np.tile(TONE, 9), words="oh"), 1, "transcript too short"),
+    (on("{tmp}/d"), both(clips(TONE), metadata_of("?!…", 4)), 1, "not speakable"),
+    (on("{tmp}/d"), both(clips(TONE), metadata_of("", 4)), 1, "no transcript"),
+    (on("{tmp}/d"), both(clips(TONE), metadata_of("hello there my friend", 4, same=True)), 1, "duplicate"),
     # say
     (["say", "hello", "--base", "{base}", "--out", "{tmp}/x.wav"], nothing, 2, "--voice"),
     (
@@ -153,13 +318,56 @@ CASES = [
         2,
         "language",
     ),
+    ([*SAY[:1], *SAY[2:], "--voice", "stock_0", "--file", "{tmp}/none.txt"], nothing, 2, "none.txt"),
+    ([*SAY[:1], *SAY[2:], "--voice", "stock_0", "--file", "{tmp}/t"], text("t", b"\xff\xfe\x80"), 2, "UTF-8"),
+    ([*SAY, "--voice", "stock_0", "--speed", "nan"], nothing, 2, "--speed"),
+    ([*SAY, "--voice", "0.5*stock_0"], nothing, 2, "sum to 0.5"),
+    ([*SAY, "--voice", "{tmp}"], nothing, 2, "no voice"),
+    ([*SAY, "--voice", "x" * 5000], nothing, 1, "too long"),
+    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 256)), 1, "shape"),
+    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", {"a": torch.zeros(510, 1, 256)}), 1, "shape"),
+    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.full((510, 1, 256), torch.nan)), 1, "NaN"),
+    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 1, 256, dtype=torch.int32)), 1, "floating"),
+    # mix, export
+    (["mix", "a +", "--out", "{tmp}/m.pt"], nothing, 2, "missing"),
+    (["mix", "(" * 999, "--out", "{tmp}/m.pt"], nothing, 2, "brackets"),
+    (["mix", "2*a - 2*b", "--out", "{tmp}/m.pt"], nothing, 2, "sum to 0"),
+    (["mix", "stock_0", "--base", "{base}", "--out", "{tmp}/m.wav"], nothing, 2, ".pt"),
+    (["mix", "stock_0", "--base", "{base}", "--out", "{tmp}/m.pt"], text("m.pt", "mine"), 2, "exists"),
+    (["mix", "nobody", "--base", "{base}", "--out", "{tmp}/m.pt"], nothing, 2, "no voice 'nobody'"),
+    ([*EXPORT, "--to", "mp3", "--out", "{tmp}/x"], nothing, 2, "use one of"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], nothing, 2, "no voice file"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", v=np.zeros(4)), 1, "shape"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", v=np.array([Evil()])), 1, "no kokoro-onnx"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", **{"../v": ROWS}), 1, "no name of a voice"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], text("v.npz", b"PK\x05\x06" + bytes(18)), 1, "no voice"),
+    ([*EXPORT, "--to", "pt", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS, b=ROWS), 2, "exactly one voice"),
+    ([*EXPORT, "--to", "pt", "--out", "{tmp}/v.npz"], arrays("v.npz", a=ROWS), 2, "exists"),
+    ([*EXPORT, "--name", "c", "--to", "pt", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS, b=ROWS), 2, "--name 'c'"),
+    (["export", "{tmp}/v.safetensors", "--to", "pt", "--out", "{tmp}/x"], text("v.safetensors", "{"), 1, "safetensors"),
+    # train-base
+    (["train-base", "--data", "{tmp}/none", "--out", "{tmp}/o", "--steps", "1"], nothing, 2, "none"),
+    (["train-base", "--data", "{ds}", "--out", "{tmp}/o", "--preset", "huge", "--steps", "1"], nothing, 2, "huge"),
+    (["train-base", "--data", "{ds}", "--out", "{tmp}/o"], text("o/checkpoint.pt", "mine"), 2, "holds a run"),
+    (["train-base", "--data", "{ds}", "--out", "{tmp}/o", "--steps", "1", "--boost", "a"], nothing, 2, "--boost"),
+    (["train-base", "--data", "{ds}", "--out", "{tmp}/o", "--settings", "{tmp}/s"], text("s", "["), 2, "--settings"),
     # inspect, demo-data, download
+    (["demo-data", "--out", "{tmp}/d", "--voice", "nobody"], nothing, 2, "nobody"),
+    (["demo-data", "--out", "{tmp}/d"], text("d", "mine"), 2, "is a file"),
+    (["inspect", "{tmp}"], nothing, 2, "no voice"),
     (["inspect", "{tmp}/none.pt"], nothing, 2, "no voice file"),
     (["inspect", "{tmp}/v.pt"], text("v.pt", b"PK junk"), 1, "no Kokoro voice"),
     (["demo-data", "--out", "{tmp}/d", "--clips", "1"], nothing, 2, "4 to 24"),
     (["demo-data", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
     (["download", "--offline"], nothing, 1, "switched off"),
 ]
+
+
+@pytest.fixture(scope="module")
+def phonemizer() -> Callable:
+    """One a language for all rows: it takes most of a second to build, and is no part of what is tested here."""
+    return functools.cache(dataset.Phonemizer)
 
 
 @pytest.mark.parametrize(("arguments", "prepare", "code", "says"), CASES, ids=[str(i) for i in range(len(CASES))])
@@ -171,11 +379,14 @@ def test_one_clear_line(
     tmp_path: Path,
     dataset_folder,
     base_folder,
+    phonemizer,
     capsys,
     monkeypatch,
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path.parent / "empty_hub"))
-    prepare(tmp_path)
+    monkeypatch.setattr("voiceclone.data.dataset.Phonemizer", phonemizer)
+    monkeypatch.chdir(tmp_path)  # where pickled code would leave its mark
+    prepare(tmp_path, base_folder)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     places = {"{ds}": dataset_folder, "{base}": base_folder, "{tmp}": tmp_path}
     filled = [_fill(argument, places) for argument in arguments]
@@ -188,7 +399,9 @@ def test_one_clear_line(
     assert "Traceback" not in err
     last = err.strip().splitlines()[-1]
     assert "error:" in last and says in last, last
+    assert "\n" not in last and last.isprintable() and len(last) < 1500
     assert {p: p.read_bytes() for p in before} == before
+    assert not (tmp_path / "canary").exists()
     assert not list(tmp_path.rglob(".partial-*")) and not list(tmp_path.rglob("*.pt.lock"))
     shutil.rmtree(tmp_path, ignore_errors=True)
 

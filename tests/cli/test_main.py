@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-import soundfile
 from support import REPOSITORY
 
-from voiceclone import VoicePack, __version__, load_base
+from voiceclone import __version__, load_base
 from voiceclone.cli.main import COMMANDS, main
 
 
@@ -56,50 +55,6 @@ def test_flags_win_over_the_config_file_and_that_over_the_defaults(tmp_path: Pat
     assert main(["clone", *flags, "--device", "cpu"]) == 0
     resolved = json.loads((tmp_path / "from_file" / "config.json").read_text())
     assert (resolved["epochs_projection"], resolved["seed"], resolved["lr_projection"]) == (1, 5, 1e-3)
-
-
-def test_say_with_a_stock_voice_and_with_a_file(tmp_path: Path, base_folder: Path, capsys) -> None:
-    load_base(base_folder).stock_voices["stock_2"].save(tmp_path / "mine.pt")
-    common = ["--base", str(base_folder), "--offline"]
-    assert main(["say", "Good morning.", "--voice", "stock_2", "--out", str(tmp_path / "a.wav"), *common]) == 0
-    assert "real-time factor" in capsys.readouterr().err
-    mine = str(tmp_path / "mine.pt")
-    assert main(["say", "Good morning.", "--voice", mine, "--out", str(tmp_path / "b.wav"), *common]) == 0
-    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
-    slow = ["--speed", "0.5", "--out", str(tmp_path / "c.wav"), *common]
-    assert main(["say", "Good morning.", "--voice", mine, *slow]) == 0
-    lengths = [soundfile.info(tmp_path / f"{name}.wav").frames for name in "ac"]
-    assert lengths[1] > 1.5 * lengths[0]
-
-
-def test_say_reads_standard_input(tmp_path: Path, base_folder: Path, monkeypatch) -> None:
-    import io
-
-    monkeypatch.setattr("sys.stdin", io.StringIO("Hello there."))
-    common = ["--base", str(base_folder), "--offline", "--voice", "stock_0"]
-    assert main(["say", "-", "--out", str(tmp_path / "a.wav"), *common]) == 0
-    assert soundfile.info(tmp_path / "a.wav").frames > 2400
-
-
-def test_inspect_as_text_and_as_json(tmp_path: Path, base_folder: Path, capsys) -> None:
-    load_base(base_folder).stock_voices["stock_1"].save(tmp_path / "v.pt")
-    assert main(["inspect", str(tmp_path / "v.pt")]) == 0
-    text = capsys.readouterr().out
-    assert "(510, 1, 256)" in text and "health" in text
-    assert main(["inspect", str(tmp_path / "v.pt"), "--json", "--base", str(base_folder)]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    pack = VoicePack.load(tmp_path / "v.pt")
-    assert facts["norms"][0]["acoustic"] == pytest.approx(float(pack.acoustic[0].norm()), abs=1e-3)
-    assert isinstance(facts["healthy"], bool)
-
-
-def test_download_check_says_what_is_missing(capsys, monkeypatch) -> None:
-    from voiceclone.models import hub
-
-    monkeypatch.setattr(hub, "cached", lambda file: None)
-    assert main(["download", "--check", "--json"]) == 1
-    state = json.loads(capsys.readouterr().out)
-    assert not state["complete"] and len(state["files"]) == 3 + 54
 
 
 def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, dataset_folder, base_folder, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.plots import (
     figure_to_rgb,
     find_best_epoch,
+    loss_figure,
     loss_terms,
     mel_figure,
     save_figure,
@@ -67,6 +68,15 @@ def test_both_mels_share_colours_and_time():
     assert target.get_xlim() == clone.get_xlim() == (0, 1.0)
     assert list(clone.images[0].get_extent()) == [0, 0.5, 0, 80]
     assert target.get_xlabel() == "time (s)" and target.get_ylabel() == "mel channel"
+
+
+def test_loss_figure_draws_each_curve_in_order_of_steps():
+    losses = [(2, 3.0, "training"), (1, 9.0, "training"), (2, 0.5, "validation")]
+    axes = loss_figure(losses).axes[0]
+    training, validation = axes.get_lines()
+    assert list(training.get_xdata()) == [1, 2] and list(training.get_ydata()) == [9.0, 3.0]
+    assert list(validation.get_ydata()) == [0.5] and axes.get_yscale() == "log"
+    assert figure_to_rgb(loss_figure([])).shape[2] == 3
 
 
 def test_best_epoch_and_terms():

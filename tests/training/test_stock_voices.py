@@ -24,3 +24,22 @@ def test_named_speakers_come_first_and_the_others_lie_far_apart():
     packs = {name: torch.full((510, 1, 256), value) for name, value in (("a", 0.0), ("b", 0.1), ("c", 5.0), ("d", 9.0))}
     assert varied_speakers(packs, 3, ["b"]) == ["b", "c", "d"]
     assert varied_speakers(packs, 9) == ["a", "b", "c", "d"]
+
+
+def test_rows_that_are_all_alike_are_stored_once_and_come_back(base_folder, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    from voiceclone.models.base import load_base
+    from voiceclone.training.export import shortened
+
+    pack = torch.randn(510, 1, 256)
+    pack[120:] = pack[119]
+    assert shortened(pack).shape == (120, 1, 256) and shortened(torch.ones(510, 1, 256)).shape == (1, 1, 256)
+    assert shortened(torch.randn(510, 1, 256)).shape == (510, 1, 256)
+    shutil.copytree(base_folder, tmp_path / "base")
+    shutil.rmtree(tmp_path / "base" / "voices", ignore_errors=True)
+    save_file({"v": shortened(pack)}, tmp_path / "base" / "voices.safetensors")
+    assert load_file(tmp_path / "base" / "voices.safetensors")["v"].shape[0] == 120
+    assert torch.equal(load_base(tmp_path / "base").stock_voices["v"].tensor, pack)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
+from voiceclone.models.base import load_stock_voices
 from voiceclone.voice.mixing import blend, parse
 from voiceclone.voice.pack import SHAPE, VoicePack
 
@@ -67,6 +68,38 @@ def test_any_text_is_a_mix_or_a_usage_error(expression: str) -> None:
     else:
         for half in (mix.timbre, mix.prosody):
             assert sum(half.values()) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_names_are_found_as_files_with_or_without_suffix_and_as_stock_voices(
+    tmp_path: Path, base_folder: Path, monkeypatch
+) -> None:
+    PACKS["a"].save(tmp_path / "v.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    stock = load_stock_voices(base_folder)
+    base = ["--base", str(base_folder), "--overwrite", "--quiet", "--out", "m.pt"]
+    for name in ("v", "v.pt", "./v.pt", "~/v.pt", '"v.pt"', str(tmp_path / "v")):
+        assert main(["mix", f"timbre({name}) + prosody(stock_3)", *base]) == 0, name
+        mixed = VoicePack.load("m.pt")
+        assert torch.equal(mixed.acoustic, PACKS["a"].acoustic), name
+        assert torch.equal(mixed.prosodic, stock["stock_3"].prosodic), name
+
+
+def test_files_alone_need_no_base(tmp_path: Path, monkeypatch) -> None:
+    from voiceclone.models import base
+
+    monkeypatch.setattr(base, "load_stock_voices", lambda *a, **k: pytest.fail("no stock voice was named"))
+    for name in "ab":
+        PACKS[name].save(tmp_path / f"{name}.pt")
+    expression = f"0.7*{tmp_path / 'a.pt'} + 0.3*{tmp_path / 'b.pt'}"
+    assert main(["mix", expression, "--out", str(tmp_path / "m.pt")]) == 0
+    torch.testing.assert_close(VoicePack.load(tmp_path / "m.pt").tensor, 0.7 * A + 0.3 * B)
+
+
+def test_a_mix_unlike_any_voice_is_made_with_a_warning(tmp_path: Path, capsys) -> None:
+    PACKS["a"].save(tmp_path / "a.pt")  # norm 16, random in every row
+    assert main(["mix", f"1*{tmp_path / 'a.pt'}", "--out", str(tmp_path / "m.pt"), "--quiet"]) == 0
+    assert "looks unusual: norm" in capsys.readouterr().err
 
 
 def test_command(tmp_path: Path, base_folder: Path, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def _open(path: Path) -> soundfile.SoundFile:
             raise VoicecloneError(f"{path}: no such file: correct the path or remove the entry")
         if not path.is_file():
             raise VoicecloneError(f"{path}: is not a file: correct the path or remove the entry")
-        return soundfile.SoundFile(str(path))
+        # As bytes where a name may be any: soundfile refuses one that is no UTF-8.
+        return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError) as error:
         # TypeError is what soundfile says to a .raw file, which has no header.
         if isinstance(error, VoicecloneError):

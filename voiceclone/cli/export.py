@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError
 
+if TYPE_CHECKING:
+    from voiceclone.voice.pack import VoicePack
+    from voiceclone.voice.provenance import Provenance
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``export``."""
-    parser.add_argument("voice", metavar="VOICE", type=Path, help="a voice file: .pt, .npz, .bin or .safetensors")
+    parser.add_argument(
+        "voice", metavar="VOICE", help="a voice file (.pt, .npz, .bin, .safetensors), a stock voice's name, or a mix"
+    )
     parser.add_argument("--to", required=True, metavar="FORMAT", help="pt, npz, bin, kokoro-js or safetensors")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="where it goes")
     parser.add_argument("--name", help="which voice of a file that holds several; or the name it gets")
     parser.add_argument("--add", action="store_true", help="add to an existing npz, bin or safetensors file")
+    parser.add_argument(
+        "--base", default="auto", help="auto, nano, kokoro or a base folder: for a VOICE that is no file"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file or a voice in it")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)
 
 
@@ -24,37 +35,61 @@ def run(options: argparse.Namespace) -> int:
     """Read, choose, write."""
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.formats import FORMATS, SEVERAL, read_voices, write_voices
+    from voiceclone.voice.provenance import from_header
 
     if options.to not in FORMATS:
         raise UsageError(f"--to {options.to!r}: use one of {', '.join(FORMATS)}")
-    packs = _chosen(read_voices(options.voice), options.name)
-    existing = {}
-    if options.out.exists():
-        if options.add and options.to in SEVERAL:
-            existing = read_voices(options.out)
-        elif not options.overwrite:
-            raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    if options.add and options.to not in SEVERAL:
+        raise UsageError(f"--add: a {options.to} file holds one voice: use --to {', '.join(SEVERAL)}")
+    if options.out.exists() and not (options.add or options.overwrite):
+        raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    found, provenance = _read(options)
+    packs = _chosen(found, options.name)
+    existing = read_voices(options.out) if options.add and options.out.exists() else {}
     if (both := sorted(set(packs) & set(existing))) and not options.overwrite:
         raise UsageError(
             f"{options.out} holds a voice '{both[0]}': give another --name, or replace it with --overwrite"
         )
-    provenance = {"source": options.voice.name, "made_with": _made_with()}
-    write_voices(options.out, {**existing, **packs}, options.to, provenance=provenance)
+    known = from_header(options.out) if existing else {}
+    origin = {new: provenance[old] for new, old in zip(packs, _names(found, options.name), strict=True)}
+    write_voices(options.out, {**existing, **packs}, options.to, provenance={**known, **origin})
     Reporter(verbosity=verbosity(options)).info(f"{options.out}: {', '.join(packs)} as {options.to}")
     return 0
 
 
-def _chosen(packs: dict, name: str | None) -> dict:
+def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, Provenance]]:
+    """The voices of VOICE and where each comes from, both by name."""
+    from voiceclone.models.base import load_stock_voices
+    from voiceclone.voice.formats import read_voices
+    from voiceclone.voice.lookup import VoiceFinder
+    from voiceclone.voice.provenance import from_header, provenance_of, provenance_of_name
+
+    path = Path(options.voice).expanduser()
+    if path.is_file() or path.suffix in (".pt", ".npz", ".bin", ".safetensors"):
+        packs = read_voices(path)
+        earlier = from_header(path) if path.suffix == ".safetensors" else {}
+        return packs, {name: earlier.get(name) or provenance_of(path) for name in packs}
+    finder = VoiceFinder(
+        lambda: load_stock_voices(options.base, offline=options.offline), where=f"--base {options.base}"
+    )
+    pack = finder.find(options.voice)
+    return {pack.name: pack}, {pack.name: provenance_of_name(options.voice)}
+
+
+def _chosen(packs: dict[str, VoicePack], name: str | None) -> dict[str, VoicePack]:
+    """All voices, or the one that is asked for; a single voice may be renamed."""
     if name is None:
         return packs
+    (old,) = _names(packs, name)
+    return {name: packs[old]}
+
+
+def _names(packs: dict[str, VoicePack], name: str | None) -> list[str]:
+    """What the chosen voices are called in the file they come from."""
+    if name is None:
+        return list(packs)
     if name in packs:
-        return {name: packs[name]}
+        return [name]
     if len(packs) == 1:
-        return {name: next(iter(packs.values()))}
+        return list(packs)
     raise UsageError(f"--name {name!r}: the file holds {', '.join(sorted(packs))}")
-
-
-def _made_with() -> str:
-    from voiceclone import __version__
-
-    return f"voiceclone {__version__}"

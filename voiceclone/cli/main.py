@@ -23,9 +23,11 @@ COMMANDS = {
     "inspect": ("voiceclone.cli.inspect", "look at a voice: shape, norms by row, health"),
     "mix": ("voiceclone.cli.mix", "mix voices, whole or half by half"),
     "export": ("voiceclone.cli.export", "write a voice for kokoro-onnx, kokoro.js or as safetensors, and back"),
+    "prepare": ("voiceclone.cli.prepare", "long recordings and their text to a dataset of clips"),
     "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),
     "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
     "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once, for better and faster clones"),
+    "ui": ("voiceclone.cli.ui", "a web page for cloning, listening, mixing and downloading"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }
 INTERRUPTED = 130
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         print(f"error: {shown(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted: finished epochs are kept; go on with --resume", file=sys.stderr)
+        print("interrupted" + _kept(arguments, program), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader went away; python would complain again when it flushes at exit.
@@ -53,9 +55,18 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         place = f"{error.filename}: " if error.filename is not None else ""
         print(f"error: {shown(place)[-300:]}{shown(error.strerror or error)}: check the path", file=sys.stderr)
         return 1
+    except RecursionError:
+        print("error: a file is nested too deeply to be read: check config, metadata and base.json", file=sys.stderr)
+        return 1
     except MemoryError:
         print("error: not enough memory: use fewer or shorter clips (--max-training-clips)", file=sys.stderr)
         return 1
+
+
+def _kept(arguments: Sequence[str], program: str | None) -> str:
+    """What an interrupted command leaves, where it leaves anything."""
+    trains = program is not None or {"clone", "train-base"} & set(arguments[:1])
+    return ": finished epochs are kept; go on with --resume" if trains else ""
 
 
 def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentParser:

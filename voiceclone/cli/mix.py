@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='"0.7*v.pt + 0.3*af_heart", or half by half: "timbre(v.pt) + prosody(am_adam)"',
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.pt", help="where the voice goes")
-    parser.add_argument("--base", default=None, help="nano, kokoro or a base folder, for stock voices named in EXPR")
+    parser.add_argument(
+        "--base", default="auto", help="auto, nano, kokoro or a base folder: for names in EXPR that are no files"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)
@@ -32,24 +34,18 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--out {options.out}: the file of a voice ends in .pt")
     if options.out.exists() and not options.overwrite:
         raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
-    from voiceclone.models.base import load_base
+    from voiceclone.models.base import load_stock_voices
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.health import HealthRange, examine
-    from voiceclone.voice.pack import VoicePack
+    from voiceclone.voice.lookup import VoiceFinder
 
     reporter = Reporter(verbosity=verbosity(options))
-    stock = load_base(options.base, offline=options.offline).stock_voices if options.base else {}
-
-    def find(name: str) -> VoicePack:
-        if name in stock:
-            return stock[name]
-        if name.endswith(".pt"):
-            return VoicePack.load(name)
-        known = ", ".join(sorted(stock)) if stock else "none without --base"
-        raise UsageError(f"no voice '{name}': give a .pt file or a stock voice of --base ({known})")
-
-    pack = blend(mix, find, options.out.stem)
-    for reason in examine(pack, HealthRange.of(stock.values())).reasons:
+    finder = VoiceFinder(
+        lambda: load_stock_voices(options.base, offline=options.offline), where=f"--base {options.base}"
+    )
+    pack = blend(mix, finder.single, options.out.stem)
+    expected = finder.used if options.base == "auto" else finder.stock
+    for reason in examine(pack, HealthRange.of(expected.values())).reasons:
         reporter.warn(f"the voice looks unusual: {reason}")
     pack.save(options.out)
     reporter.info(f"voice: {options.out}")

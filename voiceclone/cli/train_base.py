@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
@@ -86,6 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepare the corpus, train, train the second pair, pack; the exit code."""
+    import torch
+
     from voiceclone.tracking.trackers import open_trackers
     from voiceclone.training.listening import Listener
     from voiceclone.training.recipe import read_facts, train_and_pack
@@ -103,17 +106,23 @@ def run(options: argparse.Namespace) -> int:
     kept_out = _corpus(options, options.kept_out, "kept-out") if options.kept_out else None
     if kept_out is not None and (both := set(corpus.speakers) & set(kept_out.speakers)):
         raise UsageError(f"--kept-out: {sorted(both)[0]} is in the training data too: rename or remove the speaker")
-    with open_trackers(
-        tensorboard=options.tensorboard,
-        wandb=options.wandb,
-        wandb_project=options.wandb_project,
-        run_name=options.out.name,
-        folder=options.out,
-        config=config.to_json(),
-        offline=options.offline,
-        resume_step=read_checkpoint(options.out)["step"] if resume else 0,
-        warn=logging.getLogger("voiceclone").warning,
-    ) as trackers:
+    with (
+        open_trackers(
+            tensorboard=options.tensorboard,
+            wandb=options.wandb,
+            wandb_project=options.wandb_project,
+            run_name=options.out.name,
+            folder=options.out,
+            config=config.to_json(),
+            offline=options.offline,
+            resume_step=read_checkpoint(options.out)["step"] if resume else 0,
+            warn=logging.getLogger("voiceclone").warning,
+        ) as trackers,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(torch.set_flush_denormal, False)
+        # Values near 0 cost hundreds of times more than others on most CPUs, and mean nothing here.
+        torch.set_flush_denormal(True)
         base = train_and_pack(
             corpus,
             config,
@@ -220,8 +229,6 @@ def _set_threads(threads: int | None) -> None:
         if threads < 1:
             raise UsageError(f"--threads {threads}: give 1 or more")
         torch.set_num_threads(threads)
-    # Values near 0 cost hundreds of times more than others on most CPUs, and mean nothing here.
-    torch.set_flush_denormal(True)
 
 
 def _show_progress(*, quiet: bool) -> None:

@@ -123,11 +123,11 @@ def load_dataset(
     )
 
 
-def hold_out(names: list[str], seed: int) -> frozenset[str]:
-    """A seeded tenth of ``names``, at least one; the choice does not depend on their order. Empty below two names."""
+def hold_out(names: list[str], seed: int, share: float = VALIDATION_SHARE) -> frozenset[str]:
+    """A seeded share of ``names``, at least one; the choice does not depend on their order. Empty below two names."""
     if len(names) < 2:
         return frozenset()
-    count = max(1, round(VALIDATION_SHARE * len(names)))
+    count = max(1, round(share * len(names)))
     chosen = np.random.default_rng(seed).permutation(len(names))[:count]
     ordered = sorted(names)
     return frozenset(ordered[index] for index in chosen)
@@ -210,7 +210,7 @@ def _require_enough(
     if len(train) >= limits.min_clips and seconds >= limits.min_total_seconds and held_out:
         return
     skipped = f"skipped: {_summary(checked)}" if len(kept) < len(checked) else "none skipped"
-    first = next((f" (first: {item.entry.name}: {item.problem})" for item in checked if item.problem), "")
+    first = next((f" (first: {item.entry.name[:80]}: {item.problem[:200]})" for item in checked if item.problem), "")
     message = (
         f"{root}: {len(kept)} of {len(checked)} clips are usable, which leaves {len(train)} ({seconds:.1f} s) for"
         f" training and {held_out} for validation, where {limits.min_clips} ({limits.min_total_seconds:g} s) and 1 are"

@@ -86,7 +86,12 @@ def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
         samples, rate = decode(path)
     except VoicecloneError as error:
         return Measurement(problem=f"unreadable: {_without_path(str(error), path)}")
-    known = {"sample_rate": rate, "channels": info.channels}
+    return measure_samples(samples, rate, limits, channels=info.channels)
+
+
+def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, channels: int = 1) -> Measurement:
+    """Check decoded audio: mono float32 ``(T,)`` at ``rate`` Hz, full scale 1.0."""
+    known = {"sample_rate": rate, "channels": channels}
     if len(samples) == 0:
         return Measurement(seconds=0.0, problem="empty: the file holds no samples", **known)
     seconds = len(samples) / rate

@@ -51,8 +51,8 @@ def training_figure(
     epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
     best = best_epoch if best_epoch is not None else find_best_epoch(history)
     rows = math.ceil(len(terms) / COLUMNS) if terms else 0
-    figure = _new_figure(12.0, 3.6 + 2.3 * rows)
-    _suptitle(figure, title)
+    figure = new_figure(12.0, 3.6 + 2.3 * rows)
+    heading(figure, title)
     if rows:
         upper, lower = figure.subfigures(2, 1, height_ratios=[2.3 * rows, 3.2])
         grid = upper.subplots(rows, min(COLUMNS, len(terms)), squeeze=False, sharex=True).ravel()
@@ -66,9 +66,30 @@ def training_figure(
     return figure
 
 
+def loss_figure(losses: Sequence[tuple[int, float, str]]) -> Figure:
+    """The total loss while it is trained: ``(step, loss, "training" or "validation")`` in any order; losses finite."""
+    figure = new_figure(9.0, 3.0)
+    axes = figure.subplots()
+    for _, colour, style, name in CURVES:
+        points = sorted((step, loss) for step, loss, curve in losses if curve == name)
+        if points:
+            marker = "o" if len(points) <= 12 else ""
+            axes.plot(*zip(*points), style, color=colour, marker=marker, markersize=3, linewidth=1.4, label=name)
+    values = [loss for _, loss, _ in losses]
+    if values and min(values) > 0 and max(values) > 10 * min(values):
+        _logarithmic(axes)
+    axes.set_xlabel("step", fontsize=9)
+    axes.set_ylabel("loss", fontsize=9)
+    axes.grid(alpha=0.25, which="both", linewidth=0.5)
+    axes.tick_params(labelsize=8)
+    if values:
+        axes.legend(fontsize=9, frameon=False)
+    return figure
+
+
 def mel_figure(target: np.ndarray, clone: np.ndarray) -> Figure:
     """The normalised log-mels of target ``(80, T)`` and clone ``(80, T')`` side by side, one colour scale."""
-    figure = _new_figure(12.0, 3.2)
+    figure = new_figure(12.0, 3.2)
     _draw_mels(figure, target, clone)
     return figure
 
@@ -204,7 +225,7 @@ def _draw_mels(figure: Any, target: np.ndarray, clone: np.ndarray) -> None:
     bar.ax.tick_params(labelsize=8)
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of ``width`` x ``height`` inches on its own Agg canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -214,7 +235,8 @@ def _new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _suptitle(figure: Figure, title: str) -> None:
+def heading(figure: Figure, title: str) -> None:
+    """The figure's title, taken literally, cut where it is very long."""
     if len(title) > TITLE_CHARACTERS:
         title = title[: TITLE_CHARACTERS - 1] + "…"
     # A "$" in a voice's name is no formula.

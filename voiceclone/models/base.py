@@ -6,7 +6,7 @@ Layout of a base folder::
     model.safetensors | *.pth    the five-part weights
     style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
     own_encoders.safetensors     optional: the pair the base was trained with, for measuring its ceiling
-    voices.safetensors | voices/NAME.pt
+    voices.safetensors | voices/NAME.pt   in safetensors, the last row stands for all that lack
     base.json                    optional: name, version, licence, widths of the encoders
 """
 
@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.models import hub
@@ -28,7 +31,7 @@ from voiceclone.style.encoders import (
     load_style_encoders,
     load_styletts2_checkpoint,
 )
-from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.pack import ROWS, VoicePack
 
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
@@ -135,6 +138,10 @@ def read_config(path: Path) -> dict[str, Any]:
     missing = _CONFIG_KEYS - set(config) if isinstance(config, dict) else _CONFIG_KEYS
     if missing:
         raise VoicecloneError(f"{path} is no Kokoro config: it lacks {', '.join(sorted(missing))}")
+    vocab, tokens = config["vocab"], config["n_token"]
+    known = isinstance(vocab, dict) and isinstance(tokens, int)
+    if not known or not all(type(number) is int and 0 <= number < tokens for number in vocab.values()):
+        raise VoicecloneError(f"{path} is no Kokoro config: its vocab must give each symbol a number below n_token")
     return config
 
 
@@ -262,9 +269,16 @@ def _encoder_config(folder: Path, info: Mapping[str, Any]) -> StyleEncoderConfig
         raise VoicecloneError(f"{folder / 'base.json'}: bad widths of the style encoders: {error}") from error
 
 
+def _all_rows(tensor: Tensor) -> Tensor:
+    """A voice whose last rows are all alike is stored without them; ``VoicePack`` refuses other shapes."""
+    if tensor.ndim == 3 and 0 < len(tensor) < ROWS:
+        return torch.cat([tensor, tensor[-1:].expand(ROWS - len(tensor), -1, -1)])
+    return tensor
+
+
 def _read_voices(folder: Path) -> dict[str, VoicePack]:
     packed = folder / "voices.safetensors"
     if packed.is_file():
         tensors = read_safetensors(packed)
-        return {name: VoicePack(tensor, name) for name, tensor in sorted(tensors.items())}
+        return {name: VoicePack(_all_rows(tensor), name) for name, tensor in sorted(tensors.items())}
     return {path.stem: VoicePack.load(path) for path in sorted((folder / "voices").glob("*.pt"))}

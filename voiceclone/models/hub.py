@@ -5,16 +5,20 @@ Only this module talks to the Hub. ``HF_HOME`` and ``HF_HUB_OFFLINE`` are respec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import sha256_of
+from voiceclone.models.voice_hashes import VOICE_SHA256
 
 PROBE_SECONDS = 10.0  # how long ``--base auto`` waits for the Hub's answer
 FILE_TIMEOUT_SECONDS = 10.0  # per request for a file's metadata
+POLL_SECONDS = 0.5  # between two looks at how far a download has come
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,38 +29,53 @@ class HubFile:
     path: str
     revision: str
     sha256: str | None = None  # None where no trustworthy figure is known
+    size: int | None = None  # bytes
+
+    @property
+    def name(self) -> str:
+        """Repository and path."""
+        return f"{self.repo}/{self.path}"
 
 
 KOKORO_REPO = "hexgrad/Kokoro-82M"
 KOKORO_REVISION = "f3ff3571791e39611d31c381e3a41a3af07b4987"
 STYLETTS2_REPO = "yl4579/StyleTTS2-LibriTTS"
-# The repository has no tags and the hash of its checkpoint is not published, so its one branch is what can be named;
-# the commit that was really used stands in the resolved path and goes into the report.
-STYLETTS2_REVISION = "main"
+STYLETTS2_REVISION = "3aa7ba7f8f275ec13dce21682a61494c35089e2a"
 
-KOKORO_CONFIG = HubFile(repo=KOKORO_REPO, path="config.json", revision=KOKORO_REVISION)
+KOKORO_CONFIG = HubFile(
+    repo=KOKORO_REPO,
+    path="config.json",
+    revision=KOKORO_REVISION,
+    sha256="5abb01e2403b072bf03d04fde160443e209d7a0dad49a423be15196b9b43c17f",
+    size=2_351,
+)
 KOKORO_WEIGHTS = HubFile(
     repo=KOKORO_REPO,
     path="kokoro-v1_0.pth",
     revision=KOKORO_REVISION,
     sha256="496dba118d1a58f5f3db2efc88dbdc216e0483fc89fe6e47ee1f2c53f18ad1e4",
+    size=327_212_226,
 )
 STYLETTS2_CHECKPOINT = HubFile(
-    repo=STYLETTS2_REPO, path="Models/LibriTTS/epochs_2nd_00020.pth", revision=STYLETTS2_REVISION
+    repo=STYLETTS2_REPO,
+    path="Models/LibriTTS/epochs_2nd_00020.pth",
+    revision=STYLETTS2_REVISION,
+    sha256="1164ffe19a17449d2c722234cecaf2836b35a698fb8ffd42562d2663657dca0a",
+    size=771_390_526,
 )
-_VOICE_NAMES = """
-    af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam
-    am_echo am_eric am_fenrir am_liam am_michael am_onyx am_puck am_santa bf_alice bf_emma bf_isabella bf_lily
-    bm_daniel bm_fable bm_george bm_lewis ef_dora em_alex em_santa ff_siwis hf_alpha hf_beta hm_omega hm_psi
-    if_sara im_nicola jf_alpha jf_gongitsune jf_nezumi jf_tebukuro jm_kumo pf_dora pm_alex pm_santa zf_xiaobei
-    zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang
-"""
-KOKORO_VOICES = tuple(_VOICE_NAMES.split())
+VOICE_BYTES = 523_425  # of an official voice file, give or take some bytes for its name
+KOKORO_VOICES = tuple(VOICE_SHA256)
 
 
 def voice_file(name: str) -> HubFile:
     """The official voice pack of that name."""
-    return HubFile(repo=KOKORO_REPO, path=f"voices/{name}.pt", revision=KOKORO_REVISION)
+    return HubFile(
+        repo=KOKORO_REPO,
+        path=f"voices/{name}.pt",
+        revision=KOKORO_REVISION,
+        sha256=VOICE_SHA256.get(name),
+        size=VOICE_BYTES,
+    )
 
 
 REAL_FILES = (KOKORO_CONFIG, KOKORO_WEIGHTS, STYLETTS2_CHECKPOINT, *(voice_file(name) for name in KOKORO_VOICES))
@@ -100,14 +119,22 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
     return answered.is_set()
 
 
-def fetch(file: HubFile, *, offline: bool = False) -> Path:
+def fetch(file: HubFile, *, offline: bool = False, progress: Callable[[int], None] | None = None) -> Path:
     """Return the cached file, downloading it first where allowed; the known hash is checked.
+
+    Args:
+        progress: called now and then with the bytes of this file that are there.
 
     Raises:
         VoicecloneError: it cannot be had, or its content is not the published one.
     """
-    path = cached(file) or _download(file, offline=offline)
+    path = cached(file)
+    if path is None:
+        with _watched(file, progress):
+            path = _download(file, offline=offline)
     check_hash(path, file.sha256)
+    if progress is not None:
+        progress(path.stat().st_size)
     return path
 
 
@@ -119,13 +146,14 @@ def check_hash(path: Path, expected: str | None) -> None:
     """
     if expected is not None and (found := sha256_of(path)) != expected:
         raise VoicecloneError(
-            f"{path} is not the published file (sha256 {found[:12]}..., expected {expected[:12]}...): "
+            # The file itself: were only the cache's link to it deleted, the client would link to it again.
+            f"{path.resolve()} is not the published file (sha256 {found[:12]}..., expected {expected[:12]}...): "
             "delete it and run `voiceclone download`"
         )
 
 
 def _download(file: HubFile, *, offline: bool) -> Path:
-    where = f"{file.repo}/{file.path}"
+    where = file.name
     mend = "run `voiceclone download` on a machine with internet, or use `--base nano`"
     if is_offline(offline):
         raise VoicecloneError(f"{where} is not in the Hub cache and the network is switched off: {mend}")
@@ -138,3 +166,37 @@ def _download(file: HubFile, *, offline: bool) -> Path:
     except Exception as error:  # the Hub client raises requests', OS and its own errors
         raise VoicecloneError(f"cannot download {where} ({type(error).__name__}): {mend}") from error
     return Path(path)
+
+
+@contextlib.contextmanager
+def _watched(file: HubFile, progress: Callable[[int], None] | None) -> Iterator[None]:
+    """While the block downloads ``file``, report how far it has come, in the place of the Hub client's own bar.
+
+    The client offers no callback; what it has of a file lies in the cache's ``blobs/*.incomplete``.
+    """
+    if progress is None:
+        yield
+        return
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    blobs = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=file.repo, repo_type="model") / "blobs"
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(POLL_SECONDS):
+            with contextlib.suppress(OSError, ValueError):  # between two files there is none
+                progress(max(blobs.glob("*.incomplete"), key=lambda path: path.stat().st_mtime).stat().st_size)
+
+    own_bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    watcher = threading.Thread(target=watch, name="download-progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        if own_bars:
+            enable_progress_bars()

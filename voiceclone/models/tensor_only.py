@@ -1,40 +1,42 @@
 """Read tensors out of a PyTorch checkpoint that ``weights_only=True`` refuses, without running anything in it.
 
 StyleTTS2's published checkpoint pickles other objects beside its weights. The unpickler here rebuilds tensors and plain
-containers; every other global in the file becomes an inert placeholder, so no code that the file names can run.
+containers; every other global in the file becomes an inert placeholder. It is Python's own unpickler in Python, with
+each operation that calls, builds or looks something up replaced: nothing that the file names is imported, called or
+given attributes, and no record is read beyond its end.
 """
 
 from __future__ import annotations
 
-import collections
+import io
 import pickle
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from voiceclone.errors import VoicecloneError
 
-_REBUILDERS = {
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch", "Size"): torch.Size,
+_DTYPES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
 }
 
 
 class Placeholder:
-    """Stands where the file wanted some other object: takes anything, does nothing."""
-
-    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        pass
-
-    def __call__(self, *_args: Any, **_kwargs: Any) -> Placeholder:
-        return Placeholder()
-
-    def __setstate__(self, _state: Any) -> None:
-        pass
+    """Stands where the file wanted some other object; it does nothing."""
 
     def __setitem__(self, _key: Any, _value: Any) -> None:
         pass
@@ -45,40 +47,149 @@ class Placeholder:
     def extend(self, _items: Any) -> None:
         """Ignore items of a list-like object."""
 
+    def add(self, _item: Any) -> None:
+        """Ignore an item of a set-like object."""
 
-class TensorOnlyUnpickler(pickle.Unpickler):
-    """``find_class`` admits what rebuilds tensors and gives :class:`Placeholder` for everything else."""
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> Tensor:
+    """What ``torch._utils._rebuild_tensor_v2`` makes; refused where it would reach beyond its storage."""
+    numbers = (offset, *size, *stride)
+    if not isinstance(storage, Tensor) or len(size) != len(stride):
+        raise ValueError("a tensor without storage")
+    if not all(type(number) is int and 0 <= number < 2**48 for number in numbers):
+        raise ValueError("a tensor of impossible size")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride)) if all(size) else 0
+    count = 1
+    for n in size:
+        count *= n
+    if last >= max(1, len(storage)) or count > len(storage):
+        raise ValueError("a tensor beyond its storage")
+    return storage.as_strided(size, stride, offset)
+
+
+def _rebuild_parameter(data: Any, *_rest: Any) -> Any:
+    return data
+
+
+def _empty_mapping(*_items: Any) -> dict[Any, Any]:
+    return {}
+
+
+def _size(items: Any = ()) -> tuple[Any, ...]:
+    return tuple(items) if isinstance(items, list | tuple) else ()
+
+
+_REBUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("collections", "OrderedDict"): _empty_mapping,
+    ("torch", "Size"): _size,
+}
+
+
+class TensorOnlyUnpickler(pickle._Unpickler):  # the C one cannot be told to leave objects alone
+    """Runs a pickle whose only effects are plain values, containers and tensors over ``archive``'s records."""
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, program: bytes, archive: zipfile.ZipFile, prefix: str) -> None:
+        super().__init__(io.BytesIO(program), encoding="utf-8", errors="replace")
+        self.archive, self.prefix = archive, prefix
+        self.storages: dict[str, Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the rebuilder for ``module.name``, a storage class's dtype tag, or the placeholder."""
+        """Return the rebuilder for ``module.name``, the dtype of a storage class, or the placeholder class."""
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
         return _REBUILDERS.get((module, name), Placeholder)
 
+    def persistent_load(self, pid: Any) -> Any:
+        """The record ``("storage", dtype, key, location, numel)`` as a tensor ``(numel,)``."""
+        kind, dtype, key, _location, numel = pid
+        if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str):
+            raise ValueError("an unknown kind of record")
+        if key not in self.storages:
+            data = read_stored(self.archive, f"{self.prefix}data/{key}")
+            if type(numel) is not int or len(data) != numel * dtype.itemsize:
+                raise ValueError("a record of another length")
+            self.storages[key] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+        return self.storages[key]
 
-class _PickleModule:
-    """The part of the ``pickle`` module's interface that ``torch.load`` asks of its ``pickle_module``."""
+    def get_extension(self, code: int) -> None:
+        """An object of ``copyreg``'s registry: a placeholder."""
+        self.append(Placeholder())
 
-    __name__ = "voiceclone.models.tensor_only"
-    Unpickler = TensorOnlyUnpickler
-    PicklingError = pickle.PicklingError
-    UnpicklingError = pickle.UnpicklingError
+    def _instantiate(self, klass: Any, args: Any) -> None:
+        self.append(Placeholder())
+
+    def _load_reduce(self) -> None:
+        args, called = self.stack.pop(), self.stack.pop()
+        known = any(called is rebuilder for rebuilder in _REBUILDERS.values())
+        self.append(called(*args) if known and isinstance(args, tuple) else Placeholder())
+
+    def _load_newobj(self) -> None:
+        _args, made = self.stack.pop(), self.stack.pop()
+        self.append({} if made is _empty_mapping else Placeholder())
+
+    def _load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self._load_newobj()
+
+    def _load_build(self) -> None:
+        self.stack.pop()  # the state; the object below it stays as it is
+
+    def _load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set(self.stack[-1], [(key, value)])
+
+    def _load_setitems(self) -> None:
+        items = self.pop_mark()
+        self._set(self.stack[-1], zip(items[::2], items[1::2]))
+
+    def _set(self, target: Any, items: Any) -> None:
+        """Only plain keys: the hash of nested tuples may take forever."""
+        if isinstance(target, dict):
+            target.update((key, value) for key, value in items if isinstance(key, str | int))
+
+    dispatch[pickle.REDUCE[0]] = _load_reduce
+    dispatch[pickle.NEWOBJ[0]] = _load_newobj
+    dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex
+    dispatch[pickle.BUILD[0]] = _load_build
+    dispatch[pickle.SETITEM[0]] = _load_setitem
+    dispatch[pickle.SETITEMS[0]] = _load_setitems
+
+
+def read_stored(archive: zipfile.ZipFile, name: str) -> bytearray:
+    """One member of an archive; compressed ones are refused, since torch writes none and they may swell."""
+    entry = archive.getinfo(name)
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise ValueError("a compressed record")
+    return bytearray(archive.read(entry))
 
 
 def load_tensors(path: Path) -> Any:
     """Load a zip-format checkpoint; tensors and containers are real, everything else is a :class:`Placeholder`.
+
+    Mappings come back as plain dicts with string and integer keys.
 
     Raises:
         VoicecloneError: the file is missing, no zip-format checkpoint, a TorchScript archive, or damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.rsplit("/", 1)[-1] for name in archive.namelist()]
+            found = {name.rsplit("/", 1)[-1]: name for name in archive.namelist()}
+            if "constants.pkl" in found or "data.pkl" not in found:
+                raise VoicecloneError(f"{path} is no PyTorch checkpoint of weights: download it again")
+            prefix = found["data.pkl"].removesuffix("data.pkl")
+            order = f"{prefix}byteorder"
+            if order in archive.namelist() and read_stored(archive, order).decode() != sys.byteorder:
+                raise VoicecloneError(f"{path} was written on a machine of another byte order: download it again")
+            return TensorOnlyUnpickler(bytes(read_stored(archive, found["data.pkl"])), archive, prefix).load()
+    except VoicecloneError:
+        raise
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except zipfile.BadZipFile as error:
         raise VoicecloneError(f"{path} is no PyTorch checkpoint (not a zip file): download it again") from error
-    if "constants.pkl" in names or "data.pkl" not in names:
-        raise VoicecloneError(f"{path} is no PyTorch checkpoint of weights: download it again")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_PickleModule)
-    except Exception as error:
+    except Exception as error:  # damaged programs raise many kinds
         raise VoicecloneError(f"{path} is damaged ({type(error).__name__}): download it again") from error

@@ -27,6 +27,7 @@ _INITIALIZE_PHONEME_EVENTS = 1
 _INITIALIZE_PHONEME_IPA = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _EVENT_LIST_TERMINATED = 0
+_EVENT_WORD = 1
 _EVENT_PHONEME = 7
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _POSITION_CHARACTER = 1
@@ -65,6 +66,15 @@ class PhonemeEvent(NamedTuple):
     """Seconds from the start of the audio."""
 
 
+class WordEvent(NamedTuple):
+    """One word as eSpeak-NG spoke it; a word read as several (1455) has several, words read as one (of the) one."""
+
+    position: int
+    """Index of its first character in the text."""
+    start: float
+    """Seconds from the start of the audio."""
+
+
 class Speech(NamedTuple):
     """Synthesised speech."""
 
@@ -74,6 +84,8 @@ class Speech(NamedTuple):
     """Hz."""
     events: tuple[PhonemeEvent, ...]
     """In order of time; the last one ends where the audio ends."""
+    words: tuple[WordEvent, ...] = ()
+    """In order of time."""
 
 
 class EspeakSynthesizer:
@@ -177,6 +189,7 @@ class EspeakSynthesizer:
 def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> Speech:
     blocks: list[np.ndarray] = []
     events: list[PhonemeEvent] = []
+    words: list[WordEvent] = []
 
     def collect(wave, count, event) -> int:
         if wave and count > 0:
@@ -186,6 +199,8 @@ def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> Speech:
             if event[index].type == _EVENT_PHONEME:
                 ipa = event[index].id.string.decode("utf-8", "ignore")
                 events.append(PhonemeEvent(ipa=ipa, start=event[index].sample / rate))
+            elif event[index].type == _EVENT_WORD:
+                words.append(WordEvent(position=event[index].text_position - 1, start=event[index].sample / rate))
             index += 1
         return 0
 
@@ -198,7 +213,12 @@ def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> Speech:
     if status != 0 or not blocks:
         raise VoicecloneError(f"eSpeak-NG gave no audio for the text {text[:40]!r} (status {status})")
     audio = np.concatenate(blocks).astype(np.float32) / 32768.0
-    return Speech(audio=audio, sample_rate=rate, events=tuple(sorted(events, key=lambda event: event.start)))
+    return Speech(
+        audio=audio,
+        sample_rate=rate,
+        events=tuple(sorted(events, key=lambda event: event.start)),
+        words=tuple(sorted(words, key=lambda word: word.start)),
+    )
 
 
 def _declare(library: ctypes.CDLL) -> None:

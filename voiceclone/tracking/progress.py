@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
+from voiceclone.errors import shown
+
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 PLAIN_INTERVAL = 10.0  # seconds between two plain lines of one task, at least
 
@@ -68,6 +70,7 @@ class Reporter:
 
     def write(self, line: str) -> None:
         """Write one line above any bars now on display."""
+        line = shown(line)  # names of files may hold what steers a terminal
         if self.uses_bars:
             from tqdm import tqdm
 

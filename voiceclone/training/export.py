@@ -81,7 +81,7 @@ def export_base(
     save_state(trainee.model, out / "model.safetensors", half=True)
     save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
     save_state(second, out / "style_encoders.safetensors", half=True)
-    write_bytes(out / "voices.safetensors", save({name: pack.half().contiguous() for name, pack in voices.items()}))
+    write_bytes(out / "voices.safetensors", save({name: shortened(pack.half()) for name, pack in voices.items()}))
     info = {
         "name": facts.name, "version": facts.version, "preset": preset_name, "licence": facts.licence,
         "language": facts.language, "encoder": encoder, "voices": sorted(voices), "kept_out": sorted(facts.kept_out),
@@ -89,6 +89,12 @@ def export_base(
     }  # fmt: skip
     write_json(out / "base.json", info)
     write_text(out / "README.md", card(facts, sorted(voices)))
+
+
+def shortened(pack: Tensor) -> Tensor:
+    """A voice ``(510, 1, 256)`` without the rows at its end that are all alike; the last row kept stands for them."""
+    differs = (pack != pack[-1]).flatten(1).any(dim=1).nonzero()
+    return pack[: int(differs[-1]) + 2 if len(differs) else 1].contiguous()
 
 
 def card(facts: CardFacts, voices: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ import torch
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_bytes, write_torch
 from voiceclone.voice.pack import SHAPE, VoicePack
+from voiceclone.voice.provenance import Provenance, to_header
 
 FORMATS = ("pt", "npz", "bin", "kokoro-js", "safetensors")
 SEVERAL = ("npz", "bin", "safetensors")  # formats that hold more than one voice
@@ -44,7 +45,8 @@ def read_voices(path: Path) -> dict[str, VoicePack]:
     if path.suffix == ".safetensors":
         from voiceclone.models.checkpoint import read_safetensors
 
-        return {name: VoicePack(tensor, name) for name, tensor in sorted(read_safetensors(path).items())}
+        tensors = read_safetensors(path)
+        return {_plain(name, path): VoicePack(tensor, name) for name, tensor in sorted(tensors.items())}
     if path.suffix in (".npz", ".bin"):
         if path.stat().st_size == RAW_BYTES and not zipfile.is_zipfile(path):
             raw = np.frombuffer(path.read_bytes(), dtype="<f4").reshape(SHAPE)
@@ -55,9 +57,12 @@ def read_voices(path: Path) -> dict[str, VoicePack]:
 
 
 def write_voices(
-    path: Path, packs: Mapping[str, VoicePack], form: str, *, provenance: Mapping[str, str] | None = None
+    path: Path, packs: Mapping[str, VoicePack], form: str, *, provenance: Mapping[str, Provenance] | None = None
 ) -> None:
     """Write voices as ``form``; atomic.
+
+    Args:
+        provenance: by voice; only safetensors files have a place for it.
 
     Raises:
         UsageError: no such format, or several voices for a format that holds one.
@@ -76,10 +81,15 @@ def write_voices(
     elif form == "safetensors":
         from safetensors.torch import save
 
-        write_bytes(path, save({n: p.tensor for n, p in packs.items()}, metadata=dict(provenance or {})))
+        write_bytes(path, save({n: p.tensor for n, p in packs.items()}, metadata=to_header(provenance or {})))
     else:
         buffer = io.BytesIO()
-        np.savez(buffer, **{name: pack.tensor.numpy() for name, pack in packs.items()})
+        # Not np.savez: it cannot store a voice called "file", and the archive would differ from second to second.
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, pack in packs.items():
+                array = io.BytesIO()
+                np.lib.format.write_array(array, pack.tensor.numpy(), allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), array.getvalue())
         write_bytes(path, buffer.getvalue())
 
 
@@ -87,9 +97,23 @@ def _read_archive(path: Path) -> dict[str, VoicePack]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+        if not entries:
+            raise VoicecloneError(f"{path} is no voice file: it is an empty archive")
         if len(entries) > _MAX_VOICES or any(entry.file_size > _MAX_ENTRY_BYTES for entry in entries):
             raise VoicecloneError(f"{path} is no voice file: its entries are larger than voices")
         with np.load(path, allow_pickle=False) as archive:
-            return {name: VoicePack(torch.from_numpy(archive[name].astype(np.float32)), name) for name in archive.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, TypeError, AttributeError) as error:
+            return {
+                _plain(name, path): VoicePack(torch.from_numpy(archive[name].astype(np.float32)), name)
+                for name in archive.files
+            }
+    except VoicecloneError:
+        raise
+    except Exception as error:  # zipfile and NumPy raise many kinds for damaged files
         raise VoicecloneError(f"{path} is no kokoro-onnx or kokoro.js voice file: check the path") from error
+
+
+def _plain(name: str, path: Path) -> str:
+    """A voice's name in a file of several; one that is a path is refused, since other programs may follow it."""
+    if not name or name.startswith(".") or any(c in "/\\:" or not c.isprintable() for c in name):
+        raise VoicecloneError(f"{path} is no voice file: {name[:80]!r} is no name of a voice")
+    return name

@@ -11,9 +11,12 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 
 # Rows >= 100 of the 54 official v1.0 packs.
-OFFICIAL_NORM = (2.2, 3.8)  # L2 norm of the 256 values
+OFFICIAL_NORM = (2.1, 3.8)  # L2 norm of the 256 values
+OFFICIAL_TIMBRE_NORM = (1.5, 2.6)  # L2 norm of the acoustic half
+OFFICIAL_PROSODY_NORM = (1.5, 3.0)  # L2 norm of the prosodic half
 OFFICIAL_SPREAD = (0.13, 0.24)  # standard deviation of the 256 values
 _MARGIN = 0.15  # a new voice may lie this far (relative) outside the range of those measured
+_RISING = 0.8  # the prosodic norm of the shortest row is above that of long rows in every official voice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,28 +24,33 @@ class HealthRange:
     """The range real voices of a base keep to at rows >= 100."""
 
     norm: tuple[float, float]  # L2 norm of a row
+    timbre_norm: tuple[float, float]  # of the acoustic half
+    prosody_norm: tuple[float, float]  # of the prosodic half
     spread: tuple[float, float]  # standard deviation of a row's values
     source: str
 
     @classmethod
     def official(cls) -> HealthRange:
         """The range of the 54 official Kokoro v1.0 voices."""
-        return cls(norm=OFFICIAL_NORM, spread=OFFICIAL_SPREAD, source="the 54 official Kokoro voices")
+        return cls(
+            norm=OFFICIAL_NORM,
+            timbre_norm=OFFICIAL_TIMBRE_NORM,
+            prosody_norm=OFFICIAL_PROSODY_NORM,
+            spread=OFFICIAL_SPREAD,
+            source="the 54 official Kokoro voices",
+        )
 
     @classmethod
     def of(cls, voices: Iterable[VoicePack]) -> HealthRange:
         """The range of a base's own stock voices, the official one where there are fewer than five."""
-        stable = [pack.tensor[REFERENCE_ROW:, 0] for pack in voices]
-        if len(stable) < 5:
+        measured = [_measures(pack) for pack in voices]
+        if len(measured) < 5:
             return cls.official()
-        norms = [float(rows.norm(dim=1).mean()) for rows in stable]
-        spreads = [float(rows.std(dim=1).mean()) for rows in stable]
-        low, high = 1.0 - _MARGIN, 1.0 + _MARGIN
-        return cls(
-            norm=(min(norms) * low, max(norms) * high),
-            spread=(min(spreads) * low, max(spreads) * high),
-            source=f"{len(stable)} stock voices",
-        )
+        ranges = {
+            what: (min(m[what] for m in measured) * (1.0 - _MARGIN), max(m[what] for m in measured) * (1.0 + _MARGIN))
+            for what in measured[0]
+        }
+        return cls(**ranges, source=f"{len(measured)} stock voices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +65,30 @@ class Health:
 
 def examine(pack: VoicePack, expected: HealthRange) -> Health:
     """Hold a voice against the range of real ones."""
-    stable = pack.tensor[REFERENCE_ROW:, 0]
-    norm, spread = float(stable.norm(dim=1).mean()), float(stable.std(dim=1).mean())
+    measures = _measures(pack)
     reasons = []
-    for what, value, (low, high) in (("norm", norm, expected.norm), ("spread", spread, expected.spread)):
+    for what, value in measures.items():
+        low, high = getattr(expected, what)
         if not low <= value <= high:
-            reasons.append(f"{what} {value:.2f} is outside {low:.2f} to {high:.2f} of {expected.source}")
-    if _largest_jump(pack.tensor[:, 0]) > norm:
+            name = what.replace("_", " ")
+            reasons.append(f"{name} {value:.2f} is outside {low:.2f} to {high:.2f} of {expected.source}")
+    if _largest_jump(pack.tensor[:, 0]) > measures["norm"]:
         reasons.append("neighbouring rows jump: real voices change smoothly with length")
-    return Health(healthy=not reasons, reasons=tuple(reasons), norm=norm, spread=spread)
+    shortest, reference = float(pack.prosodic[0].norm()), float(pack.prosodic[REFERENCE_ROW].norm())
+    if shortest < _RISING * reference:
+        reasons.append(f"prosody norm rises with length ({shortest:.2f} to {reference:.2f}): in real voices it falls")
+    return Health(healthy=not reasons, reasons=tuple(reasons), norm=measures["norm"], spread=measures["spread"])
+
+
+def _measures(pack: VoicePack) -> dict[str, float]:
+    """Means over the rows >= 100, by the names of :class:`HealthRange`'s fields."""
+    stable = pack.tensor[REFERENCE_ROW:, 0]
+    return {
+        "norm": float(stable.norm(dim=1).mean()),
+        "timbre_norm": float(pack.acoustic[REFERENCE_ROW:].norm(dim=1).mean()),
+        "prosody_norm": float(pack.prosodic[REFERENCE_ROW:].norm(dim=1).mean()),
+        "spread": float(stable.std(dim=1).mean()),
+    }
 
 
 def _largest_jump(rows: Tensor) -> float:

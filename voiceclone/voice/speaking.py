@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,35 @@ if TYPE_CHECKING:
 SPEED_RANGE = (0.25, 4.0)  # times the voice's own rate
 
 
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """How quickly a text was spoken."""
+
+    pieces: int
+    """Chunks that KPipeline made of the text."""
+    seconds: float
+    """Length of the speech."""
+    first_audio_seconds: float
+    """From the call to the first piece of sound."""
+    elapsed_seconds: float
+    """From the call to the end of the last piece."""
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work for a second of speech."""
+        return self.elapsed_seconds / self.seconds
+
+
+def check_speed(speed: float) -> None:
+    """Refuse a speed that Kokoro cannot speak at.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if not SPEED_RANGE[0] <= speed <= SPEED_RANGE[1]:
+        raise UsageError(f"--speed {speed}: use a number between {SPEED_RANGE[0]} and {SPEED_RANGE[1]}")
+
+
 def speak(
     pipeline: KPipeline, text: str, voice: str | torch.Tensor, *, speed: float = 1.0, seed: int = 0
 ) -> Iterator[np.ndarray]:
@@ -28,15 +59,14 @@ def speak(
 
     Raises:
         UsageError: nothing to speak, or a speed out of range.
-        VoicecloneError: the model gave no finite audio.
+        VoicecloneError: the text cannot be turned into phonemes, or the model gave no finite audio.
     """
-    if not SPEED_RANGE[0] <= speed <= SPEED_RANGE[1]:
-        raise UsageError(f"--speed {speed}: use a number between {SPEED_RANGE[0]} and {SPEED_RANGE[1]}")
+    check_speed(speed)
     spoken = 0
     device = pipeline.model.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for result in pipeline(text, voice=voice, speed=speed):
+        for result in _results(pipeline, text, voice, speed):
             if result.audio is None:
                 continue
             audio = np.atleast_1d(result.audio.detach().cpu().numpy().astype(np.float32))
@@ -57,6 +87,35 @@ def speak_whole(
     return np.concatenate(list(speak(pipeline, text, voice, speed=speed, seed=seed)))
 
 
+def deliver(pieces: Iterable[np.ndarray], write: Callable[[np.ndarray], None]) -> Delivery:
+    """Hand each piece of :func:`speak` on as it comes, and take the time."""
+    started = time.perf_counter()
+    first, samples, count = 0.0, 0, 0
+    for audio in pieces:
+        if not count:
+            first = time.perf_counter() - started
+        write(audio)
+        count += 1
+        samples += len(audio)
+    return Delivery(
+        pieces=count,
+        seconds=samples / SAMPLE_RATE,
+        first_audio_seconds=first,
+        elapsed_seconds=time.perf_counter() - started,
+    )
+
+
 def seconds(audio: np.ndarray) -> float:
     """Length of a 24 kHz signal."""
     return len(audio) / SAMPLE_RATE
+
+
+def _results(pipeline: KPipeline, text: str, voice: str | torch.Tensor, speed: float) -> Iterator[KPipeline.Result]:
+    """What the pipeline yields; libraries below it raise many kinds of errors for texts they cannot digest."""
+    try:
+        yield from pipeline(text, voice=voice, speed=speed)
+    except (MemoryError, VoicecloneError):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        raise VoicecloneError(f"the text {text[:40]!r} cannot be spoken ({reason}): reword it") from error

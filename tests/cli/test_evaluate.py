@@ -1,0 +1,175 @@
+"""``evaluate`` as a user calls it, on a tiny base; the judges are stand-ins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+from voiceclone import VoicePack, load_base
+from voiceclone.cli.main import main
+from voiceclone.evaluation import report_judges, sentences
+from voiceclone.evaluation.report_judges import Panel, load_panel
+
+
+class Bright:
+    """A judge to whom louder is more like the speaker: the figures are those of no one, but they differ."""
+
+    name = "xvector"
+
+    def embed(self, audio):
+        angle = float(np.abs(audio).mean()) * 20
+        return np.array([np.cos(angle), np.sin(angle)])
+
+
+class Phones:
+    errors = 1
+
+    def error_rate(self, audio, phonemes):
+        return self.errors, len(phonemes)
+
+
+@pytest.fixture
+def voice(tmp_path: Path, base_folder: Path, monkeypatch) -> Path:
+    """A voice with its candidates beside it, and judges that are always there."""
+    panel = Panel(encoders=(Bright(),), recognizer=Phones(), words=None, left_out=("words: none",))
+    monkeypatch.setattr(report_judges, "load_panel", lambda lang: panel)
+    monkeypatch.setattr(sentences, "HELD_OUT", sentences.HELD_OUT[:2])  # the long ones take long
+    stock = load_base(base_folder).stock_voices
+    (tmp_path / "run" / "artifacts").mkdir(parents=True)
+    stock["stock_0"].save(tmp_path / "run" / "mine.pt")
+    candidates = {"best_stock": stock["stock_1"].tensor.clone(), "zero_shot": stock["stock_2"].tensor.clone()}
+    save_file(candidates, tmp_path / "run" / "artifacts" / "candidates.safetensors")
+    return tmp_path / "run" / "mine.pt"
+
+
+@pytest.fixture
+def call(voice: Path, base_folder: Path, dataset_folder: Path) -> list[str]:
+    return ["evaluate", "--voice", str(voice), "--data", str(dataset_folder), "--base", str(base_folder), "--offline",
+            "--device", "cpu"]  # fmt: skip
+
+
+def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None:
+    best = voice.parent / "best.pt"
+    assert main([*call, "--also", "seed_recipe=stock_3", "--keep-best", str(best)]) == 0
+    shown = capsys.readouterr()
+    report = json.loads((voice.parent / "evaluation.json").read_text())
+    assert shown.out.splitlines()[0] == report["verdict"]["line"]
+    assert list(report["voices"]) == ["clone", "zero_shot", "best_stock", "seed_recipe", "recordings"]
+    assert report["voices"]["best_stock"]["same_as"] == "stock_1"
+    page = (voice.parent / "evaluation.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and page.count("<audio") == 1 + 4  # one held-out clip, four voices
+    # What is not there is said: no blend, no encoders of the base's own.
+    assert any("best_blend" in line for line in report["left_out"])
+    assert any("oracle" in line for line in report["left_out"])
+    assert "words: none" in shown.out
+    kept = {"clone": "stock_0", "best_stock": "stock_1"}[report["verdict"]["best"]]
+    stock = load_base(call[6]).stock_voices[kept]
+    assert (VoicePack.load(best).tensor == stock.tensor).all()
+    assert "Evaluation:" in shown.err and "picture" in shown.err
+    # A second time replaces the report, but never the kept voice.
+    assert main([*call, "--quiet", "--clips", "1", "--keep-best", str(best)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_json_is_one_object_and_goes_where_it_is_told(call, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "elsewhere"
+    assert main([*call, "--json", "--out", str(out), "--quiet"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts == json.loads((out / "evaluation.json").read_text())
+    assert sorted(path.name for path in out.iterdir()) == ["evaluation.html", "evaluation.json"]
+    assert facts["verdict"]["outcome"] and facts["voices"]["clone"]["similarity"]["xvector"]["mean"] <= 1
+
+
+def test_a_clone_that_loses_is_said_first_and_the_better_voice_kept(call, tmp_path: Path, monkeypatch, capsys) -> None:
+    class Mumbled(Phones):
+        """Every utterance after the first voice's is understood."""
+
+        heard = 0
+
+        def error_rate(self, audio, phonemes):
+            type(self).heard += 1
+            return (len(phonemes) if self.heard <= 3 else 0), len(phonemes)
+
+    panel = Panel(encoders=(Bright(),), recognizer=Mumbled(), words=None, left_out=())
+    monkeypatch.setattr(report_judges, "load_panel", lambda lang: panel)
+    best = tmp_path / "best.pt"
+    assert main([*call, "--quiet", "--keep-best", str(best)]) == 0
+    assert capsys.readouterr().out.startswith("THE CLONE IS UNINTELLIGIBLE: phone error rate 100% against 0%")
+    assert (VoicePack.load(best).tensor == load_base(call[6]).stock_voices["stock_1"].tensor).all()
+
+
+def test_the_split_of_the_run_is_used_and_doubts_are_said(call, voice: Path, capsys) -> None:
+    """The clips are held out by seed: another seed would judge the voice on clips it was trained on."""
+    (voice.parent / "config.json").write_text(json.dumps({"seed": 7}))
+    assert main([*call, "--quiet"]) == 0
+    held_out = json.loads((voice.parent / "evaluation.json").read_text())
+    assert held_out["seed"] == 7 and held_out["doubts"] == []
+    made = {"dataset": {"fingerprint": "other"}, "base": {"sha256": "other"}}
+    (voice.parent / "report.json").write_text(json.dumps(made))
+    capsys.readouterr()
+    assert main([*call, "--quiet"]) == 0
+    err = capsys.readouterr().err
+    assert "another base" in err and "not the split" in err
+    assert "another base" in (voice.parent / "evaluation.html").read_text()
+
+
+def test_a_stock_voice_can_be_evaluated(call, tmp_path: Path, capsys) -> None:
+    call[2] = "stock_2"
+    assert main(call) == 2
+    assert "--out" in capsys.readouterr().err
+    assert main([*call, "--out", str(tmp_path / "o"), "--also", "best=stock_1", "--quiet"]) == 0
+    assert "best" in json.loads((tmp_path / "o" / "evaluation.json").read_text())["voices"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--clips", "0"], "--clips 0"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--also", "nonsense"], "NAME=VOICE"),
+        (["--also", "clone=stock_1"], "clone"),
+        (["--also", "x=nobody"], "nobody"),
+        (["--keep-best", "best.txt"], "ends in .pt"),
+        (["--lang", "q"], "language"),
+        (["--device", "tpu"], "tpu"),
+        (["--data", "no_such_folder"], "no_such_folder"),
+    ],
+)
+def test_wrong_calls_are_one_line(call, extra: list[str], says: str, voice: Path, capsys) -> None:
+    before = sorted(voice.parent.rglob("*"))
+    assert main([*call, *extra]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error:") and says in last
+    assert sorted(voice.parent.rglob("*")) == before
+
+
+def test_files_of_the_users_own_are_kept(call, voice: Path, capsys) -> None:
+    (voice.parent / "evaluation.json").write_text("my notes")
+    assert main(call) == 2
+    assert "is no evaluation" in capsys.readouterr().err
+    assert (voice.parent / "evaluation.json").read_text() == "my notes"
+    (voice.parent / "evaluation.json").unlink()
+    (voice.parent / "artifacts" / "candidates.safetensors").write_bytes(b"junk")
+    assert main(call) == 1
+    assert "candidates.safetensors" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_encoder_that_is_not_installed_is_said(monkeypatch) -> None:
+    from voiceclone.evaluation.judges import recognizer, speaker_net
+    from voiceclone.speaker import resemblyzer
+
+    monkeypatch.setattr(speaker_net, "load_speaker_net", Bright)
+    monkeypatch.setattr(recognizer, "load_recognizer", Phones)
+    monkeypatch.setattr(resemblyzer, "load_resemblyzer", lambda: None)
+    panel = load_panel("a")
+    assert [encoder.name for encoder in panel.encoders] == ["xvector"] and panel.recognizer is not None
+    assert any("resemblyzer" in line and "pip install" in line for line in panel.left_out)
+    assert load_panel("f").recognizer is None
+    monkeypatch.setattr(resemblyzer, "load_resemblyzer", lambda: type("R", (), {"name": "resemblyzer"})())
+    panel = load_panel("a")
+    assert [encoder.name for encoder in panel.encoders] == ["xvector", "resemblyzer"]
+    assert not any("resemblyzer" in line for line in panel.left_out)

@@ -1,0 +1,210 @@
+"""``say`` as a user calls it: sources of text, kinds of voices, where the sound goes, what a failure leaves."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from support import REPOSITORY
+
+from voiceclone import load_base
+from voiceclone.audio.io import write_wav
+from voiceclone.audio.stream import wav_file, wav_stream
+from voiceclone.cli.main import main
+from voiceclone.errors import VoicecloneError
+from voiceclone.voice import speaking
+from voiceclone.voice.speaking import deliver, speak
+
+
+@pytest.fixture(scope="module")
+def pipeline(base_folder: Path):
+    return load_base(base_folder).pipeline("a", offline=True)
+
+
+@pytest.fixture
+def common(base_folder: Path) -> list[str]:
+    return ["--base", str(base_folder), "--offline"]
+
+
+def test_stock_voice_file_and_mix_of_one_say_the_same(tmp_path: Path, base_folder: Path, common, capsys) -> None:
+    load_base(base_folder).stock_voices["stock_2"].save(tmp_path / "mine.pt")
+    voices = ["stock_2", str(tmp_path / "mine.pt"), str(tmp_path / "mine"), f"1.0*{tmp_path / 'mine.pt'}"]
+    for number, voice in enumerate(voices):
+        out = str(tmp_path / f"{number}.wav")
+        assert main(["say", "Good morning.", "--voice", voice, "--out", out, *common]) == 0
+    said = {(tmp_path / f"{number}.wav").read_bytes() for number in range(len(voices))}
+    assert len(said) == 1
+    assert "real-time factor" in capsys.readouterr().err
+    out = str(tmp_path / "mix.wav")
+    assert main(["say", "Good morning.", "--voice", "0.5*stock_0 + 0.5*stock_2", "--out", out, *common]) == 0
+    assert (tmp_path / "mix.wav").read_bytes() not in said
+
+
+def test_speed_and_seed_change_the_sound(tmp_path: Path, common) -> None:
+    def say(name: str, *more: str) -> bytes:
+        out = tmp_path / f"{name}.wav"
+        assert main(["say", "Good morning.", "--voice", "stock_1", "--out", str(out), *more, *common]) == 0
+        return out.read_bytes()
+
+    plain = say("plain")
+    assert say("again") == plain and say("seed", "--seed", "1") != plain
+    say("slow", "--speed", "0.5")
+    lengths = [soundfile.info(tmp_path / f"{name}.wav").frames for name in ("plain", "slow")]
+    assert lengths[1] > 1.5 * lengths[0]
+
+
+def test_text_from_argument_file_and_standard_input_is_the_same(tmp_path: Path, common, monkeypatch) -> None:
+    voice = ["--voice", "stock_0", *common]
+    (tmp_path / "text.txt").write_bytes("\ufeffHello there.\r\n".encode())
+    assert main(["say", "Hello there.", "--out", str(tmp_path / "a.wav"), *voice]) == 0
+    assert main(["say", "--file", str(tmp_path / "text.txt"), "--out", str(tmp_path / "b.wav"), *voice]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello there."))
+    assert main(["say", "-", "--out", str(tmp_path / "c.wav"), *voice]) == 0
+    assert len({(tmp_path / f"{name}.wav").read_bytes() for name in "abc"}) == 1
+
+
+def test_json_tells_how_quickly(tmp_path: Path, common, capsys) -> None:
+    out = str(tmp_path / "a.wav")
+    text = "Hello there.\nAnd a second line.\n\nAnd a third."
+    assert main(["say", text, "--voice", "stock_0", "--out", out, "--json", *common]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["pieces"] == 3 and facts["out"] == out and facts["base"] == "tiny"
+    assert facts["seconds"] == pytest.approx(soundfile.info(out).duration, abs=1e-3)
+    assert 0 < facts["first_audio_seconds"] < facts["real_time_factor"] * facts["seconds"] + 1e-3
+
+
+def test_standard_output_is_nothing_but_the_wav(tmp_path: Path, common, capsysbinary) -> None:
+    say = ["say", "Good morning.", "--voice", "stock_1", *common, "--out"]
+    assert main([*say, "-", "--json"]) == 0
+    out, err = capsysbinary.readouterr()
+    facts = json.loads(err[err.index(b"{") :])
+    heard, rate = soundfile.read(io.BytesIO(out), dtype="int16")
+    assert rate == 24000 and len(heard) == round(facts["seconds"] * rate)
+    assert main([*say, str(tmp_path / "a.wav")]) == 0
+    in_file, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    assert np.array_equal(heard, in_file)
+
+
+def test_long_text_is_split_as_kpipeline_does(pipeline) -> None:
+    text = " ".join(["The weather was fine, and we went on until the evening came."] * 24)
+    pack = pipeline.voices["stock_0"]
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        expected = [result.audio.numpy() for result in pipeline(text, voice=pack)]
+    pieces = list(speak(pipeline, text, pack, seed=3))
+    assert len(pieces) > 1
+    for ours, theirs in zip(pieces, expected, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_the_file_grows_while_it_is_spoken_and_appears_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "a.wav"
+    sizes = []
+    piece = np.full(24000, 0.25, np.float32)
+    with wav_file(target) as write:
+        for _ in range(3):
+            write(piece)
+            assert not target.exists()
+            sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
+    assert sizes == sorted(set(sizes)) and sizes[0] >= 2 * len(piece)
+    write_wav(tmp_path / "whole.wav", np.tile(piece, 3))
+    assert target.read_bytes() == (tmp_path / "whole.wav").read_bytes()
+
+
+def test_a_failure_on_the_way_leaves_what_was_there(tmp_path: Path, common, monkeypatch, capsys) -> None:
+    target = tmp_path / "a.wav"
+    target.write_bytes(b"an older file")
+    whole = speaking._results
+
+    def breaks(*arguments):
+        yield from whole(*arguments)
+        raise VoicecloneError("the second half fails")
+
+    monkeypatch.setattr(speaking, "_results", breaks)
+    arguments = ["say", "Hello.", "--voice", "stock_0", "--out", str(target), "--overwrite", *common]
+    assert main(arguments) == 1
+    assert "second half" in capsys.readouterr().err
+    assert target.read_bytes() == b"an older file" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_target(tmp_path: Path, base_folder: Path) -> None:
+    text = "\n".join(["The weather was fine, and we went on until the evening came."] * 4000)
+    (tmp_path / "long.txt").write_text(text)
+    command = [sys.executable, "-m", "voiceclone", "say", "--file", str(tmp_path / "long.txt"), "--voice", "stock_0",
+               "--offline", "--base", str(base_folder), "--out", str(tmp_path / "out.wav")]  # fmt: skip
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not any(path.stat().st_size > 100_000 for path in tmp_path.glob(".partial-*")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_text_the_libraries_choke_on_is_one_line(pipeline, monkeypatch) -> None:
+    def choke(text):
+        raise RecursionError("too\ndeep")
+
+    monkeypatch.setattr(pipeline, "g2p", choke)
+    with pytest.raises(VoicecloneError, match=r"'hello' cannot be spoken \(RecursionError: too deep\)"):
+        list(speak(pipeline, "hello", pipeline.voices["stock_0"]))
+
+
+def test_times_are_those_of_the_pieces() -> None:
+    def pieces():
+        for _ in range(3):
+            time.sleep(0.02)
+            yield np.zeros(2400, np.float32)
+
+    written = []
+    delivery = deliver(pieces(), written.append)
+    assert len(written) == delivery.pieces == 3 and delivery.seconds == pytest.approx(0.3)
+    assert 0.02 <= delivery.first_audio_seconds < delivery.elapsed_seconds
+    assert delivery.elapsed_seconds >= 0.06
+    assert delivery.real_time_factor == pytest.approx(delivery.elapsed_seconds / 0.3)
+
+
+def test_a_stream_begins_with_its_first_piece() -> None:
+    target = io.BytesIO()
+    with wav_stream(target) as write:
+        assert target.getvalue() == b""
+        write(np.array([0.0, 0.5, -2.0], np.float32))
+    assert target.getvalue()[:4] == b"RIFF" and len(target.getvalue()) == 44 + 6
+    assert list(np.frombuffer(target.getvalue()[44:], "<i2")) == [0, 16384, -32768]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "either as TEXT"),
+        (["hi", "--file", "x.txt"], "either as TEXT"),
+        (["--file", "{tmp}/none.txt"], "none.txt"),
+        (["--file", "{tmp}/latin.txt"], "not UTF-8"),
+        (["hi", "--out", "{tmp}/a.mp3"], "say writes WAV"),
+        (["hi", "--speed", "nan"], "--speed"),
+        (["hi", "--device", "tpu"], "--device tpu"),
+        (["hi", "--voice", "0.5*stock_0"], "sum to 0.5"),
+        (["hi", "--voice", "0.5*stock_0 + 0.5*nobody"], "no voice 'nobody'"),
+    ],
+)
+def test_wrong_calls(more: list[str], says: str, tmp_path: Path, common, capsys) -> None:
+    (tmp_path / "latin.txt").write_bytes("déjà vu".encode("latin-1"))
+    filled = [part.replace("{tmp}", str(tmp_path)) for part in more]
+    assert main(["say", "--voice", "stock_0", "--out", str(tmp_path / "a.wav"), *common, *filled]) == 2
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["latin.txt"]

@@ -1,0 +1,68 @@
+"""What the fault tests share."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# The parts of the recipe that take time and write nothing.
+FAST = ["--without", "start,blend,prior,speaker"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, dataset_folder: Path, base_folder: Path) -> Callable[..., int]:
+    """``run(out, *flags)``: a quick clone run of voice ``v`` by the command line; its exit code."""
+    from voiceclone.cli.main import main
+    from voiceclone.data import dataset
+
+    monkeypatch.setattr(dataset, "Phonemizer", _phonemizer(dataset.Phonemizer))
+
+    def call(out: Path, *flags: str) -> int:
+        places = ["--data", str(dataset_folder), "--base", str(base_folder), "--out", str(out)]
+        return main(["clone", *places, "--name", "v", "--device", "cpu", "--offline", "--epochs-projection", "2",
+                     *FAST, *flags])  # fmt: skip
+
+    return call
+
+
+@functools.cache
+def _phonemizer(kind: Callable) -> Callable:
+    """One a language for all tests: it takes most of a second to build."""
+    return functools.cache(kind)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """``disk("64k")`` mounts a file system of that size, or changes its size; then ``disk("ro")``, ``disk("rw")``."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    place, mounts = str(folder), []
+
+    def command(*words: str) -> None:
+        if subprocess.run(words, capture_output=True).returncode != 0:
+            pytest.skip("cannot mount a file system here: it takes root, and leave to mount")
+
+    def mount(what: str) -> Path:
+        if what == "ro":  # a second mount on top: the first cannot turn read-only while files on it are open
+            command("mount", "--bind", place, place)
+            mounts.append(what)
+            command("mount", "-o", "remount,bind,ro", place)
+        elif what == "rw":
+            command("umount", place)
+            mounts.pop()
+        else:
+            options = ",".join(["remount"] * bool(mounts) + [f"size={what}"])
+            command("mount", "-t", "tmpfs", "-o", options, "tmpfs", place)
+            mounts[:] = mounts or [what]
+        return folder
+
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("cannot mount a file system here: it takes root")
+    yield mount
+    for _ in mounts:
+        subprocess.run(["umount", place], check=True)

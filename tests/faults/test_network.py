@@ -1,0 +1,151 @@
+"""A Hub that is gone, silent, slow, cut short or false: one clear line in bounded time, and nothing false is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import REPOSITORY
+
+from voiceclone.models import hub
+from voiceclone.models.presets import KOKORO_CONFIG
+
+CONTENT = KOKORO_CONFIG.read_bytes()
+SECONDS = 60  # every case must be over by then, on a busy machine too
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """Serves a config in the way ``mode`` says, and no other file."""
+
+    daemon_threads = True
+    mode = "good"
+    ended: threading.Event
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One request of the Hub client."""
+
+    server: Hub
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        """The file's metadata."""
+        self._answer(len(CONTENT))
+
+    def do_GET(self) -> None:
+        """The file, from where the client wants it."""
+        mode = self.server.mode
+        wanted = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0]
+        body = CONTENT[int(wanted) :]
+        if mode == "false":
+            body = body.replace(b"24", b"42")
+        if mode == "shorter":  # a whole answer of half the file
+            body = body[: len(body) // 2]
+        self._answer(len(body))
+        if mode == "cut":  # the connection breaks in the middle, at every attempt
+            self.wfile.write(body[:100])
+            self.connection.close()
+        elif mode == "stalls":
+            self.wfile.write(body[:100])
+            self.wfile.flush()
+            self.server.ended.wait(SECONDS)
+        else:
+            self.wfile.write(body)
+
+    def _answer(self, length: int) -> None:
+        if self.server.mode == "silent":
+            self.server.ended.wait(SECONDS)
+            return
+        known = self.path.endswith("/config.json") and self.server.mode != "error"
+        self.send_response(200 if known else 500)
+        self.send_header("Content-Length", str(length if known else 0))
+        self.send_header("X-Repo-Commit", hub.KOKORO_REVISION)
+        self.send_header("ETag", '"abc"')
+        self.end_headers()
+
+
+@pytest.fixture
+def server() -> Iterator[Hub]:
+    hub_server = Hub(("127.0.0.1", 0), Handler)
+    hub_server.ended = threading.Event()
+    threading.Thread(target=hub_server.serve_forever, daemon=True).start()
+    yield hub_server
+    hub_server.ended.set()
+    hub_server.shutdown()
+    hub_server.server_close()
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Callable[[str, str], tuple[str, float]]:
+    """Fetch the config in a new process: what it says, and how long it takes."""
+
+    def call(endpoint: str, home: str = "") -> tuple[str, float]:
+        environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": home or str(tmp_path / "home"),
+                       "HF_HUB_OFFLINE": "0", "HF_HUB_DOWNLOAD_TIMEOUT": "1", "no_proxy": "127.0.0.1"}  # fmt: skip
+        code = (
+            "from voiceclone.errors import VoicecloneError\nfrom voiceclone.models import hub\n"
+            "hub.FILE_TIMEOUT_SECONDS = 1.0\n"
+            f"file = hub.HubFile(repo={hub.KOKORO_REPO!r}, path='config.json', revision={hub.KOKORO_REVISION!r},"
+            f" sha256={hashlib.sha256(CONTENT).hexdigest()!r})\n"
+            "try:\n    print('had', hub.fetch(file))\n"
+            "except VoicecloneError as error:\n    print('error', error)\n"
+        )
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        started = time.monotonic()
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd=REPOSITORY, timeout=2 * SECONDS
+        )
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+        return done.stdout.strip(), time.monotonic() - started
+
+    return call
+
+
+def address(server: Hub) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+@pytest.mark.parametrize("mode", ["silent", "error", "cut", "shorter", "stalls", "false"])
+def test_a_hub_that_fails_is_one_line_in_bounded_time_and_the_next_try_is_good(mode: str, server: Hub, fetch) -> None:
+    server.mode = mode
+    said, seconds = fetch(address(server))
+    assert said.startswith("error ") and "\n" not in said and seconds < SECONDS, said
+    assert "hexgrad/Kokoro-82M/config.json" in said or "not the published file" in said
+    assert "voiceclone download" in said  # how to mend it
+    server.mode = "good"
+    again, _ = fetch(address(server))
+    if mode == "false":  # it lies in the cache, and is refused until it is deleted, as the line says
+        assert again.startswith("error ") and "delete it" in again
+        Path(again.split(" ")[1]).unlink()
+        again, _ = fetch(address(server))
+    assert again.startswith("had ") and Path(again.removeprefix("had ")).read_bytes() == CONTENT
+
+
+def test_no_hub_at_all_and_a_cache_that_cannot_be_written(fetch, server: Hub, tmp_path: Path) -> None:
+    said, seconds = fetch("http://127.0.0.1:9")
+    assert said.startswith("error cannot download") and "--base nano" in said and seconds < SECONDS
+    (tmp_path / "file").write_text("a file where the cache should be")
+    said, _ = fetch(address(server), str(tmp_path / "file"))
+    assert said.startswith("error ") and "\n" not in said
+
+
+def test_auto_waits_for_a_silent_hub_no_longer_than_it_says(server: Hub, tmp_path: Path) -> None:
+    server.mode = "silent"
+    environment = {**os.environ, "HF_ENDPOINT": address(server), "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    code = (
+        "import time, huggingface_hub\nfrom voiceclone.models import hub\n"
+        "started = time.monotonic()\nanswered = hub.hub_answers(1.0)\nprint(answered, time.monotonic() - started)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
+    answered, seconds = done.stdout.split()
+    assert answered == "False" and float(seconds) < 10

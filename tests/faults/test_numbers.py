@@ -1,0 +1,103 @@
+"""Values that are not finite never reach a voice: steps are skipped and counted, then the run stops at a good state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import write_dataset
+
+from voiceclone import products
+from voiceclone.projection import losses
+from voiceclone.projection.state import load_state
+from voiceclone.voice.health import HealthRange
+from voiceclone.voice.pack import VoicePack
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def dataset_of_two_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven training clips: an epoch takes two steps of four crops."""
+    return write_dataset(tmp_path_factory.mktemp("seven") / "ds", clips=8, seconds=1.3)
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.strip().splitlines()[-1]
+
+
+def test_weights_that_break_in_the_last_step_of_an_epoch_are_not_saved(
+    run: Run, tmp_path: Path, dataset_of_two_steps: Path, capsys, monkeypatch
+) -> None:
+    """Neither loss nor gradient shows them; the next epoch would. The checkpoint stays, and leads to the same voice."""
+    data = ["--data", str(dataset_of_two_steps)]
+    assert run(tmp_path / "whole", *data) == 0
+    step, count = torch.optim.AdamW.step, 0
+
+    def step_then_break(self, *arguments, **options):
+        nonlocal count
+        result = step(self, *arguments, **options)
+        count += 1
+        if count == 4:  # the last step of the second epoch
+            self.param_groups[0]["params"][0].data[0, 0] = torch.nan
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step_then_break)
+        assert run(tmp_path, *data) == 1
+    assert "weights are not finite (epoch 2)" in last_line(capsys) and count == 4
+    state, _ = load_state(tmp_path / "v" / "checkpoints" / "last.pt")
+    assert state.epoch == 1 and not (tmp_path / "v" / "v.pt").exists()
+    assert run(tmp_path, *data, "--resume") == 0
+    assert (tmp_path / "v" / "v.pt").read_bytes() == (tmp_path / "whole" / "v" / "v.pt").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_bad_step_is_skipped_and_counted(
+    what: str, run: Run, tmp_path: Path, dataset_of_two_steps: Path, monkeypatch
+) -> None:
+    total, count = losses.total, 0
+
+    def total_with_one_bad(terms, weights):
+        nonlocal count
+        value = total(terms, weights)
+        if not value.requires_grad:
+            return value
+        count += 1
+        if count != 2:
+            return value
+        # The second is 0, and its gradient 0 x infinity.
+        return value * torch.nan if what == "loss" else value + 0.0 * torch.sqrt(value - value.detach())
+
+    monkeypatch.setattr(losses, "total", total_with_one_bad)
+    assert run(tmp_path, "--data", str(dataset_of_two_steps)) == 0
+    report = json.loads((tmp_path / "v" / "report.json").read_text())
+    assert report["skipped_steps"] == 1 and report["epochs"] == 2 and count == 4
+    assert torch.isfinite(VoicePack.load(tmp_path / "v" / "v.pt").tensor).all()
+
+
+def test_figures_that_are_not_finite_stop_the_run_before_the_voice(
+    run: Run, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(products, "prosody_errors", lambda *_: {"f0_error_semitones": float("nan")})
+    assert run(tmp_path, "--epochs-projection", "0") == 1
+    assert "f0_error_semitones of the voice is not finite" in last_line(capsys)
+    assert not (tmp_path / "v" / "v.pt").exists() and not (tmp_path / "v" / "report.json").exists()
+
+
+def test_a_voice_unlike_real_ones_is_called_so_everywhere(run: Run, tmp_path: Path, capsys, monkeypatch) -> None:
+    from dataclasses import replace
+
+    official = HealthRange.official()
+    narrow = {name: (1e-6, 2e-6) for name, value in vars(official).items() if isinstance(value, tuple)}
+    monkeypatch.setattr(HealthRange, "of", classmethod(lambda cls, voices: replace(official, **narrow)))
+    assert run(tmp_path, "--epochs-projection", "0") == 0
+    assert "warning: the voice looks unusual: " in capsys.readouterr().err
+    report = json.loads((tmp_path / "v" / "report.json").read_text())
+    assert report["health"]["healthy"] is False and report["health"]["reasons"]
+    assert "| health | within the range" not in (tmp_path / "v" / "README.md").read_text()

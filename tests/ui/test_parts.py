@@ -1,0 +1,177 @@
+"""The page's parts without a browser: clips, events, the training process, mixes; and what is said without gradio."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from voiceclone import VoicePack
+from voiceclone.cli.main import main
+from voiceclone.data.metadata import read_dataset
+from voiceclone.errors import UsageError
+from voiceclone.models.base import load_stock_voices
+from voiceclone.tracking.tensorboard import TensorBoardTracker
+from voiceclone.ui.clips import make_dataset, transcripts_of
+from voiceclone.ui.events import EventReader
+from voiceclone.ui.studio import Studio
+from voiceclone.ui.training import Training
+
+
+@pytest.fixture
+def dropped(tmp_path: Path) -> list[str]:
+    for name in ("b.wav", "a.flac", "c.mp3"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "b.txt").write_text("from a\n text file")
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "sub/a.flac", "text": "from metadata"}) + "\n\n")
+    (tmp_path / "notes.pdf").write_bytes(b"ignored")
+    return [str(path) for path in tmp_path.iterdir()]
+
+
+def test_transcripts_come_from_metadata_and_text_files(dropped: list[str]) -> None:
+    assert transcripts_of(dropped) == [("a.flac", "from metadata"), ("b.wav", "from a text file"), ("c.mp3", "")]
+    assert transcripts_of([]) == []
+
+
+def test_a_dataset_is_made_of_the_clips_that_have_a_text(dropped: list[str], tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "made", dropped, dict(transcripts_of(dropped)) | {"stranger.wav": "x"})
+    entries = read_dataset(folder)["train"]
+    texts = [(entry.name, entry.text) for entry in entries]
+    assert texts == [("a.flac", "from metadata"), ("b.wav", "from a text file")]
+    assert all(entry.path.read_bytes() == entry.name.encode() for entry in entries)
+    with pytest.raises(UsageError, match="no clip has a transcript"):
+        make_dataset(tmp_path / "none", dropped, {})
+    assert not (tmp_path / "none").exists()
+
+
+def test_bad_drops_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_text("{broken")
+    with pytest.raises(UsageError, match=r"metadata.jsonl line 1"):
+        transcripts_of([tmp_path / "metadata.jsonl"])
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.wav").touch()
+    with pytest.raises(UsageError, match=r"two clips are called a.wav"):
+        transcripts_of([tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav"])
+
+
+def test_events_are_read_as_they_are_written(tmp_path: Path) -> None:
+    reader = EventReader(tmp_path)
+    assert reader.read().losses == ()
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.scalars({"train/loss": 2.0, "val/loss": 3.0, "train/lr": 1.0}, 1)
+    assert set(reader.read().losses) == {(1, 2.0, "training"), (1, 3.0, "validation")}
+    tone = np.linspace(-0.5, 0.5, 2400, dtype=np.float32)
+    for step, level in ((1, 0.1), (5, 1.0)):
+        tracker.scalars({"train/loss": float("nan")}, step)
+        tracker.audio("audio/clone", level * tone, step)
+        tracker.image("mel/target_and_clone", np.full((4, 6, 3), 10 * step, np.uint8), step)
+    tracker.close()
+    snapshot = reader.read()
+    assert len(snapshot.losses) == 2 and snapshot.clone_step == 5 and snapshot.target is None
+    rate, samples = snapshot.clone
+    assert rate == 24000 and samples.dtype == np.int16 and abs(int(samples.max()) - 16384) < 50
+    assert snapshot.mel.shape == (4, 6, 3) and (snapshot.mel == 50).all()
+
+
+def test_events_of_an_older_run_are_not_shown(tmp_path: Path) -> None:
+    tracker = TensorBoardTracker(tmp_path)
+    tracker.scalars({"train/loss": 2.0}, 1)
+    tracker.close()
+    assert EventReader(tmp_path, since=time.time() + 1).read().losses == ()
+    assert len(EventReader(tmp_path).read().losses) == 1
+
+
+def test_a_training_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    training = Training()
+    assert training.status == "No training yet." and training.snapshot().mel is None
+    training.start(["--data", str(tmp_path / "none")], tmp_path / "v" / "v.pt")
+    with pytest.raises(UsageError, match="a training is going on"):
+        training.start([], tmp_path / "v.pt")
+    deadline = time.monotonic() + 120
+    while training.running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert training.status.startswith("Failed: error:") and "no such dataset folder" in training.status
+    training.close()
+    assert training.lines() == ""
+
+
+@pytest.mark.slow
+def test_a_stopped_training_keeps_its_epochs(tmp_path: Path, base_folder: Path, dataset_folder: Path) -> None:
+    training = Training()
+    voice = tmp_path / "v" / "v.pt"
+    arguments = ["--data", str(dataset_folder), "--base", str(base_folder), "--name", "v", "--out", str(tmp_path)]
+    training.start([*arguments, "--epochs-projection", "5000", "--device", "cpu", "--offline"], voice)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "v" / "checkpoints" / "best.pt").is_file() and time.monotonic() < deadline:
+        assert training.running, training.lines()
+        time.sleep(0.2)
+    assert training.snapshot().losses
+    training.stop()
+    assert not training.running and training.status.startswith("Stopped")
+    assert "--resume" in training.lines() and "Traceback" not in training.lines() and not voice.exists()
+    training.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path, base_folder: Path) -> Studio:
+    voice = load_stock_voices(base_folder)["stock_1"]
+    voice.save(tmp_path / "anna" / "anna.pt")
+    voice.save(tmp_path / "anna" / "anna_artifacts.pt")
+    return Studio(tmp_path, base=str(base_folder), offline=True)
+
+
+def test_voices_are_the_finished_ones_and_the_stock_ones(studio: Studio, tmp_path: Path, base_folder: Path) -> None:
+    assert studio.own_voices() == [str(tmp_path / "anna" / "anna.pt")]
+    assert studio.all_voices() == [str(tmp_path / "anna" / "anna.pt"), *load_stock_voices(base_folder)]
+
+
+def test_sliders_say_how_much_of_the_second_voice_each_half_has(studio: Studio, base_folder: Path) -> None:
+    stock = load_stock_voices(base_folder)
+    mixed = studio.mix(("stock_0", "stock_2"), 0.25, 1.0)
+    torch.testing.assert_close(mixed.acoustic, 0.75 * stock["stock_0"].acoustic + 0.25 * stock["stock_2"].acoustic)
+    assert torch.equal(mixed.prosodic, stock["stock_2"].prosodic)
+    assert torch.equal(studio.mix(("stock_0", "stock_0"), 0.3, 0.7).tensor, stock["stock_0"].tensor)
+
+
+def test_a_mix_is_saved_once_and_under_a_proper_name(studio: Studio, tmp_path: Path) -> None:
+    path = studio.save_mix("half", ("stock_0", str(tmp_path / "anna" / "anna.pt")), 0.5, 0.5)
+    assert path == tmp_path / "half" / "half.pt" and VoicePack.load(path)
+    with pytest.raises(UsageError, match="exists"):
+        studio.save_mix("half", ("stock_0", "stock_1"), 0.5, 0.5)
+    with pytest.raises(UsageError, match="--name"):
+        studio.save_mix("../evil", ("stock_0", "stock_1"), 0.5, 0.5)
+
+
+def test_voices_of_two_bases_are_not_mixed(studio: Studio, tmp_path: Path) -> None:
+    for name, kind in (("x", "nano"), ("y", "kokoro")):
+        load_stock_voices(studio.base)["stock_0"].save(tmp_path / name / f"{name}.pt")
+        (tmp_path / name / "report.json").write_text(json.dumps({"base": {"kind": kind}}))
+    with pytest.raises(UsageError, match=r"different bases \(kokoro, nano\)"):
+        studio.mix((str(tmp_path / "x" / "x.pt"), str(tmp_path / "y" / "y.pt")), 0.5, 0.5)
+
+
+def test_clips_of_a_voice_are_those_of_its_dataset(studio: Studio, tmp_path: Path, dataset_folder: Path) -> None:
+    voice = str(tmp_path / "anna" / "anna.pt")
+    assert studio.clips_of(voice) == []
+    (tmp_path / "anna" / "config.json").write_text(json.dumps({"data": str(dataset_folder)}))
+    clips = studio.clips_of(voice)
+    assert len(clips) == 4 and clips[0] == (str(dataset_folder / "train" / "clip_0.wav"), "hello there my friend")
+
+
+def test_speech_is_16_bit(studio: Studio) -> None:
+    rate, samples = studio.speak("Good morning.", "stock_1")
+    assert rate == 24000 and samples.dtype == np.int16 and len(samples) > 2400
+    with pytest.raises(UsageError, match="empty"):
+        studio.speak("  ", "stock_1")
+
+
+def test_without_gradio_one_line_says_how_to_get_it(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["ui"]) == 1
+    assert capsys.readouterr().err.strip().endswith("pip install 'voiceclone[ui]'")
+    assert main(["ui", "--port", "70000"]) == 2

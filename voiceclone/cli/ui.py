@@ -1,0 +1,45 @@
+"""``voiceclone ui``: a web page for cloning, listening, mixing and downloading."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.errors import UsageError, VoicecloneError
+
+INSTALL = "pip install 'voiceclone[ui]'"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``ui``."""
+    parser.add_argument("--out", type=Path, default=Path("output"), help="folder of the voices (default: output)")
+    parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
+    parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
+    parser.add_argument("--browser", action="store_true", help="open the page in a browser")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    add_verbosity(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    if not 0 <= options.port <= 65535:
+        raise UsageError(f"--port {options.port}: use a number from 0 to 65535")
+    if importlib.util.find_spec("gradio") is None:
+        raise VoicecloneError(f"the web page needs gradio, which is not installed: {INSTALL}")
+    from voiceclone.tracking.progress import Reporter
+    from voiceclone.ui.page import serve
+    from voiceclone.ui.studio import Studio
+
+    studio = Studio(options.out, base=options.base, lang=options.lang, offline=options.offline)
+    serve(
+        studio,
+        host=options.host,
+        port=options.port,
+        browser=options.browser,
+        reporter=Reporter(verbosity=verbosity(options)),
+    )
+    return 0

@@ -1,0 +1,157 @@
+"""A recording as the aligner hears it: read in blocks, so that its length costs little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from voiceclone.audio.io import probe, resample
+from voiceclone.errors import VoicecloneError
+
+RATE = 16_000  # Hz; the mels end at 6 kHz, so that recordings of any usual rate compare
+CELL = 0.01  # seconds of one energy value
+FRAME = 0.02  # seconds of one mel frame: two cells
+BANDS = 40
+_HOP, _WINDOW, _FFT = 160, 400, 512  # samples
+_MEL_RANGE = (60.0, 6000.0)  # Hz
+_FLOOR = 1e-10
+_BLOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Listening:
+    """Level and spectrum of a recording or of a stretch of one; about 30 MB an hour."""
+
+    mel: np.ndarray = field(repr=False)
+    """float32 ``(40, F)``, dB, one frame each 20 ms."""
+    energy: np.ndarray = field(repr=False)
+    """float32 ``(2F,)``, dB, one value each 10 ms, 60-6000 Hz."""
+    silence_db: float
+    """Cells below it are taken for pauses."""
+    first: int = 0
+    """Where the stretch begins in the recording, frames."""
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds, to the last whole frame."""
+        return self.mel.shape[1] * FRAME
+
+    @property
+    def speech(self) -> np.ndarray:
+        """bool ``(F,)``: frames that are not pauses."""
+        return self.energy.reshape(-1, 2).mean(axis=1) >= self.silence_db
+
+    def part(self, start: float, end: float) -> Listening:
+        """The stretch from ``start`` to ``end`` (seconds) with a pause level of its own, since noise changes."""
+        first = int(round(start / FRAME))
+        last = max(first + 1, int(round(end / FRAME)))
+        energy = self.energy[2 * first : 2 * last]
+        level = pause_level(energy)
+        return Listening(mel=self.mel[:, first:last], energy=energy, silence_db=level, first=self.first + first)
+
+
+def listen(path: Path) -> Listening:
+    """Hear a whole recording.
+
+    Raises:
+        VoicecloneError: it cannot be read, or holds less than a tenth of a second.
+    """
+    return hear(blocks(path, RATE), str(path))
+
+
+def hear(audio: Iterator[np.ndarray], name: str = "audio") -> Listening:
+    """Hear 16 kHz mono blocks ``(T,)``.
+
+    Raises:
+        VoicecloneError: there is less than a tenth of a second.
+    """
+    # A frame lies in the middle of its cell.
+    rest = np.zeros(_FFT // 2 - _HOP // 2, dtype=np.float32)
+    powers = []
+    for block in audio:
+        rest = np.concatenate([rest, np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)])
+        count = (len(rest) - _FFT) // _HOP + 1
+        if count > 0:
+            powers.append(_mel_power(rest[: (count - 1) * _HOP + _FFT]))
+            rest = rest[count * _HOP :]
+    power = np.concatenate(powers, axis=1) if powers else np.zeros((BANDS, 0), dtype=np.float32)
+    power = power[:, : power.shape[1] // 2 * 2]
+    if power.shape[1] < 10:
+        raise VoicecloneError(f"{name}: holds less than a tenth of a second of audio: remove it")
+    energy = _decibel(power.sum(axis=0))
+    mel = _decibel(power).reshape(BANDS, -1, 2).mean(axis=2)
+    return Listening(mel=mel, energy=energy, silence_db=pause_level(energy))
+
+
+def pause_level(energy: np.ndarray) -> float:
+    """The level (dB) between pauses and speech in energies ``(T,)``."""
+    quiet, loud = np.percentile(energy, [5, 90])
+    # A third of the way up; at most 35 dB below speech, where breath and room are, at least 6 dB above the floor.
+    return float(max(quiet + 0.35 * (loud - quiet), loud - 35.0, quiet + min(6.0, 0.5 * (loud - quiet))))
+
+
+def pauses(listening: Listening) -> np.ndarray:
+    """bool, one value each 10 ms: silent for at least 60 ms; a click of up to 30 ms does not end a pause."""
+    silent = listening.energy < listening.silence_db
+    for value, shortest in ((False, 4), (True, 6)):
+        for first, last in runs(silent == value):
+            if last - first < shortest:
+                silent[first:last] = not value
+    return silent
+
+
+def runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """The stretches ``[first, last)`` in which ``mask`` is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask, dtype=np.int8), [0]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def blocks(path: Path, rate: int | None = None) -> Iterator[np.ndarray]:
+    """The recording as mono float32 blocks ``(T,)``, at ``rate`` Hz where given, otherwise at its own.
+
+    Raises:
+        VoicecloneError: it cannot be read.
+    """
+    import soxr
+
+    own = probe(path).sample_rate
+    resampler = soxr.ResampleStream(own, rate, 1, dtype="float32") if rate and rate != own else None
+    try:
+        with soundfile.SoundFile(str(path)) as stream:
+            while True:
+                block = stream.read(int(_BLOCK_SECONDS * own), dtype="float32", always_2d=True)
+                block = block.mean(axis=1, dtype=np.float32)
+                last = len(block) == 0
+                yield block if resampler is None else resampler.resample_chunk(block, last=last)
+                if last:
+                    return
+    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+        raise VoicecloneError(f"{path}: cannot be read to its end ({error}): convert it to WAV or FLAC") from error
+
+
+def hear_samples(audio: np.ndarray, rate: int) -> Listening:
+    """Hear samples ``(T,)`` at ``rate`` Hz."""
+    return hear(iter([resample(np.asarray(audio, dtype=np.float32), rate, RATE), np.zeros(_FFT, np.float32)]))
+
+
+def _mel_power(samples: np.ndarray) -> np.ndarray:
+    import librosa
+
+    spectrum = librosa.stft(samples, n_fft=_FFT, win_length=_WINDOW, hop_length=_HOP, center=False)
+    return _filters() @ (spectrum.real**2 + spectrum.imag**2)
+
+
+@lru_cache(maxsize=1)
+def _filters() -> np.ndarray:
+    import librosa
+
+    return librosa.filters.mel(sr=RATE, n_fft=_FFT, n_mels=BANDS, fmin=_MEL_RANGE[0], fmax=_MEL_RANGE[1])
+
+
+def _decibel(power: np.ndarray) -> np.ndarray:
+    return (10.0 * np.log10(power + _FLOOR)).astype(np.float32)

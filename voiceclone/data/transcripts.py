@@ -1,0 +1,128 @@
+"""Text files from anywhere: decoded, cleaned, and matched with the recordings they belong to."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voiceclone.errors import UsageError, VoicecloneError
+
+MAX_BYTES = 20_000_000  # about 400 hours of speech
+_WRAPPED = range(45, 110)  # characters in a line that an editor has wrapped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A stretch of one recording and what is said in it."""
+
+    recording: int
+    """Index of the recording."""
+    text: str = field(repr=False)
+    start: float = 0.0
+    """Seconds in the recording."""
+    end: float | None = None
+    """Seconds; the recording's end when None."""
+    name: str = ""
+    """Where the text comes from, for messages."""
+    cues: tuple[tuple[float, float, str], ...] = ()
+    """Start, end and text of the subtitles in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What is said in a number of recordings: one running text for all of them, or parts."""
+
+    running: str | None = field(default=None, repr=False)
+    parts: tuple[Part, ...] = ()
+    ready_cut: bool = False
+    """Every recording is one clip already, where it is not too long."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """What was passed over: (where, why)."""
+
+
+def read_text(path: Path) -> str:
+    """A text file as clean text: UTF-8, or UTF-16 with its mark.
+
+    Raises:
+        UsageError: there is no such file.
+        VoicecloneError: it is too large or no text.
+    """
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: no such text file: correct the path")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise VoicecloneError(f"{path}: {size / 1e6:.0f} MB are no transcript: give the text of the recording")
+        content = path.read_bytes()
+    except OSError as error:
+        raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return clean(content.decode(encoding))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise VoicecloneError(f"{path} line {line}: is not UTF-8: save the file as UTF-8") from error
+
+
+def clean(text: str) -> str:
+    """One kind of line end, composed characters, no control characters, no runs of blanks."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n"))
+    kept = (
+        character if character == "\n" or unicodedata.category(character)[0] != "C" else " " * (character == "\t")
+        for character in text
+    )
+    return re.sub(r"[^\S\n]+", " ", "".join(kept))
+
+
+def running_text(text: str) -> str:
+    """Text whose lines an editor has wrapped, with its paragraphs in one line each; any other text as it is."""
+    lines = [line.strip() for line in text.split("\n")]
+    full = [line for line, following in zip(lines, lines[1:]) if line and following]
+    broken = [line for line in full if line[-1] not in ".!?…:;\"”’'»)"]
+    if len(full) < 3 or len(broken) < 0.5 * len(full) or sum(len(line) in _WRAPPED for line in full) < 0.8 * len(full):
+        return text
+    paragraphs = re.split(r"\n\s*\n", "\n".join(lines))
+    return "\n\n".join(re.sub(r"\s*\n\s*", " ", paragraph) for paragraph in paragraphs)
+
+
+def script_of_text(path: Path, recordings: list[Path]) -> Script:
+    """The script in a text file or a folder of them.
+
+    A folder holds ``NAME.txt`` for each recording ``NAME``. A file with as many lines as there are recordings, of
+    which there are several, has one line for each, in the order of their names; any other file is one running text.
+
+    Raises:
+        UsageError: there is no such file, or nothing in it.
+        VoicecloneError: it cannot be read.
+    """
+    if path.is_dir():
+        return _script_of_folder(path, recordings)
+    text = read_text(path)
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise UsageError(f"{path}: holds no text: give the text of the recording")
+    if len(recordings) > 1 and len(lines) == len(recordings):
+        parts = (
+            Part(recording=index, text=line, name=f"{path.name} line {index + 1}") for index, line in enumerate(lines)
+        )
+        return Script(parts=tuple(parts), ready_cut=True)
+    return Script(running=running_text(text))
+
+
+def _script_of_folder(folder: Path, recordings: list[Path]) -> Script:
+    parts, problems = [], []
+    for index, recording in enumerate(recordings):
+        path = folder / f"{recording.stem}.txt"
+        if not path.is_file():
+            problems.append((recording.name, f"no transcript: there is no {path}"))
+            continue
+        text = running_text(read_text(path)).strip()
+        if text:
+            parts.append(Part(recording=index, text=text, name=path.name))
+        else:
+            problems.append((recording.name, f"no transcript: {path} is empty"))
+    if not parts:
+        raise UsageError(f"{folder}: holds no NAME.txt for any of the recordings: name the files after them")
+    return Script(parts=tuple(parts), ready_cut=True, problems=tuple(problems))

@@ -1,0 +1,106 @@
+"""How far speech is from the recording of the same sentence: pitch, pace, spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
+
+TRIM_DB = 40  # below the peak: what is quieter at either end is cut off before spectra are compared
+SPEECH_DB = 35  # below the peak: what is quieter counts as a pause
+MIN_VOICED = 5  # voiced frames below which a pitch says nothing
+OCTAVE = 12.0  # semitones; frames further from the median than that are the tracker's errors
+CEPSTRA = 13  # coefficients 1 to 13; number 0 is the level
+N_MELS = 80
+N_FFT = 1024
+FLOOR_DB = 60  # below the loudest mel value: quieter values count as that quiet, so that room noise weighs little
+MCD_CONSTANT = 10.0 * np.sqrt(2.0) / np.log(10.0)
+"""Decibels per unit of cepstral distance (Kubichek 1993), 6.142: with it, the distance of two frames is the root mean
+square difference of their smoothed spectra in dB."""
+
+
+class SpeakerEncoder(Protocol):
+    """Says who is speaking."""
+
+    name: str
+
+    def embed(self, audio: np.ndarray) -> np.ndarray:
+        """Audio ``(T,)`` at 24 kHz to a unit vector."""
+
+
+class PhoneRecognizer(Protocol):
+    """Says what is being spoken."""
+
+    def error_rate(self, audio: np.ndarray, phonemes: str) -> tuple[float, float]:
+        """Audio ``(T,)`` at 24 kHz and what it should say: wrong phones, and phones in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pitch:
+    """Log-F0 of an utterance over its voiced frames."""
+
+    mean: float  # semitones above 1 Hz
+    spread: float  # standard deviation, semitones
+
+
+def measure_pitch(audio: np.ndarray) -> Pitch | None:
+    """Pitch of audio ``(T,)`` at 24 kHz; None where next to nothing is voiced."""
+    f0 = track_f0(audio)
+    semitones = 12.0 * np.log2(f0[f0 > 0], dtype=np.float64)
+    if len(semitones) < MIN_VOICED:
+        return None
+    semitones = semitones[np.abs(semitones - np.median(semitones)) <= OCTAVE]
+    return Pitch(mean=float(semitones.mean()), spread=float(semitones.std()))
+
+
+def spoken_seconds(audio: np.ndarray) -> float:
+    """Length of audio ``(T,)`` at 24 kHz without its pauses."""
+    import librosa
+
+    stretches = librosa.effects.split(audio, top_db=SPEECH_DB, frame_length=N_FFT, hop_length=HOP)
+    return float(sum(end - start for start, end in stretches)) / SAMPLE_RATE
+
+
+def slower_percent(audio: np.ndarray, recording: np.ndarray) -> float:
+    """By how much ``audio`` takes longer than the recording of the same sentence, pauses left out; negative: faster."""
+    return 100.0 * (spoken_seconds(audio) / max(spoken_seconds(recording), 1e-3) - 1.0)
+
+
+def trimmed(audio: np.ndarray) -> np.ndarray:
+    """Audio ``(T,)`` without the silence at its ends."""
+    import librosa
+
+    return librosa.effects.trim(audio, top_db=TRIM_DB)[0]
+
+
+def cepstra(audio: np.ndarray) -> np.ndarray:
+    """Mel cepstra of audio ``(T,)`` at 24 kHz: ``(13, frames)`` at 80 frames a second.
+
+    librosa's MFCC 1 to 13 of an 80-band mel spectrogram, rescaled to the amplitudes of the cosines that make up the log
+    spectrum (in nepers), for which :data:`MCD_CONSTANT` is meant.
+    """
+    import librosa
+
+    mel = librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+    decibels = librosa.power_to_db(mel, amin=1e-10, top_db=FLOOR_DB)
+    mfcc = librosa.feature.mfcc(S=decibels, n_mfcc=CEPSTRA + 1, dct_type=2, norm="ortho")[1:]
+    nepers_per_decibel = np.log(10.0) / 20.0
+    return mfcc * nepers_per_decibel * np.sqrt(2.0 / N_MELS)
+
+
+def warp(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Dynamic time warping of two rows of cepstra (librosa): pairs of frame indices ``(P, 2)`` in order of time."""
+    import librosa
+
+    _, path = librosa.sequence.dtw(ours, theirs, metric="euclidean")
+    return path[::-1]
+
+
+def mel_cepstral_distortion(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Mean distance in dB of two rows of cepstra ``(13, frames)`` along their warping path."""
+    path = warp(ours, theirs)
+    distances = np.linalg.norm(ours[:, path[:, 0]] - theirs[:, path[:, 1]], axis=0)
+    return float(MCD_CONSTANT * distances.mean())

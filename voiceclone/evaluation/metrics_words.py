@@ -1,0 +1,71 @@
+"""Word error rate by Whisper, only where faster-whisper is installed and one of its models is cached."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+MODELS = ("base", "small", "tiny")  # the first that is cached; each also as its English-only form
+RATE = 16_000  # Hz
+BEAMS = 1
+# Kokoro's language code: Whisper's.
+LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
+
+
+class WordRecognizer(Protocol):
+    """Writes down what is being spoken."""
+
+    name: str
+
+    def error_rate(self, audio: np.ndarray, text: str) -> tuple[float, float]:
+        """Audio ``(T,)`` at 24 kHz and the text it should say: wrong words, and words in all."""
+
+
+def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
+    """Whisper for a language code of Kokoro's, or None and why not. Nothing is downloaded."""
+    try:
+        import jiwer  # noqa: F401
+        from faster_whisper import WhisperModel
+    except ImportError as error:
+        return None, f"word error rate: {error.name} is not installed (pip install faster-whisper jiwer)"
+    language = LANGUAGES[lang]
+    names = [f"{name}.en" for name in MODELS] if language == "en" else []
+    for name in (*names, *MODELS):
+        try:
+            model = WhisperModel(name, device="cpu", compute_type="int8", local_files_only=True)
+        except (OSError, ValueError, RuntimeError):  # what a model that is not cached raises differs by release
+            continue
+        return Whisper(model, name, language), ""
+    return None, f"word error rate: none of Whisper's models is cached ({', '.join(MODELS)})"
+
+
+class Whisper:
+    """faster-whisper, greedy; both texts go through Whisper's own English normaliser before words are compared."""
+
+    def __init__(self, model: object, name: str, language: str) -> None:
+        self.name = f"faster-whisper {name}"
+        self._model, self._language = model, language
+
+    def error_rate(self, audio: np.ndarray, text: str) -> tuple[float, float]:
+        """Audio ``(T,)`` at 24 kHz and the text it should say: wrong words, and words in all."""
+        import jiwer
+
+        from voiceclone.audio.io import SAMPLE_RATE, resample
+
+        sound = resample(np.asarray(audio, dtype=np.float32), SAMPLE_RATE, RATE)
+        segments, _ = self._model.transcribe(
+            sound, language=self._language, beam_size=BEAMS, temperature=0.0, condition_on_previous_text=False
+        )
+        expected, heard = (self._normalised(t) for t in (text, " ".join(s.text for s in segments)))
+        words = len(expected.split())
+        if not words:
+            return 0.0, 0.0
+        return round(jiwer.wer(expected, heard) * words), words
+
+    def _normalised(self, text: str) -> str:
+        from transformers.models.whisper import english_normalizer
+
+        if self._language == "en":
+            return english_normalizer.EnglishTextNormalizer({})(text)
+        return english_normalizer.BasicTextNormalizer()(text)

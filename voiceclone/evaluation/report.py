@@ -1,0 +1,132 @@
+"""The honest report: a clone beside the voices anyone could have had, judged on clips and sentences it never saw.
+
+Each voice says the dataset's validation clips and a few fixed sentences. Speaker similarity is the cosine to the
+speaker's recordings by two encoders, one of which no training ever uses; pitch, pace and spectrum are compared with the
+recordings of the same sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from voiceclone.audio.io import read_audio
+from voiceclone.data.dataset import Clip, Dataset
+from voiceclone.evaluation.metrics import PhoneRecognizer, SpeakerEncoder
+from voiceclone.evaluation.metrics_words import WordRecognizer
+from voiceclone.evaluation.report_material import choose_references, choose_utterances, samples_of
+from voiceclone.evaluation.report_measuring import (
+    Judges,
+    Recorded,
+    References,
+    Scores,
+    clip_key,
+    score,
+    score_recording,
+    speak_utterance,
+)
+from voiceclone.evaluation.report_results import Evaluation, summed_up
+from voiceclone.evaluation.report_verdict import doubts_about_judges, reach_verdict
+from voiceclone.evaluation.sentences import held_out_sentences
+from voiceclone.evaluation.voices import CLONE, RECORDINGS, in_order, stock_name
+from voiceclone.models.base import Base
+from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.voice.health import HealthRange, examine
+from voiceclone.voice.pack import VoicePack
+
+VALIDATION_CLIPS = 10  # at most, unless told
+
+
+def evaluate(
+    voices: Mapping[str, VoicePack],
+    dataset: Dataset | Sequence[Clip],
+    base: Base,
+    *,
+    encoders: Sequence[SpeakerEncoder],
+    recognizer: PhoneRecognizer | None,
+    words: WordRecognizer | None = None,
+    seed: int = 0,
+    lang: str = "a",
+    max_clips: int = VALIDATION_CLIPS,
+    offline: bool = False,
+    left_out: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Measure voices on a speaker's validation clips and on held-out sentences.
+
+    Args:
+        voices: by name; the one called ``clone`` gets a verdict.
+        dataset: the speaker's clips; those of the split ``train`` only fill up the references.
+        base: speaks; its model stays on the device where it is.
+        encoders: say who is speaking.
+        recognizer: says which phones are heard; it knows English only, so None in other languages.
+        words: says which words are heard.
+        seed: of the sound source's noise, of the choice of clips and of the intervals.
+        lang: Kokoro's language code; the held-out sentences are English.
+        max_clips: validation clips used, at most.
+        offline: download nothing.
+        left_out: what the caller could not provide, one line each.
+
+    Raises:
+        VoicecloneError: there is no validation clip, or the model gives no finite sound.
+    """
+    clips = (*dataset.train, *dataset.validation) if isinstance(dataset, Dataset) else tuple(dataset)
+    spoken = choose_utterances(clips, lang=lang, seed=seed, max_clips=max_clips, offline=offline)
+    chosen = choose_references(clips, spoken, seed=seed)
+    total = 2 * len(chosen) + len(voices) * len(spoken)
+    scores: dict[str, tuple[Scores, ...]] = {}
+    speech: dict[str, list[np.ndarray]] = {}
+    with (reporter or Reporter(verbosity=QUIET)).task("Evaluation", total=total, unit="utterance") as task:
+        audio = {clip_key(clip): read_audio(clip.path) for clip in chosen}
+        spoken = [replace(utterance, recording=audio.get(utterance.name)) for utterance in spoken]
+        references = References(audio, encoders, advance=lambda: task.advance(1, note=RECORDINGS))
+        judges = Judges(references=references, phones=recognizer, words=words)
+        recorded = {u.name: Recorded.of(u.recording) for u in spoken if u.recording is not None}
+        for name in in_order(voices):
+            speech[name] = []
+            rows = []
+            for number, utterance in enumerate(spoken):
+                sound = speak_utterance(base.kmodel, utterance.phonemes, voices[name], seed=seed + number)
+                rows.append(score(utterance, sound, recorded.get(utterance.name), judges))
+                speech[name].append(sound)
+                task.advance(1, note=name)
+            scores[name] = tuple(rows)
+        rows = []
+        for clip in chosen:
+            rows.append(score_recording(clip, audio[clip_key(clip)], judges))
+            task.advance(1, note=RECORDINGS)
+        scores[RECORDINGS] = tuple(rows)
+    names = tuple(encoder.name for encoder in encoders)
+    expected = HealthRange.of(base.stock_voices.values())
+    return Evaluation(
+        voices={
+            name: summed_up(
+                scores[name],
+                names,
+                seed=seed,
+                health=examine(voices[name], expected) if name in voices else None,
+                same_as=stock_name(voices[name], base) if name in voices else None,
+            )
+            for name in in_order(scores)
+        },
+        verdict=reach_verdict(scores, names, seed=seed) if CLONE in voices else None,
+        encoders=names,
+        doubts=tuple(doubts_about_judges(scores, names)),
+        left_out=(*left_out, *_left_out(lang, recognizer), *judges.notes),
+        validation_clips=len(recorded),
+        reference_clips=len(chosen),
+        seed=seed,
+        packs=dict(voices),
+        samples=samples_of(spoken, speech),
+    )
+
+
+def _left_out(lang: str, recognizer: PhoneRecognizer | None) -> list[str]:
+    lines = []
+    if not held_out_sentences(lang):
+        lines.append(f"held-out sentences: they are English, the language is '{lang}'")
+    if recognizer is None:
+        lines.append("phone error rate: no recogniser for this language")
+    return lines

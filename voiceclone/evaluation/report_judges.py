@@ -1,0 +1,44 @@
+"""The judges an evaluation is held with, as far as they are installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voiceclone.evaluation.metrics import PhoneRecognizer, SpeakerEncoder
+from voiceclone.evaluation.metrics_words import WordRecognizer, load_word_recognizer
+from voiceclone.evaluation.sentences import ENGLISH
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Judges, and a line for each one that is missing."""
+
+    encoders: tuple[SpeakerEncoder, ...]
+    recognizer: PhoneRecognizer | None
+    words: WordRecognizer | None
+    left_out: tuple[str, ...]
+
+
+def load_panel(lang: str) -> Panel:
+    """Load what there is for a language code of Kokoro's; nothing is downloaded.
+
+    Raises:
+        VoicecloneError: a judge's file is damaged.
+    """
+    from voiceclone.evaluation.judges.recognizer import load_recognizer
+    from voiceclone.evaluation.judges.speaker_net import load_speaker_net
+    from voiceclone.speaker.resemblyzer import INSTALL, load_resemblyzer
+
+    left_out = []
+    resemblyzer = load_resemblyzer()
+    if resemblyzer is None:
+        left_out.append(f"similarity by resemblyzer: it is not installed ({INSTALL})")
+    words, why = load_word_recognizer(lang)
+    if words is None:
+        left_out.append(why)
+    return Panel(
+        encoders=tuple(encoder for encoder in (load_speaker_net(), resemblyzer) if encoder is not None),
+        recognizer=load_recognizer() if lang in ENGLISH else None,
+        words=words,
+        left_out=tuple(left_out),
+    )

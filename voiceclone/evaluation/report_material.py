@@ -1,0 +1,66 @@
+"""What is spoken, what it is compared with, and what is kept for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from voiceclone.audio.io import SAMPLE_RATE
+from voiceclone.data.dataset import Clip
+from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.report_measuring import Utterance, clip_key
+from voiceclone.evaluation.report_results import Sample
+from voiceclone.evaluation.sentences import held_out_sentences
+from voiceclone.evaluation.voices import RECORDINGS
+from voiceclone.text.g2p import Phonemizer
+from voiceclone.voice.pack import ROWS
+
+REFERENCES = 8  # recordings the speaker's mean embedding is made from, at least: filled up with training clips
+SAMPLES = 3  # validation clips whose audio is kept for the page
+SAMPLE_SECONDS = 5.0  # the clips nearest to that length
+
+
+def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips: int, offline: bool) -> list[Utterance]:
+    """Validation clips, at most ``max_clips``, then the held-out sentences.
+
+    Raises:
+        VoicecloneError: there is no validation clip.
+    """
+    validation = _some([clip for clip in clips if clip.split == "validation"], max_clips, seed)
+    if not validation:
+        raise VoicecloneError("there is no validation clip to evaluate with: add some to validation/")
+    utterances = [Utterance(name=clip_key(clip), text=clip.text, phonemes=clip.phonemes) for clip in validation]
+    if sentences := held_out_sentences(lang):
+        phonemizer = Phonemizer(lang, offline=offline)
+        for sentence in sentences:
+            name = f"sentence of {sentence.phonemes} phonemes"
+            phonemes = phonemizer.phonemes(sentence.text)[:ROWS]
+            utterances.append(Utterance(name=name, text=sentence.text, phonemes=phonemes, length=sentence.phonemes))
+    return utterances
+
+
+def choose_references(clips: Sequence[Clip], spoken: Sequence[Utterance], *, seed: int) -> list[Clip]:
+    """The validation clips that are spoken, filled up with training clips where they are few."""
+    names = {utterance.name for utterance in spoken}
+    held_out = [clip for clip in clips if clip_key(clip) in names]
+    missing = max(0, REFERENCES - len(held_out))
+    return held_out + _some([clip for clip in clips if clip.split == "train"], missing, seed)
+
+
+def samples_of(spoken: Sequence[Utterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
+    """The validation clips that are good to listen to, neither very short nor long, with ``speech`` by voice."""
+    clips = [(number, u) for number, u in enumerate(spoken) if u.recording is not None]
+    clips.sort(key=lambda item: abs(len(item[1].recording) / SAMPLE_RATE - SAMPLE_SECONDS))
+    return tuple(
+        Sample(text=u.text, audio={**{name: said[number] for name, said in speech.items()}, RECORDINGS: u.recording})
+        for number, u in clips[:SAMPLES]
+    )
+
+
+def _some(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
+    """At most ``count`` clips, chosen by the seed, in their own order."""
+    if len(clips) <= count:
+        return list(clips)
+    chosen = np.random.default_rng([seed, len(clips)]).choice(len(clips), size=count, replace=False)
+    return [clips[index] for index in sorted(chosen)]

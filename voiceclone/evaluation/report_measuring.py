@@ -1,0 +1,200 @@
+"""One voice, one utterance at a time: speak it, and hold it against the speaker's recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation import metrics
+from voiceclone.voice.pack import VoicePack
+
+if TYPE_CHECKING:
+    from kokoro.model import KModel
+
+    from voiceclone.data.dataset import Clip
+    from voiceclone.evaluation.metrics_words import WordRecognizer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Utterance:
+    """What every voice has to say."""
+
+    name: str
+    text: str
+    phonemes: str
+    length: int | None = None
+    """About so many phonemes: of a held-out sentence; None for a validation clip."""
+    recording: np.ndarray | None = field(default=None, repr=False)
+    """Audio ``(T,)`` of the speaker saying it, at 24 kHz."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """One voice on one utterance; what could not be measured is None."""
+
+    utterance: str
+    phonemes: int
+    length: int | None
+    seconds: float
+    similarity: Mapping[str, float] = field(default_factory=dict)
+    """Cosine to the speaker's recordings, by encoder."""
+    phone_errors: float | None = None
+    phones: float | None = None
+    word_errors: float | None = None
+    words: float | None = None
+    f0_error_semitones: float | None = None
+    f0_spread_error_semitones: float | None = None
+    slower_percent: float | None = None
+    mcd_db: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What was measured, rounded."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        found["similarity"] = {name: round(value, 4) for name, value in self.similarity.items()}
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items() if v is not None}
+
+
+class References:
+    """The speaker's embeddings, by encoder; an utterance is never compared with the recording of the same text.
+
+    Args:
+        recordings: audio ``(T,)`` at 24 kHz by the clip's name; at least one.
+    """
+
+    def __init__(
+        self, recordings: Mapping[str, np.ndarray], encoders: Sequence[metrics.SpeakerEncoder], advance: Any
+    ) -> None:
+        self.names = tuple(recordings)
+        self.encoders = tuple(encoders)
+        embedded = {encoder.name: [] for encoder in encoders}
+        for audio in recordings.values():
+            for encoder in encoders:
+                embedded[encoder.name].append(encoder.embed(audio))
+            advance()
+        self.vectors = {name: np.stack(rows).astype(np.float64) for name, rows in embedded.items()}
+
+    def similarity(self, audio: np.ndarray, name: str) -> dict[str, float]:
+        """Cosine of ``audio`` to the mean of the recordings other than ``name``, by encoder."""
+        found = {encoder.name: encoder.embed(audio) for encoder in self.encoders}
+        return {who: self._cosine(who, vector, name) for who, vector in found.items() if self._others(name)}
+
+    def of_recording(self, name: str) -> dict[str, float]:
+        """The same for a recording itself."""
+        at = self.names.index(name)
+        return {who: self._cosine(who, rows[at], name) for who, rows in self.vectors.items() if self._others(name)}
+
+    def _others(self, name: str) -> list[int]:
+        return [index for index, other in enumerate(self.names) if other != name]
+
+    def _cosine(self, encoder: str, vector: np.ndarray, name: str) -> float:
+        mean = self.vectors[encoder][self._others(name)].mean(axis=0)
+        return float(vector @ mean / (np.linalg.norm(vector) * np.linalg.norm(mean) + 1e-12))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judges:
+    """Everyone who listens."""
+
+    references: References
+    phones: metrics.PhoneRecognizer | None = None
+    words: WordRecognizer | None = None
+    notes: dict[str, None] = field(default_factory=dict)
+    """What could not be judged, in order, each once."""
+
+    def listen(self, utterance: Utterance, audio: np.ndarray) -> dict[str, float]:
+        """Phone and word errors."""
+        found = {}
+        if self.phones is not None:
+            try:
+                errors, phones = self.phones.error_rate(audio, utterance.phonemes)
+                found.update(phone_errors=float(errors), phones=float(phones))
+            except VoicecloneError as error:
+                self.notes.setdefault(f"phone error rate of {utterance.name}: {error}")
+        if self.words is not None:
+            errors, words = self.words.error_rate(audio, utterance.text)
+            found.update(word_errors=float(errors), words=float(words))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recorded:
+    """What is measured once of a validation clip."""
+
+    audio: np.ndarray = field(repr=False)
+    pitch: metrics.Pitch | None
+    cepstra: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(cls, audio: np.ndarray) -> Recorded:
+        """Measure audio ``(T,)`` at 24 kHz."""
+        return cls(
+            audio=audio, pitch=metrics.measure_pitch(audio), cepstra=metrics.cepstra(metrics.trimmed(audio))
+        )  # fmt: skip
+
+    def compare(self, audio: np.ndarray) -> dict[str, float]:
+        """Prosody and spectrum of the same sentence spoken by a voice."""
+        found = {
+            "slower_percent": metrics.slower_percent(audio, self.audio),
+            "mcd_db": metrics.mel_cepstral_distortion(metrics.cepstra(metrics.trimmed(audio)), self.cepstra),
+        }
+        pitch = metrics.measure_pitch(audio)
+        if pitch is not None and self.pitch is not None:
+            found["f0_error_semitones"] = abs(pitch.mean - self.pitch.mean)
+            found["f0_spread_error_semitones"] = abs(pitch.spread - self.pitch.spread)
+        return found
+
+
+def speak_utterance(kmodel: KModel, phonemes: str, pack: VoicePack, *, seed: int) -> np.ndarray:
+    """Audio ``(T,)`` float32 at 24 kHz, as KPipeline has it spoken; the caller's RNG state is kept.
+
+    Raises:
+        VoicecloneError: the model gave no finite audio.
+    """
+    from kokoro import KPipeline
+
+    device = kmodel.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        audio = KPipeline.infer(kmodel, phonemes, pack.tensor).audio
+    audio = np.atleast_1d(audio.numpy().astype(np.float32))
+    if not np.isfinite(audio).all():
+        raise VoicecloneError(f"the model gave no finite sound with the voice '{pack.name}': is the voice sound?")
+    return audio
+
+
+def score(utterance: Utterance, audio: np.ndarray, recorded: Recorded | None, judges: Judges) -> Scores:
+    """Everything about one utterance of a voice; ``recorded`` is the speaker saying the same, where there is that."""
+    return Scores(
+        utterance=utterance.name,
+        phonemes=len(utterance.phonemes),
+        length=utterance.length,
+        seconds=len(audio) / SAMPLE_RATE,
+        similarity=judges.references.similarity(audio, utterance.name),
+        **judges.listen(utterance, audio),
+        **(recorded.compare(audio) if recorded is not None else {}),
+    )
+
+
+def score_recording(clip: Clip, audio: np.ndarray, judges: Judges) -> Scores:
+    """The same about a recording, which is compared with the speaker's others."""
+    name = clip_key(clip)
+    utterance = Utterance(name=name, text=clip.text, phonemes=clip.phonemes)
+    return Scores(
+        utterance=name,
+        phonemes=len(clip.phonemes),
+        length=None,
+        seconds=len(audio) / SAMPLE_RATE,
+        similarity=judges.references.of_recording(name),
+        **judges.listen(utterance, audio),
+    )
+
+
+def clip_key(clip: Clip) -> str:
+    """A name no two clips share."""
+    return f"{clip.split}/{clip.name}"

@@ -1,0 +1,244 @@
+"""Does the clone beat the voices anyone could have had without cloning? Said plainly, whatever the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voiceclone.evaluation.bootstrap import Interval, difference_interval
+from voiceclone.evaluation.report_measuring import Scores
+from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, MADE_HERE, ORACLE, RECORDINGS
+
+RIVALS = (BEST_STOCK, BEST_BLEND)
+UNINTELLIGIBLE = 0.5  # phone error rate from which a voice is not understood
+FAR_WORSE = 1.5  # times the rate of the speaker's own recordings: below that it is the judge that fails
+MIN_PHONEMES = 15  # shorter utterances say too little about a speaker to count for the similarity
+NEVER_TRAINED_ON = "xvector"  # the encoder that counts: a score that was trained on can rise while likeness falls
+PHONES = "phone error rate"
+OUTCOMES = ("unintelligible", "worse", "mixed", "unclear", "better")  # the first that holds for any rival wins
+
+_TOO_NEAR = {
+    RECORDINGS: "as near to the speaker as the recordings ({:.2f}): the same voice, or an encoder that cannot tell",
+    ORACLE: "as near to the speaker as the oracle ({:.2f}): this base cannot do the voice, or the encoder cannot tell",
+}
+
+Pairs = tuple[list[float], list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The clone against one voice by one measure, on the same utterances."""
+
+    rival: str
+    measure: str
+    clone: float
+    other: float
+    advantage: Interval
+    """Of the clone; positive is good."""
+    speaker: float | None = None
+    """The value of the speaker's own recordings, where a clone need not be better than that."""
+
+    @property
+    def result(self) -> str:
+        """``better`` or ``worse`` where the whole interval lies on one side of zero, else ``unclear``.
+
+        ``as the speaker`` where the clone is worse, but no worse than the speaker's own recordings: more wrong phones
+        in the clone of a speaker whom the recogniser hardly understands are no fault of the clone.
+        """
+        if self.advantage.low is None or self.advantage.high is None:
+            return "unclear"
+        if self.advantage.high < 0:
+            return "worse" if self.speaker is None or self.clone > self.speaker else "as the speaker"
+        return "better" if self.advantage.low > 0 else "unclear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer."""
+
+    outcome: str
+    """One of :data:`OUTCOMES`, or ``not compared``."""
+    line: str
+    """The answer in one plain line."""
+    comparisons: tuple[Comparison, ...]
+    best: str
+    """The voice to keep: the clone, or the rival that beats it."""
+    also_ahead: tuple[str, ...] = ()
+    """Voices other than the rivals that are clearly more like the speaker than the clone; said at the line's end."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "outcome": self.outcome,
+            "line": self.line,
+            "best": self.best,
+            "also_ahead": list(self.also_ahead),
+            "comparisons": [
+                {
+                    "rival": c.rival,
+                    "measure": c.measure,
+                    "clone": round(c.clone, 4),
+                    "other": round(c.other, 4),
+                    "advantage": c.advantage.rounded(),
+                    "result": c.result,
+                }
+                for c in self.comparisons
+            ],
+        }
+
+
+def reach_verdict(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str], *, seed: int) -> Verdict:
+    """Compare the clone with the best stock voice and the best blend; with the further voices where neither is there.
+
+    Args:
+        scores: by voice, the same utterances in the same order.
+        encoders: names of the speaker encoders.
+    """
+    others = [name for name in scores if name not in MADE_HERE and name not in RIVALS]
+    rivals = [name for name in RIVALS if name in scores] or others
+    comparisons = tuple(c for rival in rivals for c in _compare(scores, rival, encoders, seed))
+    if (line := _unintelligible(scores)) is not None:
+        best = _nearest(rivals, comparisons) if comparisons else CLONE
+        return Verdict(outcome=OUTCOMES[0], line=line, comparisons=comparisons, best=best)
+    if not comparisons:
+        line = "The clone was compared with no other voice: give one, for example --also best_stock=NAME."
+        return Verdict(outcome="not compared", line=line, comparisons=(), best=CLONE)
+    found = {rival: _outcome([c for c in comparisons if c.rival == rival]) for rival in rivals}
+    outcome = next(outcome for outcome in OUTCOMES if outcome in found.values())
+    hit = [rival for rival in rivals if found[rival] == outcome]
+    ahead = [name for name in others if name not in rivals and _is_ahead(_compare(scores, name, encoders, seed))]
+    aside = f" More like the speaker than the clone: {', '.join(ahead)}." if ahead else ""
+    return Verdict(
+        outcome=outcome,
+        line=_line(outcome, hit, [c for c in comparisons if c.rival in hit]) + aside,
+        comparisons=comparisons,
+        best=_nearest(hit, comparisons) if outcome == "worse" else CLONE,
+        also_ahead=tuple(ahead),
+    )
+
+
+def doubts_about_judges(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str]) -> list[str]:
+    """Where the judges fail on the speaker's own recordings, what they say of the voices counts for little."""
+    doubts = []
+    if (rate := phone_rate(scores.get(RECORDINGS, ()))) is not None and rate >= UNINTELLIGIBLE:
+        doubts.append(f"the phone recogniser hardly understands this speaker ({rate:.0%} wrong in the recordings)")
+    for encoder in encoders:
+        mean = {name: _mean(similarity_pairs(rows, encoder)) for name, rows in scores.items()}
+        for rival in RIVALS:
+            for ceiling in (RECORDINGS, ORACLE):
+                own, other = mean.get(ceiling), mean.get(rival)
+                if own is not None and other is not None and other >= own:
+                    doubts.append(f"to {encoder}, {rival} ({other:.2f}) is {_TOO_NEAR[ceiling].format(own)}")
+    return doubts
+
+
+def similarity_pairs(scores: Sequence[Scores], encoder: str) -> Pairs:
+    """Amounts and sizes for the mean similarity."""
+    values = [s.similarity[encoder] for s in scores if counts(s) and encoder in s.similarity]
+    return values, [1.0] * len(values)
+
+
+def phone_pairs(scores: Sequence[Scores]) -> Pairs:
+    """Amounts and sizes for the phone error rate."""
+    known = [s for s in scores if s.phone_errors is not None and s.phones]
+    return [s.phone_errors for s in known], [s.phones for s in known]
+
+
+def counts(scores: Scores) -> bool:
+    """Whether an utterance is long enough to say who is speaking."""
+    return scores.phonemes >= MIN_PHONEMES
+
+
+def _compare(
+    scores: Mapping[str, Sequence[Scores]], rival: str, encoders: Sequence[str], seed: int
+) -> list[Comparison]:
+    """By every encoder, and by the phones."""
+    measures: list[tuple[str, Callable[[Sequence[Scores]], Pairs], int]] = [
+        *((name, lambda s, name=name: similarity_pairs(s, name), 1) for name in encoders),
+        (PHONES, phone_pairs, -1),
+    ]
+    found = []
+    for measure, pairs, sign in measures:
+        ours, theirs = pairs(scores[CLONE]), pairs(scores[rival])
+        if not ours[0]:
+            continue
+        advantage = difference_interval(*((ours, theirs) if sign > 0 else (theirs, ours)), seed=seed)
+        clone, other = (sum(amounts) / sum(sizes) for amounts, sizes in (ours, theirs))
+        speaker = phone_rate(scores.get(RECORDINGS, ())) if measure == PHONES else None
+        found.append(
+            Comparison(rival=rival, measure=measure, clone=clone, other=other, advantage=advantage, speaker=speaker)
+        )
+    return found
+
+
+def _unintelligible(scores: Mapping[str, Sequence[Scores]]) -> str | None:
+    """The line for a clone that cannot be understood where the speaker, or another voice, can; None where it can."""
+    rates = {name: rate for name, rows in scores.items() if (rate := phone_rate(rows)) is not None}
+    if CLONE not in rates:
+        return None
+    clone = rates.pop(CLONE)
+    against = RECORDINGS if RECORDINGS in rates else min(rates, key=rates.get, default=None)
+    if clone < max(UNINTELLIGIBLE, FAR_WORSE * rates.get(against, 0.0)):
+        return None
+    other = f" against {rates[against]:.0%} ({against})" if against is not None else ""
+    return f"THE CLONE IS UNINTELLIGIBLE: {PHONES} {clone:.0%}{other}."
+
+
+def _outcome(comparisons: Sequence[Comparison]) -> str:
+    """Of the comparisons with one rival. A win is one by the encoder that was never trained on, where it was asked."""
+    heard = next((c.result for c in comparisons if c.measure == PHONES), "unclear")
+    likeness = {c.measure: c.result for c in comparisons if c.measure != PHONES}
+    lost = "worse" in likeness.values() or heard == "worse"
+    if "better" not in likeness.values():
+        return "worse" if lost else "unclear"
+    if lost:
+        return "mixed"
+    return "better" if likeness.get(NEVER_TRAINED_ON, "better") == "better" else "unclear"
+
+
+def _is_ahead(comparisons: Sequence[Comparison]) -> bool:
+    """Whether a voice is clearly more like the speaker than the clone by one encoder, and clearly less so by none."""
+    likeness = {c.result for c in comparisons if c.measure != PHONES}
+    return "worse" in likeness and "better" not in likeness
+
+
+def phone_rate(scores: Sequence[Scores]) -> float | None:
+    """Wrong phones per phone; None where none were judged."""
+    return _mean(phone_pairs(scores))
+
+
+def _mean(pairs: Pairs) -> float | None:
+    return sum(pairs[0]) / sum(pairs[1]) if pairs[0] else None
+
+
+def _nearest(rivals: Sequence[str], comparisons: Sequence[Comparison]) -> str:
+    """The rival most like the speaker."""
+    return max(rivals, key=lambda rival: sum(c.other for c in comparisons if c.rival == rival and c.measure != PHONES))
+
+
+def _line(outcome: str, hit: Sequence[str], told: Sequence[Comparison]) -> str:
+    """One line for the comparisons with the rivals ``hit``."""
+    names = " and ".join(hit)
+    better, worse, unclear = (
+        _listed([c for c in told if c.result == result], len(hit) > 1) for result in ("better", "worse", "unclear")
+    )
+    if outcome == "worse":
+        return f"THE CLONE LOSES to {names}: {worse}." + (f" Better: {better}." if better else "")
+    if outcome == "mixed":
+        return f"The clone does not simply win over {names}. Worse: {worse}. Better: {better}."
+    if outcome == "unclear":
+        rest = f" Better: {better}." if better else ""
+        return f"The clone is NO CLEAR WIN over {names}: {unclear}.{rest} More validation clips would tell more."
+    return f"The clone wins over {names}: {better}." + (f" No clear difference: {unclear}." if unclear else "")
+
+
+def _listed(comparisons: Sequence[Comparison], with_names: bool) -> str:
+    """The clone's value by measure, against those of the rivals."""
+    parts = []
+    for measure in dict.fromkeys(c.measure for c in comparisons):
+        those = [c for c in comparisons if c.measure == measure]
+        what, form = (PHONES, "{:.0%}") if measure == PHONES else (f"{measure} similarity", "{:.2f}")
+        others = " and ".join(form.format(c.other) + (f" ({c.rival})" if with_names else "") for c in those)
+        parts.append(f"{what} {form.format(those[0].clone)} against {others}")
+    return "; ".join(parts)

@@ -1,0 +1,111 @@
+"""Which voices stand beside the clone in the report, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from voiceclone.audio.io import read_audio
+from voiceclone.data.dataset import Clip
+from voiceclone.errors import UsageError
+from voiceclone.models.base import Base
+from voiceclone.style.extraction import extract_styles
+from voiceclone.voice.formats import read_voices
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.profile import LengthProfile
+
+CLONE = "clone"
+ZERO_SHOT = "zero_shot"  # the projection before any training on the speaker
+BEST_STOCK = "best_stock"  # the stock voice nearest to the speaker
+BEST_BLEND = "best_blend"  # the mix of stock voices nearest to the speaker
+SEED_RECIPE = "seed_recipe"  # a voice made by another recipe, given with --also
+ORACLE = "oracle"  # the base's own encoders: what the base could do if its encoders were known
+RECORDINGS = "recordings"  # no voice: the speaker's own clips, the ceiling
+ORDER = (CLONE, ZERO_SHOT, BEST_STOCK, BEST_BLEND, SEED_RECIPE, ORACLE, RECORDINGS)
+CANDIDATES = (ZERO_SHOT, BEST_STOCK, BEST_BLEND)
+MADE_HERE = (CLONE, ORACLE, RECORDINGS)
+ORACLE_CLIPS = 100  # training clips whose styles make the oracle, at most
+
+
+def candidates_file(voice: Path) -> Path:
+    """Where a clone run leaves the voices it compared: beside the voice's file."""
+    return Path(voice).parent / "artifacts" / "candidates.safetensors"
+
+
+def read_candidates(voice: Path) -> dict[str, VoicePack]:
+    """The candidates that lie beside a voice's file, by name; empty where there are none.
+
+    Raises:
+        VoicecloneError: the file is damaged or holds something else than voices.
+    """
+    path = candidates_file(voice)
+    if not path.is_file():
+        return {}
+    found = read_voices(path)
+    return {name: found[name] for name in CANDIDATES if name in found}
+
+
+def find_voice(which: str, base: Base) -> VoicePack:
+    """A voice by its ``.pt`` file or by the name of a stock voice of ``base``.
+
+    Raises:
+        UsageError: there is neither.
+        VoicecloneError: the file is no voice.
+    """
+    file = Path(which)
+    if file.suffix == ".pt" or file.is_file():
+        return VoicePack.load(file)
+    if which in base.stock_voices:
+        return base.stock_voices[which]
+    names = ", ".join(sorted(base.stock_voices)) or "none"
+    raise UsageError(f"no voice '{which}': give a .pt file or a stock voice of {base.name} ({names})")
+
+
+def parse_also(arguments: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """``NAME=VOICE`` to names and voices.
+
+    Raises:
+        UsageError: one is not of that form, or its name is taken.
+    """
+    taken, also = {*taken, *MADE_HERE}, {}
+    for argument in arguments:
+        name, sign, which = (part.strip() for part in argument.partition("="))
+        if not (name and sign and which):
+            raise UsageError(f"--also {argument}: give NAME=VOICE, for example --also best_stock=af_heart")
+        if name in taken or name in also:
+            raise UsageError(f"--also {argument}: there is a voice '{name}' already: choose another NAME")
+        also[name] = which
+    return also
+
+
+def oracle_voice(
+    base: Base, clips: Sequence[Clip], device: torch.device | None = None, *, advance: Callable[[], None] = lambda: None
+) -> VoicePack | None:
+    """The mean style of ``clips`` by the base's own encoders, spread over the lengths as the base's voices are.
+
+    None where the encoders are not known: those of the real Kokoro were never released.
+
+    Args:
+        clips: training clips, of which at most :data:`ORACLE_CLIPS` are used.
+        device: where the encoders run; the CPU when None.
+        advance: called after each clip.
+    """
+    if base.own_encoders is None or not clips:
+        return None
+    named = [(clip.name, partial(read_audio, clip.path)) for clip in clips[:ORACLE_CLIPS]]
+    styles = extract_styles(named, base.own_encoders, device=device or torch.device("cpu"), advance=advance)
+    return LengthProfile.of(base.stock_voices.values()).expand(styles.mean, ORACLE)
+
+
+def stock_name(pack: VoicePack, base: Base) -> str | None:
+    """The stock voice that ``pack`` is a copy of, if it is one."""
+    return next((name for name, stock in base.stock_voices.items() if torch.equal(stock.tensor, pack.tensor)), None)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The clone first, then what it is compared with, the recordings last; further voices before the oracle."""
+    place = {name: position for position, name in enumerate(ORDER)}
+    return sorted(names, key=lambda name: place.get(name, place[ORACLE] - 0.5))

@@ -1,0 +1,1 @@
+"""A web page for cloning, listening, mixing and downloading (``pip install voiceclone[ui]``)."""

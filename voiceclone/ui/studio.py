@@ -1,0 +1,129 @@
+"""What the page does, without the page: voices of the output folder, speech, clips of the speaker, mixes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.voice.lookup import VoiceFinder, base_in_report
+from voiceclone.voice.mixing import Mix, blend
+from voiceclone.voice.pack import VoicePack
+
+if TYPE_CHECKING:
+    from voiceclone.models.base import Base
+
+Sound = tuple[int, np.ndarray]  # Hz, int16 (T,): what gradio plays as it is; floats it would make louder
+MAX_CLIPS = 50  # of a speaker that are offered
+
+
+class Studio:
+    """Voices are named as on the command line: the path of a ``.pt`` below ``out``, or a stock voice.
+
+    Args:
+        out: the output folder of ``clone``.
+        base: what speaks where a voice's own report names no base.
+        lang: Kokoro's language code.
+        offline: never use the network.
+    """
+
+    def __init__(self, out: Path, *, base: str = "auto", lang: str = "a", offline: bool = False) -> None:
+        self.out, self.base, self.lang, self.offline = Path(out), base, lang, offline
+        self._speaking = threading.Lock()  # one model, one state of the random numbers
+        self._load = lru_cache(maxsize=2)(self._load_base)
+
+    def own_voices(self) -> list[str]:
+        """Finished voices of the output folder, newest first."""
+        found = [path for path in self.out.glob("*/*.pt") if path.stem == path.parent.name]
+        return [str(path) for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+    def all_voices(self) -> list[str]:
+        """Own voices, then the stock voices of the base."""
+        from voiceclone.models.base import load_stock_voices
+
+        return [*self.own_voices(), *load_stock_voices(self.base, offline=self.offline)]
+
+    def base_of(self, voice: str) -> str:
+        """The base that speaks with a voice: what its report says, else the studio's."""
+        return base_in_report(Path(voice)) or self.base
+
+    def clips_of(self, voice: str) -> list[tuple[str, str]]:
+        """(path, text) of the clips a voice was made from, held-out ones first; none where they are gone."""
+        from voiceclone.data.metadata import read_dataset
+
+        try:
+            data = json.loads((Path(voice).parent / "config.json").read_text(encoding="utf-8"))["data"]
+            splits = read_dataset(data)
+        except (OSError, ValueError, KeyError, TypeError, VoicecloneError):
+            return []
+        clips = [(str(entry.path), entry.text) for split in ("validation", "train") for entry in splits.get(split, ())]
+        return [clip for clip in clips if Path(clip[0]).is_file()][:MAX_CLIPS]
+
+    def speak(self, text: str, voice: str, *, speed: float = 1.0) -> Sound:
+        """A text with a voice."""
+        return self._speak(text, lambda base: self._finder(base).single(voice), self.base_of(voice), speed)
+
+    def mix(self, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
+        """Two voices; ``timbre`` and ``prosody`` say how much of the second each half has, 0 to 1."""
+        base = self._load(self._common_base(voices))
+        return self._mix(base, voices, timbre, prosody)
+
+    def speak_mix(self, text: str, voices: tuple[str, str], timbre: float, prosody: float) -> Sound:
+        """A text with a mix."""
+        return self._speak(
+            text, lambda base: self._mix(base, voices, timbre, prosody), self._common_base(voices), speed=1.0
+        )
+
+    def save_mix(self, name: str, voices: tuple[str, str], timbre: float, prosody: float) -> Path:
+        """Write a mix as ``OUT/NAME/NAME.pt``; the name follows the rules of ``clone --name``."""
+        from voiceclone.config import CloneConfig
+
+        CloneConfig(data="", name=name)  # refuses what is no name
+        path = self.out / name / f"{name}.pt"
+        if path.exists():
+            raise UsageError(f"{path} exists: choose another name")
+        self.mix(voices, timbre, prosody).save(path)
+        return path
+
+    def _mix(self, base: Base, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
+        first, second = voices
+        halves = [_shares(first, second, share) for share in (timbre, prosody)]
+        return blend(Mix(*halves), self._finder(base).single)
+
+    def _common_base(self, voices: tuple[str, str]) -> str:
+        """The base of the voices that name one; two different ones cannot be mixed."""
+        named = {name for name in (base_in_report(Path(voice)) for voice in voices) if name}
+        if len(named) > 1:
+            raise UsageError(f"the voices belong to different bases ({', '.join(sorted(named))}): mix voices of one")
+        return named.pop() if named else self.base
+
+    def _finder(self, base: Base) -> VoiceFinder:
+        return VoiceFinder(lambda: base.stock_voices, where=base.name)
+
+    def _speak(self, text: str, voice: Callable[[Base], VoicePack], which: str, speed: float) -> Sound:
+        from voiceclone.audio.features import SAMPLE_RATE
+        from voiceclone.voice.speaking import speak_whole
+
+        if not text.strip():
+            raise UsageError("nothing to say: the text is empty")
+        with self._speaking:
+            base = self._load(which)
+            pipeline = base.pipeline(self.lang, offline=self.offline)
+            audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed)
+        return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+
+    def _load_base(self, which: str) -> Base:
+        from voiceclone.models.base import load_base
+
+        return load_base(which, offline=self.offline)
+
+
+def _shares(first: str, second: str, share: float) -> dict[str, float]:
+    """The weights of a half; the same voice twice is that voice."""
+    return {first: 1.0} if first == second else {first: 1.0 - share, second: share}

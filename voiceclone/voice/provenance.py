@@ -1,0 +1,66 @@
+"""Where a voice comes from, as it is written into the header of a safetensors file.
+
+The header maps strings to strings, so what is known of the voices lies in one of them as JSON:
+``{"voiceclone": '{"my_voice": {"base": "Kokoro-82M", ...}}'}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from voiceclone import __version__
+from voiceclone.files import sha256_of
+
+KEY = "voiceclone"
+Provenance = dict[str, str]
+
+
+def provenance_of_name(voice: str) -> Provenance:
+    """What is known of a stock voice or a mix: what it is called."""
+    return {"source": voice, "written_by": f"voiceclone {__version__}"}
+
+
+def provenance_of(voice: Path) -> Provenance:
+    """What the name of a voice's file and the ``report.json`` beside it say; empty values are left out."""
+    facts = provenance_of_name(voice.name)
+    try:
+        report = json.loads((voice.parent / "report.json").read_text(encoding="utf-8"))
+        if not isinstance(report, dict) or report.get("name") != voice.stem:
+            return facts
+        if report.get("voice_sha256", "") not in ("", sha256_of(voice)):
+            return facts  # another voice lies in the place of the one reported
+    except (OSError, ValueError, RecursionError):
+        return facts
+    base, dataset = (report.get(part) if isinstance(report.get(part), dict) else {} for part in ("base", "dataset"))
+    known = {
+        "base": base.get("name"),
+        "base_kind": base.get("kind"),
+        "base_sha256": base.get("sha256"),
+        "dataset_fingerprint": dataset.get("fingerprint"),
+        "consent": report.get("consent"),
+        "seed": report.get("seed"),
+        "voice_sha256": report.get("voice_sha256"),
+        "versions": json.dumps(report["versions"], sort_keys=True) if report.get("versions") else None,
+    }
+    return facts | {name: str(value) for name, value in known.items() if value not in (None, "")}
+
+
+def to_header(by_voice: Mapping[str, Provenance]) -> dict[str, str]:
+    """The header's metadata for voices by name."""
+    return {KEY: json.dumps(by_voice, ensure_ascii=False, sort_keys=True)}
+
+
+def from_header(path: Path) -> dict[str, Provenance]:
+    """What a safetensors file says of its voices, by name; nothing where it was written by another program."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            found = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    except (OSError, ValueError, RecursionError, SafetensorError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(name): facts for name, facts in found.items() if isinstance(facts, dict)}
