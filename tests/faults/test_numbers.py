@@ -8,21 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import write_dataset
 
 from voiceclone import products
 from voiceclone.projection import losses
 from voiceclone.projection.state import load_state
+from voiceclone.projection.trainer import MAX_BAD_STEPS, ProjectionTrainer
 from voiceclone.voice.health import HealthRange
 from voiceclone.voice.pack import VoicePack
 
 Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def dataset_of_two_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven training clips: an epoch takes two steps of four crops."""
-    return write_dataset(tmp_path_factory.mktemp("seven") / "ds", clips=8, seconds=1.3)
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -32,35 +26,31 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_weights_that_break_in_the_last_step_of_an_epoch_are_not_saved(
-    run: Run, tmp_path: Path, dataset_of_two_steps: Path, capsys, monkeypatch
+    run: Run, tmp_path: Path, capsys, monkeypatch
 ) -> None:
     """Neither loss nor gradient shows them; the next epoch would. The checkpoint stays, and leads to the same voice."""
-    data = ["--data", str(dataset_of_two_steps)]
-    assert run(tmp_path / "whole", *data) == 0
-    step, count = torch.optim.AdamW.step, 0
+    assert run(tmp_path / "whole") == 0
+    train_epoch = ProjectionTrainer._train_epoch
 
-    def step_then_break(self, *arguments, **options):
-        nonlocal count
-        result = step(self, *arguments, **options)
-        count += 1
-        if count == 4:  # the last step of the second epoch
-            self.param_groups[0]["params"][0].data[0, 0] = torch.nan
-        return result
+    def break_after(self, epoch, observer):
+        terms = train_epoch(self, epoch, observer)
+        if epoch == 1:
+            self.optimizer.param_groups[0]["params"][0].data[0, 0] = torch.nan
+        return terms
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", step_then_break)
-        assert run(tmp_path, *data) == 1
-    assert "weights are not finite (epoch 2)" in last_line(capsys) and count == 4
+        patch.setattr(ProjectionTrainer, "_train_epoch", break_after)
+        assert run(tmp_path) == 1
+    assert "weights are not finite (epoch 2)" in last_line(capsys)
     state, _ = load_state(tmp_path / "v" / "checkpoints" / "last.pt")
     assert state.epoch == 1 and not (tmp_path / "v" / "v.pt").exists()
-    assert run(tmp_path, *data, "--resume") == 0
+    assert run(tmp_path, "--resume") == 0
     assert (tmp_path / "v" / "v.pt").read_bytes() == (tmp_path / "whole" / "v" / "v.pt").read_bytes()
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_a_bad_step_is_skipped_and_counted(
-    what: str, run: Run, tmp_path: Path, dataset_of_two_steps: Path, monkeypatch
-) -> None:
+def test_a_bad_step_is_skipped_and_counted(what: str, run: Run, tmp_path: Path, monkeypatch) -> None:
+    """One of a whole run, be it the only one of its epoch."""
     total, count = losses.total, 0
 
     def total_with_one_bad(terms, weights):
@@ -75,10 +65,25 @@ def test_a_bad_step_is_skipped_and_counted(
         return value * torch.nan if what == "loss" else value + 0.0 * torch.sqrt(value - value.detach())
 
     monkeypatch.setattr(losses, "total", total_with_one_bad)
-    assert run(tmp_path, "--data", str(dataset_of_two_steps)) == 0
+    assert run(tmp_path) == 0
     report = json.loads((tmp_path / "v" / "report.json").read_text())
-    assert report["skipped_steps"] == 1 and report["epochs"] == 2 and count == 4
+    assert report["skipped_steps"] == 1 and report["epochs"] == 2
     assert torch.isfinite(VoicePack.load(tmp_path / "v" / "v.pt").tensor).all()
+
+
+def test_steps_that_stay_bad_stop_the_run_at_the_last_good_state(run: Run, tmp_path: Path, capsys, monkeypatch) -> None:
+    total, count = losses.total, 0
+
+    def total_that_goes_bad(terms, weights):
+        nonlocal count
+        count += terms["drift"].requires_grad
+        return total(terms, weights) * (torch.nan if count > 1 else 1.0)
+
+    monkeypatch.setattr(losses, "total", total_that_goes_bad)
+    assert run(tmp_path) == 1
+    assert "the loss is not finite (epoch 2)" in last_line(capsys) and count == 1 + MAX_BAD_STEPS
+    state, _ = load_state(tmp_path / "v" / "checkpoints" / "last.pt")
+    assert state.epoch == 1 and not (tmp_path / "v" / "v.pt").exists()
 
 
 def test_figures_that_are_not_finite_stop_the_run_before_the_voice(

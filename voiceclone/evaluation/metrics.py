@@ -12,7 +12,7 @@ from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 TRIM_DB = 40  # below the peak: what is quieter at either end is cut off before spectra are compared
 SPEECH_DB = 35  # below the peak: what is quieter counts as a pause
 MIN_VOICED = 5  # voiced frames below which a pitch says nothing
-OCTAVE = 12.0  # semitones; frames further from the median than that are the tracker's errors
+PITCH_REACH = 8.0  # semitones; frames further from the median are left out: mostly the tracker's octave errors
 CEPSTRA = 13  # coefficients 1 to 13; number 0 is the level
 N_MELS = 80
 N_FFT = 1024
@@ -52,7 +52,7 @@ def measure_pitch(audio: np.ndarray) -> Pitch | None:
     semitones = 12.0 * np.log2(f0[f0 > 0], dtype=np.float64)
     if len(semitones) < MIN_VOICED:
         return None
-    semitones = semitones[np.abs(semitones - np.median(semitones)) <= OCTAVE]
+    semitones = semitones[np.abs(semitones - np.median(semitones)) <= PITCH_REACH]
     return Pitch(mean=float(semitones.mean()), spread=float(semitones.std()))
 
 

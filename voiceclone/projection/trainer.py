@@ -212,13 +212,13 @@ class ProjectionTrainer:
         count = min(self.config.max_crops_per_epoch, max(len(self.train_targets), self.config.batch))
         sums: dict[str, float] = {}
         done = bad = 0
-        for first in range(0, count, self.config.batch):
+        while done < math.ceil(count / self.config.batch):  # an epoch may be a single step: a bad one is drawn again
             crops = self.objective.random_crops(self.config.batch, generator)
             values = self._step(crops, seed=int(generator.integers(2**31)))
             if values is None:
                 bad += 1
                 self.state.skipped_steps += 1
-                if bad >= MAX_BAD_STEPS or first + self.config.batch >= count and done == 0:
+                if bad >= MAX_BAD_STEPS:
                     raise VoicecloneError(
                         f"the loss is not finite (epoch {epoch + 1}): lower --lr-projection, or check the base; "
                         "the last checkpoint is good"
