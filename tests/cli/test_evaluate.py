@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from voiceclone import VoicePack, load_base
 from voiceclone.cli.main import main
+from voiceclone.data.dataset import hold_out
 from voiceclone.evaluation import report_judges, sentences
 from voiceclone.evaluation.report_judges import Panel, load_panel
 
@@ -104,10 +105,16 @@ def test_a_clone_that_loses_is_said_first_and_the_better_voice_kept(call, tmp_pa
 
 def test_the_split_of_the_run_is_used_and_doubts_are_said(call, voice: Path, capsys) -> None:
     """The clips are held out by seed: another seed would judge the voice on clips it was trained on."""
-    (voice.parent / "config.json").write_text(json.dumps({"seed": 7}))
+    names = [f"clip_{number}.wav" for number in range(4)]
+    seed = next(seed for seed in range(1, 99) if hold_out(names, seed) != hold_out(names, 0))
+    (voice.parent / "config.json").write_text(json.dumps({"seed": seed}))
     assert main([*call, "--quiet"]) == 0
-    held_out = json.loads((voice.parent / "evaluation.json").read_text())
-    assert held_out["seed"] == 7 and held_out["doubts"] == []
+    found = json.loads((voice.parent / "evaluation.json").read_text())
+    spoken = {utterance["utterance"] for utterance in found["voices"]["clone"]["utterances"]}
+    assert {name for name in spoken if name.startswith("validation/")} == {
+        f"validation/{name}" for name in hold_out(names, seed)
+    }
+    assert found["seed"] == seed and not any("split" in doubt for doubt in found["doubts"])
     made = {"dataset": {"fingerprint": "other"}, "base": {"sha256": "other"}}
     (voice.parent / "report.json").write_text(json.dumps(made))
     capsys.readouterr()
