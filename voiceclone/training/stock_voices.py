@@ -31,7 +31,7 @@ def speaker_styles(corpus: Corpus, encoders: StyleEncoders, indices: Sequence[in
 
 
 def stock_voice(
-    corpus: Corpus, encoders: StyleEncoders, speaker: str, *, most: int = 6, indices: Sequence[int] | None = None
+    corpus: Corpus, encoders: StyleEncoders, speaker: str, *, most: int = 40, indices: Sequence[int] | None = None
 ) -> Tensor:
     """A voice pack ``(510, 1, 256)`` float32: mean styles by phoneme-length band, joined smoothly over the rows.
 
