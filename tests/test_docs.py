@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 from support import REPOSITORY, write_base
+from talks import SENTENCES, speak_talk
 
 from voiceclone.cli.main import COMMANDS, _parser, main
 
@@ -63,6 +64,9 @@ def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch)
     for name in ("my_voice", "demo"):
         load_stock_voices("nano")["voice_1"].save(tmp_path / "output" / name / f"{name}.pt")
     (tmp_path / "chapter.txt").write_text("It was late.\nNobody was there.\n")
+    talk = speak_talk(tmp_path / "talk.flac", SENTENCES[:6])
+    (tmp_path / "talk.txt").write_text(talk.text)
+    (tmp_path / "talk.srt").write_text(talk.subtitles())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -75,12 +79,13 @@ def test_commands_parse(document: str, arguments: list[str]) -> None:
 
 def test_marked_commands_run(workplace: Path) -> None:
     calls = commands(run=True)
-    assert {"say.md", "inspect.md", "mix.md", "export.md"} <= {document for document, _ in calls}
+    assert {"say.md", "inspect.md", "mix.md", "export.md", "prepare.md"} <= {document for document, _ in calls}
     for document, arguments in calls:
         assert main(arguments) == 0, (document, arguments)
         for flag in ("--out", "--plot"):
             if flag in arguments:
-                assert (workplace / arguments[arguments.index(flag) + 1]).is_file(), arguments
+                made = workplace / arguments[arguments.index(flag) + 1]
+                assert made.is_file() or (made / "train" / "metadata.jsonl").is_file(), arguments
 
 
 @pytest.mark.parametrize(("document", "code"), blocks("python", run=False), ids=lambda value: str(value)[:20])
@@ -108,12 +113,13 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_flag_tables_hold_every_flag_of_their_command() -> None:
-    for name, page in (("say", "say"), ("inspect", "inspect"), ("mix", "mix"), ("export", "export"), ("ui", "ui")):
-        rows = set(re.findall(r"^\| `(--[a-z-]+)` \|", (REPOSITORY / "docs" / f"{page}.md").read_text(), re.M))
+    for name in ("say", "inspect", "mix", "export", "ui", "prepare", "evaluate"):
+        cells = re.findall(r"^\| (`--.*?) \|", (REPOSITORY / "docs" / f"{name}.md").read_text(), re.M)
+        rows = {flag for cell in cells for flag in re.findall(r"`(--[a-z-]+)`", cell)}
         parser = _parser([name], None)
         actions = next(a for a in parser._actions if getattr(a, "choices", None)).choices[name]._actions
         flags = {option for action in actions for option in action.option_strings if option.startswith("--")}
-        assert rows == flags - {"--help", "--version", "--quiet", "--verbose"}, page
+        assert rows == flags - {"--help", "--version", "--quiet", "--verbose"}, name
 
 
 def test_messages_in_troubleshooting_exist() -> None:

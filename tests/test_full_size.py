@@ -52,10 +52,16 @@ def run(official_folder: Path, out: Path, device: str) -> None:
         result.voice.tensor[100], torch.load(out / "v" / "v_artifacts.pt", weights_only=True)["anchor"]
     )
     base = load_base(official_folder)
+    written = torch.load(result.folder / "v.pt", weights_only=True)
+    assert written.shape == (510, 1, 256) and torch.equal(written, result.voice.tensor)
     assert sum(p.numel() for p in base.kmodel.parameters()) > 81_000_000
     pipeline = base.pipeline("a", offline=True)
-    audio = [r.audio for r in pipeline("Good morning.", voice=str(result.folder / "v.pt"))]
-    assert audio and all(torch.isfinite(a).all() for a in audio)
+    spoken = {}
+    for voice in (result.folder / "v.pt", official_folder / "voices" / "af_0.pt"):
+        spoken[voice.stem] = torch.cat([r.audio for r in pipeline("Good morning.", voice=str(voice))])
+    assert all(len(audio) > 2400 and torch.isfinite(audio).all() and audio.std() > 0 for audio in spoken.values())
+    own, stock = spoken["v"], spoken["af_0"]
+    assert len(own) != len(stock) or not torch.allclose(own, stock, atol=1e-3)  # it speaks with the voice
 
 
 def test_full_size_on_the_cpu(official_folder: Path, tmp_path: Path) -> None:

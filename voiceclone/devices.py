@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,10 +28,16 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def make_accelerator(device: torch.device) -> Accelerator:
-    """An ``accelerate`` accelerator for one run on ``device``; earlier runs in this process leave nothing behind."""
+def make_accelerator(device: torch.device, *, timeout: timedelta | None = None) -> Accelerator:
+    """An ``accelerate`` accelerator for one run on ``device``; earlier runs in this process leave nothing behind.
+
+    Args:
+        timeout: how long an operation waits for other processes, where the run has several.
+    """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
+    from accelerate.utils import InitProcessGroupKwargs
 
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    handlers = [] if timeout is None else [InitProcessGroupKwargs(timeout=timeout)]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=handlers)

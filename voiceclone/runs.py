@@ -114,11 +114,23 @@ class RunFolder:
             remove_partial_files(self.path)
             yield
         finally:
-            # Removed while still held, so that nobody can take a lock on a file that is about to go.
-            (self.path / LOCK).unlink(missing_ok=True)
+            # Removed while still held, so that nobody can take a lock on a file that is about to go. Where the disk has
+            # turned read-only it stays, and no longer holds.
+            with contextlib.suppress(OSError):
+                (self.path / LOCK).unlink(missing_ok=True)
             lock.release()
             with contextlib.suppress(OSError):
                 self.path.rmdir()  # only where the run ended before it wrote anything
+
+    def tidy(self) -> None:
+        """Remove the lock that a run left which was killed after its last write.
+
+        Raises:
+            UsageError: another run is writing here.
+        """
+        if (self.path / LOCK).exists():
+            with self.locked():
+                pass
 
     def resume_state(self, resume: str, identity: Mapping[str, str]) -> TrainingState | None:
         """The state to go on from; None where ``auto`` finds none.

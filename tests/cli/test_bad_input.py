@@ -56,6 +56,15 @@ def clips(audio: np.ndarray, count: int = 4, *, words: str = "hello there my fri
     return prepare
 
 
+def clip(name: str) -> Prepare:
+    """One clip of a tone."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        soundfile.write(tmp / name, TONE, 24000)
+
+    return prepare
+
+
 def text(name: str, content: str | bytes) -> Prepare:
     """One file."""
 
@@ -144,6 +153,12 @@ SAY = ["say", "hi", "--base", "{base}", "--out", "{tmp}/x.wav", "--offline"]
 
 
 EXPORT = ["export", "{tmp}/v.npz"]
+
+EVALUATE = ["evaluate", "--data", "{ds}", "--base", "{base}", "--offline", "--device", "cpu"]
+
+PREPARE = ["prepare", "{tmp}/a.wav", "--subtitles", "{tmp}/s.srt", "--out", "{tmp}/o"]
+
+SUBTITLE = "1\n00:00:00,100 --> 00:00:01,900\nHello there my friend.\n"
 
 ROWS = np.zeros((510, 1, 256), np.float32)
 
@@ -361,6 +376,36 @@ CASES = [
     (["demo-data", "--out", "{tmp}/d", "--clips", "1"], nothing, 2, "4 to 24"),
     (["demo-data", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
     (["download", "--offline"], nothing, 1, "switched off"),
+    # evaluate
+    ([*EVALUATE, "--voice", "stock_0"], nothing, 2, "give --out"),
+    ([*EVALUATE, "--voice", "{tmp}/v.pt"], nothing, 2, "no voice file"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--clips", "0"], nothing, 2, "--clips 0"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--seed", "-1"], nothing, 2, "--seed -1"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--lang", "xx"], nothing, 2, "language"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--keep-best", "{tmp}/b.wav"], nothing, 2, ".pt"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r"], text("r", "mine"), 2, "not a folder"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}"], text("evaluation.json", "{}"), 2, "no evaluation"),
+    ([*EVALUATE, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "no Kokoro voice"),
+    ([*EVALUATE, "--voice", "nobody", "--out", "{tmp}/r"], nothing, 2, "no voice 'nobody'"),
+    # prepare
+    (["prepare", "{tmp}/a.wav", "--out", "{tmp}/o"], nothing, 2, "one of --text"),
+    (["prepare", "{tmp}/a.wav", "--out", "{tmp}/o", "--text", "{tmp}/t.txt"], nothing, 2, "no such file"),
+    (PREPARE, text("a.wav", "no audio"), 2, "no audio that can be read"),
+    ([*PREPARE, "--resume", "--overwrite"], nothing, 2, "choose one"),
+    ([*PREPARE, "--validation", "2"], nothing, 2, "--validation"),
+    ([*PREPARE, "--max-seconds", "nan"], nothing, 2, "--max-seconds"),
+    ([*PREPARE, "--lang", "xx"], text("a.wav", "no audio"), 2, "language"),
+    (PREPARE, both(clip("a.wav"), text("s.srt", "no subtitle")), 1, "no subtitle that can be used"),
+    (PREPARE, both(clip("a.wav"), text("s.srt", SUBTITLE), text("o/mine.txt", "mine")), 2, "holds other files"),
+    # batch, prior, ui
+    (["batch", "{tmp}/v.csv"], nothing, 2, "v.csv"),
+    (["batch", "{tmp}/v.csv", "--processes", "0"], text("v.csv", "name,data\n"), 2, "--processes 0"),
+    (["batch", "{tmp}/v.csv"], text("v.csv", b"\xff\xfe\x00"), 2, "v.csv"),
+    (["batch", "{tmp}/v.csv"], text("v.csv", "name,data,flavour\nv,{ds},vanilla\n"), 2, "flavour"),
+    (["batch", "{tmp}/v.csv", "--out", "{tmp}/o"], text("v.csv", "name,data\n../v,{ds}\n"), 2, "--name"),
+    (["prior", "--base", "{base}", "--voices", "3"], nothing, 2, "--voices 3"),
+    (["prior", "--base", "{tmp}/nowhere", "--offline"], nothing, 2, "no base"),
+    (["ui", "--port", "70000"], nothing, 2, "--port 70000"),
 ]
 
 

@@ -1,5 +1,8 @@
+import csv
+import io
 import json
 import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -48,6 +51,14 @@ def test_csv_with_header(tmp_path):
     assert [(e.name, e.text, e.speaker) for e in read_dataset(tmp_path)["train"]] == [
         ("a.wav", "Hello, you.", "s1"),
         ("b.wav", "Bye.", "s2"),
+    ]
+
+
+def test_only_newlines_end_a_csv_row(tmp_path):
+    write(tmp_path, "file_name,text\r\na.wav,one\u2028two\x85three\r\nb.wav,Bye.\r\n", "metadata.csv")
+    assert [(e.name, e.text) for e in read_dataset(tmp_path)["train"]] == [
+        ("a.wav", "one\u2028two\x85three"),
+        ("b.wav", "Bye."),
     ]
 
 
@@ -142,15 +153,19 @@ def test_empty_metadata_lists_no_clips(tmp_path):
         read_dataset(tmp_path)
 
 
-def read_quietly(path, root):
-    """Reads or raises this project's own error in one line; nothing else."""
+def outcome(path, root):
+    """The entries, or the one line that refuses them."""
     try:
-        for entry in read_metadata(path, root, "train"):
-            assert entry.path.is_relative_to(root.resolve())
-            json.dumps(entry.name + entry.text).encode("utf-8")
+        return read_metadata(path, root, "train")
     except VoicecloneError as error:
-        assert "\n" not in str(error)
-        str(error).encode("utf-8")
+        message = str(error)
+        assert message.startswith(str(path)) and "\n" not in message
+        message.encode("utf-8")
+        return message
+
+
+def line_in(message):
+    return int(re.search(r" line (\d+): ", message)[1])
 
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,8 +173,16 @@ FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 @FUZZ
 @given(content=st.binary(max_size=200), name=st.sampled_from(["metadata.jsonl", "metadata.csv"]))
-def test_any_bytes(tmp_path, content, name):
-    read_quietly(write(tmp_path, content, name), tmp_path)
+def test_any_bytes_are_refused_by_line_or_read_as_clips_inside_the_folder(tmp_path, content, name):
+    found = outcome(write(tmp_path, content, name), tmp_path)
+    lines = content.decode("latin-1").splitlines()
+    if isinstance(found, str):
+        assert 1 <= line_in(found) <= len(lines) + 1
+        return
+    assert len(found) <= len(lines) and all(entry.path.is_relative_to(tmp_path.resolve()) for entry in found)
+    rows = "\n".join(json.dumps({"file_name": entry.name, "text": entry.text}) for entry in found)
+    again = read_metadata(write(tmp_path, rows, "again/metadata.jsonl"), tmp_path, "train") if found else []
+    assert [(entry.name, entry.text) for entry in again] == [(entry.name, entry.text) for entry in found]
 
 
 JSON = st.recursive(
@@ -167,19 +190,61 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-PATHS = st.text(max_size=20) | st.lists(st.sampled_from(["..", ".", "/", "\\", "a", "C:", "~", " "])).map("/".join)
+NAMES = st.lists(st.text("abcé1", min_size=1, max_size=5), min_size=1, max_size=3).map("/".join)
+TEXTS = st.text(max_size=20)
+ROWS = st.fixed_dictionaries({"file_name": NAMES, "text": TEXTS}, optional={"speaker": st.text(), "other": JSON})
+NO_STRING = JSON.filter(lambda value: not isinstance(value, str))
+NO_PLACE = st.sampled_from(["../../x", "a/../../../x", "/x", "C:\\x", "\\x", " ", "a\0"])
+BAD_ROWS = (
+    JSON.filter(lambda value: not isinstance(value, dict))
+    | st.fixed_dictionaries({"text": TEXTS, "other": JSON})
+    | st.fixed_dictionaries({"file_name": NAMES, "other": JSON})
+    | st.fixed_dictionaries({"file_name": NO_STRING, "text": TEXTS})
+    | st.fixed_dictionaries({"file_name": NAMES, "text": NO_STRING})
+    | st.fixed_dictionaries({"file_name": NO_PLACE, "text": TEXTS})
+)
 
 
 @FUZZ
-@given(rows=st.lists(st.fixed_dictionaries({}, optional={"file_name": PATHS | JSON, "text": JSON, "speaker": JSON})))
-def test_any_json(tmp_path, rows):
-    content = "\n".join(json.dumps(row) for row in rows)
-    read_quietly(write(tmp_path, content, "metadata.jsonl"), tmp_path)
+@given(rows=st.lists(ROWS), plain=st.booleans())
+def test_any_good_json_is_read_as_it_is(tmp_path, rows, plain):
+    content = "\n".join(json.dumps(row, ensure_ascii=not plain) for row in rows)
+    found = outcome(write(tmp_path, content, "metadata.jsonl"), tmp_path)
+    assert [(entry.name, entry.text, entry.speaker) for entry in found] == [
+        (row["file_name"], row["text"].strip(), row.get("speaker")) for row in rows
+    ]
 
 
 @FUZZ
-@given(rows=st.lists(st.tuples(PATHS, st.text(max_size=20), st.text(max_size=20))), mark=st.sampled_from("|,"))
-def test_any_table(tmp_path, rows, mark):
-    content = "\n".join(mark.join(row) for row in rows).encode("utf-8", "surrogatepass")
-    header = b"file_name,text,other\n" if mark == "," else b""
-    read_quietly(write(tmp_path, header + content, "metadata.csv"), tmp_path)
+@given(rows=st.lists(ROWS, max_size=4), bad=BAD_ROWS, at=st.integers(0, 4))
+def test_any_bad_json_is_refused_with_its_line(tmp_path, rows, bad, at):
+    at = min(at, len(rows))
+    content = "\n".join(json.dumps(row) for row in [*rows[:at], bad, *rows[at:]])
+    found = outcome(write(tmp_path, content, "metadata.jsonl"), tmp_path)
+    assert isinstance(found, str) and line_in(found) == at + 1
+
+
+CELLS = TEXTS.filter(lambda text: "\0" not in text)
+
+
+@FUZZ
+@given(rows=st.lists(st.tuples(NAMES, CELLS, CELLS)))
+def test_any_quoted_table_is_read_as_it_is(tmp_path, rows):
+    table = io.StringIO()
+    csv.writer(table, quoting=csv.QUOTE_ALL).writerows([("file_name", "text", "speaker"), *rows])
+    found = outcome(write(tmp_path, table.getvalue(), "metadata.csv"), tmp_path)
+    assert [(entry.name, entry.text, entry.speaker) for entry in found] == [
+        (name, text.strip(), speaker) for name, text, speaker in rows
+    ]
+
+
+IN_A_LINE = TEXTS.filter(lambda text: not set(text) & set("|\n"))
+
+
+@FUZZ
+@given(rows=st.lists(st.tuples(st.text("abcé1", min_size=1, max_size=5), IN_A_LINE, IN_A_LINE)))
+def test_any_ljspeech_table_is_read_as_it_is(tmp_path, rows):
+    found = outcome(write(tmp_path, "\n".join("|".join(row) for row in rows), "metadata.csv"), tmp_path)
+    assert [(entry.name, entry.text) for entry in found] == [
+        (f"wavs/{name}.wav", normalised.strip() or raw.strip()) for name, raw, normalised in rows
+    ]

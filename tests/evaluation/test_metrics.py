@@ -55,6 +55,18 @@ def test_pace_leaves_pauses_out():
     assert metrics.slower_percent(once, once) == 0.0
 
 
+@pytest.mark.parametrize("noise_db", [-60, -32, -26])
+def test_room_noise_in_the_recording_is_no_speech(noise_db: int):
+    """A recording's pauses hiss, a clone's are silent: the same sentence at the same pace is no slower for that."""
+    tone, pause = buzz(np.zeros(RATE)), np.zeros(RATE // 2, dtype=np.float32)
+    clone = np.concatenate([pause, tone, pause, tone, pause])
+    noise = np.random.default_rng(0).standard_normal(len(clone)) * tone.std() * 10 ** (noise_db / 20)
+    recording = (clone + noise).astype(np.float32)
+    assert abs(metrics.slower_percent(clone, recording)) < 6
+    slow = np.concatenate([pause, tone, tone, pause, tone, tone, pause])
+    assert metrics.slower_percent(slow, recording) == pytest.approx(100, abs=12)
+
+
 def test_cepstral_distance_is_the_rms_difference_of_the_spectra():
     """A filter of A cos(pi k (m + 1/2) / 80) dB over mel band m changes one cepstrum; its RMS is A / sqrt(2) dB."""
     noise = np.random.default_rng(0).standard_normal(4 * RATE).astype(np.float32) * 0.1

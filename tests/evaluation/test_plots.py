@@ -98,11 +98,19 @@ def test_odd_mels_draw(values):
     assert figure_to_rgb(mel_figure(values, mel(10))).shape[2] == 3
 
 
-@pytest.mark.parametrize("title", ["cost $1 and $", "声", "x" * 300], ids=["dollars", "no glyph", "long"])
-def test_titles_are_taken_literally_and_in_silence(title, tmp_path):
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [("cost $1 and $", "cost $1 and $"), ("声", "声"), ("x" * 300, "x" * 79 + "…")],
+    ids=["dollars", "no glyph", "long"],
+)
+def test_titles_are_taken_literally_and_in_silence(title, shown, tmp_path):
+    figure = training_figure(HISTORY, mel(80), mel(80), title)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        save_figure(training_figure(HISTORY, mel(80), mel(80), title), tmp_path / "a.png")
+        save_figure(figure, tmp_path / "a.png")
+    assert figure.get_suptitle() == shown and not figure._suptitle.get_parse_math()
+    without = training_figure(HISTORY, mel(80), mel(80), " ")
+    assert (figure_to_rgb(figure) != figure_to_rgb(without)).any()  # it is drawn
 
 
 def test_rgb_is_the_picture():

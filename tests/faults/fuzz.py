@@ -331,7 +331,7 @@ def subtitle_inputs() -> st.SearchStrategy[bytes]:
 
 
 def check_subtitles(content: bytes, folder: Path) -> None:
-    from voiceclone.data import subtitles
+    from voiceclone.prepare import subtitles
 
     path = folder / ("a.srt" if content[:1] == b"s" else "a.vtt")
     path.write_bytes(content[1:])
@@ -483,7 +483,7 @@ def attempt(check: Callable[[bytes, Path], None], content: bytes, folder: Path) 
 def needs(target: str, require: Callable[[str], object] = importlib.import_module) -> None:
     """Import what a target cannot do without; ``require`` decides what happens where it is not there."""
     if target == "subtitles":
-        require("voiceclone.data.subtitles")
+        require("voiceclone.prepare.subtitles")
 
 
 def fuzz(
@@ -587,6 +587,7 @@ def main() -> int:
                 kept.write_bytes((Path(folder) / "last-input").read_bytes())
                 result["input"] = str(kept)
             results.append(result)
+            print(json.dumps(result), file=sys.stderr, flush=True)
     found = [result for result in results if "found" in result]
     print(json.dumps({"inputs": sum(r.get("inputs", 0) for r in results), "found": len(found), "targets": results}))
     return 1 if found else 0

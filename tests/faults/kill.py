@@ -246,8 +246,9 @@ def kill_and_resume(job: Job, log: Path, moment: Moment, again: Moment | None, c
         check()
         if again is not None:
             status, _ = run(job, log, resume=True, moment=again)
-            kills += status == -signal.SIGKILL
-            check()
+            if status == -signal.SIGKILL:
+                kills += 1
+                check()
     if status == -signal.SIGKILL:
         status, _ = run(job, log, resume=True)
     if status != 0:
@@ -255,7 +256,7 @@ def kill_and_resume(job: Job, log: Path, moment: Moment, again: Moment | None, c
     return kills
 
 
-def kill_test(job: Job, count: int, seed: int, epochs: int, scratch: Path) -> dict[str, Any]:
+def kill_test(job: Job, count: int, seed: int, epochs: int, minutes: float, scratch: Path) -> dict[str, Any]:
     """Run the whole test; the figures."""
     chance, started = random.Random(seed), time.monotonic()
     whole_job = Job(job.arguments, job.out / "whole", job.fresh)
@@ -268,10 +269,13 @@ def kill_test(job: Job, count: int, seed: int, epochs: int, scratch: Path) -> di
         raise SystemExit(f"the uninterrupted run ended with {status}:\n{log.read_text()[-3000:]}")
     reference = contents(whole_job.folder)
     before = {str(p.relative_to(scratch)) for p in scratch.rglob("*") if p.is_file()}
-    facts: dict[str, Any] = {"kills": 0, "killed_twice": 0, "resumed": 0, "identical": 0, "problems": []}
-    stages: Counter[str] = Counter()
+    facts: dict[str, Any] = {"runs": 0, "kills": 0, "killed_twice": 0, "resumed": 0, "identical": 0}
+    facts["problems"] = []
+    stages, around = Counter(), Counter()
     plan = moments(count, seconds, writes, chance, fresh=job.fresh)
     for number, moment in enumerate(plan):
+        if time.monotonic() - started > minutes * 60:
+            break
         case = Job(job.arguments, job.out / f"case-{number}", job.fresh)
         case.out.mkdir()
         case_log = case.out / "log"
@@ -286,9 +290,11 @@ def kill_test(job: Job, count: int, seed: int, epochs: int, scratch: Path) -> di
             found = difference(case.folder, reference, whole_job.folder)
         except Exception as error:
             kills, found = 0, [f"{type(error).__name__}: {error}"]
+        facts["runs"] += 1
         facts["kills"] += kills
         facts["killed_twice"] += kills == 2
         facts["resumed"] += kills > 0
+        around[moment.phase or "at any time"] += kills > 0
         facts["identical"] += kills > 0 and not found
         facts["problems"] += [f"case {number} ({moment}): {line}" for line in found]
         print(f"{number + 1}/{len(plan)}: {kills} kills, {found or 'identical'}", file=sys.stderr, flush=True)
@@ -298,6 +304,7 @@ def kill_test(job: Job, count: int, seed: int, epochs: int, scratch: Path) -> di
     # Of other libraries: nothing of this package's own is written outside the output folder.
     left = sorted({str(p.relative_to(scratch)) for p in scratch.rglob("*") if p.is_file()} - before)
     own = {"run_processor_seconds": round(seconds, 1), "writes_of_a_run": writes, "stages": dict(stages)}
+    own["first_kills"] = dict(around)
     own["left_in_temporary_folder"] = dict(Counter(name.rsplit("/", 1)[-1] for name in left))
     return {**facts, **own, "voice_sha256": voice, "seconds": round(time.monotonic() - started)}
 
@@ -329,6 +336,7 @@ def main() -> int:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100, help="runs to kill")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no further run after that time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--clips", type=int, default=4, help="clips of the demo dataset")
@@ -359,7 +367,9 @@ def main() -> int:
                  "--epochs-projection", str(options.epochs)]  # fmt: skip
     if options.quick:
         arguments += ["--without", "start,blend,prior,speaker"]
-    facts = kill_test(Job(arguments, out, options.fresh), options.count, options.seed, options.epochs, scratch)
+    facts = kill_test(
+        Job(arguments, out, options.fresh), options.count, options.seed, options.epochs, options.minutes, scratch
+    )
     print(json.dumps(facts))
     return 1 if facts["problems"] or facts["identical"] < facts["resumed"] else 0
 

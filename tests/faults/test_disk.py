@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from voiceclone.cli.main import main
+from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.projection import state as states
 from voiceclone.runs import RunFolder
@@ -145,3 +146,37 @@ def test_two_runs_at_once_and_one_that_is_killed(run: Run, tmp_path: Path, capsy
     os.waitpid(first, 0)
     assert run(tmp_path, "--epochs-projection", "0") == 0
     assert (tmp_path / "v" / "v.pt").is_file() and (tmp_path / "v" / "mine.txt").read_text() == "mine"
+
+
+def test_a_lock_left_after_the_last_write_is_removed(run: Run, tmp_path: Path) -> None:
+    """A run killed between its report and its end: the voice is finished, and nothing else stays beside it."""
+    assert run(tmp_path, "--epochs-projection", "0") == 0
+    (tmp_path / "v" / ".lock").touch()
+    assert run(tmp_path, "--epochs-projection", "0", "--resume") == 0
+    assert not (tmp_path / "v" / ".lock").exists() and (tmp_path / "v" / "v.pt").is_file()
+
+
+def test_a_run_that_ends_between_its_two_checkpoints_mends_both(run: Run, tmp_path: Path, monkeypatch) -> None:
+    """The best checkpoint belongs to the epoch that the last one calls the best."""
+    save, count = states.write_torch, 0
+
+    def counted(target: Path, content: object) -> None:
+        nonlocal count
+        count += 1
+        if count == stop:
+            raise VoicecloneError("the disk is gone")
+        save(target, content)
+
+    def epochs(out: Path) -> tuple[int, int]:
+        best, last = (states.load_state(out / "v" / "checkpoints" / name)[0] for name in ("best.pt", "last.pt"))
+        return best.epoch, last.best_epoch
+
+    stop = 0
+    with monkeypatch.context() as patch:
+        patch.setattr(states, "write_torch", counted)
+        assert run(tmp_path / "whole") == 0
+        assert epochs(tmp_path / "whole") == (2, 2)  # both are written in the last epoch, so the last write is one
+        stop, count = count, 0
+        assert run(tmp_path / "out") == 1
+    assert run(tmp_path / "out", "--resume") == 0
+    assert epochs(tmp_path / "out") == (2, 2)

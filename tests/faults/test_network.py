@@ -149,3 +149,16 @@ def test_auto_waits_for_a_silent_hub_no_longer_than_it_says(server: Hub, tmp_pat
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
     answered, seconds = done.stdout.split()
     assert answered == "False" and float(seconds) < 10
+
+
+def test_trackers_that_fail_cost_a_run_one_line_each(run: Callable[..., int], tmp_path: Path, capsys) -> None:
+    """Where the events should go there is a file, and the same for W&B: the voice is made all the same."""
+    (tmp_path / "v").mkdir()
+    for name in ("tensorboard", "wandb"):
+        (tmp_path / "v" / name).write_text("mine")
+    assert run(tmp_path, "--epochs-projection", "1", "--tensorboard", "--wandb") == 0
+    said = capsys.readouterr().err
+    assert "Traceback" not in said and (tmp_path / "v" / "v.pt").is_file()
+    for name, tracker in (("tensorboard", "TensorBoard"), ("wandb", "W&B")):
+        assert sum(line.startswith(f"warning: {tracker} is off") for line in said.splitlines()) == 1, said
+        assert (tmp_path / "v" / name).read_text() == "mine"

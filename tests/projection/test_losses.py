@@ -75,3 +75,16 @@ def test_dips_to_silence_do_not_raise_the_pitch() -> None:
     predicted = true.clone()
     predicted[::3] = 1.0
     assert float(losses.f0_terms(predicted, true)["f0_level"]) == pytest.approx(0, abs=1e-6)
+
+
+def test_dips_at_the_edges_of_voicing_do_not_move_the_pitch_level() -> None:
+    """On its way to an unvoiced phone the predicted F0 falls; what is heard, and measured, is the pitch between."""
+    true = 120.0 * 2 ** (torch.linspace(-2, 2, 40) / 12)
+    dipping = true.clone()
+    dipping[[0, 1, 2, 20, 21, 37, 38, 39]] *= 0.55
+    shifted = dipping * 2 ** (1 / 12)
+    assert float(losses.f0_terms(dipping, true)["f0_level"]) < 1e-5
+    assert float(losses.f0_terms(dipping, true)["f0_spread"]) < 1e-5
+    assert float(losses.f0_terms(shifted, true)["f0_level"]) == pytest.approx(0.0578, abs=1e-3)  # a semitone
+    octave = losses.f0_terms(true * 2, true)
+    assert float(octave["f0_level"]) == pytest.approx(0.693, abs=1e-3), "a voice an octave off is all error"

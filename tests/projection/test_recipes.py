@@ -9,10 +9,10 @@ import torch
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection.alignment import Alignment, stretched
+from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.preparation import misaligned
 from voiceclone.projection.recipes import PARTS, parse_parts, projection_config
-from voiceclone.projection.trainer import ProjectionConfig
 
 
 def make(recipe: str, *without: str) -> ProjectionConfig:

@@ -7,8 +7,9 @@ import torch
 
 from voiceclone.devices import make_accelerator
 from voiceclone.errors import VoicecloneError
+from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.state import TrainingState, load_state, save_state
-from voiceclone.projection.trainer import ProjectionConfig, ProjectionTrainer
+from voiceclone.projection.trainer import ProjectionTrainer
 
 
 class Silent:

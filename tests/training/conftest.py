@@ -5,7 +5,7 @@ import pytest
 
 from voiceclone.models.presets import tiny_config
 from voiceclone.training import corpus as corpus_module
-from voiceclone.training.corpus import prepare_corpus, read_rows
+from voiceclone.training.corpus import Corpus, prepare_corpus, read_rows
 from voiceclone.training.synthesis import SynthesisConfig, synthesize_corpus
 
 SENTENCES = (
@@ -45,11 +45,19 @@ def spoken(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def corpus(spoken, tmp_path_factory):
-    """The training speakers with features."""
+def cache(spoken, tmp_path_factory):
+    """Folder with the features of the training speakers."""
+    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_module, "track_f0", crude_f0)
-        return prepare_corpus(read_rows([spoken / "train"]), tmp_path_factory.mktemp("cache"), tiny_config()["vocab"])
+        prepare_corpus(read_rows([spoken / "train"]), folder, tiny_config()["vocab"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(cache):
+    """The training speakers with features."""
+    return Corpus([cache])
 
 
 @pytest.fixture(scope="session")

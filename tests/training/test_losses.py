@@ -60,7 +60,5 @@ def test_discriminator_losses_are_least_at_the_labels():
 def test_smoothing_keeps_unvoiced_frames_and_constant_voiced_ones():
     curve = torch.zeros(1, 40)
     curve[:, 10:30] = 120.0
-    with torch.random.fork_rng():
-        for seed in range(8):
-            torch.manual_seed(seed)
-            assert torch.allclose(smoothed(curve, keep_zeros=True), curve, atol=1e-3)
+    for width in (1, 3, 7):
+        assert torch.allclose(smoothed(curve, width, keep_zeros=True), curve, atol=1e-3)

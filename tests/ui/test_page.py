@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support import REPOSITORY, write_base, write_dataset
 
 from voiceclone import VoicePack
+from voiceclone.models.base import load_stock_voices
 
 pytestmark = pytest.mark.slow
 WAIT_SECONDS = 240.0
@@ -137,7 +140,7 @@ def test_clone_listen_mix(address: tuple[str, Path], browser: Any, tmp_path: Pat
     browser.get(url)
     _clone(page, clips, out)
     _listen(page)
-    _mix(page, out)
+    _mix(page, out, out.parent / "base")
 
 
 def _clone(page: Page, clips: Path, out: Path) -> None:
@@ -158,7 +161,9 @@ def _clone(page: Page, clips: Path, out: Path) -> None:
     until(lambda: page.one("#mel img") and page.one("#loss img"), "mel and loss")
     until(lambda: page.plays("target") and page.plays("clone"), "both to hear")
     page.shot("done")
-    assert page.one("#voice a[download]") is not None and VoicePack.load(out / "anna" / "anna.pt")
+    assert page.one("#voice a[download]") is not None
+    report = json.loads((out / "anna" / "report.json").read_text())
+    assert report["epochs"] == 3 and VoicePack.load(out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
 
 
 def _listen(page: Page) -> None:
@@ -172,7 +177,7 @@ def _listen(page: Page) -> None:
     page.shot("listen")
 
 
-def _mix(page: Page, out: Path) -> None:
+def _mix(page: Page, out: Path, base: Path) -> None:
     page.tab("Mix")
     until(lambda: page.value("mix-first") and page.value("mix-second"), "two voices")
     page.press("mix-speak")
@@ -181,4 +186,10 @@ def _mix(page: Page, out: Path) -> None:
     page.press("mix-save")
     until(lambda: "half.pt" in page.text("mix-file"), "the mix to download")
     page.shot("mix")
-    assert VoicePack.load(out / "half" / "half.pt")
+    stock = load_stock_voices(base)
+    first, second = (
+        stock[name].tensor if name in stock else VoicePack.load(name).tensor
+        for name in (page.value("mix-first"), page.value("mix-second"))
+    )
+    mixed = VoicePack.load(out / "half" / "half.pt").tensor
+    torch.testing.assert_close(mixed, 0.5 * first + 0.5 * second)  # both sliders stand in the middle

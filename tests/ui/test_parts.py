@@ -92,7 +92,7 @@ def test_a_training_that_cannot_begin_says_why(tmp_path: Path) -> None:
     training.start(["--data", str(tmp_path / "none")], tmp_path / "v" / "v.pt")
     with pytest.raises(UsageError, match="a training is going on"):
         training.start([], tmp_path / "v.pt")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while training.running and time.monotonic() < deadline:
         time.sleep(0.1)
     assert training.status.startswith("Failed: error:") and "no such dataset folder" in training.status

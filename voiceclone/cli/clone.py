@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from voiceclone.config import CloneConfig, merge, read_config_file
@@ -33,8 +34,17 @@ _HELP = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every setting, a config file, verbosity."""
+    add_settings(parser)
+    parser.add_argument("--config", type=Path, help="YAML or JSON file with any of these settings; flags win over it")
+    add_verbosity(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
     """Add a flag for every setting; values not given stay None, so that a config file can provide them."""
     for name, default in CloneConfig(data="").as_dict().items():
+        if name in leave_out:
+            continue
         flag = "--" + name.replace("_", "-")
         if name == "resume":
             parser.add_argument(flag, nargs="?", const="auto", metavar="auto|PATH",
@@ -44,8 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             text = _HELP[name] + ("" if default in ("", None) else f" (default: {default})")
             parser.add_argument(flag, type=_TYPES[CloneConfig.__annotations__[name]], default=None, help=text)
-    parser.add_argument("--config", type=Path, help="YAML or JSON file with any of these settings; flags win over it")
-    add_verbosity(parser)
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +73,14 @@ def run(options: argparse.Namespace) -> int:
     flags = {name: getattr(options, name) for name in CloneConfig(data="").as_dict()}
     config = merge(flags, read_config_file(options.config) if options.config else {})
     from voiceclone.cloning import clone_with
+    from voiceclone.errors import VoicecloneError
+    from voiceclone.team import process_index
     from voiceclone.tracking.progress import Reporter
 
-    clone_with(config, Reporter(verbosity=verbosity(options)))
+    try:
+        clone_with(config, Reporter(verbosity=verbosity(options)))
+    except VoicecloneError as error:
+        if process_index() == 0:
+            raise
+        return error.exit_code  # of several processes the main one speaks: it meets the error too, or misses this one
     return 0

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset and say what came of it."""
-    from voiceclone.data.prepare import PrepareConfig, prepare_dataset
+    from voiceclone.prepare.run import PrepareConfig, prepare_dataset
     from voiceclone.tracking.progress import Reporter
 
     given = {} if options.min_seconds is None else {

@@ -7,13 +7,14 @@ import contextlib
 import json
 import logging
 import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
 
 if TYPE_CHECKING:
+    from voiceclone.team import Team
+    from voiceclone.training.caches import Preparation
     from voiceclone.training.config import TrainConfig
     from voiceclone.training.corpus import Corpus
 
@@ -44,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--lang", default="a", help="Kokoro's language code, for texts without phonemes (default: a)")
+    parser.add_argument(
+        "--alignment",
+        default="auto",
+        choices=("auto", "given", "warp", "learned"),
+        help="where durations come from that the data does not bring: warp (eSpeak-NG's reading of the text, English), "
+        "learned (an aligner trained on the data first, any language), given (refuse data without); "
+        "auto: warp for English, learned for other languages (default: auto)",
+    )
     parser.add_argument(
         "--boost",
         nargs="*",
@@ -86,15 +95,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepare the corpus, train, train the second pair, pack; the exit code."""
-    import torch
+    """Prepare the corpus, train, train the second pair, pack; the exit code.
 
-    from voiceclone.tracking.trackers import open_trackers
-    from voiceclone.training.listening import Listener
-    from voiceclone.training.recipe import read_facts, train_and_pack
+    Of several processes only the main one speaks, unless another one fails by itself.
+    """
+    from voiceclone.team import ProcessLostError, process_index
+
+    if process_index() == 0:
+        return _run(options)
+    try:
+        return _run(options)
+    except (UsageError, ProcessLostError) as error:  # the main process meets it too and says so
+        return error.exit_code
+    except VoicecloneError as error:
+        raise VoicecloneError(f"process {process_index()}: {error}") from error
+
+
+def _run(options: argparse.Namespace) -> int:
+    from voiceclone.team import open_team, process_index
+    from voiceclone.training.recipe import read_facts
     from voiceclone.training.trainer import CHECKPOINT, read_checkpoint
 
-    _show_progress(quiet=options.quiet)
+    main = process_index() == 0
+    _show_progress(logging.ERROR if not main else logging.WARNING if options.quiet else logging.INFO)
     facts = read_facts(options.facts)
     resume = options.resume or options.pack_only
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
@@ -102,20 +125,36 @@ def run(options: argparse.Namespace) -> int:
     config = _config(options)
     boost = _boosts(options.boost)
     _set_threads(options.threads)
-    corpus = _corpus(options, options.data, "data")
-    kept_out = _corpus(options, options.kept_out, "kept-out") if options.kept_out else None
-    if kept_out is not None and (both := set(corpus.speakers) & set(kept_out.speakers)):
-        raise UsageError(f"--kept-out: {sorted(both)[0]} is in the training data too: rename or remove the speaker")
+    # Before the team is there: later the main process may write it.
+    done = read_checkpoint(options.out)["step"] if resume else 0
+    with open_team(config.device) as team:
+        corpus, kept_out = _corpora(options, team)
+        base = _train(
+            options, config, done, corpus=corpus, kept_out=kept_out, facts=facts, boost=boost, resume=resume, team=team
+        )
+    if main:
+        print(f"base: {base}")
+    return 0
+
+
+def _train(options: argparse.Namespace, config: TrainConfig, done: int, *, team: Team, **settings: Any) -> Path:
+    """Train and pack, with trackers open in the main process; the base's folder."""
+    import torch
+
+    from voiceclone.tracking.trackers import open_trackers
+    from voiceclone.training.listening import Listener
+    from voiceclone.training.recipe import train_and_pack
+
     with (
         open_trackers(
-            tensorboard=options.tensorboard,
-            wandb=options.wandb,
+            tensorboard=options.tensorboard and team.is_main,
+            wandb=options.wandb and team.is_main,
             wandb_project=options.wandb_project,
             run_name=options.out.name,
             folder=options.out,
             config=config.to_json(),
             offline=options.offline,
-            resume_step=read_checkpoint(options.out)["step"] if resume else 0,
+            resume_step=done,
             warn=logging.getLogger("voiceclone").warning,
         ) as trackers,
         contextlib.ExitStack() as stack,
@@ -123,23 +162,18 @@ def run(options: argparse.Namespace) -> int:
         stack.callback(torch.set_flush_denormal, False)
         # Values near 0 cost hundreds of times more than others on most CPUs, and mean nothing here.
         torch.set_flush_denormal(True)
-        base = train_and_pack(
-            corpus,
-            config,
-            options.out,
-            facts,
-            boost=boost,
-            resume=resume,
+        return train_and_pack(
+            config=config,
+            out=options.out,
             train=not options.pack_only,
             second_share=options.second_share,
             voices=options.voices,
             voice_first=options.voice_first,
             init=options.init,
             listener=Listener(trackers),
-            kept_out=kept_out,
+            team=team,
+            **settings,
         )
-    print(f"base: {base}")
-    return 0
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:
@@ -183,30 +217,39 @@ def _device(name: str) -> str:
     return name
 
 
-def _corpus(options: argparse.Namespace, folders: list[Path], kind: str) -> Corpus:
-    from voiceclone.audio.features import track_f0
+def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | None]:
+    """The training data and the speakers kept out; the main process computes the features, the others wait for them."""
+    from voiceclone.training.caches import prepare_caches
+    from voiceclone.training.corpus import Corpus
+
+    folder = options.out / "cache"
+    data, kept = (
+        [(path, folder / f"{kind}-{number:03d}-{path.name}") for number, path in enumerate(paths)]
+        for kind, paths in (("data", options.data), ("kept-out", options.kept_out))
+    )
+    if team.is_main:
+        prepare_caches(data, kept, folder, _preparation(options))
+    team.wait()
+    corpus = Corpus([cache for _, cache in data])
+    if not kept:
+        return corpus, None
+    kept_out = Corpus([cache for _, cache in kept])
+    if both := set(corpus.speakers) & set(kept_out.speakers):
+        raise UsageError(f"--kept-out: {sorted(both)[0]} is in the training data too: rename or remove the speaker")
+    return corpus, kept_out
+
+
+def _preparation(options: argparse.Namespace) -> Preparation:
     from voiceclone.models.presets import preset
-    from voiceclone.training.corpus import Corpus, prepare_corpus, read_rows
+    from voiceclone.training.caches import Preparation
 
-    vocab = preset(options.preset)[0]["vocab"]
-    caches = []
-    for number, folder in enumerate(folders):
-        rows = read_rows([folder])
-        phonemize = align = None
-        if any(row.phonemes is None for row in rows):
-            from voiceclone.text.g2p import Phonemizer
-
-            phonemize = Phonemizer(options.lang, offline=options.offline).phonemes
-        if any(row.durations is None for row in rows):
-            from voiceclone.training.alignment import EspeakAligner
-
-            align = EspeakAligner()
-        cache = options.out / "cache" / f"{kind}-{number:03d}-{folder.name}"
-        clean = options.quick_f0 and all(row.durations is not None for row in rows)
-        f0 = partial(track_f0, quick=True) if clean else None
-        prepare_corpus(rows, cache, vocab, phonemize=phonemize, align=align, f0=f0)
-        caches.append(cache)
-    return Corpus(caches)
+    return Preparation(
+        vocab=preset(options.preset)[0]["vocab"],
+        alignment=options.alignment,
+        language=options.lang,
+        offline=options.offline,
+        quick_f0=options.quick_f0,
+    )
 
 
 def _boosts(pairs: list[str]) -> dict[str, float]:
@@ -231,9 +274,9 @@ def _set_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def _show_progress(*, quiet: bool) -> None:
+def _show_progress(level: int) -> None:
     logger = logging.getLogger("voiceclone")
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.setLevel(level)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))

@@ -8,6 +8,7 @@ Nothing here opens an audio file.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _has_header(content: str) -> bool:
 
 
 def _rows_of_csv(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(content.lstrip().splitlines(keepends=True), strict=True)
+    reader = csv.DictReader(io.StringIO(content.lstrip(), newline=""), strict=True)
     # Where blank lines came first, the reader counts from the header on.
     offset = content[: len(content) - len(content.lstrip())].count("\n")
     try:

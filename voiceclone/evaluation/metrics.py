@@ -11,6 +11,9 @@ from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 
 TRIM_DB = 40  # below the peak: what is quieter at either end is cut off before spectra are compared
 SPEECH_DB = 35  # below the peak: what is quieter counts as a pause
+NOISE_PERCENTILE = 5  # of the frames: about the level of the room, where a clip has pauses at all
+ABOVE_NOISE_DB = 6
+LOUDEST_PAUSE_DB = 22
 MIN_VOICED = 5  # voiced frames below which a pitch says nothing
 PITCH_REACH = 8.0  # semitones; frames further from the median are left out: mostly the tracker's octave errors
 CEPSTRA = 13  # coefficients 1 to 13; number 0 is the level
@@ -56,17 +59,34 @@ def measure_pitch(audio: np.ndarray) -> Pitch | None:
     return Pitch(mean=float(semitones.mean()), spread=float(semitones.std()))
 
 
-def spoken_seconds(audio: np.ndarray) -> float:
-    """Length of audio ``(T,)`` at 24 kHz without its pauses."""
+def spoken_seconds(audio: np.ndarray, top_db: float = SPEECH_DB) -> float:
+    """Length of audio ``(T,)`` at 24 kHz without its pauses: what lies ``top_db`` below the loudest frame."""
     import librosa
 
-    stretches = librosa.effects.split(audio, top_db=SPEECH_DB, frame_length=N_FFT, hop_length=HOP)
+    stretches = librosa.effects.split(audio, top_db=top_db, frame_length=N_FFT, hop_length=HOP)
     return float(sum(end - start for start, end in stretches)) / SAMPLE_RATE
 
 
+def pause_level(audio: np.ndarray) -> float:
+    """How far below the loudest frame of audio ``(T,)`` its pauses begin, in dB.
+
+    ``SPEECH_DB``, but above the room's noise where that is louder, which would else count as speech; at least
+    ``LOUDEST_PAUSE_DB``, for speech without a pause has no noise to be measured.
+    """
+    import librosa
+
+    rms = librosa.feature.rms(y=audio, frame_length=N_FFT, hop_length=HOP)[0]
+    noise = 20.0 * np.log10((np.percentile(rms, NOISE_PERCENTILE) + 1e-9) / (rms.max() + 1e-9))
+    return float(np.clip(-noise - ABOVE_NOISE_DB, LOUDEST_PAUSE_DB, SPEECH_DB))
+
+
 def slower_percent(audio: np.ndarray, recording: np.ndarray) -> float:
-    """By how much ``audio`` takes longer than the recording of the same sentence, pauses left out; negative: faster."""
-    return 100.0 * (spoken_seconds(audio) / max(spoken_seconds(recording), 1e-3) - 1.0)
+    """By how much ``audio`` takes longer than the recording of the same sentence, pauses left out; negative: faster.
+
+    Pauses are told by the same level in both, that of the noisier one: a clone has no room around it.
+    """
+    level = min(pause_level(audio), pause_level(recording))
+    return 100.0 * (spoken_seconds(audio, level) / max(spoken_seconds(recording, level), 1e-3) - 1.0)
 
 
 def trimmed(audio: np.ndarray) -> np.ndarray:

@@ -22,17 +22,18 @@ from voiceclone.evaluation.report_measuring import (
     Recorded,
     References,
     Scores,
+    Utterance,
     clip_key,
     score,
     score_recording,
     speak_utterance,
 )
-from voiceclone.evaluation.report_results import Evaluation, summed_up
+from voiceclone.evaluation.report_results import Evaluation, VoiceResult, summed_up
 from voiceclone.evaluation.report_verdict import doubts_about_judges, reach_verdict
 from voiceclone.evaluation.sentences import held_out_sentences
 from voiceclone.evaluation.voices import CLONE, RECORDINGS, in_order, stock_name
 from voiceclone.models.base import Base
-from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.tracking.progress import QUIET, Progress, Reporter
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack
 
@@ -76,51 +77,80 @@ def evaluate(
     spoken = choose_utterances(clips, lang=lang, seed=seed, max_clips=max_clips, offline=offline)
     chosen = choose_references(clips, spoken, seed=seed)
     total = 2 * len(chosen) + len(voices) * len(spoken)
-    scores: dict[str, tuple[Scores, ...]] = {}
-    speech: dict[str, list[np.ndarray]] = {}
     with (reporter or Reporter(verbosity=QUIET)).task("Evaluation", total=total, unit="utterance") as task:
         audio = {clip_key(clip): read_audio(clip.path) for clip in chosen}
         spoken = [replace(utterance, recording=audio.get(utterance.name)) for utterance in spoken]
         references = References(audio, encoders, advance=lambda: task.advance(1, note=RECORDINGS))
         judges = Judges(references=references, phones=recognizer, words=words)
-        recorded = {u.name: Recorded.of(u.recording) for u in spoken if u.recording is not None}
-        for name in in_order(voices):
-            speech[name] = []
-            rows = []
-            for number, utterance in enumerate(spoken):
-                sound = speak_utterance(base.kmodel, utterance.phonemes, voices[name], seed=seed + number)
-                rows.append(score(utterance, sound, recorded.get(utterance.name), judges))
-                speech[name].append(sound)
-                task.advance(1, note=name)
-            scores[name] = tuple(rows)
-        rows = []
-        for clip in chosen:
-            rows.append(score_recording(clip, audio[clip_key(clip)], judges))
-            task.advance(1, note=RECORDINGS)
-        scores[RECORDINGS] = tuple(rows)
+        scores, speech = _judge_voices(voices, spoken, base, judges, seed, task)
+        scores[RECORDINGS] = _judge_recordings(chosen, audio, judges, task)
     names = tuple(encoder.name for encoder in encoders)
-    expected = HealthRange.of(base.stock_voices.values())
     return Evaluation(
-        voices={
-            name: summed_up(
-                scores[name],
-                names,
-                seed=seed,
-                health=examine(voices[name], expected) if name in voices else None,
-                same_as=stock_name(voices[name], base) if name in voices else None,
-            )
-            for name in in_order(scores)
-        },
+        voices=_summed_up(scores, voices, base, names, seed),
         verdict=reach_verdict(scores, names, seed=seed) if CLONE in voices else None,
         encoders=names,
         doubts=tuple(doubts_about_judges(scores, names)),
         left_out=(*left_out, *_left_out(lang, recognizer), *judges.notes),
-        validation_clips=len(recorded),
+        validation_clips=sum(utterance.recording is not None for utterance in spoken),
         reference_clips=len(chosen),
         seed=seed,
         packs=dict(voices),
         samples=samples_of(spoken, speech),
     )
+
+
+def _judge_voices(
+    voices: Mapping[str, VoicePack],
+    spoken: Sequence[Utterance],
+    base: Base,
+    judges: Judges,
+    seed: int,
+    task: Progress,
+) -> tuple[dict[str, tuple[Scores, ...]], dict[str, list[np.ndarray]]]:
+    """What every voice scores in each utterance, and how it sounds: float32 ``(T,)`` at 24 kHz."""
+    recorded = {u.name: Recorded.of(u.recording) for u in spoken if u.recording is not None}
+    scores: dict[str, tuple[Scores, ...]] = {}
+    speech: dict[str, list[np.ndarray]] = {}
+    for name in in_order(voices):
+        speech[name], rows = [], []
+        for number, utterance in enumerate(spoken):
+            sound = speak_utterance(base.kmodel, utterance.phonemes, voices[name], seed=seed + number)
+            rows.append(score(utterance, sound, recorded.get(utterance.name), judges))
+            speech[name].append(sound)
+            task.advance(1, note=name)
+        scores[name] = tuple(rows)
+    return scores, speech
+
+
+def _judge_recordings(
+    chosen: Sequence[Clip], audio: Mapping[str, np.ndarray], judges: Judges, task: Progress
+) -> tuple[Scores, ...]:
+    """What the speaker's own recordings score: the ceiling."""
+    rows = []
+    for clip in chosen:
+        rows.append(score_recording(clip, audio[clip_key(clip)], judges))
+        task.advance(1, note=RECORDINGS)
+    return tuple(rows)
+
+
+def _summed_up(
+    scores: Mapping[str, Sequence[Scores]],
+    voices: Mapping[str, VoicePack],
+    base: Base,
+    encoders: tuple[str, ...],
+    seed: int,
+) -> dict[str, VoiceResult]:
+    expected = HealthRange.of(base.stock_voices.values())
+    return {
+        name: summed_up(
+            scores[name],
+            encoders,
+            seed=seed,
+            health=examine(voices[name], expected) if name in voices else None,
+            same_as=stock_name(voices[name], base) if name in voices else None,
+        )
+        for name in in_order(scores)
+    }
 
 
 def _left_out(lang: str, recognizer: PhoneRecognizer | None) -> list[str]:

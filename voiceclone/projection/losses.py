@@ -13,6 +13,7 @@ from torch.nn import functional
 from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel
 
 MIN_VOICED_HZ = 40.0  # F0 below this is no voicing, and log F0 must not see it
+F0_REACH = 0.173  # natural log: three semitones
 UNVOICED_SHARE = 0.1  # of the distance in Hz within the F0 term
 HEARD_RANGE = 11.5  # natural log of power (50 dB)
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))  # FFT and hop in samples, mel bands
@@ -25,11 +26,11 @@ class LossWeights:
 
     mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
-    speaker: float = 2.0  # 1 - cosine of the speaker encoder's vectors
+    speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
     f0: float = 2.0  # mean absolute error of log F0 where both are voiced
-    f0_level: float = 2.0  # |mean log ratio| of predicted to true F0 of a clip
+    f0_level: float = 4.0  # |mean log ratio| of predicted to true F0 of a clip
     f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
     energy: float = 0.5  # smooth L1 of the log energy
     drift: float = 0.05  # squared Mahalanobis distance from the start among the stock voices, a value
@@ -97,9 +98,10 @@ def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
 def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
     """``f0``, ``f0_level`` and ``f0_spread`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
 
-    They compare logarithms where the prediction is voiced, too: a dip at a phone's edge says nothing about the pitch,
-    and would be made up for by too high a pitch elsewhere. A share of the plain distance, in units of the clip's
-    mean, pulls up frames that are not voiced yet.
+    They compare logarithms where the prediction is voiced, too. ``f0_level`` and ``f0_spread`` leave out frames that
+    lie ``F0_REACH`` from the typical difference: on its way to and from an unvoiced phone the prediction falls towards
+    0 Hz, which nobody hears, and which would be made up for by too high a pitch everywhere else. A share of the plain
+    distance, in units of the clip's mean, pulls up frames that are not voiced yet.
     """
     voiced = true > MIN_VOICED_HZ
     if not voiced.any():
@@ -112,8 +114,15 @@ def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
         zero = predicted.sum() * 0.0
         return {"f0": linear, "f0_level": zero, "f0_spread": zero}
     ours, theirs = torch.log(predicted[both]), torch.log(true[both])
+    difference = ours - theirs
+    typical = (difference - difference.detach().median()).abs() <= F0_REACH
+    f0 = difference.abs().mean() + linear
+    if typical.sum() < 2:
+        zero = predicted.sum() * 0.0
+        return {"f0": f0, "f0_level": zero, "f0_spread": zero}
+    ours, theirs = ours[typical], theirs[typical]
     return {
-        "f0": (ours - theirs).abs().mean() + linear,
+        "f0": f0,
         "f0_level": (ours - theirs).mean().abs(),
         # The small constant keeps the gradient finite where a clip is spoken on one note.
         "f0_spread": ((ours.var() + 1e-6).sqrt() - (theirs.var() + 1e-6).sqrt()).abs(),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from voiceclone.audio.features import LogMel
 from voiceclone.errors import VoicecloneError
+from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
@@ -19,7 +20,6 @@ from voiceclone.projection.prior import zero_shot
 from voiceclone.projection.start import Start, best_start, neutral_start, whitening
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
-from voiceclone.projection.trainer import ProjectionConfig
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voiceclone.errors import UsageError
+from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.plain import WEIGHTS as PLAIN_WEIGHTS
-from voiceclone.projection.trainer import ProjectionConfig
 
 SEED = "seed"
 PARTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,13 +14,15 @@ from torch import Tensor
 
 from voiceclone.audio.features import LogMel
 from voiceclone.errors import VoicecloneError
+from voiceclone.projection.alignment import Alignment
+from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.projection.losses import LossWeights
-from voiceclone.projection.mlp import MlpConfig, Projection, parameter_groups
+from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.targets import Target, align_all
+from voiceclone.team import Team
 from voiceclone.voice.profile import LengthProfile
 
 if TYPE_CHECKING:
@@ -29,51 +31,6 @@ if TYPE_CHECKING:
 MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
 MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
 _AFRESH = "give another --resume PATH, or start afresh with --overwrite"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProjectionConfig:
-    """Settings of stage 2."""
-
-    epochs: int = 100
-    lr: float = 1e-3  # about the size of one step of the output (values of a voice vary by .2)
-    seed: int = 0
-    batch: int = 4  # crops in a step
-    max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
-    crop_frames: int = 48  # frames of 25 ms: 1.2 s, enough for the speaker encoder
-    max_validation_crops: int = 4
-    gradient_clip: float = 1.0  # L2 norm over all parameters
-    warmup: float = 0.05  # share of the epochs in which the learning rate rises
-    final_lr: float = 0.1  # learning rate at the end, relative
-    realign_at: tuple[float, ...] = (0.1, 0.35)  # shares of the epochs after which the alignment is refreshed
-    patience: int = 30  # epochs without a better validation loss, after the last realignment, that end the training
-    weight_decay: float = 0.0
-    plain: bool = False  # the plain recipe: see ``plain.py``
-    without: frozenset[str] = frozenset()  # parts of the recipe that are left out: see ``recipes.py``
-    keep_last: bool = False  # train to the last epoch and keep that one, whatever the held-out clips say
-    mlp: MlpConfig = field(default_factory=MlpConfig)
-    weights: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ValueError(f"epochs must be 0 or more, not {self.epochs}")
-        if not 0.0 < self.lr < 1.0:
-            raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
-        for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-
-    def lr_factor(self, epoch: int) -> float:
-        """Warm-up, then a cosine down to ``final_lr``."""
-        warm = max(1.0, self.warmup * self.epochs)
-        if epoch < warm:
-            return (epoch + 1) / warm if warm > 1 else 1.0
-        progress = (epoch - warm) / max(1.0, self.epochs - warm)
-        return self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-    def realign_epochs(self) -> set[int]:
-        """Epochs before which the clips are aligned anew with the voice of that moment."""
-        return {round(share * self.epochs) for share in self.realign_at} - {0}
 
 
 class Observer(Protocol):
@@ -101,8 +58,9 @@ class ProjectionTrainer:
         validation: Sequence[Target],
         accelerator: Accelerator,
         speaker: Speaker | None = None,
+        team: Team | None = None,
     ) -> None:
-        self.config, self.state, self.speaker = config, state, speaker
+        self.config, self.state, self.speaker, self.team = config, state, speaker, team or Team()
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
@@ -121,7 +79,9 @@ class ProjectionTrainer:
         optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
         if self.state.optimizer:
             _load_into(optimizer, self.state.optimizer)
-        self.projection, self.optimizer = self.accelerator.prepare(projection, optimizer)
+        # Not wrapped for several processes: the team adds up their gradients, for their shares of a step may differ.
+        self.projection = self.accelerator.prepare_model(projection, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self._realign_from_state()
 
     @torch.no_grad()
@@ -148,7 +108,7 @@ class ProjectionTrainer:
                     f"the projection's weights are not finite (epoch {epoch + 1}): lower --lr-projection, or check the "
                     "base; the last checkpoint is good"
                 )
-            validation_terms = self.validate(self.base_vector())
+            validation_terms = self.team.from_main(lambda: self.validate(self.base_vector()))
             self.state.epoch = epoch + 1
             is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
             observer.epoch(self.state.history[-1], self)
@@ -164,8 +124,14 @@ class ProjectionTrainer:
 
     def realign(self, base_vector: Tensor) -> None:
         """Align all clips against the speech of ``base_vector``; the best so far is judged anew from here on."""
+        self.state.alignments.update(self.team.from_main(lambda: self._alignments(base_vector)))
+        self.state.best_loss = None
+        self._realign_from_state()
+
+    def _alignments(self, base_vector: Tensor) -> dict[str, Alignment]:
         vector = base_vector.to(self.kokoro.device)
         log_mel = LogMel().to(self.kokoro.device)
+        found = {}
         for split, targets in (("train", self.train_targets), ("validation", self.validation_targets)):
             done, _ = align_all(
                 targets,
@@ -175,9 +141,8 @@ class ProjectionTrainer:
                 seed=self.config.seed,
                 warp="alignment" not in self.config.without,
             )
-            self.state.alignments.update({f"{split}/{t.name}": t.alignment for t in done})
-        self.state.best_loss = None
-        self._realign_from_state()
+            found.update({f"{split}/{t.name}": t.alignment for t in done})
+        return found
 
     def _realign_from_state(self) -> None:
         self.train_targets = self._with_alignments("train", self.train_targets)
@@ -233,24 +198,34 @@ class ProjectionTrainer:
         return {name: value / done for name, value in sums.items()}
 
     def _step(self, crops: Sequence[Crop], *, seed: int) -> dict[str, float] | None:
-        """One optimiser step; None, and nothing changed, where loss or gradient is not finite."""
+        """One optimiser step; None, and nothing changed, where loss or gradient is not finite.
+
+        Of several processes each works on its share of the crops: terms and gradients add up to those of all.
+        """
         started = time.perf_counter()
         device = self.kokoro.device
+        ours, share = self.team.rows(len(crops))
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             self.projection.train()
-            terms = self.objective.terms(self.projection(self.style), crops)
+            vector = self.projection(self.style)  # the same dropout everywhere: it is one voice
+            if self.team.index:
+                torch.manual_seed(seed + self.team.index)  # other noise for other crops
+            terms = self.objective.terms(vector, [crops[index] for index in ours])
+            terms = {name: value * share for name, value in terms.items()}
             loss = self.objective.total(terms, self.config.weights)
             self.optimizer.zero_grad(set_to_none=True)
-            if not torch.isfinite(loss):
+            names, totals = ["loss", *terms], torch.stack([loss.detach(), *(v.detach() for v in terms.values())])
+            values = dict(zip(names, self.team.total(totals).tolist()))
+            if not math.isfinite(values["loss"]):
                 return None
             self.accelerator.backward(loss)
+        self.team.add_gradients(self.projection)
         norm = self.accelerator.clip_grad_norm_(self.projection.parameters(), self.config.gradient_clip)
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             return None
         self.optimizer.step()
-        values = {"loss": float(loss.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
         return {**values, "gradient_norm": float(norm), "step_seconds": time.perf_counter() - started}
 
     @torch.no_grad()

@@ -1,4 +1,7 @@
-"""Batches drawn from a corpus; the batch of a step depends on the seed and the step alone, so a resumed run goes on."""
+"""Batches drawn from a corpus; the batch of a step depends on the seed and the step alone, so a resumed run goes on.
+
+Where several processes train together, all of them draw the same batch and each takes its own rows of it.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.team import Team
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
 
 # Few different shapes: on the CPU every new one costs the building of new kernels, more than the work itself.
 TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8
+STYLE_SIZE = 128
 ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
+
+
+SMOOTHING = (1, 1, 3, 7)
+"""Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What part of the whole batch these rows are: a mean over the rows, times its part, adds up over the processes."""
+
+    rows: float = 1.0
+    tokens: float = 1.0
+    inner: float = 1.0
+    """Tokens without BOS and EOS."""
+
+    def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms of these rows as summands of the whole batch's."""
+        parts = {"duration": self.inner, "duration_bins": self.tokens}
+        return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One batch; N is the longest token count, C the frames of the crop, S the frames of the style crop."""
+    """One batch, or a process's rows of it.
+
+    N is the longest token count, C the frames of the crop, S the frames of the style crop.
+    """
 
     tokens: Tensor
     """int64 ``(B, N)``, 0-padded."""
@@ -40,6 +67,11 @@ class Batch:
     """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
     speakers: Tensor
     """int64 ``(B,)``."""
+    style_noise: Tensor
+    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
+    smoothing: tuple[int, int]
+    """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
+    share: Share
 
     @property
     def mask(self) -> Tensor:
@@ -48,14 +80,26 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
 
 
 class BatchMaker:
-    """Draws batches; one utterance of every speaker that has at least 5 is kept back for validation."""
+    """Draws batches; one utterance of every speaker that has at least 5 is kept back for validation.
 
-    def __init__(self, corpus: Corpus, config: TrainConfig, *, speaker_boost: dict[str, float] | None = None) -> None:
-        self.corpus, self.config = corpus, config
+    Args:
+        team: the processes that share every batch; None where one takes all of it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        speaker_boost: dict[str, float] | None = None,
+        team: Team | None = None,
+    ) -> None:
+        self.corpus, self.config, self.team = corpus, config, team
         rng = np.random.default_rng(config.seed + 17)
         self.validation: list[int] = []
         self.training: dict[str, list[int]] = {}
@@ -97,30 +141,39 @@ class BatchMaker:
         return self._batch([int(i) for i in picked], crop, rng, with_audio=False, from_start=rng.random() < 0.5)
 
     def fixed(self, indices: list[int], frames: int | None = None) -> Batch:
-        """Whole utterances (or their first ``frames``) with styles from the same speakers, the same at every call."""
+        """Whole utterances (or their first ``frames``) with styles from the same speakers, the same at every call.
+
+        Never shared among processes.
+        """
         rng = np.random.default_rng(self.config.seed + 23)
         crop = int(self.corpus.frames[indices].min())
         crop = crop if frames is None else min(crop, frames)
-        return self._batch(indices, crop, rng, with_audio=True, from_start=True)
+        return self._batch(indices, crop, rng, with_audio=True, from_start=True, whole=True)
 
     def _batch(
-        self, picked: list[int], crop: int, rng: np.random.Generator, *, with_audio: bool, from_start: bool = False
+        self,
+        picked: list[int],
+        crop: int,
+        rng: np.random.Generator,
+        *,
+        with_audio: bool,
+        from_start: bool = False,
+        whole: bool = False,
     ) -> Batch:
+        """Draw everything random for all rows, then make the rows that are ours."""
         corpus = self.corpus
-        utterances = [corpus.utterances[i] for i in picked]
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
-        width = -(-max(len(u.tokens) for u in utterances) // TOKEN_STEP) * TOKEN_STEP
-        tokens = np.zeros((len(picked), width), dtype=np.int64)
-        durations = np.zeros((len(picked), width), dtype=np.float32)
-        frame_tokens = np.zeros((len(picked), crop), dtype=np.int64)
-        for row, (utterance, start) in enumerate(zip(utterances, starts, strict=True)):
-            tokens[row, : len(utterance.tokens)] = utterance.tokens
-            durations[row, : len(utterance.tokens)] = utterance.durations
-            spoken = np.repeat(np.arange(len(utterance.tokens)), utterance.durations)
-            frame_tokens[row] = spoken[start : start + crop]
-        cut = list(zip(picked, starts, strict=True))
+        styles = self._style_cuts(picked, rng)
+        smoothing = tuple(int(width) for width in rng.choice(SMOOTHING, size=2))
+        noise = rng.standard_normal((len(picked), STYLE_SIZE), dtype=np.float32)
+        lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
+        rows, part = (range(len(picked)), 1.0) if whole or self.team is None else self.team.rows(len(picked))
+        cut = [(picked[row], starts[row]) for row in rows]
+        utterances = [corpus.utterances[i] for i, _ in cut]
+        tokens, durations, frame_tokens = self._spoken(cut, crop, int(lengths.max()))
         speakers = [corpus.speakers.index(u.speaker) for u in utterances]
         audio = [corpus.audio(i, s, crop) for i, s in cut] if with_audio else [np.zeros(0, dtype=np.float32)]
+        ours = lengths[list(rows)] if part else np.zeros(1, dtype=np.int64)
         return Batch(
             tokens=torch.from_numpy(tokens),
             lengths=torch.tensor([len(u.tokens) for u in utterances]),
@@ -129,26 +182,53 @@ class BatchMaker:
             audio=torch.from_numpy(np.stack(audio)),
             f0=torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
             energy=torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
-            style_mel=torch.from_numpy(self._style_mels(picked, rng)),
+            style_mel=torch.from_numpy(np.stack([self._style_mel(*styles[row]) for row in rows])),
             attributes=torch.from_numpy(self._attributes[speakers]),
             speakers=torch.tensor(speakers),
+            style_noise=torch.from_numpy(noise[list(rows)]),
+            smoothing=smoothing,
+            share=Share(
+                rows=part,
+                tokens=float(ours.sum() / lengths.sum()),
+                inner=float((ours - 2).clip(0).sum() / (lengths - 2).sum()),
+            ),
         )
 
-    def _style_mels(self, picked: list[int], rng: np.random.Generator) -> np.ndarray:
-        """Crops to take the style from, often out of another utterance: the style must not hold the words."""
+    def _spoken(self, cut: list[tuple[int, int]], crop: int, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Tokens and durations ``(B, N)`` and the tokens spoken in the frames of the crops ``(B, C)``.
+
+        N follows from the longest row of the whole batch: padding is the same whoever takes the row.
+        """
+        width = -(-longest // TOKEN_STEP) * TOKEN_STEP
+        tokens = np.zeros((len(cut), width), dtype=np.int64)
+        durations = np.zeros((len(cut), width), dtype=np.float32)
+        frame_tokens = np.zeros((len(cut), crop), dtype=np.int64)
+        for row, (index, start) in enumerate(cut):
+            utterance = self.corpus.utterances[index]
+            tokens[row, : len(utterance.tokens)] = utterance.tokens
+            durations[row, : len(utterance.tokens)] = utterance.durations
+            spoken = np.repeat(np.arange(len(utterance.tokens)), utterance.durations)
+            frame_tokens[row] = spoken[start : start + crop]
+        return tokens, durations, frame_tokens
+
+    def _style_cuts(self, picked: list[int], rng: np.random.Generator) -> list[tuple[int, int, int]]:
+        """Utterance, first frame and frames of the crops to take the style from.
+
+        Often out of another utterance: the style must not hold the words.
+        """
         low, high = self.config.style_frames
         sources = []
         for index in picked:
             own = self.training.get(self.corpus.utterances[index].speaker) or [index]
             sources.append(int(rng.choice(own)) if rng.random() < self.config.other_utterance else index)
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
-        mels = []
-        for source in sources:
-            start = int(rng.integers(0, max(int(self.corpus.frames[source]) - wanted, 0) + 1))
-            mel = self.corpus.mel(source, start, min(wanted, int(self.corpus.frames[source])))
-            repeats = -(-2 * wanted // mel.shape[1])
-            mels.append(np.tile(mel, (1, repeats))[:, : 2 * wanted])
-        return np.ascontiguousarray(np.stack(mels))
+        return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
+
+    def _style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
+        """Log-mel ``(80, 2 wanted)``; a shorter utterance is repeated."""
+        mel = self.corpus.mel(source, start, min(wanted, int(self.corpus.frames[source])))
+        repeats = -(-2 * wanted // mel.shape[1])
+        return np.ascontiguousarray(np.tile(mel, (1, repeats))[:, : 2 * wanted])
 
     def _speaker_attributes(self) -> np.ndarray:
         rows = []

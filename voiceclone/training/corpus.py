@@ -3,7 +3,7 @@
 Read: AudioFolder folders, ``metadata.jsonl`` with ``file_name`` and ``text``, where a ``speaker`` column names the
 speaker (the folder's name does where there is none; a dataset root with ``train/`` is read from there). Rows may bring
 ``phonemes`` and ``durations`` (frames of 25 ms of BOS, each symbol, EOS); where they do not, the text is phonemised and
-the durations come from dynamic time warping against eSpeak-NG's reading of the same text.
+the durations come from an aligner: ``alignment.py`` or ``aligner.py``.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def read_rows(folders: Iterable[Path]) -> list[Row]:
         metadata = root / "metadata.jsonl"
         if not metadata.is_file():
             raise UsageError(f"{folder}: has no metadata.jsonl (nor train/metadata.jsonl): give AudioFolder datasets")
-        for number, line in enumerate(metadata.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(metadata.read_text(encoding="utf-8").split("\n"), 1):
             if line.strip():
                 rows.append(_row(root, folder.name, line, f"{metadata}:{number}"))
     if not rows:
@@ -159,6 +159,7 @@ def prepare_corpus(
     *,
     phonemize: Callable[[str], str] | None = None,
     align: Aligner | None = None,
+    aligned_by: str = "",
     f0: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Corpus:
     """Compute the features of ``rows`` into ``cache``, or reuse what is there for exactly these rows.
@@ -166,13 +167,14 @@ def prepare_corpus(
     Args:
         phonemize: needed for rows without phonemes.
         align: needed for rows without durations.
+        aligned_by: marks the durations that ``align`` makes: features under another mark are computed anew.
         f0: tracker, audio ``(T,)`` at 24 kHz to Hz ``(1 + T // 300,)``; ``track_f0`` when None.
 
     Raises:
         VoicecloneError: no row is usable.
     """
     key = [_VERSION, [[str(r.path), r.path.stat().st_size if r.path.is_file() else -1, r.text, r.durations is None]
-                      for r in rows]]  # fmt: skip
+                      for r in rows], *([aligned_by] if aligned_by else [])]  # fmt: skip
     stored = cache / "index.json"
     if stored.is_file() and json.loads(stored.read_text(encoding="utf-8"))["key"] == key:
         return Corpus([cache])

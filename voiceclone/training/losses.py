@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torchaudio
@@ -101,11 +101,16 @@ def adversarial_loss(fake: Sequence[Tensor]) -> Tensor:
     return sum(((1 - f) ** 2).mean() for f in fake) / len(fake)
 
 
-def feature_match_loss(real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Mean relative L1 between discriminator features (relative, so that no layer's scale decides)."""
-    terms = [
-        (r.detach() - f).abs().mean() / r.detach().abs().mean().clamp(min=1e-4)
-        for rs, fs in zip(real, fake, strict=True)
-        for r, f in zip(rs, fs, strict=True)
-    ]
-    return sum(terms) / len(terms)
+def feature_match_loss(
+    real: Sequence[Sequence[Tensor]],
+    fake: Sequence[Sequence[Tensor]],
+    over_all: Callable[[Tensor], Tensor] = lambda means: means,
+) -> Tensor:
+    """Mean relative L1 between discriminator features (relative, so that no layer's scale decides).
+
+    Args:
+        over_all: the layers' mean sizes ``(layers,)`` over these rows to those over the whole batch.
+    """
+    pairs = [pair for rs, fs in zip(real, fake, strict=True) for pair in zip(rs, fs, strict=True)]
+    sizes = over_all(torch.stack([r.detach().abs().mean().float() for r, _ in pairs])).clamp(min=1e-4)
+    return sum((r.detach() - f).abs().mean() / size for (r, f), size in zip(pairs, sizes, strict=True)) / len(pairs)

@@ -93,8 +93,9 @@ def spoken_measures(
         "utterances": float(len(indices)),
         "duration_frames": float(np.mean(duration)),
         "rate_percent": 100 * float(np.mean(rate)),
-        "f0_semitones": float(np.mean(f0)) if f0 else float("nan"),
     }
+    if f0:  # a base that hardly trained speaks without voice
+        result["f0_semitones"] = float(np.mean(f0))
     if embed is not None:
         result.update(
             similarity=float(np.mean(similar)),

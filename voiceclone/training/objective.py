@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+from voiceclone.team import Team
 from voiceclone.training.batches import ATTRIBUTES, Batch
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.discriminators import Discriminators
@@ -48,11 +51,17 @@ class Trainee(nn.Module):
 
 
 class Objective:
-    """Loss terms of a trainee; ``terms`` are unweighted."""
+    """Loss terms of a trainee, unweighted; each is a mean over the rows of the batch it is given.
 
-    def __init__(self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig) -> None:
-        self.trainee, self.discriminators, self.config = trainee, discriminators, config
-        self.spectral = SpectralLoss().to(config.device)
+    Args:
+        team: the processes that share every batch; None where there is one.
+    """
+
+    def __init__(
+        self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+    ) -> None:
+        self.trainee, self.discriminators, self.config, self.team = trainee, discriminators, config, team
+        self.spectral = SpectralLoss().to(next(trainee.parameters()).device)
 
     def acoustic(self, batch: Batch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
@@ -63,15 +72,16 @@ class Objective:
             "speaker": F.cross_entropy(trainee.speaker_head(style), batch.speakers),
         }
         features = text_features(trainee.model, batch.tokens, batch.lengths)
-        f0, energy = smoothed(batch.f0, keep_zeros=True), smoothed(batch.energy)
-        audio = decode(trainee.model, features, batch.frame_tokens, f0, energy, self._noisy(style))
+        f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
+        energy = smoothed(batch.energy, batch.smoothing[1])
+        audio = decode(trainee.model, features, batch.frame_tokens, f0, energy, self._noisy(style, batch))
         terms.update(self.spectral(audio, batch.audio))
         if adversarial:
             with torch.no_grad():
                 _, real = self._judged(batch.audio)
             scores, fake = self._judged(audio)
             terms["adversarial"] = adversarial_loss(scores)
-            terms["feature_match"] = feature_match_loss(real, fake)
+            terms["feature_match"] = feature_match_loss(real, fake, partial(self._over_all, batch=batch))
         return terms, audio
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
@@ -82,7 +92,7 @@ class Objective:
         """Terms of the prosody half."""
         trainee = self.trainee
         style = trainee.encoders.prosodic(batch.style_mel.unsqueeze(1))
-        noisy = self._noisy(style)
+        noisy = self._noisy(style, batch)
         features = prosody_features(trainee.model, batch.tokens, batch.lengths, noisy)
         logits = duration_logits(trainee.model, features, batch.lengths)
         f0, energy = curves(trainee.model, features, batch.frame_tokens, noisy)
@@ -102,15 +112,18 @@ class Objective:
         with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
             return self.discriminators(audio)
 
-    def _noisy(self, style: Tensor) -> Tensor:
-        return style + self.config.style_noise * torch.randn_like(style)
+    def _over_all(self, means: Tensor, batch: Batch) -> Tensor:
+        """Means over our rows to means over the rows of all processes."""
+        return means if self.team is None else self.team.total(means * batch.share.rows)
+
+    def _noisy(self, style: Tensor, batch: Batch) -> Tensor:
+        return style + self.config.style_noise * batch.style_noise
 
 
-def smoothed(curve: Tensor, *, keep_zeros: bool = False) -> Tensor:
-    """Smooth half of the batches ``(B, T)`` over 3 or 7 frames, as StyleTTS2 does: predictions are smooth."""
-    if torch.rand(()) < 0.5:
+def smoothed(curve: Tensor, width: int, *, keep_zeros: bool = False) -> Tensor:
+    """Smooth ``(B, T)`` over ``width`` frames (odd), as StyleTTS2 does: predictions are smooth."""
+    if width == 1:
         return curve
-    width = 3 if torch.rand(()) < 0.5 else 7
     padded = F.pad(curve.unsqueeze(1), (width // 2, width // 2), mode="replicate")
     mean = F.avg_pool1d(padded, width, stride=1).squeeze(1)
     if not keep_zeros:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from voiceclone.errors import UsageError
@@ -15,6 +16,7 @@ from voiceclone.evaluation.judges.recognizer import PhoneRecognizer, load_recogn
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
+from voiceclone.team import Team
 from voiceclone.training.batches import BatchMaker
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
@@ -85,6 +87,7 @@ def train_and_pack(
     listener: Listener | None = None,
     kept_out: Corpus | None = None,
     init: Path | None = None,
+    team: Team | None = None,
 ) -> Path:
     """Train into ``out`` and pack into ``out/base``; that folder.
 
@@ -94,13 +97,15 @@ def train_and_pack(
         voices: stock voices, the most different ones first.
         kept_out: speakers that are in no training, measured with voices made by the base's own encoders.
         init: folder of a base of the same preset to start from.
+        team: the processes that train together, of which the main one packs; None is this one alone.
 
     Raises:
         UsageError: nothing to resume, or the checkpoint belongs to other data.
-        VoicecloneError: training diverged or a file cannot be written.
+        VoicecloneError: training diverged, a file cannot be written, or another process of the team is gone.
     """
+    team = Team(device=torch.device(config.device)) if team is None else team
     if train:
-        trainer = Trainer(corpus, config, out, speaker_boost=boost, listener=listener)
+        trainer = Trainer(corpus, config, out, speaker_boost=boost, listener=listener, team=team)
         if resume:
             trainer.resume()
         elif init is not None:
@@ -108,7 +113,9 @@ def train_and_pack(
         trainer.run()
     else:
         config = TrainConfig.from_json(read_checkpoint(out)["config"])
-    second = _second_pair(corpus, config, out, boost, second_share, fresh=train and not resume)
+    second = _second_pair(corpus, config, out, boost, second_share, team, fresh=train and not resume)
+    if not team.is_main:
+        return Path(out) / "base"
     return pack(corpus, out, facts, second, voices=voices, voice_first=voice_first, kept_out=kept_out)
 
 
@@ -215,15 +222,21 @@ def measure_kept_out(
 
 
 def _second_pair(
-    corpus: Corpus, config: TrainConfig, out: Path, boost: dict[str, float] | None, share: float, *, fresh: bool
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    boost: dict[str, float] | None,
+    share: float,
+    team: Team,
+    *,
+    fresh: bool,
 ) -> StyleEncoders:
     """Train the second pair, or take the one an earlier call trained."""
     path = Path(out) / SECOND_PAIR
     if path.is_file() and not fresh:
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
     length = {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": config.minutes * share}
-    second = train_second_pair(
-        corpus, config.preset, seed=config.seed, speaker_boost=boost, device=config.device, **length
-    )
-    save_state(second, path)
+    second = train_second_pair(corpus, config.preset, seed=config.seed, speaker_boost=boost, team=team, **length)
+    if team.is_main:
+        save_state(second, path)
     return second

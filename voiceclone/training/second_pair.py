@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from voiceclone.audio.features import N_MELS, LogMel
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
+from voiceclone.team import Team
 from voiceclone.training.batches import ATTRIBUTES, Batch, BatchMaker
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
@@ -98,41 +99,50 @@ def train_second_pair(
     steps: int | None = None,
     minutes: float | None = None,
     speaker_boost: dict[str, float] | None = None,
-    device: str = "cpu",
+    team: Team | None = None,
 ) -> StyleEncoders:
     """Train the second pair and give it back, in eval mode.
 
     Args:
         seed: the base's seed; the second pair's is another one.
         steps, minutes: length of the run; exactly one of them.
+        team: the processes that train together; None is this one alone, on the CPU.
+
+    Raises:
+        ProcessLostError: another process of the team is gone.
     """
+    team = team or Team()
     config = TrainConfig(
         preset=preset_name, seed=seed + SEED_OFFSET, steps=steps, minutes=minutes, crop_frames=48, crop_batch=12,
         long_every=0,
     )  # fmt: skip
-    batches = BatchMaker(corpus, config, speaker_boost=speaker_boost)
-    log_mel, began, step, progress = LogMel().to(device), time.monotonic(), 0, 0.0
-    with torch.random.fork_rng():
+    batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, team=team)
+    log_mel, began, step, progress = LogMel().to(team.device), time.monotonic(), 0, 0.0
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        trainee = MelTrainee(preset_name, len(corpus.speakers)).train().to(device)
+        trainee = MelTrainee(preset_name, len(corpus.speakers)).train().to(team.device)
+    team.share_state(trainee)
+    with team.seeded(config.seed + 1):
         optimizer = torch.optim.AdamW(trainee.parameters(), lr=config.learning_rate, betas=config.betas)
         while progress < 1.0:
-            batch = batches.acoustic(step).to(torch.device(device))
+            batch = batches.acoustic(step).to(team.device)
             with torch.no_grad():
                 mel = log_mel(batch.audio)[:, :, : batch.f0.shape[1]]
-            terms = trainee.losses(batch, mel)
+            terms = batch.share.of(trainee.losses(batch, mel))
             loss = sum(terms.values())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            team.add_gradients(trainee)
             norm = nn.utils.clip_grad_norm_(trainee.parameters(), config.clip)
             rate = min((step + 1) / config.warmup_steps, 1.0) * min(1.0, 0.05 + 1.5 * (1.0 - progress))
             optimizer.param_groups[0]["lr"] = config.learning_rate * rate
             if torch.isfinite(norm):
                 optimizer.step()
             step += 1
-            progress = step / steps if steps is not None else (time.monotonic() - began) / (60.0 * minutes)
-            if step % config.log_every == 0:
+            seconds = team.of_main(time.monotonic() - began)
+            progress = step / steps if steps is not None else seconds / (60.0 * minutes)
+            if step % config.log_every == 0 and team.is_main:
                 shown = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
-                left = (time.monotonic() - began) * (1.0 - progress) / max(progress, 1e-6) / 60
+                left = seconds * (1.0 - progress) / max(progress, 1e-6) / 60
                 logger.info("second pair: step %d (%.0f %%), %.1f min left: %s", step, 100 * progress, left, shown)
     return trainee.encoders.cpu().eval().requires_grad_(False)

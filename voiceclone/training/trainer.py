@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
@@ -18,12 +17,14 @@ from voiceclone.models.base import read_config, read_info
 from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
+from voiceclone.team import Team
 from voiceclone.training.batches import BatchMaker
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
 from voiceclone.training.discriminators import Discriminators
 from voiceclone.training.listening import Listener
 from voiceclone.training.objective import Objective, Trainee
+from voiceclone.training.speed import speed_up_vocoder
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -31,11 +32,16 @@ MAX_BAD_STEPS = 20
 
 
 class Trainer:
-    """Trains on one process; everything random in a step follows from the seed and the step's number.
+    """Trains alone or in a team; everything random in a step follows from the seed and the step's number.
+
+    A team trains what one process would: every loss term is the mean over the whole batch, up to rounding (which the
+    vocoder's source branch turns into thousandths of its gradient). Only dropout and the noise of that source, drawn
+    inside Kokoro's modules, are other draws of the same kind.
 
     Args:
-        out: folder for ``checkpoint.pt`` and ``train_config.json``.
+        out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
         listener: hears of every progress line and checkpoint.
+        team: the processes that train together; None is this one alone.
     """
 
     def __init__(
@@ -46,9 +52,11 @@ class Trainer:
         *,
         speaker_boost: dict[str, float] | None = None,
         listener: Listener | None = None,
+        team: Team | None = None,
     ) -> None:
         self.corpus, self.config, self.out, self.listener = corpus, config, Path(out), listener
-        self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost)
+        self.team = Team(device=torch.device(config.device)) if team is None else team
+        self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, team=self.team)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.trainee = Trainee(config.preset, len(corpus.speakers))
@@ -56,10 +64,10 @@ class Trainer:
             # Weight norm forbids a deep copy.
             self.averaged = Trainee(config.preset, len(corpus.speakers)).eval().requires_grad_(False)
         self.averaged.load_state_dict(self.trainee.state_dict())
-        self.device = torch.device(config.device)
+        self.device = self.team.device
         for module in (self.trainee, self.discriminators, self.averaged):
             module.to(self.device)
-        self.objective = Objective(self.trainee, self.discriminators, config)
+        self.objective = Objective(self.trainee, self.discriminators, config, self.team)
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
         self.optimizer = torch.optim.AdamW(self.trainee.parameters(), lr=config.learning_rate, **settings)
         rate = config.discriminator_rate
@@ -80,9 +88,12 @@ class Trainer:
         """Train to the end of the run; write a checkpoint now and then and at the end.
 
         Raises:
-            VoicecloneError: the loss stopped being finite.
+            VoicecloneError: the loss stopped being finite, or another process of the team is gone.
         """
-        write_json(self.out / "train_config.json", self.config.to_json())
+        if self.team.is_main:
+            write_json(self.out / "train_config.json", self.config.to_json())
+        # Processors of two kinds may draw slightly different starts from one seed.
+        self.team.share_state(self.trainee, self.averaged, self.discriminators)
         if self.config.compile or self.config.bfloat16:
             speed_up_vocoder(self.trainee, compiled=self.config.compile, bfloat16=self.config.bfloat16)
         self.trainee.train()
@@ -90,11 +101,11 @@ class Trainer:
         saved, sums, count, began = self.seconds, {}, 0, time.monotonic()
         while self.progress < 1.0:
             clock = time.monotonic()
-            with torch.random.fork_rng():
-                torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+            with self.team.seeded(self.config.seed * 1_000_003 + self.step):
                 terms = self.train_step()
             self.step += 1
-            self.seconds += time.monotonic() - clock
+            # One clock for all: the schedule follows it, and so does the end of the run.
+            self.seconds += self.team.of_main(time.monotonic() - clock)
             for name, value in terms.items():
                 total, times = sums.get(name, (0.0, 0))
                 sums[name] = (total + value, times + 1)
@@ -119,9 +130,11 @@ class Trainer:
         batch = self.batches.acoustic(self.step).to(self.device)
         self.discriminators.requires_grad_(False)
         terms, audio = self.objective.acoustic(batch, adversarial=adversarial)
+        terms = batch.share.of(terms)
         loss = self.objective.total(terms)
         if self.prosodic_started and self.step % self.config.prosody_every == 0:
-            prosody = self.objective.prosody(self.batches.prosody(self.step).to(self.device))
+            spoken = self.batches.prosody(self.step).to(self.device)
+            prosody = spoken.share.of(self.objective.prosody(spoken))
             loss = loss + self.objective.total(prosody)
             terms = {**prosody, **terms}
         self.optimizer.zero_grad(set_to_none=True)
@@ -129,16 +142,19 @@ class Trainer:
         finite = self._update(self.trainee, self.optimizer)
         if adversarial and finite:
             self.discriminators.requires_grad_(True)
-            judged = self.objective.discriminate(batch, audio)
+            judged = self.objective.discriminate(batch, audio) * batch.share.rows
             self.judge.zero_grad(set_to_none=True)
             judged.backward()
             self._update(self.discriminators, self.judge)
             terms["discriminator"] = judged
         self._average()
-        return {name: float(value.detach()) for name, value in terms.items()}
+        totals = self.team.total(torch.stack([value.detach().float() for value in terms.values()]))
+        return dict(zip(terms, totals.tolist(), strict=True))
 
     def save(self) -> None:
-        """Write ``checkpoint.pt`` in one step."""
+        """Write ``checkpoint.pt`` in one step; only the main process does."""
+        if not self.team.is_main:
+            return
         state = {
             "config": self.config.to_json(),
             "speakers": self.corpus.speakers,
@@ -208,7 +224,8 @@ class Trainer:
             group["lr"] = config.discriminator_rate * max(factor, 0.2)
 
     def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
-        """Clip and step where the gradient is finite; whether it was."""
+        """Add up the team's gradients, clip, and step where they are finite; whether they were."""
+        self.team.add_gradients(module)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         if not torch.isfinite(norm):
             self.bad_steps += 1
@@ -257,29 +274,3 @@ def read_checkpoint(out: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise UsageError(f"{path}: is damaged ({type(error).__name__}): delete it and train again") from error
-
-
-def speed_up_vocoder(trainee: Trainee, *, compiled: bool, bfloat16: bool) -> None:
-    """Compile the residual blocks of the generator, where most of the time goes, and run them in bfloat16.
-
-    Their inputs have few and constant shapes. The layers that make magnitude and phase stay float32: a phase of eight
-    bits would be heard.
-    """
-    from kokoro.istftnet import AdaINResBlock1
-
-    if compiled:
-        torch._dynamo.config.recompile_limit = 64
-    for module in trainee.model.decoder.modules():
-        if isinstance(module, AdaINResBlock1):
-            if bfloat16:
-                module.forward = _in_bfloat16(module.forward)
-            if compiled:
-                module.forward = torch.compile(module.forward, dynamic=False)
-
-
-def _in_bfloat16(forward: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    def run(x: Tensor, style: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, dtype=torch.bfloat16):
-            return forward(x, style).float()
-
-    return run

@@ -60,7 +60,7 @@ def make_dataset(folder: Path, files: Sequence[str | Path], texts: Mapping[str, 
 
 def _of_metadata(path: Path) -> dict[str, str]:
     texts = {}
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():
             continue
         try:

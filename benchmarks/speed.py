@@ -1,0 +1,199 @@
+"""How fast and how large: ratios measured within one run.
+
+    python benchmarks/speed.py FIGURE... --work WORK [--threads 2]
+
+FIGURE is one or more of: step, naive, walk, styles, memory, startup, say. Each adds its result to WORK/speed.json; the
+table of all results is printed at the end. ``naive`` and ``walk`` work on the embedded base, which has learned to
+speak; the others on a model of the real Kokoro's size with random weights (made in WORK once).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from full_size import full_size_base
+from speed_training import naive, step, walk
+
+from voiceclone.data.demo import make_demo_dataset
+from voiceclone.files import write_json
+
+REPEATS = 5
+SENTENCES = (
+    "Good morning. The train to the coast leaves at half past nine, and the weather will be fine. "
+    "Would you like to come along? We could walk on the beach, and be back before it is dark."
+)
+
+
+def main() -> int:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    if unknown := sorted(set(options.figures) - set(FIGURES)):
+        parser.error(f"{unknown[0]}: use {', '.join(FIGURES)}")
+    torch.set_num_threads(options.threads)
+    path = options.work / "speed.json"
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    for name in options.figures:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        found = FIGURES[name](options.work)
+        results[name] = {**found, "threads": options.threads, "machine": machine()}
+        write_json(path, results)
+    for name, found in results.items():
+        print(name, json.dumps(found))
+    return 0
+
+
+def demo_data(work: Path) -> Path:
+    """The demo dataset, spoken once."""
+    folder = work / "demo"
+    if not (folder / "train" / "metadata.jsonl").is_file():
+        make_demo_dataset(folder)
+    return folder
+
+
+def styles(work: Path) -> dict[str, float]:
+    """Stage 1: seconds of audio a second, reading and front end included, with encoders of the real widths."""
+    from functools import partial
+
+    import soundfile
+
+    from voiceclone.audio.io import read_audio
+    from voiceclone.models.base import load_base
+    from voiceclone.style.extraction import extract_styles
+
+    base = load_base(str(full_size_base(work / "full")), offline=True)
+    paths = sorted((demo_data(work) / "train").glob("*.wav"))
+    clips = [(path.name, partial(read_audio, path)) for path in paths]
+    seconds = sum(soundfile.info(path).duration for path in paths)
+    extract_styles(clips[:1], base.style_encoders, device=torch.device("cpu"))  # libraries load at the first call
+    spent = best_of(lambda: extract_styles(clips, base.style_encoders, device=torch.device("cpu")), 3)
+    return {"audio_seconds": seconds, "seconds": spent, "times_real_time": seconds / spent}
+
+
+def startup(work: Path) -> dict[str, float]:
+    """Seconds of ``--help`` and of ``import voiceclone``, Python's own start included."""
+    run = [sys.executable, "-c"]
+    return {
+        "help_seconds": best_of(lambda: _call([sys.executable, "training_styletts2.py", "--help"]), REPEATS),
+        "import_seconds": best_of(lambda: _call([*run, "import voiceclone"]), REPEATS),
+        "python_seconds": best_of(lambda: _call([*run, "pass"]), REPEATS),
+    }
+
+
+def say(work: Path) -> dict[str, float]:
+    """``voiceclone say``'s speaking against KPipeline called directly, same text and voice, in turns."""
+    from kokoro import KPipeline
+
+    from voiceclone.models.base import load_base
+    from voiceclone.voice.speaking import deliver, speak
+
+    base = load_base(str(full_size_base(work / "full")), offline=True)
+    pack = next(iter(base.stock_voices.values()))
+    pipeline: KPipeline = base.pipeline("a", offline=True)
+
+    def ours() -> tuple[float, float, float]:
+        delivery = deliver(speak(pipeline, SENTENCES, pack.tensor, speed=1.0, seed=0), lambda audio: None)
+        return delivery.first_audio_seconds, delivery.real_time_factor, delivery.seconds
+
+    def direct() -> tuple[float, float, float]:
+        started, first, seconds = time.perf_counter(), None, 0.0
+        torch.manual_seed(0)
+        for result in pipeline(SENTENCES, voice=pack.tensor):
+            first = first or time.perf_counter() - started
+            seconds += len(result.audio) / 24000
+        return first, (time.perf_counter() - started) / seconds, seconds
+
+    direct(), ours()  # libraries load at the first call
+    rounds = [(ours(), direct()) for _ in range(3)]
+    (first, factor, _), (first_direct, factor_direct, _) = (
+        [min(values) for values in zip(*side)] for side in zip(*rounds)
+    )
+    return {
+        "first_audio_seconds": first, "first_audio_seconds_direct": first_direct,
+        "real_time_factor": factor, "real_time_factor_direct": factor_direct, "ratio": factor / factor_direct,
+    }  # fmt: skip
+
+
+def memory(work: Path) -> dict[str, float]:
+    """Peak resident memory of a clone on the full-size base, few epochs, with 12 clips and with 48, in GiB."""
+    base, demo = full_size_base(work / "full"), demo_data(work)
+    many = _copies(demo, work / "demo_48", 4)
+    found = {}
+    for label, data in (("12_clips", demo), ("48_clips", many)):
+        code = (
+            "import resource, sys; from voiceclone.cli.main import main\n"
+            f"code = main(['clone', '--data', {str(data)!r}, '--name', 'm', '--out', {str(work / 'out')!r}, '--base', "
+            f"{str(base)!r}, '--epochs-projection', '3', '--offline', '--overwrite', '--quiet', '--device', 'cpu'])\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        found[f"peak_gib_{label}"] = float(done.stdout.split()[-1])
+    return found
+
+
+def _copies(source: Path, target: Path, count: int) -> Path:
+    """The same clips ``count`` times under other names, a little louder each time (copies would be dropped)."""
+    import soundfile
+
+    if (target / "train" / "metadata.jsonl").is_file():
+        return target
+    for split in ("train", "validation"):
+        if not (source / split / "metadata.jsonl").is_file():
+            continue
+        lines = []
+        (target / split).mkdir(parents=True, exist_ok=True)
+        for row in map(json.loads, (source / split / "metadata.jsonl").read_text().splitlines()):
+            audio, rate = soundfile.read(source / split / row["file_name"])
+            for number in range(count if split == "train" else 1):
+                name = f"{number}_{row['file_name']}"
+                soundfile.write(target / split / name, audio * (0.7 + 0.05 * number), rate)
+                lines.append(json.dumps({**row, "file_name": name}))
+        (target / split / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    return target
+
+
+def best_of(work, repeats: int) -> float:
+    """Seconds of the fastest of ``repeats`` calls: what other programs take away can only be added."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def machine() -> str:
+    """Processor and cores."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _call(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).resolve().parents[1])
+
+
+FIGURES = {
+    "step": lambda work: step(full_size_base(work / "full"), demo_data(work)),
+    "naive": lambda work: naive(demo_data(work), work),
+    "walk": lambda work: walk(demo_data(work), work),
+    "styles": styles,
+    "memory": memory,
+    "startup": startup,
+    "say": say,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Figures of stage 2: a step against its floor, the naive loop, the random walk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voiceclone.cloning import Run, open_run
+from voiceclone.config import merge
+from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.projection.mlp import Projection
+from voiceclone.projection.trainer import ProjectionTrainer
+from voiceclone.runs import RunFolder
+from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.stages import prepare_training, style_stage
+from voiceclone.style.extraction import StyleVectors
+from voiceclone.team import Team
+from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.pack import VoicePack
+
+ROUNDS = 6
+WALK_STEP = 0.05  # relative to the spread of the stock voices
+WALK_SENTENCES = 3
+NAIVE_TIMES = 5  # the clone's seconds that the naive loop is given
+WALK_TIMES = 20  # the clone's seconds that the random walk is given
+
+
+@dataclass(eq=False)
+class Watch:
+    """Seconds since the start at every epoch, with the voice of that moment."""
+
+    started: float
+    seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    vectors: list[Tensor] = field(default_factory=list)
+
+    def step(self, step: int, values: dict[str, float]) -> None:
+        """Nothing."""
+
+    def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
+        """Note the time, the held-out loss and the voice."""
+        self.seconds.append(time.perf_counter() - self.started)
+        self.losses.append(record["validation"]["loss"])
+        self.vectors.append(trainer.base_vector())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A clone up to the first epoch of stage 2."""
+
+    run: Run
+    styles: StyleVectors
+    trainer: ProjectionTrainer
+    started: float
+
+
+def prepare(base: str, data: Path, out: Path, *, epochs: int = 100) -> Prepared:
+    """Everything the command does before the first epoch."""
+    started = time.perf_counter()
+    config = merge(
+        {"data": str(data), "name": "speed", "out": str(out), "base": base, "offline": True, "device": "cpu",
+         "epochs_projection": epochs}, {},
+    )  # fmt: skip
+    run = open_run(config, RunFolder(config.folder), Team(), Reporter(verbosity=-1))
+    styles = style_stage(run)
+    return Prepared(run=run, styles=styles, trainer=prepare_training(run, styles, None), started=started)
+
+
+def step(base: Path, data: Path) -> dict[str, float]:
+    """A training step against forward and backward of the frozen decoder alone, on the same crops, in turns."""
+    trainer = prepare(str(base), data, data.parent / "out").trainer
+    generator = np.random.default_rng(0)
+    steps, floors = [], []
+    for number in range(ROUNDS + 1):
+        crops = trainer.objective.random_crops(trainer.config.batch, generator)
+        spent = timed(lambda crops=crops: trainer._step(crops, seed=0))
+        floor = timed(lambda crops=crops: floor_pass(trainer, crops))
+        if number:  # the first one builds what the libraries keep for these shapes
+            steps.append(spent)
+            floors.append(floor)
+    return {
+        "step_seconds": float(np.median(steps)), "floor_seconds": float(np.median(floors)),
+        "ratio": float(np.median(np.array(steps) / np.array(floors))),
+    }  # fmt: skip
+
+
+def floor_pass(trainer: ProjectionTrainer, crops: list) -> None:
+    """The least a step must do: the decoder's audio of the crops, and the gradient back to the voice."""
+    leaf = trainer.state.anchor.clone().to(trainer.kokoro.device).requires_grad_()
+    trainer.objective.speak_crops([leaf] * len(crops), crops).square().mean().backward()
+
+
+def naive(data: Path, work: Path) -> dict[str, float]:
+    """The default clone against the loop that comes to mind first, judged by the same held-out loss.
+
+    The loop: the whole utterance through ``forward_with_tokens.__wrapped__`` (which is not under ``no_grad``), the mel
+    error against the clip, both cut to the shorter one, an optimiser step a clip, from the mean stock voice.
+    """
+    prepared = prepare("nano", data, work / "out")
+    trainer, watch = prepared.trainer, Watch(prepared.started)
+    trainer.run(watch, lambda state, best: None)
+    clone_seconds, reached = time.perf_counter() - prepared.started, min(watch.losses)
+    losses, seconds, epochs = _naive_loop(prepared, until=NAIVE_TIMES * clone_seconds, enough=reached)
+    when = next((s for s, loss in zip(seconds, losses) if loss <= reached), None)
+    return {
+        "clone_seconds": clone_seconds, "clone_loss": reached, "naive_seconds": seconds[-1], "naive_epochs": epochs,
+        "naive_loss": min(losses), "naive_reached_after": when,
+        "ratio_at_least": (when or seconds[-1]) / clone_seconds,
+    }  # fmt: skip
+
+
+def _naive_loop(prepared: Prepared, *, until: float, enough: float) -> tuple[list[float], list[float], int]:
+    trainer, kmodel = prepared.trainer, prepared.trainer.kokoro.kmodel
+    projection = Projection(trainer.config.mlp)
+    mean = torch.stack([pack.tensor[100] for pack in prepared.run.base.stock_voices.values()]).mean(0)
+    projection.start_at(mean)
+    optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3)
+    forward = type(kmodel).forward_with_tokens.__wrapped__
+    losses, seconds, epochs, started = [], [], 0, time.perf_counter()
+    while time.perf_counter() - started < until:
+        for target in trainer.train_targets:
+            vector = projection(prepared.styles.mean)
+            audio, _ = forward(kmodel, target.text.input_ids, vector, 1.0)
+            length = min(audio.shape[-1], len(target.audio))
+            log_mel = trainer.objective.log_mel
+            error = log_mel(audio.reshape(1, -1)[:, :length]) - log_mel(target.audio[None, :length])
+            optimizer.zero_grad()
+            error.square().mean().backward()
+            optimizer.step()
+        epochs += 1
+        projection.eval()
+        with torch.no_grad():
+            losses.append(trainer.validate(projection(prepared.styles.mean))["loss"])
+        projection.train()
+        seconds.append(time.perf_counter() - started)
+        if losses[-1] <= enough:
+            break
+    return losses, seconds, epochs
+
+
+def walk(data: Path, work: Path) -> dict[str, float]:
+    """The clone against a random walk over the voice, scored by a speaker encoder (as kvoicewalk does).
+
+    Both are scored alike: similarity of freely spoken training sentences to the mean of the training clips.
+    """
+    prepared = prepare("nano", data, work / "out")
+    watch = Watch(prepared.started)
+    score = _scorer(prepared)
+    prepared.trainer.run(watch, lambda state, best: None)
+    clone_seconds = time.perf_counter() - prepared.started
+    best, count = _random_walk(prepared, score, seconds=WALK_TIMES * clone_seconds)
+    profile = prepared.run.profile
+    scores = [score(profile.expand(vector, "clone")) for vector in watch.vectors]
+    when = next((s for s, value in zip(watch.seconds, scores) if value >= best), None)
+    return {
+        "walk_seconds": WALK_TIMES * clone_seconds, "walk_voices": count, "walk_similarity": best,
+        "clone_seconds": clone_seconds, "clone_similarity": max(scores), "clone_reached_after": when,
+        "ratio": None if when is None else WALK_TIMES * clone_seconds / when,
+    }  # fmt: skip
+
+
+def _scorer(prepared: Prepared) -> Callable[[VoicePack], float]:
+    encoder = load_resemblyzer()
+    if encoder is None:
+        raise SystemExit("error: this figure needs Resemblyzer: pip install --no-deps resemblyzer")
+    kokoro: FrozenKokoro = prepared.trainer.kokoro
+    targets = prepared.trainer.train_targets
+    wanted = np.mean([encoder.embed(target.audio.numpy()) for target in targets], axis=0)
+    texts = sorted((target.text for target in targets), key=lambda text: text.tokens)[:WALK_SENTENCES]
+
+    def score(pack: VoicePack) -> float:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            spoken = [kokoro.speak(text, pack.row(text.phoneme_count))[0].numpy() for text in texts]
+        return float(np.mean([encoder.embed(audio) @ wanted for audio in spoken]) / np.linalg.norm(wanted))
+
+    return score
+
+
+def _random_walk(prepared: Prepared, score: Callable[[VoicePack], float], *, seconds: float) -> tuple[float, int]:
+    """From the best stock voice: move at random, keep what scores better. The best score, and voices tried."""
+    packs = list(prepared.run.base.stock_voices.values())
+    until, rng = time.perf_counter() + seconds, np.random.default_rng(0)
+    values = [score(pack) for pack in packs]
+    best, voice, count = max(values), packs[int(np.argmax(values))], len(packs)
+    spread = torch.stack([pack.tensor[100, 0] for pack in packs]).std(dim=0)
+    while time.perf_counter() < until:
+        move = torch.from_numpy(rng.standard_normal(256)).float() * spread * WALK_STEP * rng.uniform(0.2, 4)
+        new = VoicePack(voice.tensor + move, "walk")
+        value, count = score(new), count + 1
+        if value > best:
+            best, voice = value, new
+    return best, count
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

@@ -1,0 +1,1 @@
+"""Many voices from one table."""

@@ -1,0 +1,179 @@
+"""Clone the voices of a table, each in a process of its own, several at once; what is finished is not made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceclone.batch.plan import Row
+from voiceclone.batch.report import FAILED, FINISHED, Outcome, write_outcome, write_report
+from voiceclone.errors import VoicecloneError
+from voiceclone.files import write_text
+from voiceclone.runs import RunFolder
+
+if TYPE_CHECKING:
+    from voiceclone.config import CloneConfig
+    from voiceclone.tracking.progress import Reporter
+
+# What a launcher of several processes sets: a clone that inherited it would wait for the others.
+_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
+_LAUNCHER_PREFIXES = ("ACCELERATE_", "TORCHELASTIC_", "FSDP_", "OMPI_", "PMI_")
+_STOP_SECONDS = 20  # that an interrupted clone has to stop by itself
+LAST_LINES = 400  # characters of what a failed clone said last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """This process among those that share the table: one of ``count``, started by a launcher or alone."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Place:
+        """As ``accelerate launch`` and ``torchrun`` say it."""
+        return cls(index=int(environment.get("RANK", 0)), count=max(1, int(environment.get("WORLD_SIZE", 1))))
+
+    def share(self, rows: Sequence[Row]) -> list[Row]:
+        """Every ``count``-th row, beginning with the ``index``-th."""
+        return list(rows[self.index :: self.count])
+
+
+def run_batch(rows: Sequence[Row], out: Path, *, processes: int, place: Place, reporter: Reporter) -> list[Outcome]:
+    """Clone this process's share of ``rows``, ``processes`` at once; returns its outcomes in the table's order.
+
+    A voice that fails does not stop the others. The report covers the whole table, so whoever finishes last
+    completes it.
+    """
+    mine = place.share(rows)
+    outcomes: dict[str, Outcome] = {}
+    clones = _Clones()
+    reporter.info(f"{len(rows)} voices" + (f", {len(mine)} of them here" if place.count > 1 else ""))
+    with reporter.task("Voices", total=len(mine), unit="voice") as task, ThreadPoolExecutor(processes) as pool:
+        waiting = {pool.submit(clones.make, row, number): row for number, row in enumerate(mine)}
+        try:
+            for done in as_completed(waiting):
+                outcome = done.result()
+                outcomes[outcome.name] = outcome
+                write_outcome(out, outcome)
+                write_report(out, rows)
+                if outcome.status == FAILED:
+                    reporter.warn(f"{outcome.name} failed: {outcome.error}")
+                task.advance(1, note=outcome.name)
+        except BaseException:
+            clones.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [outcomes[row.config.name] for row in mine]
+
+
+class _Clones:
+    """The clones now running."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def make(self, row: Row, number: int) -> Outcome:
+        """Clone one voice unless it is finished."""
+        config, folder = row.config, RunFolder(row.config.folder)
+        outcome = Outcome(name=config.name, line=row.line, folder=str(folder.path))
+        try:
+            if folder.is_finished() and not config.overwrite:
+                if other := other_settings(config, folder):
+                    return replace(outcome, status=FAILED, error=other)
+                return replace(outcome, status=FINISHED)
+            code, said = self._clone(config, number)
+        except (VoicecloneError, OSError) as error:
+            return replace(outcome, status=FAILED, error=str(error))
+        if code == 0 and folder.is_finished():
+            return replace(outcome, status=FINISHED)
+        return replace(outcome, status=FAILED, error=said or f"the clone ended with code {code}")
+
+    def _clone(self, config: CloneConfig, number: int) -> tuple[int, str]:
+        with tempfile.TemporaryDirectory(prefix="voiceclone-batch-") as folder:
+            settings = {key: value for key, value in config.as_dict().items() if value not in (None, "")}
+            path = Path(folder) / "config.json"
+            write_text(path, json.dumps({**settings, "resume": None if config.overwrite else "auto"}))
+            command = [sys.executable, "-m", "voiceclone", "clone", "--config", str(path), "--quiet"]
+            with self._lock:
+                if self._stopped:
+                    return 130, "interrupted"
+                process = subprocess.Popen(
+                    command, env=environment(os.environ, number), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+                )  # fmt: skip
+                self._running.add(process)
+            _, said = process.communicate()
+            with self._lock:
+                self._running.discard(process)
+        return process.returncode, last_words(said)
+
+    def stop(self) -> None:
+        """Interrupt what runs, as Ctrl-C does: each clone keeps its finished epochs."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            process.send_signal(2)
+        for process in running:
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def other_settings(config: CloneConfig, folder: RunFolder) -> str:
+    """Why the finished voice in ``folder`` is not the one that ``config`` asks for; empty where it is."""
+    try:
+        made = json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
+        different = [
+            name for name, value in {**config.decisive(), "base": config.base}.items() if made.get(name) != value
+        ]
+        if Path(made.get("data", "")).resolve() != Path(config.data).resolve():
+            different.append("data")
+    except (OSError, ValueError, AttributeError, TypeError):
+        return f"{folder.path}: its config.json cannot be read: make the voice again with --overwrite"
+    if not different:
+        return ""
+    return f"{folder.voice} was made with other settings ({', '.join(different)}): choose another name, or --overwrite"
+
+
+def environment(inherited: Mapping[str, str], number: int) -> dict[str, str]:
+    """The environment of the ``number``-th clone: no launcher in it, and one of the visible GPUs where there are some.
+
+    Under a launcher each of its processes has a GPU of its own already (LOCAL_RANK), and its clones take that one.
+    """
+    kept = {
+        name: value
+        for name, value in inherited.items()
+        if name not in _LAUNCHER and not name.startswith(_LAUNCHER_PREFIXES)
+    }
+    if gpus := _gpus(inherited):
+        kept["CUDA_VISIBLE_DEVICES"] = gpus[int(inherited.get("LOCAL_RANK", number)) % len(gpus)]
+    return kept
+
+
+def _gpus(inherited: Mapping[str, str]) -> list[str]:
+    if "CUDA_VISIBLE_DEVICES" in inherited:
+        return [name.strip() for name in inherited["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def last_words(said: str) -> str:
+    """The line that says what went wrong: the last error line, or the last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1].removeprefix("error: ")[-LAST_LINES:]

@@ -1,0 +1,208 @@
+"""From a stretch of a recording to a clip: measured as it was recorded, levelled, written as 24 kHz mono WAV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voiceclone.audio.io import SAMPLE_RATE, probe, resample, write_wav
+from voiceclone.data.quality import QualityLimits, measure_samples
+from voiceclone.files import write_json
+from voiceclone.prepare.listening import CELL, Listening, blocks
+
+HIGHEST_PEAK = 0.97  # full scale 1.0
+FADE_SECONDS = 0.01  # at both ends, so that a cut in room noise does not click
+Embed = Callable[[np.ndarray], np.ndarray]
+_CONTEXT = 1.0  # seconds
+_MEASURABLE_DB = 80.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedClip:
+    """A stretch of a recording and its text; with a problem it is listed and not cut."""
+
+    name: str | None
+    """File name without suffix; None for what is not cut."""
+    recording: int
+    start: float
+    """Seconds in the recording."""
+    end: float
+    text: str
+    score: float | None = None
+    """How well text and sound fit, 0-1; None where they were not aligned."""
+    weakest: float | None = None
+    """The same of the worst second."""
+    snr_db: float | None = None
+    silence: float | None = None
+    """Share of the clip that is silent, 0-1."""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipLimits:
+    """What a clip must keep to besides :class:`~voiceclone.data.quality.QualityLimits`."""
+
+    min_score: float = 0.5
+    """Fit of text and sound. Clips of five recorded speakers with their texts have .55 to .74, of speech with another
+    text .43 to .6 (most of that is too short or too patchy for a clip)."""
+    min_weakest: float = 0.35
+    """Fit of the worst second."""
+    min_snr_db: float = 20.0
+    """Speech over noise, dB, see :func:`noise_and_silence`. Clean recordings have 40 to 50."""
+    max_silence: float = 0.6
+    """Share of the clip that is silent."""
+    max_clipped: float = 0.001
+    """Share of samples in runs of three or more at full scale, in the recording."""
+
+
+def noise_and_silence(listening: Listening, silent: np.ndarray, start: float, end: float) -> tuple[float | None, float]:
+    """Speech over noise in dB (None where there is no speech), and the share that is silent.
+
+    The noise is the quietest tenth of the clip and a second around it. Both are energies of mel bands, in which low
+    frequencies count most: white noise comes out some 10 dB lower than it is.
+
+    Args:
+        listening: the recording. silent: bool, one value each 10 ms of it.
+        start: of the clip, seconds. end: of the clip.
+    """
+    first, last = int(start / CELL), max(int(end / CELL), int(start / CELL) + 1)
+    around = listening.energy[max(0, first - int(_CONTEXT / CELL)) : last + int(_CONTEXT / CELL)]
+    inside, energy = silent[first:last], listening.energy[first:last]
+    if not len(inside) or inside.all():
+        return None, 1.0
+    speech = 10.0 * np.log10(np.mean(10.0 ** (energy[~inside] / 10.0)))
+    noise = float(np.mean(np.sort(around)[: max(1, len(around) // 10)]))
+    return float(min(speech - noise, _MEASURABLE_DB)), float(inside.mean())
+
+
+def write_clips(
+    path: Path,
+    planned: Sequence[PlannedClip],
+    folder: Path,
+    *,
+    loudness: float,
+    limits: ClipLimits,
+    embed: Embed | None = None,
+) -> Iterator[tuple[PlannedClip, dict[str, Any]]]:
+    """Cut what is not there yet into ``folder/NAME.wav``; each clip's figures lie in ``NAME.json`` beside it.
+
+    Args:
+        loudness: of the clips, LUFS.
+        embed: audio ``(T,)`` at 24 kHz to a vector of its speaker.
+
+    Yields:
+        every clip in order of time with its figures: those of :class:`~voiceclone.data.quality.Measurement`, the gain,
+        and ``problem`` where it is not to be used; then there is no WAV.
+
+    Raises:
+        VoicecloneError: the recording cannot be read, or the folder not written.
+    """
+    waiting = sorted(planned, key=lambda clip: (clip.start, clip.end))
+    todo = [clip for clip in waiting if read_record(folder / f"{clip.name}.json") is None]
+    stretches = _stretches(path, [(clip.start, clip.end) for clip in todo]) if todo else iter(())
+    for clip in waiting:
+        record = read_record(folder / f"{clip.name}.json")
+        if record is None:
+            samples, rate = next(stretches)
+            record = _write_clip(samples, rate, clip, folder, loudness, limits, embed)
+        yield clip, record
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The figures of a clip that is done, else None."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "problem" in record else None
+
+
+def _write_clip(
+    samples: np.ndarray,
+    rate: int,
+    clip: PlannedClip,
+    folder: Path,
+    loudness: float,
+    limits: ClipLimits,
+    embed: Embed | None,
+) -> dict[str, Any]:
+    seconds = clip.end - clip.start
+    quality = QualityLimits(min_seconds=0.5 * seconds, max_seconds=2.0 * seconds + 1.0, max_clipped=limits.max_clipped)
+    measured = measure_samples(samples, rate, quality)
+    record = asdict(measured)
+    record["problem"] = measured.problem or _problem(clip, limits)
+    if record["problem"] is None:
+        audio = resample(samples - samples.mean(dtype=np.float64).astype(np.float32), rate)
+        before = integrated_loudness(audio)
+        if before is None:
+            record["problem"] = "silent: no loudness can be measured"
+        else:
+            gain = min(10.0 ** ((loudness - before) / 20.0), HIGHEST_PEAK / max(float(np.abs(audio).max()), 1e-9))
+            record |= {"loudness_before": round(before, 2), "gain_db": round(float(20.0 * np.log10(gain)), 2)}
+            audio = _faded(audio * np.float32(gain))
+            write_wav(folder / f"{clip.name}.wav", audio)
+            if embed is not None:
+                record["speaker_vector"] = np.round(embed(audio), 5).tolist()
+    for name in ("seconds", "level_dbfs", "peak", "clipped"):
+        record[name] = None if record[name] is None else round(record[name], 4)
+    # The record comes last: a clip that has one is whole.
+    write_json(folder / f"{clip.name}.json", record)
+    return record
+
+
+def _problem(clip: PlannedClip, limits: ClipLimits) -> str | None:
+    if clip.snr_db is not None and clip.snr_db < limits.min_snr_db:
+        return f"noisy: speech is {clip.snr_db:.0f} dB over the noise, at least {limits.min_snr_db:g} dB"
+    if clip.silence is not None and clip.silence > limits.max_silence:
+        return f"mostly silent: {100 * clip.silence:.0f} % of it, at most {100 * limits.max_silence:g} %"
+    return None
+
+
+def integrated_loudness(audio: np.ndarray) -> float | None:
+    """Loudness of 24 kHz mono ``(T,)`` in LUFS after ITU-R BS.1770-4; None where it is silent or under 0.4 s."""
+    import torch
+    import torchaudio
+
+    if len(audio) < 0.4 * SAMPLE_RATE:
+        return None
+    value = float(torchaudio.functional.loudness(torch.from_numpy(np.ascontiguousarray(audio))[None], SAMPLE_RATE))
+    return value if np.isfinite(value) else None
+
+
+def _faded(audio: np.ndarray) -> np.ndarray:
+    length = min(int(FADE_SECONDS * SAMPLE_RATE), len(audio) // 2)
+    ramp = np.linspace(0.0, 1.0, length, endpoint=False, dtype=np.float32)
+    audio = audio.copy()
+    audio[:length] *= ramp
+    audio[len(audio) - length :] *= ramp[::-1]
+    return audio
+
+
+def _stretches(path: Path, spans: Sequence[tuple[float, float]]) -> Iterator[tuple[np.ndarray, int]]:
+    """Samples of ascending stretches (seconds) and their rate; read from the start, since not every format can seek."""
+    rate = probe(path).sample_rate
+    stream = blocks(path)
+    held, offset = np.zeros(0, dtype=np.float32), 0
+    for start, end in spans:
+        first, last = round(start * rate), round(end * rate)
+        if first > offset:
+            drop = min(first - offset, len(held))
+            held, offset = held[drop:], offset + drop
+        while offset + len(held) < last:
+            block = next(stream, None)
+            if block is None:
+                break
+            if offset + len(held) + len(block) <= first:
+                # Nothing of it is needed.
+                held, offset = held[:0], offset + len(held) + len(block)
+                continue
+            held = np.concatenate([held, block])
+            if first > offset:
+                drop = min(first - offset, len(held))
+                held, offset = held[drop:], offset + drop
+        yield held[max(first - offset, 0) : max(last - offset, 0)], rate

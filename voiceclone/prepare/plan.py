@@ -1,0 +1,127 @@
+"""From recordings and a script to planned clips: the words of each recording are placed, the cuts chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voiceclone.prepare.clips import PlannedClip
+from voiceclone.prepare.coarse import settled
+from voiceclone.prepare.ear import Ear
+from voiceclone.prepare.fine import SpokenWord, align_section
+from voiceclone.prepare.learning import Learned
+from voiceclone.prepare.listening import FRAME, pauses
+from voiceclone.prepare.reading import Reading
+from voiceclone.prepare.transcripts import Part
+from voiceclone.prepare.words import CutRules, Heard, clip_as_it_is, clips_of_cues, clips_of_words
+
+Group = tuple[Part | None, Reading, list[SpokenWord]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """The clips of one recording."""
+
+    clips: tuple[PlannedClip, ...]
+    next_word: int
+    """Of a running text: where the next recording goes on."""
+    unread: tuple[str, ...] = ()
+    """What of its text was not found in the sound."""
+    rest: str = ""
+    """Of a running text: the beginning of what comes after this recording."""
+
+
+def plan_recording(
+    ear: Ear,
+    index: int,
+    first_word: int,
+    learned: Learned | None,
+    rules: CutRules,
+    advance: Callable[[float], None] = lambda seconds: None,
+) -> Planned:
+    """Plan the clips of recording ``index``.
+
+    Args:
+        first_word: of a running text, where this recording begins.
+        learned: None where text and sound are not to be aligned.
+        advance: told the seconds of sound that are done.
+
+    Raises:
+        VoicecloneError: the recording cannot be read.
+    """
+    listening = ear.listen(index)
+    heard = Heard(index=index, stem=ear.recordings[index].stem, listening=listening, silent=pauses(listening))
+    if learned is None:
+        clips = [clip for part in ear.parts.get(index, []) for clip in _unaligned(heard, part, rules)]
+        advance(listening.seconds)
+        return Planned(clips=tuple(clips), next_word=first_word)
+    voice = learned.voice(ear, index)
+    groups: list[Group] = []
+    done = 0.0
+    for part, reading, section in ear.rough(index, learned.variant, voice, learned.stretch, first_word):
+        if not groups or groups[-1][0] is not part:
+            groups.append((part, reading, []))
+        for stretch in settled(section, reading):
+            local = listening.part(stretch.start, stretch.end)
+            # The noise of a long recording changes: pauses are found anew in every stretch.
+            first = 2 * round(stretch.start / FRAME)
+            heard.silent[first : first + len(local.energy)] = pauses(local)
+            groups[-1][2].extend(align_section(stretch, local, reading, voice)[0])
+        advance(max(0.0, section.end - done))
+        done = max(done, section.end)
+    advance(max(0.0, listening.seconds - done))
+    if ear.script.running is not None:
+        return _of_running_text(heard, groups, first_word, rules)
+    return _of_parts(ear, heard, groups, first_word, rules)
+
+
+def _of_running_text(heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
+    words = [word for _, _, found in groups for word in found]
+    if not words:
+        return Planned(clips=(heard.without_text("none of the text was found in it"),), next_word=first_word)
+    reading = groups[0][1]
+    next_word = words[-1].word + 1
+    clips = clips_of_words(heard, reading, words, rules, ready=False)
+    unread = unread_text(reading, {word.word for word in words}, first_word, next_word)
+    rest = reading.text[reading.words[next_word].start :] if next_word < len(reading.words) else ""
+    return Planned(clips=tuple(clips), next_word=next_word, unread=tuple(unread), rest=" ".join(rest[:400].split()))
+
+
+def _of_parts(ear: Ear, heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
+    ready = ear.script.ready_cut and heard.listening.seconds <= rules.max_seconds
+    clips: list[PlannedClip] = []
+    unread: list[str] = []
+    for part in ear.parts.get(heard.index, []):
+        group = next((group for group in groups if group[0] is part), None)
+        if group is None:
+            late = part.start >= heard.listening.seconds
+            clips.append(heard.without_text("lies behind the end" if late else "nothing in it can be spoken", part))
+            continue
+        _, reading, words = group
+        if not words:
+            clips.append(heard.without_text("none of its words was found", part))
+            continue
+        number = 1 + sum(clip.name is not None for clip in clips)
+        clips += clips_of_words(heard, reading, words, rules, ready=ready, first_number=number)
+        unread += unread_text(reading, {word.word for word in words})
+    return Planned(clips=tuple(clips), next_word=first_word, unread=tuple(unread))
+
+
+def _unaligned(heard: Heard, part: Part, rules: CutRules) -> list[PlannedClip]:
+    if part.cues:
+        return clips_of_cues(heard, part.cues, rules)
+    return [clip_as_it_is(heard, part.text, rules)]
+
+
+def unread_text(reading: Reading, found: set[int], first: int = 0, last: int | None = None) -> list[str]:
+    """The text of words ``first`` to ``last`` that are not among ``found``, run by run."""
+    texts: list[str] = []
+    run: list[int] = []
+    for word in [*range(first, len(reading.words) if last is None else last), None]:
+        if word is not None and word not in found:
+            run.append(word)
+        elif run:
+            text = reading.text[reading.words[run[0]].start : reading.words[run[-1]].end]
+            texts.append(" ".join(text.split()))
+            run = []
+    return texts

@@ -1,0 +1,74 @@
+"""Transcripts by speech recognition: faster-whisper, where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.prepare.subtitles import Cue, spoken_text
+
+PACKAGE = "faster_whisper"
+INSTALL = "pip install 'voiceclone[transcribe]'"
+# Kokoro's language codes to Whisper's.
+_LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt", "j": "ja", "z": "zh"}
+
+
+def require_recognition() -> None:
+    """Say at once where faster-whisper is missing.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise UsageError(f"--transcribe needs faster-whisper: {INSTALL} (or give --text, --subtitles or --metadata)")
+
+
+def load_recogniser(model: str) -> Any:
+    """A faster-whisper model by its name, or from a folder.
+
+    Raises:
+        UsageError: faster-whisper is not installed.
+        VoicecloneError: the model cannot be loaded or downloaded.
+    """
+    require_recognition()
+    try:
+        from faster_whisper import WhisperModel
+
+        return WhisperModel(model, device="auto", compute_type="default")
+    except Exception as error:  # it raises many kinds for a missing network, a wrong name, a damaged folder
+        reason = " ".join(str(error).split())[:200]
+        raise VoicecloneError(
+            f"--transcribe {model}: the model cannot be loaded ({reason}): give the name of a model or its folder"
+        ) from error
+
+
+def recognise(recogniser: Any, path: Path, lang: str, advance: Callable[[float], None]) -> list[Cue]:
+    """What is said in a recording, sentence by sentence.
+
+    Args:
+        lang: Kokoro's language code.
+        advance: told the seconds of sound that are done.
+
+    Raises:
+        VoicecloneError: the recording cannot be recognised.
+    """
+    cues, done = [], 0.0
+    try:
+        segments, _ = recogniser.transcribe(
+            str(path), language=_LANGUAGES[lang], vad_filter=True, condition_on_previous_text=False
+        )
+        for segment in segments:
+            start, end, text = float(segment.start), float(segment.end), spoken_text([segment.text])
+            if end > start >= 0.0 and any(character.isalnum() for character in text):
+                cues.append(Cue(start=max(start, cues[-1].end if cues else 0.0), end=end, text=text))
+                if cues[-1].end <= cues[-1].start:
+                    cues.pop()
+            advance(max(0.0, end - done))
+            done = max(done, end)
+    except Exception as error:  # the decoder and the model raise many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise VoicecloneError(f"{path}: cannot be transcribed ({reason}): convert it to WAV") from error
+    return cues

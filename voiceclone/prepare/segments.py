@@ -1,0 +1,225 @@
+"""Where a recording is cut: at pauses between words, into clips of the wanted length, as few words lost as can be.
+
+The best set of cuts is found by dynamic programming: long pauses at the ends of sentences are preferred, words that do
+not fit the sound are kept apart, and what cannot be part of a clip is left out with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from voiceclone.prepare.listening import CELL, runs
+from voiceclone.prepare.reading import NO_BREAK, PHRASE, SENTENCE
+
+SHORTEST_PAUSE = 0.15  # seconds; a cut in a shorter one is heard
+LONGEST_PAUSE = 2.0  # seconds within a clip
+PAD = 0.12  # seconds of the pause kept at each end of a clip
+_SURE_GAP, _DOUBT_PRICE = 0.25, 4.0  # a cut beside a word of more than this gap costs its excess times the price
+_LOST_SECOND = 1.2  # price of a second of speech that is in no clip
+_BREAK_PRICE = {NO_BREAK: 1.0, PHRASE: 0.3, SENTENCE: 0.0}
+_REST = 0.35  # seconds of sound beside a unit that are too much
+_LENGTH_PRICE = 0.5  # price of a clip as short or as long as is allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What is never cut: a word, or a subtitle."""
+
+    start: float
+    """Seconds in the recording."""
+    end: float
+    break_after: int = SENTENCE
+    """NO_BREAK, PHRASE or SENTENCE."""
+    apart: bool = False
+    """Something lies before it that is in no clip: sound without text, or text without sound."""
+    doubt: float = 0.0
+    """The gap between its sound and its text, 0.2 is usual: beside an unsure word a cut may be on its wrong side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Units ``first`` to ``last`` (not included), to become a clip unless there is a reason against it."""
+
+    first: int
+    last: int
+    start: float
+    """Seconds in the recording, the pauses' share included."""
+    end: float
+    problem: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Edge:
+    """The pause before a unit: where the sound before it ends, where the sound after it starts."""
+
+    out: float
+    into: float
+    cuttable: bool
+    price: float
+    rest_before: bool = False
+    """There is sound between the unit before and the pause that is in no unit."""
+    rest_after: bool = False
+    """The same between the pause and the unit after."""
+
+
+def cut(
+    units: Sequence[Unit],
+    silent: np.ndarray,
+    *,
+    min_seconds: float,
+    max_seconds: float,
+    fits: Callable[[int, int], bool] = lambda first, last: True,
+    reach: float = 0.12,
+    whole: bool = False,
+) -> list[Stretch]:
+    """Cut a recording.
+
+    Args:
+        units: in order.
+        silent: bool, one value each 10 ms of the recording.
+        min_seconds: shortest clip. max_seconds: longest.
+        fits: whether units ``first`` to ``last`` fit their sound well enough for a clip.
+        reach: seconds that the units' times may be out.
+        whole: cut nowhere within.
+
+    Returns:
+        stretches that hold every unit once, in order; those that make no clip name the problem.
+    """
+    if not units:
+        return []
+    pauses = CELL * np.array(runs(silent), dtype=np.float64).reshape(-1, 2)
+    edges = [_edge(units, pauses, index, len(silent) * CELL, reach) for index in range(len(units) + 1)]
+    places = [index for index, edge in enumerate(edges) if edge.cuttable]
+    if whole:
+        places = [0, len(units)]
+
+    def price(first: int, last: int) -> tuple[float, bool]:
+        stretch = _stretch(edges, first, last)
+        usable = min_seconds <= stretch.seconds <= max_seconds and _problem(units, edges, stretch) is None
+        if not usable or not fits(first, last):
+            return _LOST_SECOND * stretch.seconds, False
+        ends = edges[first].price + edges[last].price
+        return ends + _length_price(stretch.seconds, min_seconds, max_seconds), True
+
+    def too_long(first: int, last: int) -> bool:
+        return _stretch(edges, first, last).seconds > max_seconds
+
+    found = []
+    for first, last, good in _cheapest(places, price, too_long):
+        stretch = _stretch(edges, first, last)
+        why = None if good else _why_not(units, edges, stretch, min_seconds, max_seconds)
+        found.append(replace(stretch, problem=why))
+    return found
+
+
+def _cheapest(
+    places: Sequence[int], price: Callable[[int, int], tuple[float, bool]], too_long: Callable[[int, int], bool]
+) -> list[tuple[int, int, bool]]:
+    """The cheapest way from the first place to the last: (first, last, whether it makes a clip) of each stretch.
+
+    Args:
+        price: of a stretch between two places, and whether it makes a clip; what makes none lies between neighbours.
+    """
+    best = [0.0] + [np.inf] * (len(places) - 1)
+    origin: list[tuple[int, bool]] = [(0, False)] * len(places)
+    for there in range(1, len(places)):
+        for here in range(there - 1, -1, -1):
+            neighbour = here == there - 1
+            if not neighbour and too_long(places[here], places[there]):
+                break
+            cost, good = price(places[here], places[there])
+            if (good or neighbour) and best[here] + cost < best[there]:
+                best[there], origin[there] = best[here] + cost, (here, good)
+    way, there = [], len(places) - 1
+    while there > 0:
+        here, good = origin[there]
+        way.append((places[here], places[there], good))
+        there = here
+    return way[::-1]
+
+
+def _length_price(seconds: float, low: float, high: float) -> float:
+    if not np.isfinite(high) or high <= low:
+        return 0.0
+    return _LENGTH_PRICE * ((2.0 * seconds - low - high) / (high - low)) ** 2
+
+
+def _why_not(units: Sequence[Unit], edges: list[_Edge], stretch: Stretch, low: float, high: float) -> str:
+    if stretch.seconds > high:
+        return f"no pause: {stretch.seconds:.1f} s without a pause to cut at, at most {high:g} s"
+    if stretch.seconds < low:
+        return f"too short: {stretch.seconds:.1f} s that fit to nothing beside them, at least {low:g} s"
+    return _problem(units, edges, stretch) or "text and sound differ"
+
+
+def _problem(units: Sequence[Unit], edges: list[_Edge], stretch: Stretch) -> str | None:
+    if edges[stretch.first].rest_after or edges[stretch.last].rest_before:
+        return "text and sound differ: there is more sound beside it"
+    for index in range(stretch.first + 1, stretch.last):
+        if units[index].apart:
+            return "text and sound differ: something lies between its words"
+        if edges[index].into - edges[index].out > LONGEST_PAUSE:
+            return f"long pause: {edges[index].into - edges[index].out:.1f} s, at most {LONGEST_PAUSE:g} s"
+    return None
+
+
+def _stretch(edges: list[_Edge], first: int, last: int) -> Stretch:
+    return Stretch(
+        first=first,
+        last=last,
+        start=max(edges[first].into - min(PAD, 0.5 * (edges[first].into - edges[first].out)), 0.0),
+        end=edges[last].out + min(PAD, 0.5 * (edges[last].into - edges[last].out)),
+    )
+
+
+def _edge(units: Sequence[Unit], pauses: np.ndarray, index: int, seconds: float, reach: float) -> _Edge:
+    """The silence around the place before unit ``index``."""
+    outer = index in (0, len(units))
+    end = units[index - 1].end if index else 0.0
+    start = units[index].start if index < len(units) else seconds
+    # Words' times may be out, but never by more than half a word.
+    before = 0.5 * (units[index - 1].start + end) if index else 0.0
+    after = 0.5 * (start + units[index].end) if index < len(units) else seconds
+    low, high = max(before, min(end, start) - reach), min(after, max(end, start) + reach)
+    inside = pauses[(pauses[:, 0] < high) & (pauses[:, 1] > low)]
+    if not len(inside):
+        out, into = (end, start) if outer else (0.5 * (end + start),) * 2
+        return _Edge(out=out, into=into, cuttable=outer, price=_BREAK_PRICE[NO_BREAK])
+    inside = np.clip(inside, before, after)
+    lengths = inside[:, 1] - inside[:, 0]
+    # A cut needs a pause; the short silences of stops beside it do not count.
+    long = inside[lengths >= SHORTEST_PAUSE] if lengths.max() >= SHORTEST_PAUSE else inside[[lengths.argmax()]]
+    out, into = float(long[0, 0]), float(long[-1, 1])
+    pause = float((long[:, 1] - long[:, 0]).max())
+    price = 0.0
+    if not outer:
+        doubt = max(units[index - 1].doubt, units[index].doubt)
+        kind = units[index - 1].break_after
+        price = _BREAK_PRICE[kind] + max(0.0, 0.3 - pause) / 0.15 + _DOUBT_PRICE * max(0.0, doubt - _SURE_GAP)
+    loud = _loud(inside)
+    return _Edge(
+        out=out,
+        into=into,
+        cuttable=outer or pause >= SHORTEST_PAUSE,
+        price=price,
+        rest_before=loud(end, out) > _REST,
+        rest_after=loud(into, start) > _REST,
+    )
+
+
+def _loud(pauses: np.ndarray) -> Callable[[float, float], float]:
+    """Seconds between two times that are in none of the pauses ``(N, 2)``."""
+
+    def seconds(first: float, last: float) -> float:
+        silent = np.minimum(pauses[:, 1], last) - np.maximum(pauses[:, 0], first)
+        return last - first - float(np.maximum(silent, 0.0).sum())
+
+    return seconds

@@ -1,0 +1,54 @@
+"""Settings of stage 2."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.mlp import MlpConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """Settings of stage 2."""
+
+    epochs: int = 100
+    lr: float = 1e-3  # about the size of one step of the output (values of a voice vary by .2)
+    seed: int = 0
+    batch: int = 4  # crops in a step
+    max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
+    crop_frames: int = 48  # frames of 25 ms: 1.2 s, enough for the speaker encoder
+    max_validation_crops: int = 4
+    gradient_clip: float = 1.0  # L2 norm over all parameters
+    warmup: float = 0.05  # share of the epochs in which the learning rate rises
+    final_lr: float = 0.1  # learning rate at the end, relative
+    realign_at: tuple[float, ...] = (0.1, 0.35)  # shares of the epochs after which the alignment is refreshed
+    patience: int = 30  # epochs without a better validation loss, after the last realignment, that end the training
+    weight_decay: float = 0.0
+    plain: bool = False  # the plain recipe: see ``plain.py``
+    without: frozenset[str] = frozenset()  # parts of the recipe that are left out: see ``recipes.py``
+    keep_last: bool = False  # train to the last epoch and keep that one, whatever the held-out clips say
+    mlp: MlpConfig = field(default_factory=MlpConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"epochs must be 0 or more, not {self.epochs}")
+        if not 0.0 < self.lr < 1.0:
+            raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
+        for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def lr_factor(self, epoch: int) -> float:
+        """Warm-up, then a cosine down to ``final_lr``."""
+        warm = max(1.0, self.warmup * self.epochs)
+        if epoch < warm:
+            return (epoch + 1) / warm if warm > 1 else 1.0
+        progress = (epoch - warm) / max(1.0, self.epochs - warm)
+        return self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+    def realign_epochs(self) -> set[int]:
+        """Epochs before which the clips are aligned anew with the voice of that moment."""
+        return {round(share * self.epochs) for share in self.realign_at} - {0}

@@ -1,0 +1,71 @@
+"""Monotonic alignment of states to frames: the sum over all alignments, and the best one.
+
+The sum is the forward-backward algorithm of hidden Markov models, which Glow-TTS's and RAD-TTS's aligners train by too
+(Kim et al. 2020; Shih et al. 2021); the best alignment is monotonic alignment search.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def posteriors(log_likelihood: Tensor, states: Tensor, frames: Tensor) -> Tensor:
+    """Probability of every state in every frame, over all alignments that visit each state in order, none left out.
+
+    Args:
+        log_likelihood: float ``(B, N, T)``, of frame t in state n.
+        states: int64 ``(B,)``, how many of the N each row has; at most as many as its frames.
+        frames: int64 ``(B,)``, how many of the T.
+
+    Returns:
+        ``(B, N, T)``, sums over N to 1 in each frame of the row and to 0 behind them.
+    """
+    batch, most, longest = log_likelihood.shape
+    backwards = _reversed(_reversed(log_likelihood, states, 1), frames, 2)
+    both = torch.cat([log_likelihood, backwards])
+    sums = both.new_full((2 * batch, most), -torch.inf)
+    sums[:, 0] = both[:, 0, 0]
+    history = [sums]
+    start = both.new_full((2 * batch, 1), -torch.inf)
+    for frame in range(1, longest):
+        sums = torch.logaddexp(sums, torch.cat([start, sums[:, :-1]], 1)) + both[:, :, frame]
+        history.append(sums)
+    forward, backward = torch.stack(history, 2).chunk(2)
+    joint = forward + _reversed(_reversed(backward, states, 1), frames, 2) - log_likelihood
+    real = _upto(states, most)[:, :, None] & _upto(frames, longest)[:, None, :]
+    return torch.softmax(joint.masked_fill(~real, -1e9), dim=1) * real
+
+
+def even(states: Tensor, frames: Tensor, most: int, longest: int) -> Tensor:
+    """Every state as long as the others, as probabilities ``(B, most, longest)``: what an aligner starts from."""
+    position = torch.arange(longest, device=states.device)[None] * states[:, None] // frames[:, None]
+    one_hot = position[:, None, :] == torch.arange(most, device=states.device)[None, :, None]
+    return (one_hot & _upto(frames, longest)[:, None, :]).float()
+
+
+def best_path(log_likelihood: Tensor) -> Tensor:
+    """Frames of every state on the most likely alignment, int64 ``(N,)``, of one utterance's ``(N, T)``.
+
+    Raises:
+        ValueError: fewer frames than states.
+    """
+    from monotonic_alignment_search import maximum_path
+
+    states, frames = log_likelihood.shape
+    if frames < states:
+        raise ValueError(f"{frames} frames cannot hold {states} states")
+    value = log_likelihood[None].float().contiguous()
+    return maximum_path(value, torch.ones_like(value))[0].sum(1).long()
+
+
+def _upto(lengths: Tensor, most: int) -> Tensor:
+    return torch.arange(most, device=lengths.device)[None] < lengths[:, None]
+
+
+def _reversed(values: Tensor, lengths: Tensor, dim: int) -> Tensor:
+    """Each row ``(N, T)`` turned round within its length along ``dim``; what lies behind it is of no use."""
+    index = (lengths[:, None] - 1 - torch.arange(values.shape[dim], device=values.device)[None]).clamp(min=0)
+    index = index[:, :, None] if dim == 1 else index[:, None, :]
+    return torch.gather(values, dim, index.expand_as(values))
