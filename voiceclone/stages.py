@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 
 def three_stages(run: Run, state: TrainingState | None) -> None:
+    """Run what is left of the three stages, from ``state`` on where there is one; the main process leaves the files.
+
+    Raises:
+        VoicecloneError: a stage failed; finished epochs are kept.
+    """
     started = time.perf_counter()
     styles = run.team.from_main(lambda: style_stage(run))
     trainer = prepare_training(run, styles, state)
@@ -167,6 +172,7 @@ def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device
 
 
 def uses_speaker(config: CloneConfig) -> bool:
+    """Whether the recipe has the speaker encoder's term."""
     return config.recipe != SEED and "speaker" not in parse_parts(config.without)
 
 

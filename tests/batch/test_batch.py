@@ -64,6 +64,7 @@ def test_a_voice_of_the_batch_is_the_voice_of_clone(flags, dataset_folder, tmp_p
     assert one.tensor.equal(other.tensor)
 
 
+@pytest.mark.slow
 def test_launched_processes_share_the_table(flags, dataset_folder, tmp_path: Path) -> None:
     """As `accelerate launch` starts them: each takes its rows, and together they leave one whole report."""
     table = table_of(tmp_path, "name,data", f"anna,{dataset_folder}", f"bert,{dataset_folder}")

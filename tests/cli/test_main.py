@@ -58,12 +58,12 @@ def test_flags_win_over_the_config_file_and_that_over_the_defaults(tmp_path: Pat
 
 
 def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, dataset_folder, base_folder, tmp_path: Path) -> None:
-    from voiceclone import cloning
+    from voiceclone import stages
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cloning, "extract_styles", lambda *a, **k: interrupted())
+    monkeypatch.setattr(stages, "extract_styles", lambda *a, **k: interrupted())
     arguments = ["--data", str(dataset_folder), "--base", str(base_folder), "--out", str(tmp_path), "--offline"]
     assert main(["clone", *arguments]) == 130
     assert "--resume" in capsys.readouterr().err.strip().splitlines()[-1]
