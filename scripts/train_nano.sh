@@ -37,13 +37,17 @@ for name in "${recorded[@]}"; do
     boost+=("$name=3")
 done
 resume=()
+settings="$here/scripts/nano_settings.json"
+if [ -n "$init" ]; then  # a trained base needs no acoustic stage of its own, and smaller steps
+    settings="$here/scripts/nano_settings_init.json"
+fi
 if [ -f "$work/run/checkpoint.pt" ]; then
     resume=(--resume)
 elif [ -n "$init" ]; then
     resume=(--init "$init")
 fi
 nice -n 5 "$python" -m voiceclone train-base --data "${data[@]}" --preset nano --out "$work/run" \
-    --minutes "$minutes" --boost "${boost[@]}" --voice-first "${recorded[@]}" --kept-out "${kept_out[@]}" --facts "$here/scripts/nano_facts.json" --settings "$here/scripts/nano_settings.json" \
+    --minutes "$minutes" --boost "${boost[@]}" --voice-first "${recorded[@]}" --kept-out "${kept_out[@]}" --facts "$here/scripts/nano_facts.json" --settings "$settings" \
     --quick-f0 --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
 "$python" -m voiceclone prior --base "$work/run/base" --out "$work/run/base/prior.safetensors" --offline
 echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"

@@ -16,6 +16,7 @@ from voiceclone.models.presets import full_config
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 
 pytestmark = pytest.mark.slow
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def official_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(official_folder: Path, out: Path, device: str) -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NEEDS_CUDA])])
+def test_the_whole_job_at_full_size(official_folder: Path, tmp_path: Path, device: str) -> None:
+    out = tmp_path
     data = write_dataset(out / "ds")
     result = clone(data, "v", out=str(out), base=str(official_folder), epochs_projection=2, device=device, offline=True)
     assert result.report["epochs"] == 2 and torch.isfinite(result.voice.tensor).all()
@@ -62,13 +65,3 @@ def run(official_folder: Path, out: Path, device: str) -> None:
     assert all(len(audio) > 2400 and torch.isfinite(audio).all() and audio.std() > 0 for audio in spoken.values())
     own, stock = spoken["v"], spoken["af_0"]
     assert len(own) != len(stock) or not torch.allclose(own, stock, atol=1e-3)  # it speaks with the voice
-
-
-def test_full_size_on_the_cpu(official_folder: Path, tmp_path: Path) -> None:
-    run(official_folder, tmp_path, "cpu")
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_full_size_on_cuda(official_folder: Path, tmp_path: Path) -> None:
-    run(official_folder, tmp_path, "cuda")

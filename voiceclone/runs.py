@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import remove_partial_files, write_failure
+from voiceclone.files import remove_partial_files
+from voiceclone.locks import LOCK, held
 from voiceclone.projection.state import BEST, LAST, TrainingState, load_state
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -100,27 +99,9 @@ class RunFolder:
             UsageError: another run is writing here.
             VoicecloneError: the folder cannot be written to.
         """
-        from filelock import FileLock, Timeout
-
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(str(self.path / LOCK))
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UsageError(f"another run is writing to {self.path}: wait for it, or choose another --name") from error
-        except OSError as error:
-            raise VoicecloneError(write_failure(self.path, error)) from error
-        try:
+        with held(self.path, instead="--name"):
             remove_partial_files(self.path)
             yield
-        finally:
-            # Removed while still held, so that nobody can take a lock on a file that is about to go. Where the disk has
-            # turned read-only it stays, and no longer holds.
-            with contextlib.suppress(OSError):
-                (self.path / LOCK).unlink(missing_ok=True)
-            lock.release()
-            with contextlib.suppress(OSError):
-                self.path.rmdir()  # only where the run ended before it wrote anything
 
     def tidy(self) -> None:
         """Remove the lock that a run left which was killed after its last write.

@@ -1,4 +1,4 @@
-"""Several processes that train one base or one voice: who writes, who waits, and how their gradients and clocks come together.
+"""Several processes that train one base or one voice: who writes, who waits, how gradients and clocks come together.
 
 Started by ``accelerate launch``. Every process holds the whole model and works on its rows of every batch; the
 gradients are added up. The model is not wrapped in DistributedDataParallel, which wants one forward pass a step: a step
@@ -155,6 +155,11 @@ def process_index() -> int:
     return max(_number(name, 0) for name in _RANKS)
 
 
+def process_count() -> int:
+    """How many processes a launcher has started together, before a team is there."""
+    return max(_number(name, 1) for name in _SIZES)
+
+
 @contextlib.contextmanager
 def open_team(device: str) -> Iterator[Team]:
     """The processes started by ``accelerate launch``, or this one alone.
@@ -166,11 +171,10 @@ def open_team(device: str) -> Iterator[Team]:
         UsageError: the launcher was asked for several processes and started one.
         ProcessLostError: the others cannot be reached.
     """
-    started = max(_number(name, 1) for name in _SIZES)
-    if started == 1:
+    if process_count() == 1:
         # accelerate sets the address for several processes, but with --cpu leaves it to mpirun to start them.
         if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
-            raise UsageError("accelerate launch --cpu starts one process: use --multi_gpu, and train-base --device cpu")
+            raise UsageError("accelerate launch --cpu starts one process: use --multi_gpu, and --device cpu behind it")
         yield Team(device=torch.device(device))
         return
     with _noticing():

@@ -43,11 +43,16 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     assert "| anna | finished |" in (out / "batch_report.md").read_text()
     assert VoicePack.load(out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
 
-    made = (out / "anna" / "anna.pt").stat().st_mtime_ns
+    made, whole = (out / "anna" / "anna.pt").stat().st_mtime_ns, (out / "anna" / "report.json").read_text()
     table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"')
     assert main(["batch", str(table), *flags, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["finished"] == 1
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made, "a finished voice was made again"
+
+    (out / "anna" / "report.json").write_text("{}")
+    assert main(["batch", str(table), *flags]) == 1
+    assert "report.json cannot be read" in capsys.readouterr().err
+    (out / "anna" / "report.json").write_text(whole)
 
     table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
     assert main(["batch", str(table), *flags]) == 1
@@ -135,7 +140,6 @@ def test_every_row_belongs_to_one_process(tmp_path: Path) -> None:
     rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(7))), {}, {})
     shares = [Place(index=i, count=3).share(rows) for i in range(3)]
     assert sorted(row.line for share in shares for row in share) == [row.line for row in rows]
-    assert Place.of({"RANK": "2", "WORLD_SIZE": "3"}) == Place(index=2, count=3) and Place.of({}) == Place()
 
 
 def test_clones_do_not_inherit_the_launcher_and_take_turns_on_gpus() -> None:

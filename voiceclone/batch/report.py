@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.batch.plan import Row
+from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json, write_text
 from voiceclone.runs import RunFolder
 
@@ -77,20 +78,30 @@ def as_text(content: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def figures(folder: RunFolder) -> dict[str, Any]:
+    """What the report of a finished voice says, as far as it stands in the batch's.
+
+    Raises:
+        VoicecloneError: that report is damaged.
+    """
+    try:
+        report = folder.read_report()
+        return {
+            "voice": str(folder.voice),
+            "base": report["base"]["name"],
+            "stock_kokoro": report["stock_kokoro"],
+            "minutes": report["dataset"]["train_minutes"],
+            **{name: report[name] for name in ("epochs", "seconds", "verdict", "consent", "notices")},
+        }
+    except (KeyError, TypeError) as error:
+        raise VoicecloneError(f"{folder.report} cannot be read: start again with --overwrite") from error
+
+
 def _entry(outcome: Outcome) -> dict[str, Any]:
     entry = asdict(outcome)
     if outcome.status != FINISHED:
         return entry
-    report = RunFolder(Path(outcome.folder)).read_report()
-    entry.update(
-        voice=str(RunFolder(Path(outcome.folder)).voice),
-        base=report["base"]["name"],
-        stock_kokoro=report["stock_kokoro"],
-        minutes=report["dataset"]["train_minutes"],
-        epochs=report["epochs"],
-        seconds=report["seconds"],
-        verdict=report["verdict"],
-        consent=report["consent"],
-        notices=report["notices"],
-    )
-    return entry
+    try:
+        return {**entry, **figures(RunFolder(Path(outcome.folder)))}
+    except VoicecloneError as error:  # a voice with a damaged report must not hide the others
+        return {**entry, "status": FAILED, "error": str(error)}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.batch.plan import Row
-from voiceclone.batch.report import FAILED, FINISHED, Outcome, write_outcome, write_report
+from voiceclone.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.runs import RunFolder
@@ -37,11 +37,6 @@ class Place:
 
     index: int = 0
     count: int = 1
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Place:
-        """As ``accelerate launch`` and ``torchrun`` say it."""
-        return cls(index=int(environment.get("RANK", 0)), count=max(1, int(environment.get("WORLD_SIZE", 1))))
 
     def share(self, rows: Sequence[Row]) -> list[Row]:
         """Every ``count``-th row, beginning with the ``index``-th."""
@@ -92,6 +87,7 @@ class _Clones:
             if folder.is_finished() and not config.overwrite:
                 if other := other_settings(config, folder):
                     return replace(outcome, status=FAILED, error=other)
+                figures(folder)  # a damaged report is no finished voice
                 return replace(outcome, status=FINISHED)
             code, said = self._clone(config, number)
         except (VoicecloneError, OSError) as error:

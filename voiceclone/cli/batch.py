@@ -23,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the whole table, clone, report; 1 where a voice failed."""
-    import os
-
     from voiceclone.batch.plan import read_table
     from voiceclone.cli.clone import verbosity
     from voiceclone.config import CloneConfig, read_config_file
@@ -38,11 +36,12 @@ def run(options: argparse.Namespace) -> int:
 
     from voiceclone.batch.report import FAILED, REPORT_TEXT, write_report
     from voiceclone.batch.run import Place, run_batch
+    from voiceclone.team import process_count, process_index
     from voiceclone.tracking.progress import Reporter
 
     out = Path(rows[0].config.out)
     reporter = Reporter(verbosity=-1 if options.json else verbosity(options))
-    place = Place.of(os.environ)
+    place = Place(index=process_index(), count=process_count())
     write_report(out, rows)  # a place that cannot be written to is found before the first clone, not after it
     outcomes = run_batch(rows, out, processes=options.processes, place=place, reporter=reporter)
     content = write_report(out, rows)

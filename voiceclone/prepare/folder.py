@@ -15,10 +15,10 @@ from typing import Any
 from voiceclone.data.metadata import SPLITS
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import remove_partial_files, write_failure, write_json, write_text
+from voiceclone.locks import LOCK, held
 
 REPORT = "prepare_report.json"
 WORK = ".prepare"
-LOCK = ".lock"
 MADE_BY = "voiceclone prepare"
 # What a resumed run must have in common with the one it goes on with.
 _OTHER = {
@@ -144,26 +144,10 @@ class PrepareFolder:
             UsageError: another run is writing here, or it is no folder.
             VoicecloneError: the folder cannot be written to.
         """
-        from filelock import FileLock, Timeout
-
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file: choose another --out")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(str(self.path / LOCK))
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UsageError(f"another run is writing to {self.path}: wait for it, or choose another --out") from error
-        except OSError as error:
-            raise VoicecloneError(write_failure(self.path, error)) from error
-        try:
+        with held(self.path, instead="--out"):
             yield
-        finally:
-            # Removed while still held, so that nobody can take a lock on a file that is about to go.
-            (self.path / LOCK).unlink(missing_ok=True)
-            lock.release()
-            with contextlib.suppress(OSError):
-                self.path.rmdir()  # only where the run ended before it wrote anything
 
     def _holds_other_files(self) -> bool:
         return self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir())
