@@ -3,6 +3,8 @@
 Every message is one line that says what is wrong, where, and how to mend it.
 """
 
+LONGEST_LINE = 1200  # characters; paths of the longest kind still fit
+
 
 class VoicecloneError(Exception):
     """The work failed: exit code 1."""
@@ -17,5 +19,12 @@ class UsageError(VoicecloneError, ValueError):
 
 
 def shown(error: object) -> str:
-    """The one line for the terminal; what could steer it (control characters in names of files) is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(error))
+    """The one line for the terminal.
+
+    What could steer it (control characters in names of files) is escaped, and the middle of a line that would fill the
+    screen (a name of five thousand letters) is left out.
+    """
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(error))
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[: LONGEST_LINE // 2]} [...] {line[-LONGEST_LINE // 2 :]}"

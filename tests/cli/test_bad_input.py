@@ -199,6 +199,7 @@ CASES = [
     ([*CLONE, "--name", "../evil"], nothing, 2, "--name"),
     ([*CLONE, "--name", "a,b"], nothing, 2, "--name"),
     ([*CLONE, "--name", ""], nothing, 2, "--name"),
+    ([*CLONE, "--name", "_" + 5000 * "9"], nothing, 2, "use letters"),
     ([*CLONE, "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
     ([*CLONE, "--base", "{tmp}"], nothing, 1, "0 weight files"),
     ([*CLONE, "--base", "kokoro"], nothing, 1, "--base nano"),

@@ -17,10 +17,19 @@ from support import needs_shared
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.errors import VoicecloneError
-from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
+from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders, for_inference
 from voiceclone.style.extraction import MIN_FRAMES, _outliers, extract_styles, reference_mel
 
 TINY = StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=8)
+
+
+def settled_encoders(config: StyleEncoderConfig = TINY) -> StyleEncoders:
+    """Random weights whose spectral norm has found its vectors, as after training: styles of a natural size."""
+    encoders = build_style_encoders(config).train()
+    with torch.no_grad():
+        for _ in range(5):
+            encoders(torch.randn(2, 80, 150))
+    return encoders.eval()
 
 
 def styletts2_compute_style(encoders: StyleEncoders):
@@ -49,14 +58,27 @@ def styletts2_compute_style(encoders: StyleEncoders):
 )
 def test_style_is_what_styletts2_computes(clip: str) -> None:
     path = needs_shared("data", "speech", *clip.split("/"))
-    encoders = build_style_encoders(TINY)
+    encoders = settled_encoders()
     theirs = styletts2_compute_style(encoders)(path)
     ours = extract_styles([(clip, lambda: read_audio(path))], encoders, device=torch.device("cpu"))
     torch.testing.assert_close(ours.mean, theirs, rtol=0, atol=1e-6)
 
 
+def test_the_fast_copy_computes_the_same_styles_and_leaves_the_encoders_as_they_are() -> None:
+    encoders = settled_encoders(StyleEncoderConfig(dim_in=8, style_dim=128, max_conv_dim=32))
+    log_mel = torch.randn(2, 80, 150)
+    with torch.no_grad():
+        plain = encoders(log_mel)
+        state = {key: value.clone() for key, value in encoders.state_dict().items()}
+        fast = for_inference(encoders, torch.device("cpu"))
+        torch.testing.assert_close(fast(log_mel), plain, rtol=1e-4, atol=1e-6)
+        assert (plain[0] - plain[1]).abs().max() > 1e-4  # the tolerance tells clips apart
+    assert not any("weight_orig" in key for key in fast.state_dict())
+    assert all(torch.equal(value, state[key]) for key, value in encoders.state_dict().items())
+
+
 def test_style_is_acoustic_then_prosodic_of_the_packages_own_encoders() -> None:
-    encoders = build_style_encoders(TINY)
+    encoders = settled_encoders()
     audio = 0.1 * np.random.default_rng(0).standard_normal(48000).astype(np.float32)
     styles = extract_styles([("a", lambda: audio)], encoders, device=torch.device("cpu"))
     mel = reference_mel(audio, LogMel()).unsqueeze(1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from voiceclone.audio.features import HOP, LogMel
 from voiceclone.errors import VoicecloneError
-from voiceclone.style.encoders import StyleEncoders
+from voiceclone.style.encoders import StyleEncoders, for_inference
 
 TRIM_DB = 30  # silence below the peak, as StyleTTS2 trims its references
 MIN_FRAMES = 65  # mel frames; below that the encoder's last convolution has nothing to look at
@@ -67,10 +67,10 @@ def extract_styles(
     if not clips:
         raise VoicecloneError("style extraction needs at least one clip")
     log_mel = LogMel()
-    encoders = encoders.to(device).eval()
+    fast = for_inference(encoders, device)
     vectors = []
     for name, read in clips:
-        vector = encoders(reference_mel(read(), log_mel).to(device)).float().cpu()
+        vector = fast(reference_mel(read(), log_mel).to(device)).float().cpu()
         if not torch.isfinite(vector).all():
             raise VoicecloneError(f"clip {name}: its style vector is not finite: are the encoder weights damaged?")
         vectors.append(vector)
