@@ -28,7 +28,7 @@ class CloneConfig:
     name: str = "my_voice"  # name of the voice
     out: str = "output"  # output folder; the voice goes to OUT/NAME
     epochs_projection: int = 100  # epochs of the projection
-    lr_projection: float = 1e-3  # about the size of one step of the projection's output
+    lr_projection: float = 1e-3  # about a quarter of one step of the projection's output
     max_style_samples: int = 100  # clips used for style extraction at most
     max_training_clips: int = 200  # clips kept in memory for the projection at most
     recipe: str = "best"  # best, or seed: the plain one

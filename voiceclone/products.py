@@ -119,7 +119,7 @@ def _save_artifacts(
     run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: dict[str, Any]
 ) -> None:
     """Tensors and plain values only, so that it loads with ``weights_only=True``."""
-    projection = trainer.accelerator.unwrap_model(trainer.projection)
+    projection = trainer.average.module
     content = {
         "projection": {name: value.detach().cpu() for name, value in projection.state_dict().items()},
         "style_names": list(styles.names),

@@ -43,16 +43,16 @@ def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
 
 
 def test_a_zero_shot_voice_that_fits_better_is_taken(objective, base, monkeypatch) -> None:
-    wanted = torch.full((1, 256), 0.11)
+    wanted, crops = torch.full((1, 256), 0.11), objective.middle_crops()
     near = lambda rows: torch.stack([(row - wanted).square().mean() for row in rows]).mean()  # noqa: E731
     monkeypatch.setattr(objective, "rows", lambda vector, crops: [vector])
     monkeypatch.setattr(objective, "timbre_terms", lambda rows, crops: {"mel": near(rows)})
     monkeypatch.setattr(objective, "prosody_terms", lambda rows, crops: {"f0": near(rows)})
-    start = best_start(base.stock_voices, objective, crops=[], weights=WEIGHTS, zero_shot=wanted, seed=0)
+    start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, seed=0)
     assert start.timbre_from == start.prosody_from == ZERO_SHOT
     torch.testing.assert_close(start.vector, wanted)
     unwanted = torch.full((1, 256), 9.0)
-    start = best_start(base.stock_voices, objective, crops=[], weights=WEIGHTS, zero_shot=unwanted, seed=0)
+    start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=unwanted, seed=0)
     assert ZERO_SHOT not in (start.timbre_from, start.prosody_from)
     assert torch.equal(start.candidates["zero_shot"], unwanted)
 
@@ -61,7 +61,8 @@ def test_the_blend_finds_a_mixture_and_stays_convex() -> None:
     vectors = torch.eye(3, 256)
     wanted = 0.6 * vectors[0] + 0.4 * vectors[2]
     loss = lambda blend: (blend - wanted).square().sum()  # noqa: E731
-    blend = _descend(vectors, torch.tensor([float(loss(v[None])) for v in vectors]), loss, 60)
+    gradient_at = lambda blend: (float(loss(blend)), 2 * (blend - wanted))  # noqa: E731
+    blend = _descend(vectors, torch.tensor([float(loss(v[None])) for v in vectors]), gradient_at, 60)
     assert float(loss(blend)) < 0.01
     assert float(blend.sum()) == pytest.approx(1.0, abs=1e-4) and float(blend.min()) >= 0
 

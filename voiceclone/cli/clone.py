@@ -14,7 +14,7 @@ _HELP = {
     "name": "name of the voice",
     "out": "output folder; the voice goes to OUT/NAME",
     "epochs_projection": "epochs of the projection",
-    "lr_projection": "learning rate of the projection: about the size of one step of the voice's values",
+    "lr_projection": "learning rate of the projection: about a quarter of one step of the voice's values",
     "max_style_samples": "clips used for style extraction at most",
     "max_training_clips": "clips kept in memory for the projection at most",
     "recipe": "best; or seed, the plain recipe (mel error of freely spoken clips), for comparison",

@@ -14,7 +14,7 @@ class ProjectionConfig:
     """Settings of stage 2."""
 
     epochs: int = 100
-    lr: float = 1e-3  # about the size of one step of the output (values of a voice vary by .2)
+    lr: float = 1e-3  # about a quarter of one step of the output (values of a voice vary by .2)
     seed: int = 0
     batch: int = 4  # crops in a step
     max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
@@ -25,6 +25,7 @@ class ProjectionConfig:
     final_lr: float = 0.1  # learning rate at the end, relative
     realign_at: tuple[float, ...] = (0.1, 0.35)  # shares of the epochs after which the alignment is refreshed
     patience: int = 30  # epochs without a better validation loss, after the last realignment, that end the training
+    averaging: float = 0.9  # share of the running average of the weights that a step keeps; 0 takes the last weights
     weight_decay: float = 0.0
     plain: bool = False  # the plain recipe: see ``plain.py``
     without: frozenset[str] = frozenset()  # parts of the recipe that are left out: see ``recipes.py``
@@ -37,6 +38,8 @@ class ProjectionConfig:
             raise ValueError(f"epochs must be 0 or more, not {self.epochs}")
         if not 0.0 < self.lr < 1.0:
             raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
+        if not 0.0 <= self.averaging < 1.0:
+            raise ValueError(f"averaging must lie in [0, 1), not {self.averaging}")
         for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")

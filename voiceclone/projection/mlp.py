@@ -13,6 +13,7 @@ HIDDEN = 512
 _LARGEST_START = 0.97  # |value| a start may have: tanh never reaches 1, and its gradient dies near it
 # Mean of ReLU(LayerNorm(.)): what a weight's change is multiplied by, on average, on its way to the next layer.
 _MEAN_ACTIVATION = 0.4
+_STEP = 4.0  # size of one step of the output, in learning rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class Projection(nn.Module):
 
 
 def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -> list[dict]:
-    """Optimiser groups in which ``lr`` is about the size of one step of the *output*.
+    """Optimiser groups in which one step moves the *output* by about four times ``lr``.
 
     Adam moves every weight by ``lr``; summed over 512 inputs that would carry the voice out of the space of real ones
     within three steps at 1e-3. So a matrix gets ``lr`` divided by its number of inputs times their mean (the rule by
@@ -77,6 +78,7 @@ def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -
     """
     groups = []
     for parameter in projection.parameters():
-        scale = 1.0 / (_MEAN_ACTIVATION * parameter.shape[1]) if parameter.ndim == 2 and not even else 1.0
+        inputs = _MEAN_ACTIVATION * parameter.shape[1] if parameter.ndim == 2 else 1.0
+        scale = 1.0 if even else _STEP / inputs
         groups.append({"params": [parameter], "lr": lr * scale, "scale": scale})
     return groups

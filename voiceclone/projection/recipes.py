@@ -20,6 +20,7 @@ PARTS = {
     "prosody": "the duration, F0 and energy terms",
     "drift": "the pull towards the start",
     "rows": "the length profile (else all rows are alike)",
+    "average": "the running average of the weights (else the last ones speak)",
     "stop": "the early end, and the choice of the best epoch on held-out clips",
 }
 _WEIGHTS_OF = {
@@ -46,9 +47,11 @@ def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: 
     """Settings of stage 2 for a recipe, less some of its parts."""
     config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed, without=without)
     if recipe == SEED:
-        return replace(config, plain=True, weights=PLAIN_WEIGHTS)
+        return replace(config, plain=True, averaging=0.0, weights=PLAIN_WEIGHTS)
     gone = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}
     config = replace(config, weights=replace(LossWeights(), **gone))
     if "alignment" in without:
         config = replace(config, realign_at=())
+    if "average" in without:
+        config = replace(config, averaging=0.0)
     return replace(config, keep_last=True) if "stop" in without else config

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients
 from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
@@ -113,49 +116,67 @@ class _Search:
     def __init__(self, objective: Objective, crops: Sequence[Crop], weights: LossWeights, seed: int) -> None:
         self.objective, self.crops, self.weights, self.seed = objective, crops, weights, seed
         self.device = objective.kokoro.device
+        self.at_once = crops_at_once(objective.kokoro, max(1, len(crops)))
+        self.halves = (self._timbre, self._prosody)
 
-    def timbre(self, vector: Tensor) -> Tensor:
-        rows = self.objective.rows(vector.to(self.device), self.crops)
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(self.seed)
-            return losses.total(self.objective.timbre_terms(rows, self.crops), self.weights)
-
-    def prosody(self, vector: Tensor) -> Tensor:
-        rows = self.objective.rows(vector.to(self.device), self.crops)
-        return losses.total(self.objective.prosody_terms(rows, self.crops), self.weights)
-
-    @torch.no_grad()
     def losses(self, vector: Tensor) -> tuple[float, float]:
         """Loss of the timbre half and of the prosody half; infinite where it is no number."""
-        timbre, prosody = float(self.timbre(vector)), float(self.prosody(vector))
-        return timbre if math.isfinite(timbre) else math.inf, prosody if math.isfinite(prosody) else math.inf
+        found = []
+        for terms_of in self.halves:
+            with self._same_noise():
+                terms = mean_terms(terms_of, vector.to(self.device), self.crops, self.at_once)
+            loss = float(losses.total(terms, self.weights))
+            found.append(loss if math.isfinite(loss) else math.inf)
+        return found[0], found[1]
+
+    def gradient(self, half: int, vector: Tensor) -> tuple[float, Tensor]:
+        """Loss of a half (0: timbre, 1: prosody) and its gradient ``(1, 256)``."""
+        with self._same_noise():
+            moved = vector.to(self.device)
+            terms, gradient = term_gradients(self.halves[half], moved, self.crops, self.weights, self.at_once)
+        return float(losses.total(terms, self.weights)), gradient.to(vector.device)
+
+    def _timbre(self, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+        return self.objective.timbre_terms(self.objective.rows(vector, crops), crops)
+
+    def _prosody(self, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+        return self.objective.prosody_terms(self.objective.rows(vector, crops), crops)
+
+    @contextlib.contextmanager
+    def _same_noise(self) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(self.seed)
+            yield
 
 
 def _best_blend(named: Mapping[str, Tensor], scores: Mapping[str, tuple[float, float]], search: _Search) -> Tensor:
     """The convex blend of the nearest stock voices with the least loss, each half on its own; ``(1, 256)``."""
     halves = []
-    for half, (loss, steps) in enumerate(((search.timbre, TIMBRE_STEPS), (search.prosody, PROSODY_STEPS))):
+    for half, steps in enumerate((TIMBRE_STEPS, PROSODY_STEPS)):
         nearest = sorted(named, key=lambda name, half=half: scores[name][half])[:BLENDED]
         vectors = torch.cat([named[name] for name in nearest])
-        blend = _descend(vectors, torch.tensor([scores[name][half] for name in nearest]), loss, steps)
+        first = torch.tensor([scores[name][half] for name in nearest])
+        blend = _descend(vectors, first, partial(search.gradient, half), steps)
         halves.append(blend[:, half * STYLE_DIM : (half + 1) * STYLE_DIM])
     return torch.cat(halves, dim=1)
 
 
-def _descend(vectors: Tensor, scores: Tensor, loss: Callable[[Tensor], Tensor], steps: int) -> Tensor:
+def _descend(
+    vectors: Tensor, scores: Tensor, gradient_at: Callable[[Tensor], tuple[float, Tensor]], steps: int
+) -> Tensor:
     """Gradient descent on the weights of a convex blend of ``vectors`` ``(K, 256)``; the best blend passed."""
     logits = (-(scores - scores.min()) / scores.std(unbiased=False).clamp(min=1e-6)).requires_grad_(True)
     optimizer = torch.optim.Adam([logits], lr=BLEND_RATE)
     best, least = vectors[:1], float(scores.min())
     for _ in range(steps):
         blend = torch.softmax(logits, dim=0)[None] @ vectors
-        value = loss(blend)
-        if not torch.isfinite(value):
+        value, gradient = gradient_at(blend.detach())
+        if not math.isfinite(value):
             break
-        if float(value.detach()) < least:
-            best, least = blend.detach(), float(value.detach())
+        if value < least:
+            best, least = blend.detach(), value
         optimizer.zero_grad()
-        value.backward()
+        blend.backward(gradient)
         optimizer.step()
     return best
 

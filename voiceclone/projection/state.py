@@ -36,6 +36,7 @@ class TrainingState:
     candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
     dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
+    average: dict[str, Any] = field(default_factory=dict, repr=False)  # running average of the projection's weights
     optimizer: dict[str, Any] = field(default_factory=dict, repr=False)
     alignments: dict[str, Alignment] = field(default_factory=dict, repr=False)  # by split/clip name
     best_epoch: int = 0
@@ -96,7 +97,7 @@ def _check(state: TrainingState) -> None:
             continue
         if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
             raise ValueError(name)
-    for name in ("candidates", "dropped", "projection", "optimizer", "history"):
+    for name in ("candidates", "dropped", "projection", "average", "optimizer", "history"):
         if not isinstance(getattr(state, name), list if name == "history" else dict):
             raise ValueError(name)
     if not math.isfinite(state.gain) or (state.best_loss is not None and not math.isfinite(state.best_loss)):
@@ -107,8 +108,8 @@ def _check(state: TrainingState) -> None:
             raise ValueError("alignments")
         if not len(durations) or int(durations.min()) < 1 or int(durations.max()) > 10**6:
             raise ValueError("alignments")
-    own = (state.anchor, state.whitening, state.best_vector, state.candidates, state.projection, state.optimizer)
-    if not all(torch.isfinite(tensor).all() for tensor in _tensors(own)):
+    own = (state.anchor, state.whitening, state.best_vector, state.candidates, state.projection, state.average)
+    if not all(torch.isfinite(tensor).all() for tensor in _tensors((*own, state.optimizer))):
         raise ValueError("not finite")
 
 

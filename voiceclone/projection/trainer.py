@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from voiceclone.audio.features import LogMel
 from voiceclone.errors import VoicecloneError
@@ -19,6 +20,7 @@ from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
+from voiceclone.projection.passes import crops_at_once, term_gradients
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.targets import Target, align_all
@@ -65,6 +67,7 @@ class ProjectionTrainer:
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
         self.crop_frames = min([config.crop_frames, *(t.frames for t in (*train, *validation))])
+        self.at_once = crops_at_once(kokoro, config.batch)
         self._build()
 
     def _build(self) -> None:
@@ -82,13 +85,18 @@ class ProjectionTrainer:
         # Not wrapped for several processes: the team adds up their gradients, for their shares of a step may differ.
         self.projection = self.accelerator.prepare_model(projection, evaluation_mode=True)
         self.optimizer = self.accelerator.prepare_optimizer(optimizer)
+        self.average = AveragedModel(self.projection, multi_avg_fn=get_ema_multi_avg_fn(self.config.averaging))
+        if self.state.average:
+            _load_into(self.average, self.state.average)
         self._realign_from_state()
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
-        """The projection of the average style as it stands, ``(1, 256)`` on the CPU."""
-        self.projection.eval()
-        return self.projection(self.style).float().cpu()
+        """The projection of the average style as it stands, ``(1, 256)`` on the CPU.
+
+        Its weights are a running average over the steps: long steps get far, and their average lies still.
+        """
+        return self.average.eval()(self.style).float().cpu()
 
     def run(self, observer: Observer, save: Callable[[TrainingState, bool], None]) -> TrainingState:
         """Train to the last epoch; ``save(state, is_best)`` is called after each.
@@ -211,21 +219,22 @@ class ProjectionTrainer:
             vector = self.projection(self.style)  # the same dropout everywhere: it is one voice
             if self.team.index:
                 torch.manual_seed(seed + self.team.index)  # other noise for other crops
-            terms = self.objective.terms(vector, [crops[index] for index in ours])
-            terms = {name: value * share for name, value in terms.items()}
+            own = [crops[index] for index in ours]
+            terms, gradient = term_gradients(self.objective.terms, vector, own, self.config.weights, self.at_once)
             loss = self.objective.total(terms, self.config.weights)
             self.optimizer.zero_grad(set_to_none=True)
-            names, totals = ["loss", *terms], torch.stack([loss.detach(), *(v.detach() for v in terms.values())])
+            names, totals = ["loss", *terms], torch.stack([loss, *terms.values()]) * share
             values = dict(zip(names, self.team.total(totals).tolist()))
             if not math.isfinite(values["loss"]):
                 return None
-            self.accelerator.backward(loss)
+            self.accelerator.backward(vector, gradient=gradient * share)
         self.team.add_gradients(self.projection)
         norm = self.accelerator.clip_grad_norm_(self.projection.parameters(), self.config.gradient_clip)
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             return None
         self.optimizer.step()
+        self.average.update_parameters(self.projection)
         return {**values, "gradient_norm": float(norm), "step_seconds": time.perf_counter() - started}
 
     @torch.no_grad()
@@ -274,10 +283,13 @@ class ProjectionTrainer:
             {"epoch": state.epoch, "step": state.step, "train": train, "validation": validation,
              "lr": train["lr"], "seconds": seconds, "best": is_best}
         )  # fmt: skip
-        projection = self.accelerator.unwrap_model(self.projection)
-        state.projection = {name: value.detach().cpu().clone() for name, value in projection.state_dict().items()}
+        state.projection, state.average = _copied(self.projection), _copied(self.average)
         state.optimizer = self.optimizer.state_dict()
         return is_best
+
+
+def _copied(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
 
 
 def _load_into(module: torch.nn.Module | torch.optim.Optimizer, content: dict[str, Any]) -> None:

@@ -1,0 +1,55 @@
+"""Crops a few at a time give the loss and the gradient of all at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from voiceclone.projection import losses
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.objective import Objective, Speaker
+from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients
+
+
+@pytest.fixture
+def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
+    made = Objective(
+        targets, kokoro, profile, crop_frames=24, anchor=torch.zeros_like(voice), whitening=torch.eye(256),
+        speaker=Speaker(encoder=lambda audio: torch.nn.functional.normalize(audio[:, :64], dim=1),
+                        vector=torch.ones(64) / 8),
+    )  # fmt: skip
+    # The vocoder's source draws its noise for a whole batch at once: without it, parts and whole can be compared.
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    monkeypatch.setattr(torch, "rand", lambda *size, **kind: torch.zeros(*size, **kind))
+    return made
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_parts_add_up_to_the_whole(objective, voice, at_once: int) -> None:
+    crops, weights = (objective.middle_crops() * 3)[:3], LossWeights()
+    leaf = voice.clone().requires_grad_()
+    terms = objective.terms(leaf, crops)
+    losses.total(terms, weights).backward()
+    parts, gradient = term_gradients(objective.terms, voice, crops, weights, at_once)
+    assert set(parts) == set(terms) and "speaker" in parts
+    for name, value in terms.items():
+        torch.testing.assert_close(parts[name], value.detach(), rtol=1e-4, atol=1e-6)
+    assert leaf.grad.abs().max() > 0
+    torch.testing.assert_close(gradient, leaf.grad, rtol=1e-3, atol=1e-3 * float(leaf.grad.abs().max()))
+    for name, value in mean_terms(objective.terms, voice, crops, at_once).items():
+        torch.testing.assert_close(value, parts[name], rtol=1e-4, atol=1e-6)
+
+
+def test_terms_that_do_not_depend_on_the_voice_have_no_gradient(voice) -> None:
+    terms, gradient = term_gradients(
+        lambda vector, crops: {"mel": torch.ones((), requires_grad=True)}, voice, [None, None], LossWeights(), 1
+    )
+    assert float(terms["mel"]) == 1.0 and not gradient.any()
+
+
+def test_a_large_model_takes_one_crop_at_a_time_on_a_cpu_alone(kokoro, monkeypatch) -> None:
+    assert crops_at_once(kokoro, 4) == 4
+    monkeypatch.setattr("voiceclone.projection.passes.LARGE", 10)
+    assert crops_at_once(kokoro, 4) == 1
+    monkeypatch.setattr(kokoro, "device", torch.device("cuda"))
+    assert crops_at_once(kokoro, 4) == 4
