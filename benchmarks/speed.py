@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--walk-seconds", type=float, help="of the random walk (default: 20 times the clone's)")
     options = parser.parse_args()
     if unknown := sorted(set(options.figures) - set(FIGURES)):
         parser.error(f"{unknown[0]}: use {', '.join(FIGURES)}")
@@ -46,7 +47,8 @@ def main() -> int:
     results = json.loads(path.read_text()) if path.is_file() else {}
     for name in options.figures:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        found = FIGURES[name](options.work)
+        more = {"seconds": options.walk_seconds} if name == "walk" else {}
+        found = FIGURES[name](options.work, **more)
         results[name] = {**found, "threads": options.threads, "machine": machine()}
         write_json(path, results)
     for name, found in results.items():
@@ -188,7 +190,7 @@ def _call(command: list[str]) -> None:
 FIGURES = {
     "step": lambda work: step(full_size_base(work / "full"), demo_data(work)),
     "naive": lambda work: naive(demo_data(work), work),
-    "walk": lambda work: walk(demo_data(work), work),
+    "walk": lambda work, seconds: walk(demo_data(work), work, seconds),
     "styles": styles,
     "memory": memory,
     "startup": startup,

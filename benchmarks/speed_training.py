@@ -145,24 +145,26 @@ def _naive_loop(prepared: Prepared, *, until: float, enough: float) -> tuple[lis
     return losses, seconds, epochs
 
 
-def walk(data: Path, work: Path) -> dict[str, float]:
+def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, float]:
     """The clone against a random walk over the voice, scored by a speaker encoder (as kvoicewalk does).
 
-    Both are scored alike: similarity of freely spoken training sentences to the mean of the training clips.
+    Both are scored alike: similarity of freely spoken training sentences to the mean of the training clips. The ratio
+    is that of the times at which either had the walk's best score, from the command's start on.
     """
     prepared = prepare("nano", data, work / "out")
     watch = Watch(prepared.started)
     score = _scorer(prepared)
     prepared.trainer.run(watch, lambda state, best: None)
     clone_seconds = time.perf_counter() - prepared.started
-    best, count = _random_walk(prepared, score, seconds=WALK_TIMES * clone_seconds)
+    seconds = seconds or WALK_TIMES * clone_seconds
+    best, found, count = _random_walk(prepared, score, seconds=seconds)
     profile = prepared.run.profile
     scores = [score(profile.expand(vector, "clone")) for vector in watch.vectors]
     when = next((s for s, value in zip(watch.seconds, scores) if value >= best), None)
     return {
-        "walk_seconds": WALK_TIMES * clone_seconds, "walk_voices": count, "walk_similarity": best,
+        "walk_seconds": seconds, "walk_voices": count, "walk_similarity": best, "walk_best_after": found,
         "clone_seconds": clone_seconds, "clone_similarity": max(scores), "clone_reached_after": when,
-        "ratio": None if when is None else WALK_TIMES * clone_seconds / when,
+        "ratio": None if when is None else found / when,
     }  # fmt: skip
 
 
@@ -184,20 +186,26 @@ def _scorer(prepared: Prepared) -> Callable[[VoicePack], float]:
     return score
 
 
-def _random_walk(prepared: Prepared, score: Callable[[VoicePack], float], *, seconds: float) -> tuple[float, int]:
-    """From the best stock voice: move at random, keep what scores better. The best score, and voices tried."""
+def _random_walk(
+    prepared: Prepared, score: Callable[[VoicePack], float], *, seconds: float
+) -> tuple[float, float, int]:
+    """From the best stock voice: move at random, keep what scores better.
+
+    The best score, after how many seconds it was found, and how many voices were tried.
+    """
     packs = list(prepared.run.base.stock_voices.values())
-    until, rng = time.perf_counter() + seconds, np.random.default_rng(0)
+    started, rng = time.perf_counter(), np.random.default_rng(0)
     values = [score(pack) for pack in packs]
     best, voice, count = max(values), packs[int(np.argmax(values))], len(packs)
+    found = time.perf_counter() - started
     spread = torch.stack([pack.tensor[100, 0] for pack in packs]).std(dim=0)
-    while time.perf_counter() < until:
+    while time.perf_counter() - started < seconds:
         move = torch.from_numpy(rng.standard_normal(256)).float() * spread * WALK_STEP * rng.uniform(0.2, 4)
         new = VoicePack(voice.tensor + move, "walk")
         value, count = score(new), count + 1
         if value > best:
-            best, voice = value, new
-    return best, count
+            best, voice, found = value, new, time.perf_counter() - started
+    return best, found, count
 
 
 def timed(work: Callable[[], Any]) -> float:
