@@ -155,7 +155,8 @@ def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, floa
     """The clone against a random walk over the voice, scored by a speaker encoder (as kvoicewalk does).
 
     Both are scored alike: similarity of freely spoken training sentences to the mean of the training clips. The ratio
-    is that of the times at which either had the walk's best score, from the command's start on.
+    is that of the times at which either had the walk's best score: the clone's from the command's start on, the walk's
+    from its first voice. There is none where the clone never has that score.
     """
     prepared = prepare("nano", data, work / "out")
     watch = Watch(prepared.started)

@@ -38,6 +38,32 @@ def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, v
     assert trainer.validate(state.best_vector)["loss"] == pytest.approx(state.best_loss)
 
 
+def test_the_running_average_speaks(targets, kokoro, profile, voice) -> None:
+    averaged = make(targets, kokoro, profile, voice, epochs=4, lr=5e-3)
+    averaged.run(Silent(), lambda *_: None)
+    last = make(targets, kokoro, profile, voice, epochs=4, lr=5e-3, averaging=0.0)
+    last.run(Silent(), lambda *_: None)
+    for name, value in averaged.state.projection.items():  # the steps themselves are the same
+        torch.testing.assert_close(value, last.state.projection[name])
+    with torch.no_grad():
+        of_last = last.projection.eval()(last.style)
+    torch.testing.assert_close(last.base_vector(), of_last)
+    far, near = (float((vector - voice).norm()) for vector in (of_last, averaged.base_vector()))
+    assert 0 < near < 0.9 * far
+
+
+def test_a_resumed_training_goes_on_with_its_average(targets, kokoro, profile, voice, tmp_path) -> None:
+    whole = make(targets, kokoro, profile, voice, epochs=3)
+    whole.run(Silent(), lambda state, _: save_state(state, {}, tmp_path / f"{state.epoch}.pt"))
+    state, _ = load_state(tmp_path / "2.pt")
+    resumed = ProjectionTrainer(
+        whole.config, state, style=whole.style, kokoro=kokoro, profile=profile, train=targets[:3],
+        validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
+    )  # fmt: skip
+    resumed.run(Silent(), lambda *_: None)
+    assert torch.equal(resumed.base_vector(), whole.base_vector())
+
+
 def test_it_ends_early_when_nothing_improves(targets, kokoro, profile, voice, monkeypatch) -> None:
     trainer = make(targets, kokoro, profile, voice, epochs=50, patience=3)
     values = iter([5.0, 4.0, *[6.0] * 50])
