@@ -74,12 +74,17 @@ class FrozenKokoro:
         )
 
     def durations(self, text: TextFeatures, prosodic: Tensor) -> tuple[Tensor, Tensor]:
-        """Soft durations in frames of 25 ms ``(T,)`` and the predictor's text states ``(1, T, hidden + 128)``."""
-        predictor = self.kmodel.predictor
-        lengths, mask = _lengths_and_mask(text.input_ids)
-        states = predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
-        hidden, _ = predictor.lstm(states)
-        return torch.sigmoid(predictor.duration_proj(hidden)).sum(dim=-1)[0], states
+        """Soft durations in frames of 25 ms ``(T,)`` and the predictor's text states ``(1, T, hidden + 128)``.
+
+        Kokoro's own ``DurationEncoder`` packs its sequences, and packed LSTMs have no fast path on a CPU. A single text
+        has no padding, so its layers are called here without packing: the same values, up to rounding.
+        """
+        encoder = self.kmodel.predictor.text_encoder
+        style = prosodic[:, None].expand(1, text.tokens, -1)
+        states = torch.cat([text.duration_text.transpose(1, 2), style], dim=-1)
+        for layer in encoder.lstms:
+            states = layer(states)[0] if isinstance(layer, nn.LSTM) else torch.cat([layer(states, prosodic), style], -1)
+        return self._soft_durations(states), states
 
     def prosody(self, states: Tensor, alignment: Tensor, prosodic: Tensor) -> tuple[Tensor, Tensor]:
         """F0 in Hz and energy, each ``(1, 2F)``, for text states laid out by ``alignment`` ``(T, F)``."""
@@ -96,12 +101,19 @@ class FrozenKokoro:
     def speak(self, text: TextFeatures, voice: Tensor) -> tuple[Tensor, Tensor]:
         """Speak freely, as ``KModel`` does: audio ``(600 F,)`` and durations ``(T,)`` int64; voice ``(1, 256)``."""
         acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
-        soft, states = self.durations(text, prosodic)
-        durations = torch.round(soft).clamp(min=1).long()
+        lengths, mask = _lengths_and_mask(text.input_ids)
+        states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
+        durations = torch.round(self._soft_durations(states)).clamp(min=1).long()
         alignment = alignment_matrix(durations)
         f0, energy = self.prosody(states, alignment, prosodic)
         audio = self.decode(text.acoustic_text @ alignment, f0, energy, acoustic)
         return audio[0], durations
+
+    def _soft_durations(self, states: Tensor) -> Tensor:
+        """Text states ``(1, T, hidden + 128)`` to frames ``(T,)``."""
+        predictor = self.kmodel.predictor
+        hidden, _ = predictor.lstm(states)
+        return torch.sigmoid(predictor.duration_proj(hidden)).sum(dim=-1)[0]
 
 
 def alignment_matrix(durations: Tensor) -> Tensor:
