@@ -64,6 +64,7 @@ def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
     report = json.loads((finished / "report.json").read_text())
     assert report["stock_kokoro"] is False and report["epochs"] == EPOCHS and report["consent"] == "not stated"
     assert set(report["metrics"]) == {"before", "after"}
+    assert report["listener"]["heard"] < 0.3 and report["listener"]["used"] is False, "random weights speak no phones"
     assert report["metrics"]["after"]["validation_loss"] < report["metrics"]["before"]["validation_loss"]
     artifacts = torch.load(finished / "v_artifacts.pt", weights_only=True)
     assert artifacts["style_vectors"].shape == (len(artifacts["style_names"]), 256)
@@ -288,6 +289,17 @@ def test_recipes_and_parts_run_and_are_reported(
     history = torch.load(tmp_path / "v" / "checkpoints" / "last.pt", weights_only=True)["state"]["history"]
     terms = set(history[0]["train"])
     assert ("rate" in terms) == ("recipe" not in changes)
+
+
+def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
+    for without, used in (("", True), ("phones", False)):
+        result = clone(
+            dataset_folder, f"v{used}", out=str(tmp_path), base="nano", offline=True, epochs_projection=1,
+            device="cpu", without=without,
+        )  # fmt: skip
+        state = torch.load(result.folder / "checkpoints" / "last.pt", weights_only=True)["state"]
+        assert ("phones" in state["history"][0]["train"]) is used is result.report["listener"]["used"]
+        assert (state["phones_heard"] > 0.5) is used
 
 
 def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:

@@ -15,12 +15,13 @@ from voiceclone.config import CloneConfig
 from voiceclone.data.dataset import Clip
 from voiceclone.devices import make_accelerator
 from voiceclone.errors import VoicecloneError
+from voiceclone.listener.net import load_listener
 from voiceclone.models.base import NANO
 from voiceclone.products import finish_voice
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.objective import Speaker
-from voiceclone.projection.preparation import Material, first_state, prepare_targets, usable
+from voiceclone.projection.preparation import Material, first_state, listens, prepare_targets, usable
 from voiceclone.projection.prior import load_prior
 from voiceclone.projection.recipes import SEED, parse_parts, projection_config
 from voiceclone.projection.state import TrainingState, save_state
@@ -89,6 +90,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     kokoro = FrozenKokoro(run.base.kmodel, accelerator.device)
     train, validation = _measured_clips(run, kokoro, config)
     speaker = _speaker(run, config, train, accelerator.device)
+    listener = None if config.plain or "phones" in config.without else load_listener(accelerator.device)
     if state is None:
         material = Material(
             kokoro=kokoro,
@@ -99,6 +101,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             styles=styles.vectors,
             prior=None if "prior" in config.without else load_prior(run.base),
             speaker=speaker,
+            listener=listener,
         )
         state = run.team.from_main(lambda: first_state(config, material, reporter=run.reporter))
         run.reporter.info(f"start: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
@@ -114,6 +117,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         validation=usable(validation, "validation", state),
         accelerator=accelerator,
         speaker=speaker,
+        listener=listener if listens(state.phones_heard) else None,
         team=run.team,
     )
 

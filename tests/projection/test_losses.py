@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -35,7 +37,8 @@ def test_an_octave_is_log_two_and_unvoiced_predictions_are_pulled_up() -> None:
     true = torch.full((10,), 120.0)
     doubled = losses.f0_terms(true * 2, true)
     assert float(doubled["f0_level"]) == pytest.approx(0.6931, abs=1e-3)
-    assert float(doubled["f0"]) == pytest.approx(0.6931 + losses.UNVOICED_SHARE, abs=1e-3)
+    far = losses.F0_REACH * math.log1p(math.log(2) / losses.F0_REACH)
+    assert float(doubled["f0"]) == pytest.approx(far + losses.UNVOICED_SHARE, abs=1e-3)
     predicted = torch.full((10,), -5.0, requires_grad=True)
     losses.f0_terms(predicted, true)["f0"].backward()
     assert (predicted.grad < 0).all()
@@ -88,3 +91,28 @@ def test_dips_at_the_edges_of_voicing_do_not_move_the_pitch_level() -> None:
     assert float(losses.f0_terms(shifted, true)["f0_level"]) == pytest.approx(0.0578, abs=1e-3)  # a semitone
     octave = losses.f0_terms(true * 2, true)
     assert float(octave["f0_level"]) == pytest.approx(0.693, abs=1e-3), "a voice an octave off is all error"
+
+
+def test_no_frame_jumps_into_the_f0_term() -> None:
+    """A frame whose predicted F0 rises from nothing to the clip's must cost less at every step of the way."""
+    true = torch.full((10,), 120.0)
+    values = []
+    for hertz in torch.linspace(0.0, 120.0, 241):
+        predicted = true.clone()
+        predicted[0] = hertz
+        values.append(float(losses.f0_terms(predicted, true)["f0"]))
+    steps = torch.tensor(values).diff()
+    assert (steps < 0).all() and steps.abs().max() < 0.002
+
+
+def test_descending_the_f0_term_lowers_it_where_voicing_sets_in() -> None:
+    """Frames on their way to an unvoiced phone lie around the voicing limit; training must not drag more of them in."""
+    true = torch.full((200,), 120.0)
+    start = torch.cat([torch.linspace(0.0, 90.0, 60), torch.full((140,), 110.0)])
+    predicted, before = start.clone(), float(losses.f0_terms(start, true)["f0"])
+    for _ in range(50):
+        leaf = predicted.requires_grad_()
+        terms = losses.f0_terms(leaf, true)
+        (2.0 * terms["f0"] + 4.0 * terms["f0_level"]).backward()
+        predicted = (leaf - 0.5 * leaf.grad / leaf.grad.norm()).detach()
+    assert float(losses.f0_terms(predicted, true)["f0"]) < before

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from voiceclone.listener.net import load_listener
 from voiceclone.projection.losses import LossWeights, total
 from voiceclone.projection.objective import Objective
 
@@ -42,6 +43,22 @@ def test_prosody_terms_reach_the_prosodic_half_and_only_that(objective: Objectiv
     leaf = voice.clone().requires_grad_()
     objective.terms(leaf, objective.middle_crops())[term].backward()
     assert (leaf.grad[:, 128:] != 0).any() and (leaf.grad[:, :128] == 0).all()
+
+
+def test_the_listeners_term_reaches_the_timbre_half_and_only_that(targets, kokoro, profile, voice) -> None:
+    objective = Objective(
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), listener=load_listener()
+    )
+    leaf = voice.clone().requires_grad_()
+    torch.manual_seed(0)
+    term = objective.terms(leaf, objective.middle_crops())["phones"]
+    term.backward()
+    assert float(term.detach()) > 0
+    assert (leaf.grad[:, :128] != 0).all() and (leaf.grad[:, 128:] == 0).all()
+
+
+def test_without_a_listener_there_is_no_such_term(objective: Objective, voice) -> None:
+    assert "phones" not in objective.terms(voice, objective.middle_crops())
 
 
 def test_crops_are_seeded_in_range_and_of_one_shape(objective: Objective) -> None:

@@ -29,6 +29,7 @@ class TextFeatures:
     duration_text: Tensor = field(repr=False)  # (1, hidden, T): PL-BERT features for the prosody predictor
     acoustic_text: Tensor = field(repr=False)  # (1, hidden, T): text encoder's features for the decoder
     phoneme_count: int  # characters of the phoneme string: decides the row of the voice pack
+    symbols: str = ""  # the characters the model knows, T - 2 of them
 
     @property
     def tokens(self) -> int:
@@ -71,6 +72,7 @@ class FrozenKokoro:
             duration_text=self.kmodel.bert_encoder(hidden).transpose(-1, -2),
             acoustic_text=self.kmodel.text_encoder(ids, lengths, mask),
             phoneme_count=len(phonemes),
+            symbols="".join(p for p in phonemes if p in self.kmodel.vocab),
         )
 
     def durations(self, text: TextFeatures, prosodic: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,8 @@ from torch.nn import functional
 from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel
 
 MIN_VOICED_HZ = 40.0  # F0 below this is no voicing, and log F0 must not see it
-F0_REACH = 0.173  # natural log: three semitones
-UNVOICED_SHARE = 0.1  # of the distance in Hz within the F0 term
+F0_REACH = 0.173  # natural log, three semitones: errors beyond it are taken for voicing, not for melody
+UNVOICED_SHARE = 0.1  # of the relative distance in Hz within the F0 term
 HEARD_RANGE = 11.5  # natural log of power (50 dB)
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))  # FFT and hop in samples, mel bands
 ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: recordings differ there by room noise only
@@ -27,9 +27,10 @@ class LossWeights:
     mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
     speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
+    phones: float = 1.0  # cross-entropy of the phone that the listener hears in a frame
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
-    f0: float = 2.0  # mean absolute error of log F0 where both are voiced
+    f0: float = 2.0  # error of log F0 where the clip is voiced, far ones counted less
     f0_level: float = 4.0  # |mean log ratio| of predicted to true F0 of a clip
     f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
     energy: float = 0.5  # smooth L1 of the log energy
@@ -98,29 +99,28 @@ def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
 def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
     """``f0``, ``f0_level`` and ``f0_spread`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
 
-    They compare logarithms where the prediction is voiced, too. ``f0_level`` and ``f0_spread`` leave out frames that
-    lie ``F0_REACH`` from the typical difference: on its way to and from an unvoiced phone the prediction falls towards
-    0 Hz, which nobody hears, and which would be made up for by too high a pitch everywhere else. A share of the plain
-    distance, in units of the clip's mean, pulls up frames that are not voiced yet.
+    On its way to and from an unvoiced phone the prediction falls towards 0 Hz, which nobody hears. Such frames must
+    neither dominate nor come and go: ``f0`` grows like a logarithm beyond ``F0_REACH`` and counts less than
+    ``MIN_VOICED_HZ`` as just that, so that no frame's share jumps. (A mean over the frames that are voiced in both does
+    jump: pulled up by it, more and more such frames come in, and the error grows on the very clips trained on.)
+    ``f0_level`` and ``f0_spread`` leave out frames that lie ``F0_REACH`` from the typical difference. A share of the
+    plain distance, in units of the clip's mean, pulls up frames that are not voiced yet.
     """
     voiced = true > MIN_VOICED_HZ
+    zero = predicted.sum() * 0.0
     if not voiced.any():
-        zero = predicted.sum() * 0.0
         return {"f0": zero, "f0_level": zero, "f0_spread": zero}
     predicted, true = predicted[voiced], true[voiced]
-    linear = UNVOICED_SHARE * ((predicted - true).abs() / true.mean()).mean()
+    linear = ((predicted - true).abs() / true.mean()).mean()
+    difference = torch.log(predicted.clamp(min=MIN_VOICED_HZ)) - torch.log(true)
+    f0 = F0_REACH * torch.log1p(difference.abs() / F0_REACH).mean() + UNVOICED_SHARE * linear
     both = predicted.detach() > MIN_VOICED_HZ
-    if both.sum() < 2:
-        zero = predicted.sum() * 0.0
-        return {"f0": linear, "f0_level": zero, "f0_spread": zero}
-    ours, theirs = torch.log(predicted[both]), torch.log(true[both])
-    difference = ours - theirs
-    typical = (difference - difference.detach().median()).abs() <= F0_REACH
-    f0 = difference.abs().mean() + linear
+    typical = torch.zeros_like(both)
+    if both.any():
+        typical = both & ((difference - difference[both].detach().median()).abs() <= F0_REACH)
     if typical.sum() < 2:
-        zero = predicted.sum() * 0.0
         return {"f0": f0, "f0_level": zero, "f0_spread": zero}
-    ours, theirs = ours[typical], theirs[typical]
+    ours, theirs = torch.log(predicted[typical]), torch.log(true[typical])
     return {
         "f0": f0,
         "f0_level": (ours - theirs).mean().abs(),

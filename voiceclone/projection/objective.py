@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
+from voiceclone.listener.net import Listener, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
 from voiceclone.projection.losses import LossWeights
@@ -52,15 +53,17 @@ class Objective:
         anchor: Tensor,
         whitening: Tensor,
         speaker: Speaker | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.targets = list(targets)
         self.kokoro = kokoro
         self.profile = profile
         self.crop_frames = crop_frames
-        self.anchor, self.whitening, self.speaker = anchor, whitening, speaker
+        self.anchor, self.whitening, self.speaker, self.listener = anchor, whitening, speaker, listener
         self.log_mel = LogMel().to(kokoro.device)
         self.multi_mel = losses.MultiMel().to(kokoro.device)
         self._texts = [aligned_text(target) for target in self.targets]
+        self._labels = [self._phones(target) for target in self.targets] if listener is not None else []
 
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
         """``count`` crops, each of another clip as far as there are clips."""
@@ -97,6 +100,10 @@ class Objective:
         terms = {"mel_mse": losses.mel_mse(spoken, true, self.log_mel), "mel": self.multi_mel(spoken, true)}
         if self.speaker is not None:
             terms["speaker"] = losses.speaker_term(self.speaker.encoder(spoken), self.speaker.vector)
+        if self.listener is not None:
+            heard = self.listener(self.log_mel(spoken)[..., : 2 * self.crop_frames])
+            labels = torch.stack([self._cut(self._labels[c.clip], c.start, 1) for c in crops])
+            terms["phones"] = phone_loss(heard, labels)
         return terms
 
     def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
@@ -121,6 +128,10 @@ class Objective:
             **losses.f0_terms(f0[0], target.f0),
             "energy": losses.energy_term(energy[0], target.energy),
         }
+
+    def _phones(self, target: Target) -> Tensor:
+        """The label of each frame of a clip, ``(F,)``."""
+        return frame_labels(target.text.symbols, target.alignment.durations.to(target.audio.device))
 
     def _cut(self, values: Tensor, start: int, per_frame: int) -> Tensor:
         return values[..., start * per_frame : (start + self.crop_frames) * per_frame]

@@ -20,8 +20,8 @@ from voiceclone.projection.targets import Target
 from voiceclone.voice.pack import STYLE_DIM
 
 WEIGHTS = LossWeights(
-    mel_mse=1.0, mel=0.0, speaker=0.0, duration=0.0, rate=0.0, f0=0.0, f0_level=0.0, f0_spread=0.0, energy=0.0,
-    drift=0.0,
+    mel_mse=1.0, mel=0.0, speaker=0.0, phones=0.0, duration=0.0, rate=0.0, f0=0.0, f0_level=0.0, f0_spread=0.0,
+    energy=0.0, drift=0.0,
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from voiceclone.audio.features import LogMel
 from voiceclone.errors import VoicecloneError
+from voiceclone.listener.net import Listener, frame_labels, share_heard
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 START_CROPS = 4  # clips that possible starts are compared on
 MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
 SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
+MIN_HEARD = 0.5  # share of the start's own phones that the listener has to hear for its term to be used
 MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
 
 
@@ -44,6 +46,7 @@ class Material:
     styles: Tensor = field(repr=False)  # (clips, 256)
     prior: Projection | None = None
     speaker: Speaker | None = None
+    listener: Listener | None = None
 
 
 def prepare_targets(
@@ -87,11 +90,17 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         )
 
     steps = 2 * len(m.train) + len(m.validation) + max(len(m.stock), 1)
+    heard = 0.0 if m.listener is None else _phones_heard(m, neutral, config.seed)
+    listener = m.listener if listens(heard) else None
+    if m.listener is not None and listener is None:
+        reporter.info(f"the listener hears {heard:.0%} of this base's phones: the term 'phones' is left out")
     with reporter.task("Start and alignment", total=steps) as task:
         aligned, spoken = align_to(neutral, m.train, task)
         gain = level_gain(aligned, spoken)
         white = whitening(m.stock)
-        start = _start(config, m, [scale(t, gain) for t in aligned], white, advance=lambda: task.advance(1))
+        start = _start(
+            config, replace(m, listener=listener), [scale(t, gain) for t in aligned], white, lambda: task.advance(1)
+        )
         splits = {"train": align_to(start, m.train, task)[0], "validation": align_to(start, m.validation, task)[0]}
     dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
     for name, reason in dropped.items():
@@ -103,6 +112,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         timbre_from=start.timbre_from,
         prosody_from=start.prosody_from,
         best_stock=start.best_stock,
+        phones_heard=heard,
         candidates=dict(start.candidates),
         dropped=dropped,
         projection=_first_network(config, m, start),
@@ -113,6 +123,11 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             if f"{split}/{target.name}" not in dropped
         },
     )
+
+
+def listens(phones_heard: float) -> bool:
+    """Whether the listener understands a base well enough for its term to help."""
+    return phones_heard >= MIN_HEARD
 
 
 def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[Target]:
@@ -159,6 +174,7 @@ def _start(
         anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
         whitening=white.to(m.kokoro.device),
         speaker=m.speaker,
+        listener=m.listener,
     )
     return best_start(
         m.stock,
@@ -170,6 +186,20 @@ def _start(
         seed=config.seed,
         advance=advance,
     )
+
+
+@torch.no_grad()
+def _phones_heard(m: Material, start: Start, seed: int) -> float:
+    """Share of the phone frames that the listener hears right when the base speaks a few clips' texts."""
+    log_mel, rows = LogMel().to(m.kokoro.device), start.rows(m.profile, m.kokoro.device)
+    scores, labels = [], []
+    with torch.random.fork_rng(devices=[m.kokoro.device] if m.kokoro.device.type == "cuda" else []):
+        for index, target in enumerate(m.train[:START_CROPS]):
+            torch.manual_seed(seed + index)
+            audio, durations = m.kokoro.speak(target.text, rows(target.text.phoneme_count))
+            scores.append(m.listener(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
+            labels.append(frame_labels(target.text.symbols, durations)[None])
+    return share_heard(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
 
 
 def _first_network(config: ProjectionConfig, m: Material, start: Start) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ PARTS = {
     "prior": "the pre-trained map: zero-shot voice as a start, and the network's first weights",
     "mel": "the mel errors",
     "speaker": "the speaker encoder's term",
+    "phones": "the listener's term: each phone is to be heard as itself",
     "prosody": "the duration, F0 and energy terms",
     "drift": "the pull towards the start",
     "rows": "the length profile (else all rows are alike)",
@@ -26,6 +27,7 @@ PARTS = {
 _WEIGHTS_OF = {
     "mel": ("mel_mse", "mel"),
     "speaker": ("speaker",),
+    "phones": ("phones",),
     "prosody": ("duration", "rate", "f0", "f0_level", "f0_spread", "energy"),
     "drift": ("drift",),
 }

@@ -15,7 +15,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 from voiceclone.projection.alignment import Alignment
 
-FORMAT = 2
+FORMAT = 3
 LAST = "last.pt"
 BEST = "best.pt"
 
@@ -32,6 +32,7 @@ class TrainingState:
     whitening: Tensor = field(repr=False)  # (256, 256): after it the stock voices have unit covariance
     timbre_from: str = ""
     prosody_from: str = ""
+    phones_heard: float = 0.0  # share of the start's phone frames that the listener hears right; 0: not asked
     best_stock: str = ""  # the single stock voice nearest to the clips
     candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
     dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
@@ -100,6 +101,8 @@ def _check(state: TrainingState) -> None:
     for name in ("candidates", "dropped", "projection", "average", "optimizer", "history"):
         if not isinstance(getattr(state, name), list if name == "history" else dict):
             raise ValueError(name)
+    if not 0.0 <= state.phones_heard <= 1.0:
+        raise ValueError("phones_heard")
     if not math.isfinite(state.gain) or (state.best_loss is not None and not math.isfinite(state.best_loss)):
         raise ValueError("not finite")
     for alignment in state.alignments.values():

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from voiceclone.audio.features import LogMel
 from voiceclone.errors import VoicecloneError
+from voiceclone.listener.net import Listener
 from voiceclone.projection.alignment import Alignment
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
@@ -60,9 +61,11 @@ class ProjectionTrainer:
         validation: Sequence[Target],
         accelerator: Accelerator,
         speaker: Speaker | None = None,
+        listener: Listener | None = None,
         team: Team | None = None,
     ) -> None:
-        self.config, self.state, self.speaker, self.team = config, state, speaker, team or Team()
+        self.config, self.state, self.team = config, state, team or Team()
+        self.speaker, self.listener = speaker, listener
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
@@ -176,6 +179,7 @@ class ProjectionTrainer:
             anchor=self.state.anchor.to(self.kokoro.device),
             whitening=self.state.whitening.to(self.kokoro.device),
             speaker=self.speaker,
+            listener=self.listener,
         )
 
     def _train_epoch(self, epoch: int, observer: Observer) -> dict[str, float]:

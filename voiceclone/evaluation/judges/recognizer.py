@@ -2,16 +2,11 @@
 
 A convolutional net under CTC (Graves et al. 2006), greedily decoded. It hears .7 s to either side and has no language
 model, so it cannot guess a phone from the rest of the sentence.
-
-The alphabet is misaki's English phonemes (American) without stress and length marks, spaces and punctuation. Reduced
-vowels that the same sound may be written with (``ɐ``, ``ᵊ`` as ``ə``; ``ᵻ`` as ``ɪ``) count as one, and British symbols
-as their American neighbours.
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +18,8 @@ from torch import Tensor, nn
 from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.judges.front_end import ASSETS, N_MELS, log_mel
 from voiceclone.models.checkpoint import load_strictly, read_safetensors
+from voiceclone.text.alphabet import ALPHABET, to_alphabet
 
-ALPHABET = tuple("AIOTWYbdfhijklmnpstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʤʧθ")
-FOLDED = {"ɐ": "ə", "ᵊ": "ə", "ᵻ": "ɪ", "ɾ": "T", "ʔ": "t", "a": "æ", "ɒ": "ɑ", "Q": "O", "g": "ɡ", "r": "ɹ"}
-DROPPED = frozenset("ˈˌːʰʲ")
-"""Stress, length and other marks that are no phones."""
 BLANK = 0
 
 
@@ -92,22 +84,13 @@ class PhoneRecognizer(nn.Module):
         return collapse(scores[0].argmax(-1))
 
     def reference(self, phonemes: str) -> list[str]:
-        """Misaki phonemes in the recogniser's alphabet, see :func:`to_alphabet`."""
+        """Misaki phonemes in the recogniser's alphabet, see :func:`~voiceclone.text.alphabet.to_alphabet`."""
         return to_alphabet(phonemes)
 
     def error_rate(self, audio: np.ndarray, phonemes: str) -> tuple[int, int]:
         """Errors (substitutions, deletions, insertions) in ``audio`` ``(T,)``, 24 kHz, and phones of the reference."""
         reference = self.reference(phonemes)
         return phone_errors(self.transcribe(audio), reference), len(reference)
-
-
-def to_alphabet(phonemes: str) -> list[str]:
-    """Misaki phonemes to :data:`ALPHABET`: marks, spaces and punctuation dropped, look-alikes folded.
-
-    A letter that is no English phoneme stays as it is: it can never be heard and so counts as an error.
-    """
-    letters = (s for s in phonemes if s not in DROPPED and unicodedata.category(s).startswith("L"))
-    return [FOLDED.get(letter, letter) for letter in letters]
 
 
 def collapse(best: Tensor) -> list[str]:

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Train and measure the listener that ships with the package: which phone is heard in each frame.
+
+    python scripts/train_listener.py --run WORK/run --facts scripts/nano_facts.json
+
+RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes and their durations,
+training and kept out. Weights, provenance and measures go to OUT as ``listener.safetensors`` and ``.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from voiceclone.errors import UsageError, VoicecloneError
+
+ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "listener" / "assets"
+
+
+def main() -> int:
+    """Parse, train, measure, write; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder of a train-base run with its cache")
+    parser.add_argument("--facts", type=Path, required=True, help="the base's facts; names the recorded speakers")
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+    import torch
+
+    from voiceclone.listener.net import Listener
+    from voiceclone.listener.training import ListenerTraining, Speech, heard_percent, train_listener, write_listener
+    from voiceclone.training.batches import BatchMaker
+    from voiceclone.training.config import TrainConfig
+    from voiceclone.training.corpus import Corpus
+    from voiceclone.training.recipe import read_facts
+
+    cache = options.run / "cache"
+    parts = [sorted(p.parent for p in cache.glob(f"{kind}-*/index.json")) for kind in ("data", "kept-out")]
+    if not all(parts):
+        raise UsageError(f"{cache}: holds no speech: give --run")
+    corpus, kept_out = map(Corpus, parts)
+    recorded = frozenset(read_facts(options.facts).recorded_speakers)
+    unheard = frozenset(BatchMaker(corpus, TrainConfig(steps=1)).validation)
+    config = ListenerTraining(steps=options.steps, seed=options.seed)
+    torch.manual_seed(config.seed)
+    net = Listener()
+    train_listener(Speech(corpus, recorded, unheard), config, net)
+    heard = frozenset(range(len(corpus.utterances))) - unheard
+    measured = {
+        "trained speakers, unheard sentences": heard_percent(net, Speech(corpus, recorded, heard)),
+        "kept-out speakers": heard_percent(net, Speech(kept_out, recorded)),
+    }
+    print(json.dumps(write_listener(net, options.out, config, measured)["measured"], indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except VoicecloneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
