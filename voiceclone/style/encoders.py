@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,15 +89,41 @@ def load_styletts2_checkpoint(path: Path, config: StyleEncoderConfig) -> StyleEn
 def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoders:
     """A copy on ``device`` that computes the same styles (up to rounding) faster; it cannot be trained.
 
-    Spectral norm divides each weight anew at every pass, and channels last in memory suits small images of many
-    channels better: together a third less time on a CPU.
+    Spectral norm divides each weight anew at every pass; channels last in memory suits small images of many channels
+    better. Where an average follows a convolution, it is taken first, which leaves the convolution less to do. The
+    activations overwrite their input, which nothing else reads.
     """
     fast = copy.deepcopy(encoders).eval().requires_grad_(False)
     for module in fast.modules():
         for hook in list(module._forward_pre_hooks.values()):
             if type(hook).__name__ == "SpectralNorm":
                 nn.utils.remove_spectral_norm(module, hook.name)
+        if getattr(module, "learned_sc", False):
+            module._shortcut = partial(_averaged_first, module)
+        if isinstance(module, nn.LeakyReLU):
+            module.inplace = True
+    for encoder in (fast.acoustic, fast.prosodic):
+        place = next(i for i, layer in enumerate(encoder.shared) if isinstance(layer, nn.AdaptiveAvgPool2d))
+        encoder.shared[place - 1] = _AveragedConvolution(encoder.shared[place - 1])
     return fast.to(device, memory_format=torch.channels_last)
+
+
+def _averaged_first(block: nn.Module, image: Tensor) -> Tensor:
+    """The shortcut of a ``ResBlk``, its two linear parts in the other order: they touch different axes."""
+    return block.conv1x1(block.downsample(image))
+
+
+class _AveragedConvolution(nn.Module):
+    """The mean over all places of a convolution's output: the convolution of the mean patch."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to ``(B, C', 1, 1)``."""
+        places = [size - kernel + 1 for size, kernel in zip(image.shape[2:], self.convolution.kernel_size)]
+        return self.convolution(nn.functional.avg_pool2d(image, places, stride=1))
 
 
 def _build_one(config: StyleEncoderConfig) -> nn.Module:
