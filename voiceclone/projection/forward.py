@@ -8,6 +8,7 @@ durations, prosody, decoder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
+from voiceclone.projection.fused import fused
 from voiceclone.voice.pack import STYLE_DIM
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class FrozenKokoro:
     def __init__(self, kmodel: KModel, device: torch.device) -> None:
         self.kmodel = kmodel.to(device).eval().requires_grad_(False)
         self.device = device
+        self.fused = True  # gradients through the decoder take the lean way
         if device.type == "cuda":
             # cuDNN refuses the backward pass of an LSTM in eval mode; Kokoro's have one layer each, so that their
             # dropout never acts and the outputs stay the same.
@@ -97,7 +100,8 @@ class FrozenKokoro:
 
         The harmonic source draws random phases and noise: seed around the call to repeat it.
         """
-        return self.kmodel.decoder(acoustic_text, f0, energy, acoustic).squeeze(1)
+        with fused(self.kmodel.decoder) if self.fused and torch.is_grad_enabled() else nullcontext():
+            return self.kmodel.decoder(acoustic_text, f0, energy, acoustic).squeeze(1)
 
     @torch.no_grad()
     def speak(self, text: TextFeatures, voice: Tensor) -> tuple[Tensor, Tensor]:
