@@ -76,31 +76,40 @@ def prepare(base: str, data: Path, out: Path, *, epochs: int = 100) -> Prepared:
 def step(base: Path, data: Path) -> dict[str, float]:
     """A training step against forward and backward of the frozen decoder alone, on the same crops, in turns.
 
-    The floor is the faster of two ways: all crops at once, or as many at once as the step takes.
+    The floor is the faster of two ways: all crops at once, or as many at once as the step takes. It is Kokoro's own
+    decoder; the floor of the decoder as the step itself runs it (``voiceclone.projection.fused``) is given beside it.
     """
     trainer = prepare(str(base), data, data.parent / "out").trainer
     generator = np.random.default_rng(0)
-    steps, floors = [], []
+    steps, floors, fused_floors = [], [], []
     for number in range(ROUNDS + 1):
         crops = trainer.objective.random_crops(trainer.config.batch, generator)
         spent = timed(lambda crops=crops: trainer._step(crops, seed=0))
         ways = {len(crops), trainer.at_once}
-        floor = min(timed(lambda crops=crops, way=way: floor_pass(trainer, crops, way)) for way in ways)
+        floor, fused_floor = (
+            min(timed(lambda crops=crops, way=way, lean=lean: floor_pass(trainer, crops, way, lean)) for way in ways)
+            for lean in (False, True)
+        )
         if number:  # the first one builds what the libraries keep for these shapes
             steps.append(spent)
             floors.append(floor)
+            fused_floors.append(fused_floor)
     return {
         "step_seconds": float(np.median(steps)), "floor_seconds": float(np.median(floors)),
         "ratio": float(np.median(np.array(steps) / np.array(floors))),
+        "fused_floor_seconds": float(np.median(fused_floors)),
+        "fused_ratio": float(np.median(np.array(steps) / np.array(fused_floors))),
     }  # fmt: skip
 
 
-def floor_pass(trainer: ProjectionTrainer, crops: list, at_once: int) -> None:
+def floor_pass(trainer: ProjectionTrainer, crops: list, at_once: int, lean: bool) -> None:
     """The least a step must do: the decoder's audio of the crops, and the gradient back to the voice."""
     leaf = trainer.state.anchor.clone().to(trainer.kokoro.device).requires_grad_()
+    trainer.kokoro.fused, usual = lean, trainer.kokoro.fused
     for first in range(0, len(crops), at_once):
         part = crops[first : first + at_once]
         trainer.objective.speak_crops([leaf] * len(part), part).square().mean().backward()
+    trainer.kokoro.fused = usual
 
 
 def naive(data: Path, work: Path) -> dict[str, float]:
