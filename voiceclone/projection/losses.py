@@ -27,13 +27,13 @@ class LossWeights:
     mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
     speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
-    phones: float = 1.5  # cross-entropy of the phone that the listener hears in a frame
+    phones: float = 2.0  # cross-entropy of the phone that the listener hears in a frame
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
     f0: float = 2.0  # error of log F0 where the clip is voiced, far ones counted less
     f0_level: float = 4.0  # |mean log ratio| of predicted to true F0 of a clip
     f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
-    energy: float = 0.5  # smooth L1 of the log energy
+    energy: float = 0.1  # smooth L1 of the log energy; recordings differ in it by room and microphone, too
     drift: float = 0.05  # squared Mahalanobis distance from the start among the stock voices, a value
 
     def __post_init__(self) -> None:
