@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
@@ -18,6 +18,7 @@ from voiceclone.projection.alignment import Alignment
 FORMAT = 3
 LAST = "last.pt"
 BEST = "best.pt"
+AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -62,15 +63,14 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
     Raises:
         VoicecloneError: the file is none.
     """
-    mend = "give another --resume PATH, or start afresh with --overwrite"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise VoicecloneError(f"cannot read {path}: {error.strerror or error}: {mend}") from error
+        raise VoicecloneError(f"cannot read {path}: {error.strerror or error}: {AFRESH}") from error
     except Exception as error:  # torch raises many kinds for damaged or unsafe files
-        raise VoicecloneError(f"{path} is no checkpoint or is damaged: {mend}") from error
+        raise VoicecloneError(f"{path} is no checkpoint or is damaged: {AFRESH}") from error
     if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
-        raise VoicecloneError(f"{path} is no checkpoint of this version: {mend}")
+        raise VoicecloneError(f"{path} is no checkpoint of this version: {AFRESH}")
     try:
         fields = dict(content["state"])
         fields["alignments"] = {name: Alignment(**value) for name, value in fields["alignments"].items()}
@@ -78,7 +78,24 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
         _check(state)
         return state, dict(content["identity"])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        raise VoicecloneError(f"{path} is no checkpoint of this version: {mend}") from error
+        raise VoicecloneError(f"{path} is no checkpoint of this version: {AFRESH}") from error
+
+
+def copied_weights(module: nn.Module) -> dict[str, Tensor]:
+    """A module's weights as they are now, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+def restore_into(module: nn.Module | torch.optim.Optimizer, content: dict[str, Any]) -> None:
+    """Load what a checkpoint holds of a module or an optimiser.
+
+    Raises:
+        VoicecloneError: it does not fit.
+    """
+    try:
+        module.load_state_dict(content)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise VoicecloneError(f"the checkpoint's weights do not fit this version: {AFRESH}") from error
 
 
 def _check(state: TrainingState) -> None:

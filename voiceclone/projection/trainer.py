@@ -23,7 +23,7 @@ from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
 from voiceclone.projection.passes import crops_at_once, term_gradients
 from voiceclone.projection.plain import PlainObjective
-from voiceclone.projection.state import TrainingState
+from voiceclone.projection.state import AFRESH, TrainingState, copied_weights, restore_into
 from voiceclone.projection.targets import Target, align_all
 from voiceclone.team import Team
 from voiceclone.voice.profile import LengthProfile
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
 MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
-_AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
 
 class Observer(Protocol):
@@ -78,19 +77,19 @@ class ProjectionTrainer:
             torch.manual_seed(self.config.seed)
             projection = Projection(self.config.mlp)
         if self.state.projection:
-            _load_into(projection, self.state.projection)
+            restore_into(projection, self.state.projection)
         else:
             projection.start_at(self.state.anchor)
         groups = parameter_groups(projection, self.config.lr, even=self.config.plain)
         optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
         if self.state.optimizer:
-            _load_into(optimizer, self.state.optimizer)
+            restore_into(optimizer, self.state.optimizer)
         # Not wrapped for several processes: the team adds up their gradients, for their shares of a step may differ.
         self.projection = self.accelerator.prepare_model(projection, evaluation_mode=True)
         self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.average = AveragedModel(self.projection, multi_avg_fn=get_ema_multi_avg_fn(self.config.averaging))
         if self.state.average:
-            _load_into(self.average, self.state.average)
+            restore_into(self.average, self.state.average)
         self._realign_from_state()
 
     @torch.no_grad()
@@ -167,7 +166,7 @@ class ProjectionTrainer:
         for target in aligned:
             durations = target.alignment.durations if target.alignment is not None else None
             if durations is not None and (len(durations), int(durations.sum())) != (target.text.tokens, target.frames):
-                raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {_AFRESH}")
+                raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {AFRESH}")
         return aligned
 
     def _objective(self, targets: Sequence[Target]) -> Objective:
@@ -287,17 +286,6 @@ class ProjectionTrainer:
             {"epoch": state.epoch, "step": state.step, "train": train, "validation": validation,
              "lr": train["lr"], "seconds": seconds, "best": is_best}
         )  # fmt: skip
-        state.projection, state.average = _copied(self.projection), _copied(self.average)
+        state.projection, state.average = copied_weights(self.projection), copied_weights(self.average)
         state.optimizer = self.optimizer.state_dict()
         return is_best
-
-
-def _copied(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
-
-
-def _load_into(module: torch.nn.Module | torch.optim.Optimizer, content: dict[str, Any]) -> None:
-    try:
-        module.load_state_dict(content)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise VoicecloneError(f"the checkpoint's weights do not fit this version: {_AFRESH}") from error
