@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import HOP, LogMel
+from voiceclone.audio.silence import trim
 from voiceclone.errors import VoicecloneError
 from voiceclone.style.encoders import StyleEncoders, for_inference
 
@@ -40,9 +41,7 @@ def reference_mel(audio: np.ndarray, log_mel: LogMel) -> Tensor:
     Raises:
         VoicecloneError: nothing is left after trimming.
     """
-    import librosa
-
-    trimmed, _ = librosa.effects.trim(audio, top_db=TRIM_DB)
+    trimmed = trim(audio, top_db=TRIM_DB)
     if len(trimmed) == 0:
         raise VoicecloneError("the clip is empty")
     shortest = (MIN_FRAMES - 1) * HOP
