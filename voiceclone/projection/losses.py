@@ -27,7 +27,7 @@ class LossWeights:
     mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
     speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
-    phones: float = 2.0  # cross-entropy of the phone that the listener hears in a frame
+    phones: float = 1.0  # cross-entropy of the phone that the listener hears in a frame
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
     f0: float = 2.0  # error of log F0 where the clip is voiced, far ones counted less
