@@ -142,7 +142,7 @@ def test_killed_with_9_and_resumed(finished: Path, tmp_path: Path, dataset_folde
                "--device", "cpu", "--offline", "--resume"]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path)
     checkpoint = tmp_path / "v" / "checkpoints" / "last.pt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
