@@ -21,6 +21,7 @@ import torch
 
 from voiceclone.cli.main import main
 from voiceclone.data import dataset
+from voiceclone.projection.state import FORMAT
 
 Prepare = Callable[[Path, Path], None]  # gets the empty folder and the good base
 
@@ -136,7 +137,7 @@ def config(**values: object) -> Callable[[bytes], bytes]:
 def checkpoint(**values: object) -> Prepare:
     """A file ``c.pt`` of the form of a run's checkpoint."""
     state = {"anchor": torch.zeros(1, 256), "whitening": torch.eye(256), **values}
-    return saved("c.pt", {"format": 2, "identity": {}, "state": {"alignments": {}, **state}})
+    return saved("c.pt", {"format": FORMAT, "identity": {}, "state": {"alignments": {}, **state}})
 
 
 class Evil:
@@ -211,6 +212,7 @@ CASES = [
     ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", Evil()), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(anchor=torch.full((1, 256), torch.nan)), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(epoch=-1), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_heard=float("nan")), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(), 2, "a different dataset"),
     ([*CLONE, "--epochs-projection", "9" * 30], nothing, 2, "10^9 at most"),
     ([*CLONE, "--lr-projection", "1.5"], nothing, 2, "--lr-projection"),
