@@ -11,7 +11,7 @@ LEAST_POWER = 1e-10  # what counts as no sound at all
 def trim(audio: np.ndarray, *, top_db: float) -> np.ndarray:
     """``librosa.effects.trim(audio, top_db=top_db)[0]`` for one channel ``(T,)``, in a tenth of its time.
 
-    librosa squares frames that lie across memory, which takes a third of all the time that a style needs.
+    librosa squares frames that lie across memory, the slowest part by far of what a style needs before its encoder.
     """
     padded = np.pad(audio, FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
