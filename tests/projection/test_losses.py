@@ -64,6 +64,13 @@ def test_weights_must_be_sane(value: float) -> None:
         LossWeights(f0=value)
 
 
+def test_a_start_that_the_listener_hardly_understands_makes_its_word_count_less() -> None:
+    weights = LossWeights(phones=2.0)
+    assert losses.weights_from(weights, 0.0) == losses.weights_from(weights, 0.5) == weights
+    assert losses.weights_from(weights, 1.6).phones == pytest.approx(0.5)
+    assert losses.weights_from(weights, 1.6).mel == weights.mel
+
+
 def test_room_noise_50_db_below_the_speech_is_no_error() -> None:
     generator = torch.Generator().manual_seed(0)
     speech = torch.randn(1, 12000, generator=generator)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from voiceclone.listener.net import load_listener
 from voiceclone.projection.losses import LossWeights, total
-from voiceclone.projection.objective import Objective
+from voiceclone.projection.objective import Crop, Objective
 
 
 @pytest.fixture
@@ -57,6 +59,53 @@ def test_the_listeners_term_reaches_the_timbre_half_and_only_that(targets, kokor
     assert (leaf.grad[:, :128] != 0).all() and (leaf.grad[:, 128:] == 0).all()
 
 
+def test_in_a_free_crop_the_listener_reaches_the_prosodic_half_too_and_no_recording_is_compared(
+    targets, kokoro, profile, voice
+) -> None:
+    objective = Objective(
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), listener=load_listener(),
+        free=True,
+    )  # fmt: skip
+    crops = [replace(crop, free=True, mel_weight=0.0) for crop in objective.middle_crops()]
+    leaf = voice.clone().requires_grad_()
+    torch.manual_seed(0)
+    terms = objective.terms(leaf, crops)
+    assert terms["mel"] == 0 and terms["mel_mse"] == 0 and terms["duration"] > 0
+    terms["phones"].backward()
+    assert (leaf.grad[:, :128] != 0).all() and (leaf.grad[:, 128:] != 0).any()
+
+
+def test_a_free_crop_is_what_the_voice_itself_speaks(targets, kokoro, profile, voice, monkeypatch) -> None:
+    objective = Objective(targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256))
+    decoded = []
+    monkeypatch.setattr(
+        kokoro, "decode", lambda *given: decoded.append(given) or torch.zeros(1, 600 * given[1].shape[1] // 2)
+    )
+    text = targets[0].text
+    with torch.no_grad():
+        _, durations = kokoro.speak(text, profile.row(voice, text.phoneme_count))
+        objective.crop_frames = int(durations.sum())  # the whole of it
+        objective.terms(voice, [Crop(clip=0, start=0, free=True)])
+        for ours, theirs in zip(decoded[1], decoded[0], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+        # A crop longer than what the voice speaks takes the clip's own durations.
+        objective.crop_frames = targets[0].frames
+        assert targets[0].frames > int(durations.sum())
+        objective.terms(voice, [Crop(clip=0, start=0, free=True)])
+        torch.testing.assert_close(decoded[2][0], objective._texts[0])
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_every_second_crop_is_free_where_somebody_hears_it(targets, kokoro, profile, voice, listens: bool) -> None:
+    objective = Objective(
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free=True,
+        listener=load_listener() if listens else None,
+    )  # fmt: skip
+    crops = objective.random_crops(5, np.random.default_rng(0))
+    assert [crop.free for crop in crops] == [listens and index % 2 == 1 for index in range(5)]
+    assert sum(crop.mel_weight for crop in crops) == pytest.approx(5)
+
+
 def test_without_a_listener_there_is_no_such_term(objective: Objective, voice) -> None:
     assert "phones" not in objective.terms(voice, objective.middle_crops())
 
@@ -70,8 +119,6 @@ def test_crops_are_seeded_in_range_and_of_one_shape(objective: Objective) -> Non
 
 
 def test_a_clip_that_was_not_aligned_is_refused(objective: Objective, targets, kokoro, profile, voice) -> None:
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match="has not been aligned"):
         Objective(
             [replace(targets[0], alignment=None)],

@@ -22,7 +22,7 @@ class Silent:
 
 def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
     state = TrainingState(anchor=voice, whitening=torch.eye(256) / 0.2)
-    config = ProjectionConfig(crop_frames=24, realign_at=(), **settings)
+    config = ProjectionConfig(crop_frames=24, **settings)
     return ProjectionTrainer(
         config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
         validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),

@@ -23,8 +23,8 @@ class ProjectionConfig:
     gradient_clip: float = 1.0  # L2 norm over all parameters
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative
-    realign_at: tuple[float, ...] = (0.1, 0.35)  # shares of the epochs after which the alignment is refreshed
-    patience: int = 30  # epochs without a better validation loss, after the last realignment, that end the training
+    free: bool = True  # every second crop is spoken with the voice's own durations, F0 and energy
+    patience: int = 30  # epochs without a better validation loss that end the training
     averaging: float = 0.9  # share of the running average of the weights that a step keeps; 0 takes the last weights
     weight_decay: float = 0.0
     plain: bool = False  # the plain recipe: see ``plain.py``
@@ -51,7 +51,3 @@ class ProjectionConfig:
             return (epoch + 1) / warm if warm > 1 else 1.0
         progress = (epoch - warm) / max(1.0, self.epochs - warm)
         return self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-    def realign_epochs(self) -> set[int]:
-        """Epochs before which the clips are aligned anew with the voice of that moment."""
-        return {round(share * self.epochs) for share in self.realign_at} - {0}

@@ -21,10 +21,37 @@ from voiceclone.voice.profile import LengthProfile
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """A stretch of a clip: ``start`` in frames of 25 ms."""
+    """A stretch of a clip: ``start`` in frames of 25 ms.
+
+    A free crop is spoken as the voice itself would speak the clip's text, with its own durations, F0 and energy. There
+    is no recording to lay beside it: the mel errors leave it out, and ``mel_weight`` makes up for that in the others.
+    """
 
     clip: int
     start: int
+    free: bool = False
+    mel_weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """What the predictor makes of a clip's text in a voice. ``T`` tokens, ``F`` frames of the clip's alignment."""
+
+    prosodic: Tensor  # (1, 128)
+    soft: Tensor  # (T,) soft durations in frames
+    states: Tensor  # (1, T, hidden + 128)
+    f0: Tensor  # (2F,) Hz
+    energy: Tensor  # (2F,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Script:
+    """What the decoder speaks in a crop of ``C`` frames, all but the voice."""
+
+    text: Tensor  # (1, hidden, C)
+    f0: Tensor  # (2C,) Hz
+    energy: Tensor  # (2C,)
+    labels: Tensor | None  # (C,): phones for the listener
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,12 +81,15 @@ class Objective:
         whitening: Tensor,
         speaker: Speaker | None = None,
         listener: Listener | None = None,
+        free: bool = False,
     ) -> None:
+        """``free``: every second random crop is spoken freely, where speaker encoder or listener hear it."""
         self.targets = list(targets)
         self.kokoro = kokoro
         self.profile = profile
         self.crop_frames = crop_frames
         self.anchor, self.whitening, self.speaker, self.listener = anchor, whitening, speaker, listener
+        self.free = free and not (speaker is None and listener is None)
         self.log_mel = LogMel().to(kokoro.device)
         self.multi_mel = losses.MultiMel().to(kokoro.device)
         self._texts = [aligned_text(target) for target in self.targets]
@@ -68,11 +98,13 @@ class Objective:
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
         """``count`` crops, each of another clip as far as there are clips."""
         order = generator.permutation(len(self.targets))
+        forced = (count + 1) // 2 if self.free else count
         crops = []
         for index in range(count):
             clip = int(order[index % len(order)])
             start = int(generator.integers(0, self.targets[clip].frames - self.crop_frames + 1))
-            crops.append(Crop(clip=clip, start=start))
+            free = self.free and index % 2 == 1
+            crops.append(Crop(clip=clip, start=start, free=free, mel_weight=0.0 if free else count / forced))
         return crops
 
     def middle_crops(self) -> list[Crop]:
@@ -82,8 +114,16 @@ class Objective:
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Every named term, averaged over the crops; differentiable in ``base_vector`` ``(1, 256)``."""
         rows = self.rows(base_vector, crops)
-        drift = losses.drift_term(base_vector, self.anchor, self.whitening)
-        return {**self.timbre_terms(rows, crops), **self.prosody_terms(rows, crops), "drift": drift}
+        predictions = [self._predict(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
+        scripts = [
+            self._free_script(crop, prediction) if crop.free else self._script(crop)
+            for crop, prediction in zip(crops, predictions)
+        ]
+        return {
+            **self._timbre_terms(rows, crops, scripts),
+            **self._prosody_terms(predictions, crops),
+            "drift": losses.drift_term(base_vector, self.anchor, self.whitening),
+        }
 
     def rows(self, base_vector: Tensor, crops: Sequence[Crop]) -> list[Tensor]:
         """The row ``(1, 256)`` of the voice that each crop's clip would be spoken with."""
@@ -95,39 +135,99 @@ class Objective:
 
     def timbre_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Distances with the clip's own durations, F0 and energy in the decoder: only the timbre is at stake."""
-        spoken = self.speak_crops(rows, crops)
-        true = torch.stack([self._cut(self.targets[c.clip].audio, c.start, FRAME_SAMPLES) for c in crops])
-        terms = {"mel_mse": losses.mel_mse(spoken, true, self.log_mel), "mel": self.multi_mel(spoken, true)}
+        return self._timbre_terms(rows, crops, [self._script(crop) for crop in crops])
+
+    def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
+        """Duration, F0 and energy errors of the predictor on the crops' whole clips."""
+        return self._prosody_terms([self._predict(r, self.targets[c.clip]) for r, c in zip(rows, crops)], crops)
+
+    def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
+        """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``; one voice row ``(1, 256)`` a crop."""
+        return self._speak(rows, [self._script(crop) for crop in crops])
+
+    def _speak(self, rows: Sequence[Tensor], scripts: Sequence[Script]) -> Tensor:
+        text = torch.cat([script.text for script in scripts])
+        f0, energy = (torch.stack([getattr(script, name) for script in scripts]) for name in ("f0", "energy"))
+        return self.kokoro.decode(text, f0, energy, torch.cat(list(rows))[:, :STYLE_DIM])
+
+    def _timbre_terms(
+        self, rows: Sequence[Tensor], crops: Sequence[Crop], scripts: Sequence[Script]
+    ) -> dict[str, Tensor]:
+        spoken = self._speak(rows, scripts)
+        terms = self._mel_terms(spoken, crops)
         if self.speaker is not None:
             terms["speaker"] = losses.speaker_term(self.speaker.encoder(spoken), self.speaker.vector)
         if self.listener is not None:
             heard = self.listener(self.log_mel(spoken)[..., : 2 * self.crop_frames])
-            labels = torch.stack([self._cut(self._labels[c.clip], c.start, 1) for c in crops])
-            terms["phones"] = phone_loss(heard, labels)
+            terms["phones"] = phone_loss(heard, torch.stack([script.labels for script in scripts]))
         return terms
 
-    def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """Duration, F0 and energy errors of the predictor on the crops' whole clips."""
-        each = [self._prosody(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
+    def _mel_terms(self, spoken: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+        """Distances ``(B, T)`` from the recordings, weighted: parts of a batch add up to the whole however split."""
+        forced = [index for index, crop in enumerate(crops) if not crop.free]
+        if not forced:
+            zero = spoken.sum() * 0.0
+            return {"mel_mse": zero, "mel": zero}
+        ours = spoken[forced]
+        true = torch.stack(
+            [self._cut(self.targets[crops[i].clip].audio, crops[i].start, FRAME_SAMPLES) for i in forced]
+        )
+        weight = sum(crops[i].mel_weight for i in forced) / len(crops)
+        return {
+            "mel_mse": losses.mel_mse(ours, true, self.log_mel) * weight,
+            "mel": self.multi_mel(ours, true) * weight,
+        }
+
+    def _predict(self, row: Tensor, target: Target) -> Prediction:
+        prosodic = row[:, STYLE_DIM:]
+        soft, states = self.kokoro.durations(target.text, prosodic)
+        matrix = alignment_matrix(target.alignment.durations.to(row.device))
+        f0, energy = self.kokoro.prosody(states, matrix, prosodic)
+        return Prediction(prosodic=prosodic, soft=soft, states=states, f0=f0[0], energy=energy[0])
+
+    def _prosody_terms(self, predictions: Sequence[Prediction], crops: Sequence[Crop]) -> dict[str, Tensor]:
+        each = []
+        for prediction, crop in zip(predictions, crops):
+            target = self.targets[crop.clip]
+            each.append(
+                {
+                    **losses.duration_terms(prediction.soft, target.alignment.durations.to(prediction.soft.device)),
+                    **losses.f0_terms(prediction.f0, target.f0),
+                    "energy": losses.energy_term(prediction.energy, target.energy),
+                }
+            )
         return {name: torch.stack([terms[name] for terms in each]).mean() for name in each[0]}
 
-    def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
-        """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``; one voice row ``(1, 256)`` a crop."""
-        text = torch.cat([self._cut(self._texts[c.clip], c.start, 1) for c in crops])
-        f0 = torch.stack([self._cut(self.targets[c.clip].f0, c.start, 2) for c in crops])
-        energy = torch.stack([self._cut(self.targets[c.clip].energy, c.start, 2) for c in crops])
-        return self.kokoro.decode(text, f0, energy, torch.cat(list(rows))[:, :STYLE_DIM])
+    def _script(self, crop: Crop) -> Script:
+        """The clip's own durations, F0 and energy."""
+        target = self.targets[crop.clip]
+        return Script(
+            text=self._cut(self._texts[crop.clip], crop.start, 1),
+            f0=self._cut(target.f0, crop.start, 2),
+            energy=self._cut(target.energy, crop.start, 2),
+            labels=self._cut(self._labels[crop.clip], crop.start, 1) if self._labels else None,
+        )
 
-    def _prosody(self, row: Tensor, target: Target) -> dict[str, Tensor]:
-        prosodic = row[:, STYLE_DIM:]
-        durations = target.alignment.durations.to(row.device)
-        soft, states = self.kokoro.durations(target.text, prosodic)
-        f0, energy = self.kokoro.prosody(states, alignment_matrix(durations), prosodic)
-        return {
-            **losses.duration_terms(soft, durations),
-            **losses.f0_terms(f0[0], target.f0),
-            "energy": losses.energy_term(energy[0], target.energy),
-        }
+    def _free_script(self, crop: Crop, prediction: Prediction) -> Script:
+        """The same place in the text with the voice's durations, F0 and energy; no gradient reaches the durations.
+
+        Where the voice is through with the text before a crop's time is up, the clip's own durations are used.
+        """
+        target = self.targets[crop.clip]
+        durations = torch.round(prediction.soft.detach()).clamp(min=1).long()
+        if int(durations.sum()) < self.crop_frames:
+            durations = target.alignment.durations.to(durations.device)
+        frames = int(durations.sum())
+        start = min(crop.start * frames // target.frames, frames - self.crop_frames)
+        matrix = alignment_matrix(durations)
+        f0, energy = self.kokoro.prosody(prediction.states, matrix, prediction.prosodic)
+        labels = None if self.listener is None else frame_labels(target.text.symbols, durations)
+        return Script(
+            text=self._cut(target.text.acoustic_text @ matrix, start, 1),
+            f0=self._cut(f0[0], start, 2),
+            energy=self._cut(energy[0], start, 2),
+            labels=None if labels is None else self._cut(labels, start, 1),
+        )
 
     def _phones(self, target: Target) -> Tensor:
         """The label of each frame of a clip, ``(F,)``."""

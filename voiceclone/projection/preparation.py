@@ -17,6 +17,7 @@ from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
+from voiceclone.projection.passes import crops_at_once, mean_terms
 from voiceclone.projection.prior import zero_shot
 from voiceclone.projection.start import Start, best_start, neutral_start, whitening
 from voiceclone.projection.state import TrainingState
@@ -31,6 +32,7 @@ START_CROPS = 4  # clips that possible starts are compared on
 MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
 SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
 MIN_HEARD = 0.5  # share of the start's own phones that the listener has to hear for its term to be used
+PHONES_CROPS = 16  # that the listener hears of the start
 MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
 
 
@@ -105,6 +107,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
     for name, reason in dropped.items():
         reporter.warn(f"{name}: not used for the projection: {reason}")
+    kept = [scale(t, gain) for t in splits["train"] if f"train/{t.name}" not in dropped]
     return TrainingState(
         gain=gain,
         anchor=start.vector,
@@ -113,6 +116,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         prosody_from=start.prosody_from,
         best_stock=start.best_stock,
         phones_heard=heard,
+        phones_start=_phones_of(config, replace(m, listener=listener), kept, start),
         candidates=dict(start.candidates),
         dropped=dropped,
         projection=_first_network(config, m, start),
@@ -166,16 +170,7 @@ def _start(
     """The start by the recipe: neutral, or the best on a few clips."""
     if config.plain or "start" in config.without:
         return neutral_start(m.stock)
-    objective = Objective(
-        train,
-        m.kokoro,
-        m.profile,
-        crop_frames=min([config.crop_frames, *(target.frames for target in train)]),
-        anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
-        whitening=white.to(m.kokoro.device),
-        speaker=m.speaker,
-        listener=m.listener,
-    )
+    objective = _objective(config, m, train, white)
     return best_start(
         m.stock,
         objective,
@@ -186,6 +181,33 @@ def _start(
         seed=config.seed,
         advance=advance,
     )
+
+
+def _objective(config: ProjectionConfig, m: Material, train: Sequence[Target], white: Tensor) -> Objective:
+    return Objective(
+        train,
+        m.kokoro,
+        m.profile,
+        crop_frames=min([config.crop_frames, *(target.frames for target in train)]),
+        anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
+        whitening=white.to(m.kokoro.device),
+        speaker=m.speaker,
+        listener=m.listener,
+        free=config.free,
+    )
+
+
+def _phones_of(config: ProjectionConfig, m: Material, train: Sequence[Target], start: Start) -> float:
+    """The term ``phones`` of the start, on forced and free crops; 0 without a listener."""
+    if m.listener is None or config.plain:
+        return 0.0
+    device = m.kokoro.device
+    objective = _objective(config, m, train, torch.eye(start.vector.shape[1]))
+    crops = objective.random_crops(PHONES_CROPS, np.random.default_rng(config.seed))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        terms = mean_terms(objective.terms, start.vector.to(device), crops, crops_at_once(m.kokoro, config.batch))
+    return float(terms["phones"])
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ PARTS = {
     "mel": "the mel errors",
     "speaker": "the speaker encoder's term",
     "phones": "the listener's term: each phone is to be heard as itself",
+    "free": "the crops spoken with the voice's own durations, F0 and energy (else all follow the recording)",
     "prosody": "the duration, F0 and energy terms",
     "drift": "the pull towards the start",
     "rows": "the length profile (else all rows are alike)",
@@ -49,11 +50,9 @@ def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: 
     """Settings of stage 2 for a recipe, less some of its parts."""
     config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed, without=without)
     if recipe == SEED:
-        return replace(config, plain=True, averaging=0.0, weights=PLAIN_WEIGHTS)
+        return replace(config, plain=True, free=False, averaging=0.0, weights=PLAIN_WEIGHTS)
     gone = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}
-    config = replace(config, weights=replace(LossWeights(), **gone))
-    if "alignment" in without:
-        config = replace(config, realign_at=())
+    config = replace(config, weights=replace(LossWeights(), **gone), free="free" not in without)
     if "average" in without:
         config = replace(config, averaging=0.0)
     return replace(config, keep_last=True) if "stop" in without else config

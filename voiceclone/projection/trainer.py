@@ -16,15 +16,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from voiceclone.audio.features import LogMel
 from voiceclone.errors import VoicecloneError
 from voiceclone.listener.net import Listener
-from voiceclone.projection.alignment import Alignment
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.projection.losses import weights_from
 from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
 from voiceclone.projection.passes import crops_at_once, term_gradients
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.state import AFRESH, TrainingState, copied_weights, restore_into
-from voiceclone.projection.targets import Target, align_all
+from voiceclone.projection.targets import Target
 from voiceclone.team import Team
 from voiceclone.voice.profile import LengthProfile
 
@@ -64,6 +64,7 @@ class ProjectionTrainer:
         team: Team | None = None,
     ) -> None:
         self.config, self.state, self.team = config, state, team or Team()
+        self.weights = weights_from(config.weights, state.phones_start)
         self.speaker, self.listener = speaker, listener
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
@@ -90,7 +91,10 @@ class ProjectionTrainer:
         self.average = AveragedModel(self.projection, multi_avg_fn=get_ema_multi_avg_fn(self.config.averaging))
         if self.state.average:
             restore_into(self.average, self.state.average)
-        self._realign_from_state()
+        self.train_targets = self._with_alignments("train", self.train_targets)
+        self.validation_targets = self._with_alignments("validation", self.validation_targets)
+        self.objective = self._objective(self.train_targets)
+        self.validation = self._objective(self.validation_targets[: self.config.max_validation_crops])
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
@@ -106,11 +110,8 @@ class ProjectionTrainer:
         Raises:
             VoicecloneError: the loss stays non-finite; the state saved last is good.
         """
-        realign = self.config.realign_epochs()
         while self.state.epoch < self.config.epochs and not self._is_stalled():
             epoch = self.state.epoch
-            if epoch in realign:
-                self.realign(self.base_vector())
             started = time.perf_counter()
             train_terms = self._train_epoch(epoch, observer)
             if not all(torch.isfinite(weight).all() for weight in self.projection.parameters()):
@@ -126,39 +127,8 @@ class ProjectionTrainer:
         return self.state
 
     def _is_stalled(self) -> bool:
-        """True where the validation loss has not improved for ``patience`` epochs since the last realignment."""
-        if self.config.keep_last:
-            return False
-        state, last_realigned = self.state, max(self.config.realign_epochs(), default=0)
-        return state.epoch - max(state.best_epoch, last_realigned) >= self.config.patience
-
-    def realign(self, base_vector: Tensor) -> None:
-        """Align all clips against the speech of ``base_vector``; the best so far is judged anew from here on."""
-        self.state.alignments.update(self.team.from_main(lambda: self._alignments(base_vector)))
-        self.state.best_loss = None
-        self._realign_from_state()
-
-    def _alignments(self, base_vector: Tensor) -> dict[str, Alignment]:
-        vector = base_vector.to(self.kokoro.device)
-        log_mel = LogMel().to(self.kokoro.device)
-        found = {}
-        for split, targets in (("train", self.train_targets), ("validation", self.validation_targets)):
-            done, _ = align_all(
-                targets,
-                self.kokoro,
-                lambda n: self.profile.row(vector, n),
-                log_mel,
-                seed=self.config.seed,
-                warp="alignment" not in self.config.without,
-            )
-            found.update({f"{split}/{t.name}": t.alignment for t in done})
-        return found
-
-    def _realign_from_state(self) -> None:
-        self.train_targets = self._with_alignments("train", self.train_targets)
-        self.validation_targets = self._with_alignments("validation", self.validation_targets)
-        self.objective = self._objective(self.train_targets)
-        self.validation = self._objective(self.validation_targets[: self.config.max_validation_crops])
+        """True where the validation loss has not improved for ``patience`` epochs."""
+        return not self.config.keep_last and self.state.epoch - self.state.best_epoch >= self.config.patience
 
     def _with_alignments(self, split: str, targets: Sequence[Target]) -> list[Target]:
         alignments = self.state.alignments
@@ -179,6 +149,7 @@ class ProjectionTrainer:
             whitening=self.state.whitening.to(self.kokoro.device),
             speaker=self.speaker,
             listener=self.listener,
+            free=self.config.free,
         )
 
     def _train_epoch(self, epoch: int, observer: Observer) -> dict[str, float]:
@@ -223,8 +194,8 @@ class ProjectionTrainer:
             if self.team.index:
                 torch.manual_seed(seed + self.team.index)  # other noise for other crops
             own = [crops[index] for index in ours]
-            terms, gradient = term_gradients(self.objective.terms, vector, own, self.config.weights, self.at_once)
-            loss = self.objective.total(terms, self.config.weights)
+            terms, gradient = term_gradients(self.objective.terms, vector, own, self.weights, self.at_once)
+            loss = self.objective.total(terms, self.weights)
             self.optimizer.zero_grad(set_to_none=True)
             names, totals = ["loss", *terms], torch.stack([loss, *terms.values()]) * share
             values = dict(zip(names, self.team.total(totals).tolist()))
@@ -253,7 +224,7 @@ class ProjectionTrainer:
                 # Always a full batch, so that shapes stay constant; crops counted twice weigh the same each time.
                 batch = [crops[(first + i) % len(crops)] for i in range(size)]
                 terms = self.validation.terms(base_vector.to(device), batch)
-                terms["loss"] = self.validation.total(terms, self.config.weights)
+                terms["loss"] = self.validation.total(terms, self.weights)
                 for name, value in terms.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
         batches = math.ceil(len(crops) / size)
