@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from voiceclone.audio import augment
 from voiceclone.audio.features import LOG_MEAN, LOG_STD
-from voiceclone.evaluation.judges import augment
 from voiceclone.files import sha256_of, write_json
 from voiceclone.listener.net import UNLABELLED, Listener, frame_labels, share_heard
 from voiceclone.models.checkpoint import save_state
+from voiceclone.models.fitting import FitConfig, fit
 from voiceclone.text.alphabet import ALPHABET
 from voiceclone.training.corpus import Corpus
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, kw_only=True)
-class ListenerTraining:
+class ListenerTraining(FitConfig):
     """How the listener is trained."""
 
     steps: int = 3000
-    seed: int = 0
     batch: int = 16  # crops
     crop_frames: tuple[int, int] = (40, 100)  # of 25 ms
     recorded_share: float = 0.15  # of the crops: recorded speech is minutes beside hours of synthesised speech
-    learning_rate: float = 2e-3  # rises over the first 5 % of the steps, then falls to nothing along a cosine
-    weight_decay: float = 0.02
-    clip: float = 1.0  # L2 norm of the gradient
     smoothing: float = 0.05  # of the labels
     log_every: int = 100
 
@@ -67,32 +60,23 @@ class Speech:
 
 
 def train_listener(speech: Speech, config: ListenerTraining, net: Listener) -> None:
-    """Train ``net`` in place; the random state is restored afterwards."""
-    rng, generator = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)
-    losses: list[float] = []
-    net.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        for number in range(config.steps):
-            done = number / config.steps
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * min((done + 1e-4) / 0.05, 0.5 * (1 + math.cos(math.pi * done)))
-            frames = int(rng.integers(*config.crop_frames))
-            mels, labels = speech.crops(config.batch, frames, config.recorded_share, rng)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                scores = net(_disturbed(mels, generator))
-            loss = functional.cross_entropy(
-                scores.float(), labels, ignore_index=UNLABELLED, label_smoothing=config.smoothing
-            )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-            optimizer.step()
-            losses.append(loss.item())
-            if number % config.log_every == config.log_every - 1:
-                logger.info("step %d of %d: loss %.3f", number + 1, config.steps, np.mean(losses[-config.log_every :]))
-    net.eval()
+    """Train ``net`` in place; the random state is restored afterwards.
+
+    Raises:
+        VoicecloneError: the loss is no number any more.
+    """
+    rng = np.random.default_rng(config.seed)
+
+    def step(generator: torch.Generator, _done: float) -> Tensor:
+        frames = int(rng.integers(*config.crop_frames))
+        mels, labels = speech.crops(config.batch, frames, config.recorded_share, rng)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            scores = net(_disturbed(mels, generator))
+        return functional.cross_entropy(
+            scores.float(), labels, ignore_index=UNLABELLED, label_smoothing=config.smoothing
+        )
+
+    fit(net, list(net.parameters()), step, config)
 
 
 @torch.no_grad()

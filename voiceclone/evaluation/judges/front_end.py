@@ -14,13 +14,14 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from voiceclone.audio.augment import FLOOR
+
 SAMPLE_RATE = 24_000  # Hz
 N_MELS = 80
 HOP = 240  # samples: 100 frames a second
 N_FFT = 1024
 WIN = 600  # samples
 LOWEST, HIGHEST = 60.0, 7200.0  # Hz
-FLOOR = 1e-5  # of the mean power: 50 dB below it
 SHORTEST = 2400  # samples; what is shorter is padded with silence
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.judges import augment
+from voiceclone.audio import augment
 from voiceclone.evaluation.judges.front_end import N_MELS
 from voiceclone.evaluation.judges.recognizer import ALPHABET, BLANK, PhoneRecognizer
 from voiceclone.evaluation.judges.speaker_net import SpeakerNet
-
-logger = logging.getLogger(__name__)
+from voiceclone.models.fitting import FitConfig, fit
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeTraining:
+class JudgeTraining(FitConfig):
     """How a judge is trained."""
 
-    steps: int
-    """Length of the training in optimiser steps."""
-    seed: int = 0
-    learning_rate: float = 2e-3
-    """At its highest: it rises over the first 5 % of the steps and falls to nothing along a cosine."""
-    weight_decay: float = 0.02
-    clip: float = 1.0
-    """Norm to which the gradient is cut."""
     frames: int = 6_000
     """Frames of 10 ms in a batch of the recogniser, padding included."""
     crops: int = 64
@@ -40,8 +29,6 @@ class JudgeTraining:
     margin: float = 0.2
     """Angle in radians."""
     scale: float = 30.0
-    log_every: int = 50
-    """Steps between progress lines."""
 
 
 def train_recognizer(
@@ -72,7 +59,7 @@ def train_recognizer(
         return loss(scores.transpose(0, 1), torch.cat(wanted), valid, counts)
 
     pending: list[list[int]] = []
-    _optimize(net, list(net.parameters()), step, config)
+    fit(net, list(net.parameters()), step, config)
 
 
 def train_speaker_net(clips: Sequence[Sequence[Sequence[np.ndarray]]], config: JudgeTraining, net: SpeakerNet) -> None:
@@ -99,7 +86,7 @@ def train_speaker_net(clips: Sequence[Sequence[Sequence[np.ndarray]]], config: J
         cosine = vectors @ nn.functional.normalize(centres, dim=1).T
         return _margin_loss(cosine, torch.from_numpy(labels), config.margin * min(done / 0.3, 1.0), config.scale)
 
-    _optimize(net, [*net.parameters(), centres], step, config)
+    fit(net, [*net.parameters(), centres], step, config)
 
 
 def _margin_loss(cosine: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
@@ -110,40 +97,6 @@ def _margin_loss(cosine: Tensor, labels: Tensor, margin: float, scale: float) ->
     scores = cosine.clone()
     scores[rows, labels] = harder
     return nn.functional.cross_entropy(scale * scores, labels)
-
-
-def _optimize(
-    net: nn.Module,
-    parameters: list[nn.Parameter],
-    step: Callable[[torch.Generator, float], Tensor],
-    config: JudgeTraining,
-) -> None:
-    """Follow the gradient of ``step``'s loss; the random state is restored afterwards.
-
-    Raises:
-        VoicecloneError: the loss is no number any more.
-    """
-    generator = torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)
-    losses: list[float] = []
-    net.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        for number in range(config.steps):
-            done = number / config.steps
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * min((done + 1e-4) / 0.05, 0.5 * (1 + math.cos(math.pi * done)))
-            optimizer.zero_grad(set_to_none=True)
-            loss = step(generator, done)
-            if not torch.isfinite(loss):
-                raise VoicecloneError(f"the loss is {loss.item()} at step {number}: lower the learning rate")
-            loss.backward()
-            nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimizer.step()
-            losses.append(loss.item())
-            if number % config.log_every == config.log_every - 1:
-                logger.info("step %d of %d: loss %.3f", number + 1, config.steps, np.mean(losses[-config.log_every :]))
-    net.eval()
 
 
 def _disturb_speech(batch: Tensor, sizes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

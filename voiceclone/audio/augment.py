@@ -1,7 +1,7 @@
-"""Disturbances of log-mels, so that the judges learn speech and voices, not recordings.
+"""Disturbances of log-mels, so that nets learn speech and voices, not recordings.
 
-All take and give log-mels ``(B, 80, F)`` as :func:`voiceclone.evaluation.judges.front_end.log_mel` makes them (natural
-log of power relative to the clip's mean) and draw from the generator they are given.
+All take and give log-mels ``(B, 80, F)``, natural log of power relative to the clip's mean, and draw from the generator
+they are given.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from voiceclone.evaluation.judges.front_end import FLOOR, N_MELS
+from voiceclone.audio.features import N_MELS
 
 _DB = math.log(10) / 10  # natural log of power in a decibel
+FLOOR = 1e-5  # of the mean power: 50 dB below it
 _FLOOR = math.log(FLOOR)
 
 
