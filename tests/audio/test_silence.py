@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from voiceclone.audio.silence import trim
+from voiceclone.audio.silence import sounding_range, trim
 
 
 @pytest.mark.parametrize("top_db", [20, 30, 40])
@@ -16,7 +16,9 @@ def test_the_same_samples_as_librosa_keeps(length: int, top_db: float) -> None:
     for _ in range(20):
         swell = np.interp(np.arange(length), np.sort(rng.uniform(0, length, 5)), 10.0 ** rng.uniform(-4, 0, 5))
         audio = (0.3 * swell * rng.standard_normal(length)).astype(np.float32)
-        np.testing.assert_array_equal(trim(audio, top_db=top_db), librosa.effects.trim(audio, top_db=top_db)[0])
+        kept, places = librosa.effects.trim(audio, top_db=top_db)
+        np.testing.assert_array_equal(trim(audio, top_db=top_db), kept)
+        assert sounding_range(audio, top_db=top_db) == tuple(places)
 
 
 def test_digital_silence_goes_the_way_librosa_sends_it() -> None:

@@ -8,10 +8,11 @@ FRAME, HOP = 2048, 512  # samples: librosa's defaults, whatever the rate
 LEAST_POWER = 1e-10  # what counts as no sound at all
 
 
-def trim(audio: np.ndarray, *, top_db: float) -> np.ndarray:
-    """``librosa.effects.trim(audio, top_db=top_db)[0]`` for one channel ``(T,)``, in a tenth of its time.
+def sounding_range(audio: np.ndarray, *, top_db: float) -> tuple[int, int]:
+    """Where the sound of one channel ``(T,)`` begins and ends, in samples: ``librosa.effects.trim``'s places.
 
-    librosa squares frames that lie across memory, the slowest part by far of what a style needs before its encoder.
+    Found in a tenth of its time: librosa squares frames that lie across memory, the slowest part by far of what a style
+    needs before its encoder. ``(0, 0)`` where nothing sounds.
     """
     padded = np.pad(audio, FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
@@ -19,5 +20,11 @@ def trim(audio: np.ndarray, *, top_db: float) -> np.ndarray:
     level = 10.0 * np.log10(np.maximum(power, LEAST_POWER) / max(float(power.max()), LEAST_POWER))
     sounding = np.flatnonzero(level > -top_db)
     if not len(sounding):
-        return audio[:0]
-    return audio[sounding[0] * HOP : (sounding[-1] + 1) * HOP]
+        return 0, 0
+    return int(sounding[0]) * HOP, min(len(audio), (int(sounding[-1]) + 1) * HOP)
+
+
+def trim(audio: np.ndarray, *, top_db: float) -> np.ndarray:
+    """What lies in the :func:`sounding_range` of ``(T,)``."""
+    start, end = sounding_range(audio, top_db=top_db)
+    return audio[start:end]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
+from voiceclone.audio.silence import sounding_range
 from voiceclone.projection.alignment import Alignment, align, stretched
 from voiceclone.projection.forward import FrozenKokoro, TextFeatures, alignment_matrix
 
@@ -48,9 +49,7 @@ class Unusable:
 
 def prepare_target(name: str, phonemes: str, audio: np.ndarray, kokoro: FrozenKokoro) -> Target | Unusable:
     """Trim a clip ``(T,)`` at 24 kHz, cut it to whole frames, measure it. The level is set later by :func:`scale`."""
-    import librosa
-
-    _, (start, end) = librosa.effects.trim(audio, top_db=TRIM_DB)
+    start, end = sounding_range(audio, top_db=TRIM_DB)
     audio = audio[max(0, start - MARGIN_SAMPLES) : end + MARGIN_SAMPLES]
     frames = len(audio) // FRAME_SAMPLES
     text = kokoro.text(phonemes)
