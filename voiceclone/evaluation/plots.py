@@ -26,17 +26,7 @@ BEST_COLOUR = "#555555"
 TITLE_CHARACTERS = 80  # more would run into the legend
 COLUMNS = 4  # panels of single terms in one row
 DPI = 120
-_NO_LOSS = {
-    "lr",
-    "learning_rate",
-    "grad_norm",
-    "gradient_norm",
-    "step_seconds",
-    "step_time",
-    "memory",
-    "memory_mb",
-    "phones_weight",
-}
+_NO_LOSS = {"lr", "learning_rate", "grad_norm", "gradient_norm", "step_seconds", "step_time", "memory", "memory_mb"}
 
 
 def training_figure(

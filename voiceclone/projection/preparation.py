@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 START_CROPS = 4  # clips that possible starts are compared on
 MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
 SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
-MIN_HEARD = 0.5  # share of the start's own phones that the listener has to hear for its term to be used
+MIN_HEARD = 0.5  # share of the phones of the mean stock voice that the listener has to hear for its term to be used
 PHONES_CROPS = 16  # that the listener hears of the start
 MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
 
