@@ -18,6 +18,7 @@ from support import REPOSITORY
 
 from voiceclone import VoicePack, clone, load_base
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
 
 FILES = {
@@ -299,7 +300,8 @@ def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_f
         )  # fmt: skip
         state = torch.load(result.folder / "checkpoints" / "last.pt", weights_only=True)["state"]
         assert ("phones" in state["history"][0]["train"]) is used is result.report["listener"]["used"]
-        assert (state["phones_heard"] > 0.5) is (state["phones_start"] > 0) is used
+        assert (state["phones_heard"] > 0.5) is (state["phones_stock"] > 0) is used
+        assert (0 < result.report["listener"]["weight"] <= LossWeights().phones) is used
 
 
 def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:

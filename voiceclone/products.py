@@ -71,7 +71,7 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "without": sorted(trainer.config.without),
         "speaker_encoder": "" if trainer.speaker is None else trainer.speaker.encoder.name,
         "start": {"timbre": state.timbre_from, "prosody": state.prosody_from, "best_stock": state.best_stock},
-        "listener": {"heard": round(state.phones_heard, 3), "used": trainer.listener is not None},
+        "listener": _listener(trainer),
         "dropped_clips": state.dropped,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
@@ -110,6 +110,17 @@ def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Ten
     if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
         raise VoicecloneError(f"{wrong[0]} of the voice is not finite: lower --lr-projection, or check the base")
     return metrics
+
+
+def _listener(trainer: ProjectionTrainer) -> dict[str, Any]:
+    """What the listener makes of this base and speaker, and what weight its term therefore had."""
+    state, used = trainer.state, trainer.listener is not None
+    return {
+        "heard": round(state.phones_heard, 3),
+        "used": used,
+        "phones_stock": round(state.phones_stock, 3),
+        "weight": round(trainer.weights.phones, 3) if used else 0.0,
+    }
 
 
 def _consent(run: Run) -> str:

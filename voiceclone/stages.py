@@ -99,7 +99,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             train=train,
             validation=validation,
             styles=styles.vectors,
-            prior=None if "prior" in config.without else load_prior(run.base),
+            prior=None if config.plain else load_prior(run.base),
             speaker=speaker,
             listener=listener,
         )

@@ -213,7 +213,7 @@ CASES = [
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(anchor=torch.full((1, 256), torch.nan)), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(epoch=-1), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_heard=float("nan")), 1, "no checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_start=-1.0), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_stock=-1.0), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(), 2, "a different dataset"),
     ([*CLONE, "--epochs-projection", "9" * 30], nothing, 2, "10^9 at most"),
     ([*CLONE, "--lr-projection", "1.5"], nothing, 2, "--lr-projection"),

@@ -103,6 +103,9 @@ def test_every_second_crop_is_free_where_somebody_hears_it(targets, kokoro, prof
     )  # fmt: skip
     crops = objective.random_crops(5, np.random.default_rng(0))
     assert [crop.free for crop in crops] == [listens and index % 2 == 1 for index in range(5)]
+    free = objective.free_crops(5, np.random.default_rng(0))
+    assert [(crop.clip, crop.start) for crop in free] == [(crop.clip, crop.start) for crop in crops]
+    assert all(crop.free and crop.mel_weight == 0 for crop in free)
     assert sum(crop.mel_weight for crop in crops) == pytest.approx(5)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from voiceclone.config import CloneConfig
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection.alignment import Alignment, stretched
 from voiceclone.projection.config import ProjectionConfig
@@ -33,6 +34,14 @@ def test_every_part_changes_something_and_nothing_else() -> None:
     assert make("best", "drift").weights == replace(whole.weights, drift=0.0)
     assert make("best", "prosody").weights.mel == whole.weights.mel
     assert make("best", "prosody").weights.rate == 0 and not make("best", "free").free
+
+
+def test_what_was_no_help_is_left_out_by_default_and_can_be_had() -> None:
+    left_out = parse_parts(CloneConfig(data="").without)
+    config = make("best", *left_out)
+    assert config.weights.drift == config.averaging == 0 and left_out == {"average", "drift", "prior"}
+    assert make("best").weights.drift > 0 < make("best").averaging
+    assert make("seed", *left_out) == make("seed") and make("seed", "rows").without == {"rows"}
 
 
 def test_the_plain_recipe_has_one_term_and_its_gradient_reaches_no_duration(targets, kokoro, profile, voice) -> None:

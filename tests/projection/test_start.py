@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from voiceclone.projection.losses import LossWeights
+from voiceclone.listener.net import load_listener
+from voiceclone.projection.losses import LossWeights, weights_from
 from voiceclone.projection.objective import Objective
-from voiceclone.projection.start import BLEND, ZERO_SHOT, _descend, best_start, neutral_start, whitening
+from voiceclone.projection.start import (
+    BLEND,
+    NOT_PROSODIC,
+    ZERO_SHOT,
+    _descend,
+    best_start,
+    neutral_start,
+    whitening,
+)
 from voiceclone.voice.pack import VoicePack
 
 WEIGHTS = LossWeights(drift=0.0)
@@ -42,6 +53,27 @@ def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
         assert ours[0] <= theirs[0] + 1e-4 and ours[1] <= theirs[1] + 1e-4
 
 
+def test_prosody_is_judged_by_how_it_sounds_with_the_chosen_timbre(targets, kokoro, profile, voice, base) -> None:
+    objective = Objective(
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free=True,
+        listener=load_listener(),
+    )  # fmt: skip
+    crops, weights = objective.middle_crops(), replace(WEIGHTS, phones=50.0)
+    start = best_start(base.stock_voices, objective, crops=crops, weights=weights, zero_shot=None, seed=3)
+    used = weights_from(weights, start.phones_stock)
+    assert start.phones_stock > 0 and used.phones < 50.0  # an untrained base is not understood
+
+    def loss(prosodic: torch.Tensor) -> float:
+        spoken = torch.cat([start.vector[:, :128], prosodic], dim=1)
+        torch.manual_seed(3)
+        with torch.no_grad():
+            terms = objective.terms(spoken, [replace(crop, free=True, mel_weight=0.0) for crop in crops])
+        return float(objective.total({n: v for n, v in terms.items() if n not in NOT_PROSODIC}, used))
+
+    ours = loss(start.vector[:, 128:])
+    assert all(ours <= loss(pack.tensor[100][:, 128:]) + 1e-3 for pack in base.stock_voices.values())
+
+
 def test_a_zero_shot_voice_that_fits_better_is_taken(objective, base, monkeypatch) -> None:
     wanted, crops = torch.full((1, 256), 0.11), objective.middle_crops()
     near = lambda rows: torch.stack([(row - wanted).square().mean() for row in rows]).mean()  # noqa: E731
@@ -51,6 +83,12 @@ def test_a_zero_shot_voice_that_fits_better_is_taken(objective, base, monkeypatc
     start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, seed=0)
     assert start.timbre_from == start.prosody_from == ZERO_SHOT
     torch.testing.assert_close(start.vector, wanted)
+    left_out = frozenset({"prior", "blend"})
+    start = best_start(
+        base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, left_out=left_out, seed=0
+    )
+    assert start.timbre_from in base.stock_voices and torch.equal(start.candidates["zero_shot"], wanted)
+    assert set(start.candidates) == {"zero_shot"}
     unwanted = torch.full((1, 256), 9.0)
     start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=unwanted, seed=0)
     assert ZERO_SHOT not in (start.timbre_from, start.prosody_from)

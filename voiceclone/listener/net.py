@@ -74,6 +74,12 @@ def frame_labels(phonemes: Sequence[str], durations: Tensor) -> Tensor:
     return torch.repeat_interleave(torch.tensor(codes, device=durations.device), durations)
 
 
+@torch.no_grad()
+def phones_heard(listener: Listener, log_mel: Tensor) -> Tensor:
+    """Probabilities ``(phones, F)`` of the phones in a normalised log-mel ``(80, 2F)``."""
+    return torch.softmax(listener(log_mel[None])[0], dim=0)
+
+
 def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of ``(B, phones, F)`` scores over the labelled ones of ``(B, F)`` frames; 0 without any."""
     summed = functional.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="sum")

@@ -17,7 +17,7 @@ F0_REACH = 0.173  # natural log, three semitones: errors beyond it are taken for
 UNVOICED_SHARE = 0.1  # of the relative distance in Hz within the F0 term
 HEARD_RANGE = 11.5  # natural log of power (50 dB)
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))  # FFT and hop in samples, mel bands
-UNCLEAR = 0.8  # nats a frame of the term ``phones`` beyond which the listener hardly understands a voice
+UNCLEAR = 0.6  # nats a frame of the term ``phones`` beyond which the listener hardly understands a voice
 ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: recordings differ there by room noise only
 
 
@@ -28,7 +28,7 @@ class LossWeights:
     mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
     speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
-    phones: float = 1.5  # cross-entropy (nats) of the phone that the listener hears in a frame
+    phones: float = 2.0  # cross-entropy (nats) of the phone that the listener hears in a frame
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
     f0: float = 2.0  # error of log F0 where the clip is voiced, far ones counted less
@@ -43,13 +43,13 @@ class LossWeights:
                 raise ValueError(f"loss weight {name} must be a number >= 0, not {value}")
 
 
-def weights_from(weights: LossWeights, phones_start: float) -> LossWeights:
-    """The weights of a training whose start has ``phones_start`` in the term ``phones`` (nats a frame).
+def weights_from(weights: LossWeights, phones_stock: float) -> LossWeights:
+    """The weights for a speaker whose best stock voice has ``phones_stock`` in the term ``phones`` (nats a frame).
 
-    A start that the listener hardly understands says more about the listener than about the voice. Its term is large
-    there, and to be trusted less: beyond ``UNCLEAR`` the weight falls with the square, or it would drown the likeness.
+    A stock voice that the listener hardly understands says more about the base and the listener than about the clone:
+    to be clearer than that is to be another speaker. So beyond ``UNCLEAR`` the weight falls with the square.
     """
-    return replace(weights, phones=weights.phones * min(1.0, UNCLEAR / max(phones_start, 1e-6)) ** 2)
+    return replace(weights, phones=weights.phones * min(1.0, UNCLEAR / max(phones_stock, 1e-6)) ** 2)
 
 
 def total(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:

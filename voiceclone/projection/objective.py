@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -106,6 +106,10 @@ class Objective:
             free = self.free and index % 2 == 1
             crops.append(Crop(clip=clip, start=start, free=free, mel_weight=0.0 if free else count / forced))
         return crops
+
+    def free_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
+        """``count`` random crops, all of them spoken freely."""
+        return [replace(crop, free=True, mel_weight=0.0) for crop in self.random_crops(count, generator)]
 
     def middle_crops(self) -> list[Crop]:
         """The middle of every clip: the same stretches every time, for validation."""

@@ -17,9 +17,8 @@ from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
-from voiceclone.projection.passes import crops_at_once, mean_terms
 from voiceclone.projection.prior import zero_shot
-from voiceclone.projection.start import Start, best_start, neutral_start, whitening
+from voiceclone.projection.start import Start, best_start, neutral_start, search_steps, whitening
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
 from voiceclone.voice.pack import VoicePack
@@ -32,7 +31,6 @@ START_CROPS = 4  # clips that possible starts are compared on
 MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
 SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
 MIN_HEARD = 0.5  # share of the phones of the mean stock voice that the listener has to hear for its term to be used
-PHONES_CROPS = 16  # that the listener hears of the start
 MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
 
 
@@ -79,6 +77,8 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     m = material
     neutral = neutral_start(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
+    heard = 0.0 if m.listener is None else _phones_heard(m, neutral, config.seed)
+    listener = m.listener if listens(heard) else None
 
     def align_to(start: Start, targets: Sequence[Target], task: Progress) -> tuple[list[Target], list[Tensor]]:
         return align_all(
@@ -87,13 +87,12 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             start.rows(m.profile, m.kokoro.device),
             log_mel,
             seed=config.seed,
+            listener=listener,
             warp="alignment" not in config.without,
             advance=lambda: task.advance(1),
         )
 
-    steps = 2 * len(m.train) + len(m.validation) + max(len(m.stock), 1)
-    heard = 0.0 if m.listener is None else _phones_heard(m, neutral, config.seed)
-    listener = m.listener if listens(heard) else None
+    steps = 2 * len(m.train) + len(m.validation) + search_steps(len(m.stock), free=config.free)
     if m.listener is not None and listener is None:
         reporter.info(f"the listener hears {heard:.0%} of this base's phones: the term 'phones' is left out")
     with reporter.task("Start and alignment", total=steps) as task:
@@ -107,7 +106,6 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
     for name, reason in dropped.items():
         reporter.warn(f"{name}: not used for the projection: {reason}")
-    kept = [scale(t, gain) for t in splits["train"] if f"train/{t.name}" not in dropped]
     return TrainingState(
         gain=gain,
         anchor=start.vector,
@@ -116,7 +114,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         prosody_from=start.prosody_from,
         best_stock=start.best_stock,
         phones_heard=heard,
-        phones_start=_phones_of(config, replace(m, listener=listener), kept, start),
+        phones_stock=start.phones_stock,
         candidates=dict(start.candidates),
         dropped=dropped,
         projection=_first_network(config, m, start),
@@ -170,21 +168,7 @@ def _start(
     """The start by the recipe: neutral, or the best on a few clips."""
     if config.plain or "start" in config.without:
         return neutral_start(m.stock)
-    objective = _objective(config, m, train, white)
-    return best_start(
-        m.stock,
-        objective,
-        crops=objective.middle_crops()[:START_CROPS],
-        weights=config.weights,
-        zero_shot=None if m.prior is None else zero_shot(m.prior, m.styles),
-        blend="blend" not in config.without,
-        seed=config.seed,
-        advance=advance,
-    )
-
-
-def _objective(config: ProjectionConfig, m: Material, train: Sequence[Target], white: Tensor) -> Objective:
-    return Objective(
+    objective = Objective(
         train,
         m.kokoro,
         m.profile,
@@ -195,19 +179,16 @@ def _objective(config: ProjectionConfig, m: Material, train: Sequence[Target], w
         listener=m.listener,
         free=config.free,
     )
-
-
-def _phones_of(config: ProjectionConfig, m: Material, train: Sequence[Target], start: Start) -> float:
-    """The term ``phones`` of the start, on forced and free crops; 0 without a listener."""
-    if m.listener is None or config.plain:
-        return 0.0
-    device = m.kokoro.device
-    objective = _objective(config, m, train, torch.eye(start.vector.shape[1]))
-    crops = objective.random_crops(PHONES_CROPS, np.random.default_rng(config.seed))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
-        terms = mean_terms(objective.terms, start.vector.to(device), crops, crops_at_once(m.kokoro, config.batch))
-    return float(terms["phones"])
+    return best_start(
+        m.stock,
+        objective,
+        crops=objective.middle_crops()[:START_CROPS],
+        weights=config.weights,
+        zero_shot=None if m.prior is None else zero_shot(m.prior, m.styles),
+        left_out=config.without,
+        seed=config.seed,
+        advance=advance,
+    )
 
 
 @torch.no_grad()
@@ -229,7 +210,7 @@ def _first_network(config: ProjectionConfig, m: Material, start: Start) -> dict[
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         projection = Projection(config.mlp)
-    if not config.plain and m.prior is not None:
+    if not config.plain and m.prior is not None and "prior" not in config.without:
         projection.load_state_dict(m.prior.state_dict())
         projection.carry_to(m.styles.mean(dim=0, keepdim=True), start.vector)
     elif not config.plain:

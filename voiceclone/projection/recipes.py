@@ -50,7 +50,9 @@ def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: 
     """Settings of stage 2 for a recipe, less some of its parts."""
     config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed, without=without)
     if recipe == SEED:
-        return replace(config, plain=True, free=False, averaging=0.0, weights=PLAIN_WEIGHTS)
+        # Of the parts it has the length profile alone, so that nothing else can be left out of it.
+        own = without & {"rows"}
+        return replace(config, plain=True, free=False, averaging=0.0, weights=PLAIN_WEIGHTS, without=own)
     gone = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}
     config = replace(config, weights=replace(LossWeights(), **gone), free="free" not in without)
     if "average" in without:

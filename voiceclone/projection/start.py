@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,18 +13,20 @@ import torch
 from torch import Tensor
 
 from voiceclone.projection import losses
-from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.losses import LossWeights, weights_from
 from voiceclone.projection.objective import Crop, Objective
-from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients
+from voiceclone.projection.passes import TermsOf, crops_at_once, mean_terms, term_gradients
 from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
 BLEND = "a blend of stock voices"
 ZERO_SHOT = "zero-shot"
 BLENDED = 8  # stock voices in a blend at most, the nearest ones
-TIMBRE_STEPS, PROSODY_STEPS = 15, 25  # of the search for a blend
+BLEND_STEPS = 15  # of the search for a blend
 BLEND_RATE = 0.3  # step of the blend's logits
 MIN_VOICES = 5  # for a covariance
+NOT_PROSODIC = ("mel_mse", "mel", "drift")  # terms that say nothing of a prosodic half on its own
+FREE_CROPS = 16  # on which the listener hears the best stock voice
 _MIN_SPREAD = 0.05  # standard deviation a value is given at least, where stock voices hardly differ in it
 _SPREAD_WITHOUT_VOICES = 0.15
 
@@ -37,6 +39,7 @@ class Start:
     timbre_from: str
     prosody_from: str
     best_stock: str = ""  # the single stock voice with the least loss
+    phones_stock: float = 0.0  # the term ``phones`` of that voice speaking freely; 0: nobody listens
     candidates: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # "best_blend", "zero_shot": (1, 256)
 
     def rows(self, profile: LengthProfile, device: torch.device) -> Callable[[int], Tensor]:
@@ -81,66 +84,92 @@ def best_start(
     crops: list[Crop],
     weights: LossWeights,
     zero_shot: Tensor | None,
-    blend: bool = True,
+    left_out: frozenset[str] = frozenset(),
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> Start:
     """Choose each half with the least loss on ``crops``: among stock voices, their best blend, and ``zero_shot``.
 
-    Timbre is judged by the teacher-forced audio's terms, prosody by the predictor's. Without stock voices and
-    ``zero_shot``, the neutral voice is all there is.
+    Timbre is judged by the teacher-forced audio's terms. Then prosody is, by the predictor's terms and, where the
+    objective has free crops, by how it sounds with that timbre: of two voices that are equally right on the average,
+    one may clip every other phone. How much the listener counts is set by the best stock voice: see
+    :func:`losses.weights_from`. Of ``left_out``, "blend" and "prior" (the zero-shot voice, which is then a candidate to
+    compare with alone) are heeded. Without stock voices and ``zero_shot``, the neutral voice is all there is.
     """
     neutral = neutral_start(stock)
-    search = _Search(objective, crops, weights, seed)
     named = {name: pack.tensor[REFERENCE_ROW] for name, pack in stock.items()} or {neutral.timbre_from: neutral.vector}
-    scores = {}
-    for name, vector in named.items():
-        scores[name] = search.losses(vector)
-        advance()
-    best_stock = min(stock, key=lambda name: sum(scores[name])) if stock else ""
-    candidates = {}
-    if blend and len(stock) > 1:
-        candidates["best_blend"] = _best_blend(named, scores, search)
-        named[BLEND], scores[BLEND] = candidates["best_blend"], search.losses(candidates["best_blend"])
-    if zero_shot is not None:
-        candidates["zero_shot"] = zero_shot.cpu()
-        named[ZERO_SHOT], scores[ZERO_SHOT] = zero_shot, search.losses(zero_shot)
-    timbre, prosody = (min(scores, key=lambda name, half=half: scores[name][half]) for half in (0, 1))
-    vector = torch.cat([named[timbre][:, :STYLE_DIM].cpu(), named[prosody][:, STYLE_DIM:].cpu()], dim=1)
-    return Start(vector=vector, timbre_from=timbre, prosody_from=prosody, best_stock=best_stock, candidates=candidates)
+    half = partial(_Half, objective, crops=crops, seed=seed, advance=advance)
+    timbre = half(partial(_timbre_terms, objective), weights=weights)
+    predicted = half(partial(_prosody_terms, objective), weights=weights)
+    terms = {name: (timbre.terms(vector), predicted.terms(vector)) for name, vector in named.items()}
+    best_stock = min(stock, key=lambda n: timbre.loss(terms[n][0]) + predicted.loss(terms[n][1])) if stock else ""
+    phones_stock = _phones_freely(objective, named[best_stock], seed) if stock else 0.0
+    timbre.weights = predicted.weights = weights_from(weights, phones_stock)
+
+    blending = "blend" not in left_out and len(stock) > 1
+    added = {ZERO_SHOT: zero_shot.cpu()} if zero_shot is not None and "prior" not in left_out else {}
+    timbres = _Choice(timbre, named, {n: timbre.loss(found) for n, (found, _) in terms.items()}, added, blending)
+    prosody, scores = predicted, {n: predicted.loss(found) for n, (_, found) in terms.items()}
+    if objective.free:
+        spoken = partial(_spoken_terms, objective, timbres.vector[:, :STYLE_DIM])
+        prosody = half(spoken, weights=predicted.weights)
+        scores = {name: prosody.loss(prosody.terms(vector)) for name, vector in named.items()}
+    prosodies = _Choice(prosody, named, scores, added, blending)
+
+    candidates = {} if zero_shot is None else {"zero_shot": zero_shot.cpu()}
+    if blending:
+        candidates["best_blend"] = _joined(timbres.options[BLEND], prosodies.options[BLEND])
+    return Start(
+        vector=_joined(timbres.vector, prosodies.vector),
+        timbre_from=timbres.name,
+        prosody_from=prosodies.name,
+        best_stock=best_stock,
+        phones_stock=phones_stock,
+        candidates=candidates,
+    )
 
 
-class _Search:
-    """Losses of base vectors on the same crops with the same noise."""
+def search_steps(voices: int, *, free: bool) -> int:
+    """About how often :func:`best_start` calls ``advance`` for so many stock voices."""
+    return (3 if free else 2) * max(voices, 1) + (2 * BLEND_STEPS + 2 if voices > 1 else 0)
 
-    def __init__(self, objective: Objective, crops: Sequence[Crop], weights: LossWeights, seed: int) -> None:
-        self.objective, self.crops, self.weights, self.seed = objective, crops, weights, seed
+
+class _Half:
+    """Terms of base vectors that speak for one half, always on the same crops with the same noise."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        terms_of: TermsOf,
+        *,
+        crops: Sequence[Crop],
+        weights: LossWeights,
+        seed: int,
+        advance: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.terms_of, self.crops, self.weights, self.seed = terms_of, crops, weights, seed
+        self.advance = advance
         self.device = objective.kokoro.device
         self.at_once = crops_at_once(objective.kokoro, max(1, len(crops)))
-        self.halves = (self._timbre, self._prosody)
 
-    def losses(self, vector: Tensor) -> tuple[float, float]:
-        """Loss of the timbre half and of the prosody half; infinite where it is no number."""
-        found = []
-        for terms_of in self.halves:
-            with self._same_noise():
-                terms = mean_terms(terms_of, vector.to(self.device), self.crops, self.at_once)
-            loss = float(losses.total(terms, self.weights))
-            found.append(loss if math.isfinite(loss) else math.inf)
-        return found[0], found[1]
+    def terms(self, vector: Tensor) -> dict[str, Tensor]:
+        """Named means of ``(1, 256)``."""
+        self.advance()
+        with self._same_noise():
+            return mean_terms(self.terms_of, vector.to(self.device), self.crops, self.at_once)
 
-    def gradient(self, half: int, vector: Tensor) -> tuple[float, Tensor]:
-        """Loss of a half (0: timbre, 1: prosody) and its gradient ``(1, 256)``."""
+    def loss(self, terms: Mapping[str, Tensor]) -> float:
+        """Their weighted sum; infinite where it is no number."""
+        loss = float(losses.total(terms, self.weights))
+        return loss if math.isfinite(loss) else math.inf
+
+    def gradient(self, vector: Tensor) -> tuple[float, Tensor]:
+        """Loss and its gradient ``(1, 256)``."""
+        self.advance()
         with self._same_noise():
             moved = vector.to(self.device)
-            terms, gradient = term_gradients(self.halves[half], moved, self.crops, self.weights, self.at_once)
+            terms, gradient = term_gradients(self.terms_of, moved, self.crops, self.weights, self.at_once)
         return float(losses.total(terms, self.weights)), gradient.to(vector.device)
-
-    def _timbre(self, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-        return self.objective.timbre_terms(self.objective.rows(vector, crops), crops)
-
-    def _prosody(self, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-        return self.objective.prosody_terms(self.objective.rows(vector, crops), crops)
 
     @contextlib.contextmanager
     def _same_noise(self) -> Iterator[None]:
@@ -149,16 +178,60 @@ class _Search:
             yield
 
 
-def _best_blend(named: Mapping[str, Tensor], scores: Mapping[str, tuple[float, float]], search: _Search) -> Tensor:
-    """The convex blend of the nearest stock voices with the least loss, each half on its own; ``(1, 256)``."""
-    halves = []
-    for half, steps in enumerate((TIMBRE_STEPS, PROSODY_STEPS)):
-        nearest = sorted(named, key=lambda name, half=half: scores[name][half])[:BLENDED]
-        vectors = torch.cat([named[name] for name in nearest])
-        first = torch.tensor([scores[name][half] for name in nearest])
-        blend = _descend(vectors, first, partial(search.gradient, half), steps)
-        halves.append(blend[:, half * STYLE_DIM : (half + 1) * STYLE_DIM])
-    return torch.cat(halves, dim=1)
+class _Choice:
+    """The vector ``(1, 256)`` with the least loss of a half: a stock voice, their best blend, or one of ``added``."""
+
+    def __init__(
+        self,
+        half: _Half,
+        named: Mapping[str, Tensor],
+        scores: Mapping[str, float],
+        added: Mapping[str, Tensor],
+        blending: bool,
+    ) -> None:
+        self.options = {**named, **added}
+        if blending:
+            self.options[BLEND] = _best_blend(half, named, scores)
+        scores = {n: scores[n] if n in scores else half.loss(half.terms(v)) for n, v in self.options.items()}
+        self.name = min(scores, key=scores.__getitem__)
+        self.vector = self.options[self.name]
+
+
+def _timbre_terms(objective: Objective, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+    return objective.timbre_terms(objective.rows(vector, crops), crops)
+
+
+def _prosody_terms(objective: Objective, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+    return objective.prosody_terms(objective.rows(vector, crops), crops)
+
+
+def _spoken_terms(objective: Objective, timbre: Tensor, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
+    """The terms of free crops in ``timbre`` ``(1, 128)`` and the vector's prosodic half."""
+    spoken = _joined(timbre.to(vector.device), vector)
+    terms = objective.terms(spoken, [replace(crop, free=True, mel_weight=0.0) for crop in crops])
+    return {name: value for name, value in terms.items() if name not in NOT_PROSODIC}
+
+
+def _phones_freely(objective: Objective, vector: Tensor, seed: int) -> float:
+    """The term ``phones`` of a voice that speaks with its own prosody; 0 where nobody listens."""
+    if objective.listener is None:
+        return 0.0
+    crops = objective.free_crops(FREE_CROPS, np.random.default_rng(seed))
+    half = _Half(objective, objective.terms, crops=crops, weights=LossWeights(), seed=seed)
+    heard = float(half.terms(vector)["phones"])
+    return heard if math.isfinite(heard) else 0.0
+
+
+def _joined(timbre: Tensor, prosody: Tensor) -> Tensor:
+    """The timbre half of one vector ``(1, >= 128)`` and the prosodic half of another ``(1, 256)``."""
+    return torch.cat([timbre[:, :STYLE_DIM], prosody[:, STYLE_DIM:].to(timbre.device)], dim=1)
+
+
+def _best_blend(half: _Half, named: Mapping[str, Tensor], scores: Mapping[str, float]) -> Tensor:
+    """The convex blend ``(1, 256)`` of the nearest stock voices with the least loss of a half."""
+    nearest = sorted(named, key=scores.__getitem__)[:BLENDED]
+    vectors = torch.cat([named[name] for name in nearest])
+    return _descend(vectors, torch.tensor([scores[name] for name in nearest]), half.gradient, BLEND_STEPS)
 
 
 def _descend(

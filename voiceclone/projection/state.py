@@ -15,7 +15,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 from voiceclone.projection.alignment import Alignment
 
-FORMAT = 4
+FORMAT = 5
 LAST = "last.pt"
 BEST = "best.pt"
 AFRESH = "give another --resume PATH, or start afresh with --overwrite"
@@ -34,8 +34,8 @@ class TrainingState:
     timbre_from: str = ""
     prosody_from: str = ""
     phones_heard: float = 0.0  # share of the start's phone frames that the listener hears right; 0: not asked
-    phones_start: float = 0.0  # the term ``phones`` of the start; 0: there is no listener
     best_stock: str = ""  # the single stock voice nearest to the clips
+    phones_stock: float = 0.0  # the term ``phones`` of that voice speaking freely; 0: there is no listener
     candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
     dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -121,8 +121,8 @@ def _check(state: TrainingState) -> None:
             raise ValueError(name)
     if not 0.0 <= state.phones_heard <= 1.0:
         raise ValueError("phones_heard")
-    if not 0.0 <= state.phones_start < math.inf:
-        raise ValueError("phones_start")
+    if not 0.0 <= state.phones_stock < math.inf:
+        raise ValueError("phones_stock")
     if not math.isfinite(state.gain) or (state.best_loss is not None and not math.isfinite(state.best_loss)):
         raise ValueError("not finite")
     for alignment in state.alignments.values():

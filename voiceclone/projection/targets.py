@@ -11,6 +11,7 @@ from torch import Tensor
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
 from voiceclone.audio.silence import sounding_range
+from voiceclone.listener.net import Listener, phones_heard
 from voiceclone.projection.alignment import Alignment, align, stretched
 from voiceclone.projection.forward import FrozenKokoro, TextFeatures, alignment_matrix
 
@@ -81,13 +82,21 @@ def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:
 
 
 def aligned(
-    target: Target, kokoro: FrozenKokoro, voice: Tensor, log_mel: LogMel, *, warp: bool = True
+    target: Target,
+    kokoro: FrozenKokoro,
+    voice: Tensor,
+    log_mel: LogMel,
+    *,
+    listener: Listener | None = None,
+    warp: bool = True,
 ) -> tuple[Target, Tensor]:
     """Align a clip against the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)``, too."""
     spoken, durations = kokoro.speak(target.text, voice)
+    if not warp:
+        return replace(target, alignment=stretched(durations, target.frames)), spoken
     mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
-    alignment = align(mel, durations, target.log_mel) if warp else stretched(durations, target.frames)
-    return replace(target, alignment=alignment), spoken
+    heard = None if listener is None else (phones_heard(listener, mel), phones_heard(listener, target.log_mel))
+    return replace(target, alignment=align(mel, durations, target.log_mel, heard)), spoken
 
 
 def align_all(
@@ -97,18 +106,20 @@ def align_all(
     log_mel: LogMel,
     *,
     seed: int,
+    listener: Listener | None = None,
     warp: bool = True,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Target], list[Tensor]]:
     """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept.
 
-    Without ``warp``, the base's durations are stretched evenly instead.
+    With ``listener``, the phones it hears count. Without ``warp``, the base's durations are stretched evenly instead.
     """
     done, speech = [], []
     with torch.random.fork_rng(devices=[kokoro.device] if kokoro.device.type == "cuda" else []):
         for index, target in enumerate(targets):
             torch.manual_seed(seed + index)
-            new, spoken = aligned(target, kokoro, voice_of(target.text.phoneme_count), log_mel, warp=warp)
+            row = voice_of(target.text.phoneme_count)
+            new, spoken = aligned(target, kokoro, row, log_mel, listener=listener, warp=warp)
             done.append(new)
             speech.append(spoken)
             advance()

@@ -64,7 +64,7 @@ class ProjectionTrainer:
         team: Team | None = None,
     ) -> None:
         self.config, self.state, self.team = config, state, team or Team()
-        self.weights = weights_from(config.weights, state.phones_start)
+        self.weights = weights_from(config.weights, state.phones_stock)
         self.speaker, self.listener = speaker, listener
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
