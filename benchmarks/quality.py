@@ -22,6 +22,7 @@ import torch
 from quality_table import UNTRAINED, table
 
 from voiceclone.cloning import clone
+from voiceclone.config import CloneConfig
 from voiceclone.data.dataset import Dataset, load_dataset
 from voiceclone.evaluation.judges.recognizer import load_recognizer
 from voiceclone.evaluation.judges.speaker_net import load_speaker_net
@@ -34,6 +35,7 @@ from voiceclone.speaker.resemblyzer import load_resemblyzer
 from voiceclone.voice.pack import VoicePack
 
 STOCK_SENTENCES = 3  # training sentences on which the best stock voice is searched by ear of the trained encoder
+DEFAULT = CloneConfig(data="").without  # the parts that the default recipe leaves out
 WALK_STEP = 0.05  # size of a step of the random walk, relative to the spread of stock voices
 
 
@@ -44,7 +46,7 @@ def main() -> int:
     parser.add_argument("--speakers", type=Path, nargs="*", default=[])
     parser.add_argument("--only", nargs="*", help="names of speakers")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
-    parser.add_argument("--without", nargs="*", default=[""], help="'' is the whole recipe")
+    parser.add_argument("--without", nargs="*", default=[DEFAULT], help=f"the default recipe is {DEFAULT!r}")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed-recipe", type=int, default=0, metavar="EPOCHS", help="clone by the plain recipe, too")
     parser.add_argument("--walk", type=float, default=0.0, help="random walk of so many times the clone's seconds")
@@ -83,7 +85,8 @@ class Bench:
 
     def run(self, folder: Path, seed: int, without: str) -> None:
         """Clone, evaluate, write the result of one speaker, seed and recipe."""
-        name = "-".join(filter(None, [folder.name, str(seed), without.replace(",", "+")]))
+        other = "" if without == DEFAULT else without.replace(",", "+") or "nothing"
+        name = "-".join(filter(None, [folder.name, str(seed), other]))
         path = self.options.work / "results" / f"{name}.json"
         if path.is_file():
             return
@@ -96,7 +99,7 @@ class Bench:
             return
         dataset = load_dataset(folder, lang="a", seed=seed, vocab=self.base.kmodel.vocab, offline=True)
         voices = {"clone": made.voice}
-        if not without:
+        if not other:
             voices.update(read_candidates(made.folder / f"{name}.pt"))
             voices["best_stock"] = self.best_stock(dataset)
             voices["oracle"] = oracle_voice(self.base, dataset.train, device=torch.device("cpu"))
@@ -109,7 +112,7 @@ class Bench:
             offline=True,
         )  # fmt: skip
         result = {
-            "speaker": folder.name, "seed": seed, "without": without, "seconds": round(seconds, 1),
+            "speaker": folder.name, "seed": seed, "without": other, "seconds": round(seconds, 1),
             "rank": self.rank(folder.name, found), "epochs": made.report["epochs"],
             "start": made.report["start"], **found.as_json(),
         }  # fmt: skip

@@ -18,8 +18,8 @@ _HELP = {
     "max_style_samples": "clips used for style extraction at most",
     "max_training_clips": "clips kept in memory for the projection at most",
     "recipe": "best; or seed, the plain recipe (mel error of freely spoken clips), for comparison",
-    "without": "parts of the recipe to leave out, comma-separated: alignment, start, blend, prior, mel, speaker, "
-    "prosody, drift, rows, average, stop",
+    "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, start, blend, prior, "
+    "mel, speaker, phones, free, prosody, drift, rows, average, stop",
     "base": "auto, kokoro, nano, or the folder of a base; auto: kokoro when cached or reachable, otherwise nano",
     "lang": "Kokoro's language code (a American, b British English, e, f, h, i, p, j, z)",
     "device": "auto, cuda, mps or cpu",

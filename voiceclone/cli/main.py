@@ -27,7 +27,7 @@ COMMANDS = {
     "prepare": ("voiceclone.cli.prepare", "long recordings and their text to a dataset of clips"),
     "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),
     "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
-    "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once, for better and faster clones"),
+    "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once: a voice without training"),
     "ui": ("voiceclone.cli.ui", "a web page for cloning, listening, mixing and downloading"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }

@@ -1,4 +1,4 @@
-"""``voiceclone prior``: pre-train the projection of a base, once, so that clones start from a zero-shot voice."""
+"""``voiceclone prior``: pre-train the projection of a base, once: it makes a voice of styles, without training."""
 
 from __future__ import annotations
 
