@@ -100,7 +100,7 @@ class ProjectionTrainer:
     def base_vector(self) -> Tensor:
         """The projection of the average style as it stands, ``(1, 256)`` on the CPU.
 
-        Its weights are a running average over the steps: long steps get far, and their average lies still.
+        Its weights are a running average over the steps where ``averaging`` says so, else those of the last step.
         """
         return self.average.eval()(self.style).float().cpu()
 
