@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+QUICK = "start,blend,prior,speaker"  # parts of the recipe that take time, to leave out where a test is about others
 
 
 def needs_shared(*parts: str) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from support import REPOSITORY
+from support import QUICK, REPOSITORY
 
 from voiceclone import VoicePack, clone, load_base
 from voiceclone.errors import UsageError, VoicecloneError
@@ -168,7 +168,7 @@ def test_a_finished_voice_is_never_overwritten_unasked(finished: Path, dataset_f
 
 
 def test_overwrite_replaces_it(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
-    options = settings(dataset_folder, base_folder, tmp_path, epochs_projection=1)
+    options = settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=QUICK)
     first = clone(**options)
     second = clone(**{**options, "seed": 3}, overwrite=True)
     assert not torch.equal(first.voice.tensor, second.voice.tensor)
@@ -178,10 +178,10 @@ def test_overwrite_replaces_it(tmp_path: Path, dataset_folder: Path, base_folder
 def test_resuming_with_other_settings_or_data_is_refused(
     tmp_path: Path, dataset_folder: Path, base_folder: Path
 ) -> None:
-    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1))
+    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=QUICK))
     (tmp_path / "v" / "report.json").unlink()
     with pytest.raises(UsageError, match="different settings"):
-        clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=2), resume="auto")
+        clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=2, without=QUICK), resume="auto")
 
 
 def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 
     monkeypatch.setattr(losses, "mel_mse", sometimes_nan)
     with pytest.raises(VoicecloneError, match="not finite"):
-        clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=50))
+        clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=50, without=QUICK))
     state = torch.load(tmp_path / "v" / "checkpoints" / "last.pt", weights_only=True)["state"]
     assert all(torch.isfinite(v).all() for v in state["projection"].values())
     assert not (tmp_path / "v" / "v.pt").exists()
@@ -221,7 +221,7 @@ def test_wandb_offline_leaves_a_run_to_sync(
     tmp_path: Path, dataset_folder: Path, base_folder: Path, monkeypatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, wandb=True))
+    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, wandb=True, without=QUICK))
     runs = list((tmp_path / "v").rglob("*.wandb"))
     assert len(runs) == 1 and runs[0].stat().st_size > 1000
 
@@ -262,7 +262,7 @@ def test_another_language_goes_the_way_kpipeline_goes(tmp_path: Path, dataset_fo
     texts = ["buenos días amigo mío", "es una casa muy grande", "vamos a la playa hoy", "hasta mañana señora"]
     rows = [json.dumps({"file_name": f"clip_{i}.wav", "text": text}) for i, text in enumerate(texts)]
     (data / "train" / "metadata.jsonl").write_text("\n".join(rows))
-    result = clone(**settings(data, base_folder, tmp_path, epochs_projection=1, lang="e"))
+    result = clone(**settings(data, base_folder, tmp_path, epochs_projection=1, lang="e", without=QUICK))
     assert set(result.report["test_sentences"]) <= set(texts)
     assert soundfile.info(tmp_path / "v" / "v_test_3.wav").frames > 2400
 
@@ -293,7 +293,7 @@ def test_recipes_and_parts_run_and_are_reported(
 
 
 def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
-    for without, used in (("", True), ("phones", False)):
+    for without, used in (("blend", True), ("blend,phones", False)):
         result = clone(
             dataset_folder, f"v{used}", out=str(tmp_path), base="nano", offline=True, epochs_projection=1,
             device="cpu", without=without,

@@ -25,6 +25,7 @@ from voiceclone.voice.speaking import speak_whole
 
 if TYPE_CHECKING:
     from voiceclone.cloning import Run
+    from voiceclone.projection.losses import LossWeights
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.style.extraction import StyleVectors
 
@@ -56,7 +57,10 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
     voice.save(run.folder.voice)
     spoken = _speak_tests(run)
     figure = training_figure(
-        _curves(state.history), *_mel_pair(trainer, base_vector), run.config.name, best_epoch=state.best_epoch or None
+        _curves(state.history, trainer.weights),
+        *_mel_pair(trainer, base_vector),
+        run.config.name,
+        best_epoch=state.best_epoch or None,
     )
     save_figure(figure, run.folder.path / "training.png")
     report = {
@@ -174,12 +178,16 @@ def _speak_tests(run: Run) -> list[str]:
     return sentences
 
 
-def _curves(history: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """The history with one flat key a curve: ``train/TERM`` and ``val/TERM``."""
+def _curves(history: list[dict[str, Any]], weights: LossWeights) -> list[dict[str, float]]:
+    """The history with one flat key a curve, ``train/TERM`` and ``val/TERM``; terms without a weight are left out."""
     return [
         {"epoch": record["epoch"]}
-        | {f"train/{name}": value for name, value in record["train"].items()}
-        | {f"val/{name}": value for name, value in record["validation"].items()}
+        | {
+            f"{prefix}/{name}": value
+            for prefix, split in (("train", "train"), ("val", "validation"))
+            for name, value in record[split].items()
+            if getattr(weights, name, 1.0) > 0.0
+        }
         for record in history
     ]
 

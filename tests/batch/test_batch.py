@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY
+from support import QUICK, REPOSITORY
 
 from voiceclone import VoicePack
 from voiceclone.batch.plan import read_table
@@ -22,7 +22,7 @@ from voiceclone.errors import UsageError
 @pytest.fixture
 def flags(base_folder: Path, tmp_path: Path) -> list[str]:
     return ["--base", str(base_folder), "--out", str(tmp_path / "out"), "--epochs-projection", "1", "--offline",
-            "--device", "cpu", "--quiet"]  # fmt: skip
+            "--device", "cpu", "--quiet", "--without", QUICK]  # fmt: skip
 
 
 def table_of(folder: Path, *lines: str) -> Path:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from support import QUICK
 
 from voiceclone.cli.main import main
 from voiceclone.data import dataset
@@ -148,7 +149,7 @@ class Evil:
 
 
 CLONE = ["clone", "--data", "{ds}", "--name", "v", "--out", "{tmp}/out", "--base", "{base}", "--offline",
-         "--device", "cpu", "--epochs-projection", "1"]  # fmt: skip
+         "--device", "cpu", "--epochs-projection", "1", "--without", QUICK]  # fmt: skip
 
 SAY = ["say", "hi", "--base", "{base}", "--out", "{tmp}/x.wav", "--offline"]
 
@@ -175,7 +176,8 @@ def metadata_of(words: str, count: int, *, same: bool = False) -> Prepare:
 
 
 def on(folder: str) -> list[str]:
-    return ["clone", "--data", folder, "--out", "{tmp}/out", "--base", "{base}", "--offline", "--device", "cpu"]
+    return ["clone", "--data", folder, "--out", "{tmp}/out", "--base", "{base}", "--offline", "--device", "cpu",
+            "--without", QUICK]  # fmt: skip
 
 
 SILENCE = np.zeros(48000, np.float32)

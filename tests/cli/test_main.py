@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY
+from support import QUICK, REPOSITORY
 
 from voiceclone import __version__, load_base
 from voiceclone.cli.main import COMMANDS, main
@@ -52,7 +52,7 @@ def test_flags_win_over_the_config_file_and_that_over_the_defaults(tmp_path: Pat
     config = tmp_path / "c.yaml"
     config.write_text(f"data: {dataset_folder}\nname: from_file\nepochs-projection: 3\nseed: 5\nbase: {base_folder}\n")
     flags = ["--config", str(config), "--epochs-projection", "1", "--out", str(tmp_path), "--offline", "--quiet"]
-    assert main(["clone", *flags, "--device", "cpu"]) == 0
+    assert main(["clone", *flags, "--device", "cpu", "--without", QUICK]) == 0
     resolved = json.loads((tmp_path / "from_file" / "config.json").read_text())
     assert (resolved["epochs_projection"], resolved["seed"], resolved["lr_projection"]) == (1, 5, 1e-3)
 

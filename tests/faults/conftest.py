@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-# The parts of the recipe that take time and write nothing.
-FAST = ["--without", "start,blend,prior,speaker"]
+from support import QUICK
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, dataset_folder: Path, base_folder: Path
     def call(out: Path, *flags: str) -> int:
         places = ["--data", str(dataset_folder), "--base", str(base_folder), "--out", str(out)]
         return main(["clone", *places, "--name", "v", "--device", "cpu", "--offline", "--epochs-projection", "2",
-                     *FAST, *flags])  # fmt: skip
+                     "--without", QUICK, *flags])  # fmt: skip
 
     return call
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import QUICK
 
 from voiceclone.cli.main import main
 from voiceclone.files import sha256_of
@@ -19,7 +20,7 @@ CONSENT = "Ann Example, in writing, 1 May 2025 *<b>"
 
 def clone(dataset: Path, base: Path, out: Path, *more: str) -> int:
     return main(["clone", "--data", str(dataset), "--name", "v", "--out", str(out), "--base", str(base), "--offline",
-                 "--device", "cpu", "--epochs-projection", "1", *more])  # fmt: skip
+                 "--device", "cpu", "--epochs-projection", "1", "--without", QUICK, *more])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,16 @@ def test_a_voice_is_made_again_from_its_own_settings(
     voice: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path
 ) -> None:
     config = json.loads((voice.parent / "config.json").read_text())
-    names = ("epochs_projection", "lr_projection", "max_style_samples", "max_training_clips", "lang", "seed", "recipe")
+    names = (
+        "epochs_projection",
+        "lr_projection",
+        "max_style_samples",
+        "max_training_clips",
+        "lang",
+        "seed",
+        "recipe",
+        "without",
+    )
     again = {name: config[name] for name in names} | {"out": str(tmp_path), "consent": config["consent"]}
     (tmp_path / "again.json").write_text(json.dumps(again))
     arguments = ["--data", str(dataset_folder), "--base", str(base_folder), "--config", str(tmp_path / "again.json")]

@@ -10,7 +10,7 @@ import torch
 
 from voiceclone.listener.net import load_listener
 from voiceclone.projection.losses import LossWeights, total
-from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.objective import Crop, Objective, freely
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_in_a_free_crop_the_listener_reaches_the_prosodic_half_too_and_no_record
         targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), listener=load_listener(),
         free=True,
     )  # fmt: skip
-    crops = [replace(crop, free=True, mel_weight=0.0) for crop in objective.middle_crops()]
+    crops = freely(objective.middle_crops())
     leaf = voice.clone().requires_grad_()
     torch.manual_seed(0)
     terms = objective.terms(leaf, crops)
@@ -103,7 +103,7 @@ def test_every_second_crop_is_free_where_somebody_hears_it(targets, kokoro, prof
     )  # fmt: skip
     crops = objective.random_crops(5, np.random.default_rng(0))
     assert [crop.free for crop in crops] == [listens and index % 2 == 1 for index in range(5)]
-    free = objective.free_crops(5, np.random.default_rng(0))
+    free = freely(crops)
     assert [(crop.clip, crop.start) for crop in free] == [(crop.clip, crop.start) for crop in crops]
     assert all(crop.free and crop.mel_weight == 0 for crop in free)
     assert sum(crop.mel_weight for crop in crops) == pytest.approx(5)

@@ -33,6 +33,11 @@ class Crop:
     mel_weight: float = 1.0
 
 
+def freely(crops: Sequence[Crop]) -> list[Crop]:
+    """The same stretches, all of them spoken freely."""
+    return [replace(crop, free=True, mel_weight=0.0) for crop in crops]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
     """What the predictor makes of a clip's text in a voice. ``T`` tokens, ``F`` frames of the clip's alignment."""
@@ -106,10 +111,6 @@ class Objective:
             free = self.free and index % 2 == 1
             crops.append(Crop(clip=clip, start=start, free=free, mel_weight=0.0 if free else count / forced))
         return crops
-
-    def free_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
-        """``count`` random crops, all of them spoken freely."""
-        return [replace(crop, free=True, mel_weight=0.0) for crop in self.random_crops(count, generator)]
 
     def middle_crops(self) -> list[Crop]:
         """The middle of every clip: the same stretches every time, for validation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, weights_from
-from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.objective import Crop, Objective, freely
 from voiceclone.projection.passes import TermsOf, crops_at_once, mean_terms, term_gradients
 from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
@@ -208,7 +208,7 @@ def _prosody_terms(objective: Objective, vector: Tensor, crops: Sequence[Crop]) 
 def _spoken_terms(objective: Objective, timbre: Tensor, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
     """The terms of free crops in ``timbre`` ``(1, 128)`` and the vector's prosodic half."""
     spoken = _joined(timbre.to(vector.device), vector)
-    terms = objective.terms(spoken, [replace(crop, free=True, mel_weight=0.0) for crop in crops])
+    terms = objective.terms(spoken, freely(crops))
     return {name: value for name, value in terms.items() if name not in NOT_PROSODIC}
 
 
@@ -216,7 +216,7 @@ def _phones_freely(objective: Objective, vector: Tensor, seed: int) -> float:
     """The term ``phones`` of a voice that speaks with its own prosody; 0 where nobody listens."""
     if objective.listener is None:
         return 0.0
-    crops = objective.free_crops(FREE_CROPS, np.random.default_rng(seed))
+    crops = freely(objective.random_crops(FREE_CROPS, np.random.default_rng(seed)))
     half = _Half(objective, objective.terms, crops=crops, weights=LossWeights(), seed=seed)
     heard = float(half.terms(vector)["phones"])
     return heard if math.isfinite(heard) else 0.0
