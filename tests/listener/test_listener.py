@@ -26,6 +26,8 @@ from voiceclone.listener.training import ListenerTraining, train_listener
 from voiceclone.models.base import load_base
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.preparation import listens
+from voiceclone.projection.start import neutral_start
+from voiceclone.projection.targets import aligned, prepare_target
 from voiceclone.text.alphabet import ALPHABET
 
 PHONEMES = "ðə smˈɔl ɡɹˈin bˈOt kɹˈɔst ðə ɹˈɪvəɹ, ænd wi ˈɔl lˈʊkt ˈʌp."
@@ -53,6 +55,24 @@ def test_it_hears_the_phones_that_are_spoken_and_no_others(listener, spoken) -> 
     assert listens(share_heard(listener(mel), labels)), "nano is a base that cloning listens to"
     assert share_heard(listener(mel), labels.roll(7, dims=1)) < 0.3
     assert phone_loss(listener(mel), labels) < 0.5 * phone_loss(listener(mel), labels.roll(7, dims=1))
+
+
+def test_what_it_hears_brings_boundaries_nearer_to_the_true_ones(listener, spoken) -> None:
+    """Speech of known timing, aligned against another voice: with the phones heard, without, and not warped at all."""
+    *_, base, kokoro = spoken
+    text = kokoro.text(PHONEMES)
+    errors = {"heard": [], "mel": [], "stretched": []}
+    for name in ("stock_andy", "stock_shelby", "v109"):
+        torch.manual_seed(0)
+        audio, true = kokoro.speak(text, base.stock_voices[name].row(text.phoneme_count))
+        target = prepare_target(name, PHONEMES, audio.numpy(), kokoro)
+        voice = neutral_start(base.stock_voices).vector
+        for way, found in errors.items():
+            ear = listener if way == "heard" else None
+            clip, _ = aligned(target, kokoro, voice, LogMel(), listener=ear, warp=way != "stretched")
+            distance = torch.cumsum(clip.alignment.durations - true, dim=0)[:-1].float()
+            found.append(float((distance - distance.median()).abs().mean()))  # trimming moves the clip as a whole
+    assert sum(errors["heard"]) < 0.9 * sum(errors["mel"]) < 0.5 * sum(errors["stretched"]), errors
 
 
 def test_smeared_speech_is_heard_worse_and_the_gradient_says_so(listener, spoken) -> None:

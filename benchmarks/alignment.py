@@ -1,0 +1,82 @@
+"""How far the phone boundaries that cloning finds lie from the true ones, on synthesised speech whose timing is known.
+
+    python benchmarks/alignment.py --corpus WORK/corpus/heldout [--only SPEAKER...]
+
+CORPUS is what ``scripts/synthesize_corpus.py`` writes. Each clip is aligned against the base's mean stock voice three
+ways: its durations stretched evenly, warped by the mels, and warped by mels and the phones that the listener hears.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import LogMel
+from voiceclone.audio.io import read_audio
+from voiceclone.listener.net import Listener, load_listener
+from voiceclone.models.base import load_base
+from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.projection.start import Start, neutral_start
+from voiceclone.projection.targets import Target, Unusable, aligned, prepare_target
+from voiceclone.voice.profile import LengthProfile
+
+FRAME_MS = 25.0
+WAYS = ("stretched", "mel", "mel and phones")
+
+
+def main() -> int:
+    """Parse, align, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", help="names of speakers")
+    parser.add_argument("--clips", type=int, default=14, help="of each speaker, the first ones")
+    parser.add_argument("--base", default="nano")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    base = load_base(options.base, offline=True)
+    kokoro, listener = FrozenKokoro(base.kmodel, torch.device("cpu")), load_listener()
+    start, profile = neutral_start(base.stock_voices), LengthProfile.of(base.stock_voices.values())
+    clips = defaultdict(list)
+    for line in (options.corpus / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        clips[row["speaker"]].append(row)
+    print("| speaker | " + " | ".join(f"{way}, ms" for way in WAYS) + " |\n|---|---|---|---|")
+    for speaker in options.only or sorted(clips):
+        targets = [(row, read_target(options.corpus, row, kokoro)) for row in clips[speaker][: options.clips]]
+        found = [errors(row, t, kokoro, start, profile, listener) for row, t in targets if isinstance(t, Target)]
+        means = np.mean(found, axis=0)
+        print(f"| {speaker} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |", flush=True)
+    return 0
+
+
+def read_target(corpus: Path, row: dict, kokoro: FrozenKokoro) -> Target | Unusable:
+    """A clip of the corpus as cloning sees it."""
+    return prepare_target(row["file_name"], row["phonemes"], read_audio(corpus / row["file_name"]), kokoro)
+
+
+def errors(
+    row: dict, target: Target, kokoro: FrozenKokoro, start: Start, profile: LengthProfile, listener: Listener
+) -> list[float]:
+    """Mean distance (ms) of the clip's boundaries from the true ones, for each of ``WAYS``."""
+    voice, log_mel, true = start.rows(profile, kokoro.device)(target.text.phoneme_count), LogMel(), row["durations"]
+    if len(true) != target.text.tokens:
+        sys.exit(f"error: {row['file_name']} has {len(true)} durations for {target.text.tokens} tokens")
+    found = []
+    for way in WAYS:
+        torch.manual_seed(0)
+        ear = listener if way == WAYS[2] else None
+        clip, _ = aligned(target, kokoro, voice, log_mel, listener=ear, warp=way != WAYS[0])
+        distance = np.cumsum(clip.alignment.durations.numpy() - np.array(true))[:-1]
+        # Trimming moves a whole clip, by what nobody counted: the typical distance is taken off.
+        found.append(FRAME_MS * float(np.abs(distance - np.median(distance)).mean()))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
