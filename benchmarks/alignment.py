@@ -38,26 +38,33 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=14, help="of each speaker, the first ones")
     parser.add_argument("--base", default="nano")
     options = parser.parse_args()
+    clips = defaultdict(list)
+    try:
+        for line in (options.corpus / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            clips[row["speaker"]].append(row)
+    except OSError as error:
+        parser.error(f"cannot read {error.filename}: {error.strerror}")
+    if unknown := set(options.only or []) - set(clips):
+        parser.error(f"--only {min(unknown)}: no such speaker; there are {', '.join(sorted(clips))}")
     torch.set_num_threads(1)
     base = load_base(options.base, offline=True)
     kokoro, listener = FrozenKokoro(base.kmodel, torch.device("cpu")), load_listener()
     start, profile = neutral_start(base.stock_voices), LengthProfile.of(base.stock_voices.values())
-    clips = defaultdict(list)
-    for line in (options.corpus / "metadata.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        clips[row["speaker"]].append(row)
     print("| speaker | " + " | ".join(f"{way}, ms" for way in WAYS) + " |\n|---|---|---|---|")
     for speaker in options.only or sorted(clips):
-        targets = [(row, read_target(options.corpus, row, kokoro)) for row in clips[speaker][: options.clips]]
-        found = [errors(row, t, kokoro, start, profile, listener) for row, t in targets if isinstance(t, Target)]
-        means = np.mean(found, axis=0)
+        found = []
+        for row in clips[speaker][: options.clips]:
+            target = prepare_target(
+                row["file_name"], row["phonemes"], read_audio(options.corpus / row["file_name"]), kokoro
+            )
+            if isinstance(target, Unusable):
+                print(f"{target.name}: not used: {target.reason}", file=sys.stderr)
+            else:
+                found.append(errors(row, target, kokoro, start, profile, listener))
+        means = np.mean(found, axis=0) if found else np.full(len(WAYS), np.nan)
         print(f"| {speaker} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |", flush=True)
     return 0
-
-
-def read_target(corpus: Path, row: dict, kokoro: FrozenKokoro) -> Target | Unusable:
-    """A clip of the corpus as cloning sees it."""
-    return prepare_target(row["file_name"], row["phonemes"], read_audio(corpus / row["file_name"]), kokoro)
 
 
 def errors(

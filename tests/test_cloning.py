@@ -244,6 +244,14 @@ def test_a_clone_that_loses_is_called_so() -> None:
     assert won.startswith("better") and lost.startswith("no better") and "stock_1" in lost
 
 
+def test_terms_without_a_weight_are_not_drawn() -> None:
+    from voiceclone.products import _curves
+
+    losses = {"loss": 3.0, "mel": 1.0, "drift": 4.0}
+    curves = _curves([{"epoch": 1, "train": losses, "validation": losses}], LossWeights(drift=0.0))
+    assert curves == [{"epoch": 1, "train/loss": 3.0, "train/mel": 1.0, "val/loss": 3.0, "val/mel": 1.0}]
+
+
 def test_a_run_that_ends_before_it_wrote_anything_leaves_no_folder(tmp_path: Path, dataset_folder: Path) -> None:
     with pytest.raises(UsageError, match="no base"):
         clone(**settings(dataset_folder, tmp_path / "nowhere", tmp_path))

@@ -56,16 +56,8 @@ def test_a_voice_is_made_again_from_its_own_settings(
     voice: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path
 ) -> None:
     config = json.loads((voice.parent / "config.json").read_text())
-    names = (
-        "epochs_projection",
-        "lr_projection",
-        "max_style_samples",
-        "max_training_clips",
-        "lang",
-        "seed",
-        "recipe",
-        "without",
-    )
+    names = ("epochs_projection", "lr_projection", "max_style_samples", "max_training_clips", "lang", "seed", "recipe",
+             "without")  # fmt: skip
     again = {name: config[name] for name in names} | {"out": str(tmp_path), "consent": config["consent"]}
     (tmp_path / "again.json").write_text(json.dumps(again))
     arguments = ["--data", str(dataset_folder), "--base", str(base_folder), "--config", str(tmp_path / "again.json")]
