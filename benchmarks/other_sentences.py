@@ -1,0 +1,84 @@
+"""Measure voices on sentences of other speakers: likeness to a speaker by both encoders, and phone errors.
+
+    python benchmarks/other_sentences.py VOICE.pt... --speaker DIR --sentences DIR...
+
+--speaker is the dataset whose validation clips the voices should sound like, --sentences are datasets of others, whose
+first training sentences are spoken, the same for every voice. Two held-out clips of a speaker say little of phone
+errors; these sentences say more, and nothing in a voice was chosen on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voiceclone.audio.io import read_audio
+from voiceclone.data.dataset import Dataset, load_dataset
+from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.judges.recognizer import load_recognizer
+from voiceclone.evaluation.judges.speaker_net import load_speaker_net
+from voiceclone.models.base import Base, load_base
+from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.voice.pack import VoicePack
+
+PHONEMES = range(21, 160)  # of a sentence
+AMONG = 40  # sentences, the first of all, that are looked at
+
+
+def main() -> int:
+    """Parse, measure, print a row a voice."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--speaker", type=Path, required=True)
+    parser.add_argument("--sentences", type=Path, nargs="+", required=True)
+    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--base", default="nano")
+    parser.add_argument("voices", type=Path, nargs="+", metavar="VOICE.pt")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        base = load_base(options.base, offline=True)
+        clips = _dataset(options.speaker, base).validation
+        spoken = [clip.phonemes for folder in options.sentences for clip in _dataset(folder, base).train]
+        sentences = [p for p in spoken[:AMONG] if len(p) in PHONEMES][: options.count]
+        packs = [VoicePack.load(path) for path in options.voices]
+    except VoicecloneError as error:
+        parser.error(str(error))
+    encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net()}
+    if encoders["resemblyzer"] is None:
+        parser.error("this benchmark needs Resemblyzer: pip install --no-deps resemblyzer")
+    centres = {name: _centre([net.embed(read_audio(c.path)) for c in clips]) for name, net in encoders.items()}
+    kokoro, recognizer = FrozenKokoro(base.kmodel, torch.device("cpu")), load_recognizer()
+    print(f"| voice, {len(sentences)} sentences | resemblyzer | xvector | PER % |\n|---|---|---|---|")
+    for path, pack in zip(options.voices, packs):
+        audio = [speech.numpy() for speech in speak(kokoro, pack, sentences)]
+        near = [float(np.mean([net.embed(a) @ centres[name] for a in audio])) for name, net in encoders.items()]
+        wrong, phones = np.sum([recognizer.error_rate(a, p) for a, p in zip(audio, sentences)], axis=0)
+        print(f"| {path.stem} | {near[0]:.3f} | {near[1]:.3f} | {100 * wrong / phones:.1f} |", flush=True)
+    return 0
+
+
+def speak(kokoro: FrozenKokoro, pack: VoicePack, sentences: list[str]) -> list[Tensor]:
+    """Every sentence in a voice, ``(T,)`` at 24 kHz, with the same noise for every voice."""
+    torch.manual_seed(0)
+    texts = [kokoro.text(phonemes) for phonemes in sentences]
+    return [kokoro.speak(text, pack.row(text.phoneme_count))[0] for text in texts]
+
+
+def _dataset(folder: Path, base: Base) -> Dataset:
+    return load_dataset(folder, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True)
+
+
+def _centre(vectors: list[np.ndarray]) -> np.ndarray:
+    mean = np.mean(vectors, axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
