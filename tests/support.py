@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,3 +87,28 @@ def styletts2_checkpoint(path: Path) -> tuple[Path, object]:
     }
     torch.save({"net": nets, "epoch": 20, "hook": getattr}, path)
     return path, widths
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """New tensors are float64 within.
+
+    The decoder takes the phase of its source's spectrum as an input. Where a bin is almost empty, the phase is rounding
+    and may jump by pi: in float32 two correct ways of computing a gradient then differ by percents, in float64 by
+    1e-15 of the gradient.
+    """
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def doubled(value: Any) -> Any:
+    """A tensor, or the tensors of a dataclass at any depth, in float64; anything else unchanged."""
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.is_floating_point() else value
+    if dataclasses.is_dataclass(value):
+        parts = {field.name: doubled(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
+        return dataclasses.replace(value, **parts)
+    return value

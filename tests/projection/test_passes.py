@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from support import double_precision, doubled
 
 from voiceclone.projection import losses
+from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients
@@ -14,37 +18,44 @@ from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradien
 
 @pytest.fixture
 def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
-    made = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=torch.zeros_like(voice), whitening=torch.eye(256),
-        speaker=Speaker(encoder=lambda audio: torch.nn.functional.normalize(audio[:, :64], dim=1),
-                        vector=torch.ones(64) / 8),
-    )  # fmt: skip
-    # The vocoder's source draws its noise for a whole batch at once: without it, parts and whole can be compared.
-    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
-    monkeypatch.setattr(torch, "rand", lambda *size, **kind: torch.zeros(*size, **kind))
-    # Random weights predict F0 about the limit of voicing, where rounding decides; this one keeps well above it.
-    predicted = kokoro.prosody
-    monkeypatch.setattr(kokoro, "prosody", lambda *given: [120.0 + 10.0 * torch.tanh(c) for c in predicted(*given)])
-    return made
+    """An objective in float64, where rounding cannot hide a difference; see ``double_precision``."""
+    with double_precision():
+        precise = FrozenKokoro(copy.deepcopy(kokoro.kmodel).double(), torch.device("cpu"))
+        made = Objective(
+            [doubled(target) for target in targets], precise, profile,
+            crop_frames=24, anchor=torch.zeros_like(doubled(voice)), whitening=torch.eye(256),
+            speaker=Speaker(encoder=lambda audio: torch.nn.functional.normalize(audio[:, :64], dim=1),
+                            vector=torch.ones(64) / 8),
+        )  # fmt: skip
+        made.log_mel.double()
+        made.multi_mel.double()
+        # The vocoder's source draws its noise for a whole batch at once: without it, parts and whole can be compared.
+        monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+        monkeypatch.setattr(torch, "rand", lambda *size, **kind: torch.zeros(*size, **kind))
+        # Random weights predict F0 about the limit of voicing; this one keeps well above it.
+        predicted = precise.prosody
+        monkeypatch.setattr(precise, "prosody", lambda *given: [120 + 10 * torch.tanh(c) for c in predicted(*given)])
+        yield made
 
 
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_parts_add_up_to_the_whole(objective, voice, at_once: int, free: bool) -> None:
     objective.free = free
-    crops, weights = objective.random_crops(3, np.random.default_rng(0)), LossWeights()
+    crops, weights, vector = objective.random_crops(3, np.random.default_rng(0)), LossWeights(), doubled(voice)
     assert [crop.free for crop in crops] == [False, free, False]
-    leaf = voice.clone().requires_grad_()
+    leaf = vector.clone().requires_grad_()
     terms = objective.terms(leaf, crops)
     losses.total(terms, weights).backward()
-    parts, gradient = term_gradients(objective.terms, voice, crops, weights, at_once)
+    parts, gradient = term_gradients(objective.terms, vector, crops, weights, at_once)
     assert set(parts) == set(terms) and "speaker" in parts
     for name, value in terms.items():
-        torch.testing.assert_close(parts[name], value.detach(), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(parts[name], value.detach(), rtol=1e-10, atol=1e-12)
     assert leaf.grad.abs().max() > 0
-    torch.testing.assert_close(gradient, leaf.grad, rtol=1e-3, atol=1e-3 * float(leaf.grad.abs().max()))
-    for name, value in mean_terms(objective.terms, voice, crops, at_once).items():
-        torch.testing.assert_close(value, parts[name], rtol=1e-4, atol=1e-6)
+    # About 1e-15 of the largest value was measured; the model may amplify that by some orders of magnitude.
+    torch.testing.assert_close(gradient, leaf.grad, rtol=1e-9, atol=1e-10 * float(leaf.grad.abs().max()))
+    for name, value in mean_terms(objective.terms, vector, crops, at_once).items():
+        torch.testing.assert_close(value, parts[name], rtol=1e-10, atol=1e-12)
 
 
 def test_terms_that_do_not_depend_on_the_voice_have_no_gradient(voice) -> None:

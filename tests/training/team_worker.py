@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
+from support import doubled
 
 from voiceclone import team as team_module
 from voiceclone.team import ProcessLostError, open_team
@@ -61,12 +62,7 @@ def _compute_in_double() -> None:
     torch.set_default_dtype(torch.float64)
     to = Batch.to
 
-    def doubled(batch: Batch, device: torch.device) -> Batch:
-        values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-        floats = {k: v.double() for k, v in values.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
-        return to(dataclasses.replace(batch, **floats), device)
-
-    Batch.to = doubled
+    Batch.to = lambda batch, device: to(doubled(batch), device)
 
 
 def _every_row_the_same(*shape: int) -> torch.Tensor:
