@@ -39,6 +39,16 @@ class TextFeatures:
         return self.input_ids.shape[1]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Utterance:
+    """What Kokoro makes of a text in a voice. ``T`` tokens, ``F`` frames of 25 ms."""
+
+    audio: Tensor = field(repr=False)  # (600 F,) at 24 kHz
+    durations: Tensor = field(repr=False)  # (T,) int64, frames
+    f0: Tensor = field(repr=False)  # (2F,) Hz
+    energy: Tensor = field(repr=False)  # (2F,)
+
+
 def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
     """Token ids with BOS and EOS; characters outside the vocabulary are dropped, as ``KModel.forward`` does."""
     return [0, *(vocab[p] for p in phonemes if p in vocab), 0]
@@ -106,6 +116,12 @@ class FrozenKokoro:
     @torch.no_grad()
     def speak(self, text: TextFeatures, voice: Tensor) -> tuple[Tensor, Tensor]:
         """Speak freely, as ``KModel`` does: audio ``(600 F,)`` and durations ``(T,)`` int64; voice ``(1, 256)``."""
+        spoken = self.utter(text, voice)
+        return spoken.audio, spoken.durations
+
+    @torch.no_grad()
+    def utter(self, text: TextFeatures, voice: Tensor) -> Utterance:
+        """Speak freely, as ``KModel`` does, and keep what the decoder was given; voice ``(1, 256)``."""
         acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
         lengths, mask = _lengths_and_mask(text.input_ids)
         states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
@@ -113,7 +129,7 @@ class FrozenKokoro:
         alignment = alignment_matrix(durations)
         f0, energy = self.prosody(states, alignment, prosodic)
         audio = self.decode(text.acoustic_text @ alignment, f0, energy, acoustic)
-        return audio[0], durations
+        return Utterance(audio=audio[0], durations=durations, f0=f0[0], energy=energy[0])
 
     def _soft_durations(self, states: Tensor) -> Tensor:
         """Text states ``(1, T, hidden + 128)`` to frames ``(T,)``."""

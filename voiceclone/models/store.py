@@ -1,0 +1,39 @@
+"""Where this project keeps what it made or fetched once a machine, and hashes that are computed once a file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.files import sha256_of, write_json
+
+
+def cache_root() -> Path:
+    """The folder of this project's own cache: ``$XDG_CACHE_HOME/voiceclone`` or ``~/.cache/voiceclone``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voiceclone"
+
+
+def stamped_sha256(path: Path) -> str:
+    """SHA-256 of a file, as 64 hex digits; read again only when the file's size or time of change is another one.
+
+    The stamp lies in the cache. Where that cannot be written to, the file is read each time.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    path = Path(path).resolve()
+    status = path.stat()
+    facts = {"path": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    stamp = cache_root() / "stamps" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        known = json.loads(stamp.read_text(encoding="utf-8"))
+        if {name: known.get(name) for name in facts} == facts and len(known["sha256"]) == 64:
+            return known["sha256"]
+    found = sha256_of(path)
+    with contextlib.suppress(VoicecloneError):
+        write_json(stamp, {**facts, "sha256": found})
+    return found
