@@ -11,6 +11,7 @@ import torch
 from support import write_base
 
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import sha256_of
 from voiceclone.models import base as bases
 from voiceclone.models import hub
 from voiceclone.models.base import load_base
@@ -170,19 +171,37 @@ def test_the_real_base_is_put_together_from_the_hub_cache(
     flat = read_state(folder / "model.safetensors")
     nested = {part: {k.split(".", 1)[1]: v for k, v in flat.items() if k.split(".", 1)[0] == part} for part in PARTS}
     torch.save(nested, tmp_path / "kokoro-v1_0.pth")
-    voice = tmp_path / "af_heart.pt"
-    load_base_voices(folder)["stock_0"].save(voice)
     places = {
         "config.json": folder / "config.json",
         "kokoro-v1_0.pth": tmp_path / "kokoro-v1_0.pth",
         hub.STYLETTS2_CHECKPOINT.path: checkpoint,
-        "voices/af_heart.pt": voice,
     }
     monkeypatch.setattr(hub, "cached", lambda file: places.get(file.path))
     monkeypatch.setattr(hub, "check_hash", lambda path, expected: None)
     monkeypatch.setattr(bases, "StyleEncoderConfig", lambda: widths)
     base = load_base("auto", offline=True)
-    assert base.kind == "kokoro" and base.name == "Kokoro-82M" and list(base.stock_voices) == ["af_heart"]
+    assert base.kind == "kokoro" and base.name == "Kokoro-82M"
+    assert list(base.stock_voices) == sorted(hub.KOKORO_VOICES)  # out of the package
+    assert torch.equal(base.pipeline("a", offline=True).voices["af_heart"], base.stock_voices["af_heart"].tensor)
+
+
+def test_a_folder_of_the_real_weights_without_voices_has_the_official_ones(folder: Path, monkeypatch) -> None:
+    (folder / "voices.safetensors").unlink()
+    assert not load_base(folder).stock_voices
+    real = hub.HubFile(repo="a", path="b", revision="c", sha256=sha256_of(folder / "model.safetensors"))
+    monkeypatch.setattr(hub, "KOKORO_WEIGHTS", real)
+    base = load_base(folder)
+    assert base.kind == "kokoro" and list(base.stock_voices) == sorted(hub.KOKORO_VOICES)
+
+
+def test_stock_voices_of_a_base_may_lie_in_compact_form(folder: Path) -> None:
+    from voiceclone.voice.formats import write_voices
+
+    before = load_base_voices(folder)
+    write_voices(folder / "voices.safetensors", before, "compact")
+    after = load_base(folder).stock_voices
+    assert list(after) == list(before)
+    assert all(torch.allclose(after[name].tensor, before[name].tensor, atol=1e-5) for name in before)
 
 
 def test_pipeline_speaks_and_knows_the_stock_voices(base_folder: Path) -> None:

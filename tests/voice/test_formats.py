@@ -25,10 +25,11 @@ from voiceclone.voice.pack import SHAPE, VoicePack
 from voiceclone.voice.provenance import from_header
 
 PACK = VoicePack(torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)), "v")
+EXACT = [form for form in FORMATS if form != "compact"]
 SUFFIX = {"kokoro-js": "bin"}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", EXACT)
 def test_there_and_back_is_exact(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"v.{SUFFIX.get(form, form)}"
     write_voices(path, {"v": PACK}, form)

@@ -93,21 +93,12 @@ def _state(file: HubFile) -> dict[str, Any]:
 
 
 def _as_text(facts: dict[str, Any]) -> str:
-    """A line for each file but the voices, which get one together; and one for each that is damaged."""
-    voices = {name: state for name, state in facts["files"].items() if "/voices/" in name}
+    """A line for each file."""
     lines = []
     for name, state in facts["files"].items():
         size = f" ({state['bytes'] / MEGABYTE:.1f} MB)" if "bytes" in state else ""
-        if state["state"] == DAMAGED:
-            lines.append(f"{DAMAGED:8}{name}{size}: delete {state['path']} and run `voiceclone download`")
-        elif name not in voices:
-            lines.append(f"{state['state']:8}{name}{size}")
-    absent = [name.rpartition("/")[2] for name, state in voices.items() if state["state"] == MISSING]
-    if absent:
-        few = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        lines.append(f"{MISSING:8}{len(absent)} official voices: {few}")
-    if there := sum(state["state"] == THERE for state in voices.values()):
-        lines.append(f"{THERE:8}{there} official voices")
+        mend = f": delete {state['path']} and run `voiceclone download`" if state["state"] == DAMAGED else ""
+        lines.append(f"{state['state']:8}{name}{size}{mend}")
     if not facts["english_tagger"]:
         lines.append(f"{MISSING:8}spaCy model {TAGGER} (optional): python -m spacy download {TAGGER}")
     there = sum(state["state"] == THERE for state in facts["files"].values())

@@ -22,7 +22,8 @@ REPORT, PAGE = "evaluation.json", "evaluation.html"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``evaluate``."""
-    parser.add_argument("--voice", required=True, metavar="FILE|NAME", help="a .pt voice or a stock voice's name")
+    parser.add_argument("--voice", required=True, metavar="FILE|NAME",
+                        help="a file of a voice, a stock voice's name, or a mix")  # fmt: skip
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset of the speaker, with validation clips")
     parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=VOICE",
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if base.kind == NANO and options.base == "auto":
         reporter.warn("the real Kokoro is not cached and the Hub did not answer: evaluating on the nano base")
     voices = _given_voices(options, base)
-    run_facts = _run_facts(Path(options.voice))
+    run_facts = _run_facts(_file(options))
     seed = run_facts.get("seed", 0) if options.seed is None else options.seed
     dataset = _read_dataset(options, base, seed, reporter)
     doubts = _doubts(run_facts, base, dataset)
@@ -98,12 +99,7 @@ def _checked(options: argparse.Namespace) -> Path:
             raise UsageError(f"--keep-best {best}: the file of a voice ends in .pt")
         if best.exists() and not options.overwrite:
             raise UsageError(f"{best} exists: choose another --keep-best, or replace it with --overwrite")
-    file = Path(options.voice)
-    if options.out is None and not file.is_file():
-        if file.suffix == ".pt":
-            raise UsageError(f"no voice file at {file}: check the path")
-        raise UsageError(f"--voice {options.voice}: a stock voice has no folder of its own: give --out FOLDER")
-    out = file.parent if options.out is None else options.out
+    out = options.out or _folder_of_voice(options.voice)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
     # An earlier report is replaced; a file of that name that is something else is the user's own.
@@ -112,11 +108,27 @@ def _checked(options: argparse.Namespace) -> Path:
     return out
 
 
+def _folder_of_voice(voice: str) -> Path:
+    from voiceclone.voice.lookup import file_of, is_expression, missing_file
+
+    if located := file_of(voice):
+        return located[0].parent
+    if not is_expression(voice) and (missing := missing_file(voice)):
+        raise UsageError(f"no voice file at {missing}: check the path")
+    raise UsageError(f"--voice {voice}: a stock voice or a mix has no folder of its own: give --out FOLDER")
+
+
+def _file(options: argparse.Namespace) -> Path:
+    from voiceclone.voice.lookup import path_of
+
+    return path_of(options.voice)
+
+
 def _given_voices(options: argparse.Namespace, base: Base) -> dict[str, VoicePack]:
     """The clone, the candidates beside it, the voices of --also."""
     from voiceclone.evaluation.voices import CLONE, find_voice, parse_also, read_candidates
 
-    file = Path(options.voice)
+    file = _file(options)
     voices = {CLONE: find_voice(options.voice, base), **(read_candidates(file) if file.is_file() else {})}
     also = parse_also(options.also, voices)
     return {**voices, **{name: find_voice(which, base) for name, which in also.items()}}
@@ -135,7 +147,7 @@ def _complete(
 
     missing = []
     if absent := [name for name in CANDIDATES if name not in voices]:
-        missing.append(f"{', '.join(absent)}: not in {candidates_file(Path(options.voice))}, which a clone run leaves")
+        missing.append(f"{', '.join(absent)}: not in {candidates_file(_file(options))}, which a clone run leaves")
     if base.own_encoders is None:
         missing.append(f"{ORACLE}: the encoders that {base.name} was trained with are not known")
         return missing
@@ -208,6 +220,7 @@ def _finish(
     """Write the report, the page and, if asked, the better voice; print."""
     from voiceclone.evaluation.html import PageInfo, draw, render_page
     from voiceclone.evaluation.report_text import as_text
+    from voiceclone.evaluation.voices import CLONE
     from voiceclone.files import write_json, write_text
 
     facts = {
@@ -220,7 +233,7 @@ def _finish(
     facts["doubts"] = [*doubts, *facts["doubts"]]
     with reporter.task("Drawing", total=4, unit="picture") as task:
         pictures = draw(evaluation, base, advance=lambda: task.advance(1))
-    info = PageInfo(title=f"Voice {Path(options.voice).stem}", base=base.name, doubts=doubts, notes=dataset.notices)
+    info = PageInfo(title=f"Voice {evaluation.packs[CLONE].name}", base=base.name, doubts=doubts, notes=dataset.notices)
     write_json(out / REPORT, facts)
     write_text(out / PAGE, render_page(evaluation, pictures, info))
     print(json.dumps(facts, indent=2, ensure_ascii=False) if options.json else as_text(evaluation))

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``export``."""
     parser.add_argument(
-        "voice", metavar="VOICE", help="a voice file (.pt, .npz, .bin, .safetensors), a stock voice's name, or a mix"
+        "voice",
+        metavar="VOICE",
+        help="a file of voices (FILE:NAME for one of several), a stock voice's name, or a mix",
     )
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="pt, npz, bin, kokoro-js or safetensors")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="pt, npz, bin, kokoro-js, safetensors or compact")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="where it goes")
     parser.add_argument("--name", help="which voice of a file that holds several; or the name it gets")
-    parser.add_argument("--add", action="store_true", help="add to an existing npz, bin or safetensors file")
+    parser.add_argument("--add", action="store_true", help="add to an existing file that may hold several voices")
     parser.add_argument(
         "--base", default="auto", help="auto, nano, kokoro or a base folder: for a VOICE that is no file"
     )
@@ -53,27 +55,28 @@ def run(options: argparse.Namespace) -> int:
     known = from_header(options.out) if existing else {}
     origin = {new: provenance[old] for new, old in zip(packs, _names(found, options.name), strict=True)}
     write_voices(options.out, {**existing, **packs}, options.to, provenance={**known, **origin})
-    Reporter(verbosity=verbosity(options)).info(f"{options.out}: {', '.join(packs)} as {options.to}")
+    done = f"{options.out}: {', '.join(packs)} as {options.to}"
+    if options.to == "compact":
+        written = read_voices(options.out)
+        error = max(float((written[name].tensor - pack.tensor).abs().max()) for name, pack in packs.items())
+        done += f" (no value changed by more than {error:.1g})"
+    Reporter(verbosity=verbosity(options)).info(done)
     return 0
 
 
 def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, Provenance]]:
     """The voices of VOICE and where each comes from, both by name."""
-    from voiceclone.models.base import load_stock_voices
     from voiceclone.voice.formats import read_voices
-    from voiceclone.voice.lookup import VoiceFinder
+    from voiceclone.voice.lookup import file_of, finder_of
     from voiceclone.voice.provenance import from_header, provenance_of, provenance_of_name
 
-    path = Path(options.voice).expanduser()
-    if path.is_file() or path.suffix in (".pt", ".npz", ".bin", ".safetensors"):
-        packs = read_voices(path)
-        earlier = from_header(path) if path.suffix == ".safetensors" else {}
-        return packs, {name: earlier.get(name) or provenance_of(path) for name in packs}
-    finder = VoiceFinder(
-        lambda: load_stock_voices(options.base, offline=options.offline), where=f"--base {options.base}"
-    )
-    pack = finder.find(options.voice)
-    return {pack.name: pack}, {pack.name: provenance_of_name(options.voice)}
+    located = file_of(options.voice)
+    if located and located[1] is None:
+        packs, earlier = read_voices(located[0]), from_header(located[0])
+        return packs, {name: earlier.get(name) or provenance_of(located[0]) for name in packs}
+    pack = finder_of(options.base, offline=options.offline).find(options.voice)
+    known = from_header(located[0]).get(pack.name) if located else None
+    return {pack.name: pack}, {pack.name: known or provenance_of_name(options.voice)}
 
 
 def _chosen(packs: dict[str, VoicePack], name: str | None) -> dict[str, VoicePack]:

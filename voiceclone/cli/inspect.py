@@ -22,12 +22,15 @@ NEIGHBOURS_SHOWN = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``inspect``."""
     parser.add_argument(
-        "voice", metavar="VOICE", help='a .pt file, a stock voice\'s name, or a mix: "0.7*v.pt + 0.3*af_heart"'
+        "voice",
+        metavar="VOICE",
+        help="a file of a voice (FILE:NAME for one of several), a stock voice's name, or a mix: "
+        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)"',
     )
     parser.add_argument(
         "--base",
         help="nano, kokoro or a base folder whose stock voices the voice is compared with (default: the one that the "
-        "report beside the voice names, otherwise Kokoro's voices if they are in the Hub cache)",
+        "report beside the voice names, otherwise Kokoro's voices)",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw row norms and a map of the stock voices")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -46,7 +49,9 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.voice.lookup import VoiceFinder
 
     stock = _stock_voices(options)
-    pack = VoiceFinder(lambda: stock, where=f"--base {options.base or 'auto'}").find(options.voice)
+    pack = VoiceFinder(lambda: stock, where=f"--base {options.base}" if options.base else "the base").find(
+        options.voice
+    )
     facts = describe(pack, stock)
     if options.plot is not None:
         from voiceclone.evaluation.plots import save_figure
@@ -102,11 +107,11 @@ def describe(pack: VoicePack, stock: Mapping[str, VoicePack]) -> dict[str, Any]:
 def _stock_voices(options: argparse.Namespace) -> Mapping[str, VoicePack]:
     """The stock voices of ``--base``; without it, of what the voice was made on, without using the network."""
     from voiceclone.models.base import STOCK_KOKORO, load_stock_voices
-    from voiceclone.voice.lookup import base_in_report
+    from voiceclone.voice.lookup import base_in_report, path_of
 
     if options.base is not None:
         return load_stock_voices(options.base, offline=options.offline)
-    return load_stock_voices(base_in_report(Path(options.voice)) or STOCK_KOKORO, offline=True)
+    return load_stock_voices(base_in_report(path_of(options.voice)) or STOCK_KOKORO, offline=True)
 
 
 def _as_text(facts: dict[str, Any]) -> str:

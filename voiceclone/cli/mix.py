@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "expression",
         metavar="EXPR",
-        help='"0.7*v.pt + 0.3*af_heart", or half by half: "timbre(v.pt) + prosody(am_adam)"',
+        help='"0.7*v.pt + 0.3*af_heart", half by half: "timbre(v.pt) + prosody(am_adam)", or a list of weights: '
+        '"af_bella(2)+af_sky(1)", "af_heart:60,am_adam:40", "af_bella,af_sky"',
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.pt", help="where the voice goes")
     parser.add_argument(
@@ -27,23 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Parse, load, mix, save; warn where the result is unlike a real voice."""
-    from voiceclone.voice.mixing import blend, parse
-
-    mix = parse(options.expression)
     if options.out.suffix != ".pt":
         raise UsageError(f"--out {options.out}: the file of a voice ends in .pt")
     if options.out.exists() and not options.overwrite:
         raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
-    from voiceclone.models.base import load_stock_voices
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.health import HealthRange, examine
-    from voiceclone.voice.lookup import VoiceFinder
+    from voiceclone.voice.lookup import finder_of
 
     reporter = Reporter(verbosity=verbosity(options))
-    finder = VoiceFinder(
-        lambda: load_stock_voices(options.base, offline=options.offline), where=f"--base {options.base}"
-    )
-    pack = blend(mix, finder.single, options.out.stem)
+    finder = finder_of(options.base, offline=options.offline)
+    pack = finder.find(options.expression)
     expected = finder.used if options.base == "auto" else finder.stock
     for reason in examine(pack, HealthRange.of(expected.values())).reasons:
         reporter.warn(f"the voice looks unusual: {reason}")

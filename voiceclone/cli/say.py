@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", nargs="?", help="what to say; - reads standard input")
     parser.add_argument("--file", type=Path, metavar="FILE", help="read the text from a UTF-8 file instead")
     parser.add_argument(
-        "--voice", required=True, help='a .pt file, a stock voice\'s name, or a mix: "0.7*v.pt + 0.3*af_heart"'
+        "--voice",
+        required=True,
+        help="a file of a voice (FILE:NAME for one of several), a stock voice's name, or a mix: "
+        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)"',
     )
     parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
     parser.add_argument("--out", required=True, metavar="FILE.wav", help="where the speech goes; - is standard output")

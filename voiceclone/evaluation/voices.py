@@ -14,6 +14,7 @@ from voiceclone.errors import UsageError
 from voiceclone.models.base import Base
 from voiceclone.style.extraction import extract_styles
 from voiceclone.voice.formats import read_voices
+from voiceclone.voice.lookup import VoiceFinder
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
@@ -49,19 +50,13 @@ def read_candidates(voice: Path) -> dict[str, VoicePack]:
 
 
 def find_voice(which: str, base: Base) -> VoicePack:
-    """A voice by its ``.pt`` file or by the name of a stock voice of ``base``.
+    """A voice by its file, by the name of a stock voice of ``base``, or a mix of them.
 
     Raises:
         UsageError: there is neither.
         VoicecloneError: the file is no voice.
     """
-    file = Path(which)
-    if file.suffix == ".pt" or file.is_file():
-        return VoicePack.load(file)
-    if which in base.stock_voices:
-        return base.stock_voices[which]
-    names = ", ".join(sorted(base.stock_voices)) or "none"
-    raise UsageError(f"no voice '{which}': give a .pt file or a stock voice of {base.name} ({names})")
+    return VoiceFinder(lambda: base.stock_voices, where=base.name).find(which)
 
 
 def parse_also(arguments: Iterable[str], taken: Iterable[str]) -> dict[str, str]:

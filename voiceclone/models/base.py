@@ -31,6 +31,7 @@ from voiceclone.style.encoders import (
     load_style_encoders,
     load_styletts2_checkpoint,
 )
+from voiceclone.voice.compact import voices_of
 from voiceclone.voice.pack import ROWS, VoicePack
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def load_stock_voices(which: str | Path = "auto", *, offline: bool = False) -> d
     """
     which = _resolve(which, offline=offline)
     if which == STOCK_KOKORO:
-        return _real_voices(offline=offline)
+        return _real_voices()
     return _read_voices(NANO_FOLDER if which == NANO else Path(which))
 
 
@@ -170,13 +171,14 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         encoders = load_styletts2_checkpoint(_checkpoint_file(folder), encoders_config)
     own = folder / "own_encoders.safetensors"
     sha256 = sha256_of(weights)
+    kind = STOCK_KOKORO if sha256 == hub.KOKORO_WEIGHTS.sha256 else kind
     return Base(
         name=str(info.get("name", folder.name)),
-        kind=STOCK_KOKORO if sha256 == hub.KOKORO_WEIGHTS.sha256 else kind,
+        kind=kind,
         kmodel=_load_kmodel(config, config_path, weights),
         style_encoders=encoders,
         own_encoders=load_style_encoders(own, encoders_config) if own.is_file() else None,
-        stock_voices=_read_voices(folder),
+        stock_voices=_read_voices(folder) or (_real_voices() if kind == STOCK_KOKORO else {}),
         config=config,
         info=info,
         sha256=sha256,
@@ -195,21 +197,18 @@ def _load_real(*, offline: bool) -> Base:
         kind=STOCK_KOKORO,
         kmodel=_load_kmodel(config, config_path, weights),
         style_encoders=load_styletts2_checkpoint(checkpoint, StyleEncoderConfig()),
-        stock_voices=_real_voices(offline=offline),
+        stock_voices=_real_voices(),
         config=config,
         info={"name": "Kokoro-82M", "licence": "Apache-2.0", "style_encoders": str(checkpoint)},
         sha256=sha256_of(weights),
     )
 
 
-def _real_voices(*, offline: bool) -> dict[str, VoicePack]:
-    """The official voices: all of them, or offline those that are cached."""
-    files = {name: hub.voice_file(name) for name in hub.KOKORO_VOICES}
-    if hub.is_offline(offline):
-        found = {name: hub.cached(file) for name, file in files.items()}
-    else:
-        found = {name: hub.fetch(file) for name, file in files.items()}
-    return {name: VoicePack.load(path) for name, path in found.items() if path is not None}
+def _real_voices() -> dict[str, VoicePack]:
+    """The official voices, out of the package."""
+    from voiceclone.voice.official import official_voices
+
+    return official_voices()
 
 
 def _load_kmodel(config: Mapping[str, Any], config_path: Path, weights: Path) -> KModel:
@@ -279,6 +278,5 @@ def _all_rows(tensor: Tensor) -> Tensor:
 def _read_voices(folder: Path) -> dict[str, VoicePack]:
     packed = folder / "voices.safetensors"
     if packed.is_file():
-        tensors = read_safetensors(packed)
-        return {name: VoicePack(_all_rows(tensor), name) for name, tensor in sorted(tensors.items())}
+        return voices_of({name: _all_rows(tensor) for name, tensor in read_safetensors(packed).items()})
     return {path.stem: VoicePack.load(path) for path in sorted((folder / "voices").glob("*.pt"))}

@@ -68,7 +68,7 @@ KOKORO_VOICES = tuple(VOICE_SHA256)
 
 
 def voice_file(name: str) -> HubFile:
-    """The official voice pack of that name."""
+    """The published file of an official voice; none is fetched, since the voices lie in the package."""
     return HubFile(
         repo=KOKORO_REPO,
         path=f"voices/{name}.pt",
@@ -78,7 +78,7 @@ def voice_file(name: str) -> HubFile:
     )
 
 
-REAL_FILES = (KOKORO_CONFIG, KOKORO_WEIGHTS, STYLETTS2_CHECKPOINT, *(voice_file(name) for name in KOKORO_VOICES))
+REAL_FILES = (KOKORO_CONFIG, KOKORO_WEIGHTS, STYLETTS2_CHECKPOINT)  # the voices lie in the package
 
 
 def is_offline(offline: bool = False) -> bool:
@@ -95,7 +95,7 @@ def cached(file: HubFile) -> Path | None:
 
 
 def all_cached() -> bool:
-    """True where everything the real base needs is in the cache (its stock voices are a help, not a need)."""
+    """True where everything the real base needs is in the cache."""
     return all(cached(file) is not None for file in (KOKORO_CONFIG, KOKORO_WEIGHTS, STYLETTS2_CHECKPOINT))
 
 

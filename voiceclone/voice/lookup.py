@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.voice_hashes import VOICE_SHA256
+from voiceclone.voice.formats import SUFFIXES, read_voice, read_voices
 from voiceclone.voice.mixing import Mix, blend, parse
 from voiceclone.voice.pack import VoicePack
 
@@ -19,10 +23,12 @@ class VoiceFinder:
     Args:
         stock: gives the stock voices by name; called at most once.
         where: what the stock voices belong to, for the error message.
+        official: an official voice's name asked for first decides for Kokoro's voices, which lie in the package;
+            ``stock`` is then not called.
     """
 
-    def __init__(self, stock: Callable[[], StockVoices], *, where: str = "the base") -> None:
-        self._fetch, self._where = stock, where
+    def __init__(self, stock: Callable[[], StockVoices], *, where: str = "the base", official: bool = False) -> None:
+        self._fetch, self._where, self._official = stock, where, official
         self._stock: StockVoices | None = None
 
     @property
@@ -38,41 +44,90 @@ class VoiceFinder:
         return self._stock or {}
 
     def single(self, name: str) -> VoicePack:
-        """One voice: ``NAME.pt`` (the suffix may be left out), any other file of a voice, or a stock voice.
+        """One voice: a file (``.pt`` may be left out), ``FILE:NAME`` for one in a file of several, or a stock voice.
 
         Raises:
             UsageError: there is no such voice.
             VoicecloneError: the file is no voice.
         """
-        path = Path(name).expanduser()
-        if path.suffix == ".pt" or path.is_file():
-            return VoicePack.load(path)
-        # No with_suffix here: in "v1.2" it would take ".2" for one.
-        if (with_suffix := path.with_name(path.name + ".pt")).is_file():
-            return VoicePack.load(with_suffix)
+        if located := file_of(name):
+            return read_voice(*located)
+        if file := missing_file(name):
+            raise UsageError(f"no voice file at {file}: check the path")
+        if self._stock is None and self._official and name in VOICE_SHA256:
+            from voiceclone.voice.official import official_voices
+
+            self._stock, self._where = official_voices(), "Kokoro-82M"
         if name in self.stock:
             return self.stock[name]
         known = ", ".join(sorted(self.stock)) or "none"
-        raise UsageError(f"no voice '{name}': give a .pt file or a stock voice of {self._where} ({known})")
+        hint = "; it is an official voice of Kokoro-82M: --base kokoro" if name in VOICE_SHA256 else ""
+        raise UsageError(f"no voice '{name}': give a voice file or a stock voice of {self._where} ({known}){hint}")
 
     def find(self, voice: str) -> VoicePack:
-        """A single voice, or a mix expression such as ``0.7*v.pt + 0.3*af_heart``.
+        """A single voice, or a mix such as ``0.7*v.pt + 0.3*af_heart``; what names a file is never read as a mix.
 
         Raises:
             UsageError: it is neither.
             VoicecloneError: a file is no voice.
         """
-        if not is_expression(voice):
+        if names_a_file(voice) or not is_expression(voice):
             return self.single(voice)
-        mix = parse(voice)
+        mix = parse(voice, names_a_file)
         return blend(mix, self.single, _mix_name(mix))
 
 
-def is_expression(voice: str) -> bool:
-    """True where ``voice`` is written as a mix, and no file has that name."""
-    if Path(voice).expanduser().is_file():
+def finder_of(base: str, *, offline: bool) -> VoiceFinder:
+    """For commands that need no model: with ``auto``, official voices are found without a look at the network."""
+    from voiceclone.models.base import load_stock_voices
+
+    return VoiceFinder(
+        lambda: load_stock_voices(base, offline=offline), where=f"--base {base}", official=base == "auto"
+    )
+
+
+def file_of(voice: str) -> tuple[Path, str | None] | None:
+    """The file that ``voice`` names and which of its voices, None where there is no such file.
+
+    ``FILE``, ``FILE`` without its ``.pt``, or ``FILE:NAME``; whether the file holds a NAME is not looked at.
+    """
+    whole, (before, sign, which) = voice, voice.rpartition(":")
+    for text, name in ((whole, None), (before, which)):
+        # No with_suffix here: in "v1.2" it would take ".2" for one.
+        for candidate in (text, f"{text}.pt"):
+            # Other than Path's, these never raise, whatever the name.
+            if text and os.path.isfile(os.path.expanduser(candidate)):
+                return Path(os.path.expanduser(candidate)), name
+        if not (sign and which):
+            break
+    return None
+
+
+def names_a_file(voice: str) -> bool:
+    """True where ``voice`` is a file, or ``FILE:NAME`` with a voice of that name in it."""
+    located = file_of(voice)
+    if located is None or located[1] is None:
+        return located is not None
+    try:
+        return located[1] in read_voices(located[0])
+    except VoicecloneError:
         return False
-    return any(sign in voice for sign in ("*", "+", "(", '"', " - "))
+
+
+def missing_file(voice: str) -> str | None:
+    """What is written like a file of voices, with or without ``:NAME``."""
+    return next((text for text in (voice, voice.rpartition(":")[0]) if text.endswith(SUFFIXES)), None)
+
+
+def path_of(voice: str) -> Path:
+    """Where the files beside a voice are looked for: its file, whether it is there or not."""
+    located = file_of(voice)
+    return located[0] if located else Path(os.path.expanduser(voice))
+
+
+def is_expression(voice: str) -> bool:
+    """True where ``voice`` is written as a mix."""
+    return any(sign in voice for sign in ("*", "+", "(", '"', ",", " - ")) or bool(re.search(r":[\d.]+\s*$", voice))
 
 
 def base_in_report(voice: Path) -> str | None:
@@ -88,6 +143,10 @@ def base_in_report(voice: Path) -> str | None:
 
 
 def _mix_name(mix: Mix) -> str:
-    """``a+b`` out of the voices' file names without suffix, in the order they were named."""
-    voices = dict.fromkeys((*mix.timbre, *mix.prosody))
-    return "+".join(Path(voice).name.removesuffix(".pt") for voice in voices)[:80]
+    """``a+b`` out of the voices' plain names, in the order they were named; a name within a file, too."""
+    names = []
+    for voice in dict.fromkeys((*mix.timbre, *mix.prosody)):
+        path, which = file_of(voice) or (Path(voice), None)
+        name = which or path.name
+        names.append(next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name))
+    return re.sub(r"[/\\:]", "_", "+".join(names))[:80].lstrip(".") or "mix"

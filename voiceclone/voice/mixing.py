@@ -1,28 +1,24 @@
-"""Mix voices: ``0.7*v.pt + 0.3*af_heart``, or half by half: ``timbre(v.pt) + prosody(am_adam)``."""
+"""Mix voices: ``0.7*v.pt + 0.3*af_heart``, or half by half: ``timbre(v.pt) + prosody(am_adam)``.
+
+:mod:`voiceclone.voice.mix_lists` reads what other programs write: ``a(2)+b(1)``, ``a:60,b:40``, ``a,b``.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from voiceclone.errors import UsageError
+from voiceclone.voice.mix_lists import is_list, parse_list
+from voiceclone.voice.mix_tokens import HALVES, NAMES, Token, tokens
 from voiceclone.voice.pack import STYLE_DIM, VoicePack
 
-HALVES = ("timbre", "prosody")
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # brackets within brackets
 _TOLERANCE = 1e-3  # how far the weights of a half may sum from 1
 _WEIGHT_RANGE = (-1.0, 2.0)  # beyond it a mix has left the voices it was made of
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)(?=\s*[*+)]|\s+-|\s*$)
-        |"(?P<quoted>[^"]+)"
-        |(?P<name>[\w./~\\:][\w./~\\:-]*)
-        |(?P<sign>[-+*()]))""",
-    re.VERBOSE,
-)
 
 
 @dataclass(frozen=True)
@@ -60,17 +56,24 @@ class Mix:
                     )
 
 
-def parse(expression: str) -> Mix:
+def parse(expression: str, is_voice: Callable[[str], bool] = lambda name: False) -> Mix:
     """Read a mix expression.
 
     Names may hold letters, digits and ``_ . / ~ \\ : -``; others go in double quotes. A minus has spaces around it.
+
+    Args:
+        is_voice: says of a text whether it names an existing file, which is then read as one name, whatever is in it.
 
     Raises:
         UsageError: it is no expression, or its weights do not add up.
     """
     if len(expression) > MAX_LENGTH:
         raise UsageError(f"the mix expression has {len(expression)} characters: use {MAX_LENGTH} at most")
-    parser = _Parser(_tokens(expression))
+    found = tokens(expression, is_voice)
+    if is_list(found):
+        weights = parse_list(found)
+        return Mix(weights, weights)
+    parser = _Parser(found)
     mix = parser.sum(0)
     if parser.rest:
         raise UsageError(f"mix expression: unexpected {parser.rest[0][1]!r}: write for example 0.7*a.pt + 0.3*b.pt")
@@ -92,22 +95,11 @@ def _add(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
     return {voice: a.get(voice, 0.0) + b.get(voice, 0.0) for voice in (*a, *(v for v in b if v not in a))}
 
 
-def _tokens(expression: str) -> list[tuple[str, str]]:
-    found, at, text = [], 0, expression.rstrip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if not match:
-            raise UsageError(f"mix expression: cannot read {text[at : at + 20]!r}: put unusual names in double quotes")
-        found.append((match.lastgroup, match.group(match.lastgroup)))
-        at = match.end()
-    return found
-
-
 class _Parser:
     """``sum = term {(+|-) term}``, ``term = factor {* factor}``, ``factor = number | name | half(sum) | (sum)``."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
-        self.rest = tokens
+    def __init__(self, found: list[Token]) -> None:
+        self.rest = found
 
     def sum(self, depth: int) -> Mix:
         sign = -1.0 if self._take("-") else 1.0
@@ -144,7 +136,7 @@ class _Parser:
         if kind == "name" and text in HALVES and self._take("("):
             inner = self._bracketed(depth)
             return Mix(timbre=inner.timbre) if text == "timbre" else Mix(prosody=inner.prosody)
-        if kind in ("name", "quoted"):
+        if kind in NAMES:
             return Mix({text: 1.0}, {text: 1.0})
         if text == "(":
             return self._bracketed(depth)

@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 
 ROWS = 510  # one row for each phoneme count from 1 to 510
 STYLE_DIM = 128  # width of each half: acoustic style, then prosodic style
 VOICE_DIM = 2 * STYLE_DIM
 SHAPE = (ROWS, 1, VOICE_DIM)
-MAX_FILE_BYTES = 64 * 2**20  # an official pack has half a megabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,28 +41,19 @@ class VoicePack:
         object.__setattr__(self, "tensor", tensor)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> VoicePack:
-        """Read a ``.pt`` voice without unpickling anything but a tensor.
+    def load(cls, path: str | os.PathLike[str], name: str | None = None) -> VoicePack:
+        """Read a voice from a file of any of the formats in :mod:`voiceclone.voice.formats`; nothing in it is run.
+
+        Args:
+            name: which voice, in a file of several.
 
         Raises:
-            UsageError: there is no such file.
-            VoicecloneError: the file is no voice.
+            UsageError: there is no such file, or it holds several voices and none is named.
+            VoicecloneError: the file holds no voice.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise UsageError(f"no voice file at {path}: check the path")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise VoicecloneError(f"{path} is no Kokoro voice: a voice has half a megabyte")
-        try:
-            tensor = torch.load(path, map_location="cpu", weights_only=True)
-        except OSError as error:
-            raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
-        except Exception as error:  # torch raises many kinds for damaged or unsafe files
-            raise VoicecloneError(f"{path} is no Kokoro voice: it does not load as a bare tensor") from error
-        try:
-            return cls(tensor, path.stem)
-        except VoicecloneError as error:
-            raise VoicecloneError(f"{path}: {error}") from error
+        from voiceclone.voice.formats import read_voice
+
+        return read_voice(Path(path), name)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bare tensor, as ``kokoro.KPipeline`` reads it; atomic."""
