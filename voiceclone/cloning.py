@@ -20,6 +20,7 @@ from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.devices import choose_device
 from voiceclone.files import write_json, write_text
 from voiceclone.models.base import NANO, Base, load_base
+from voiceclone.models.kokoro_weights import FULL_PRECISION
 from voiceclone.projection.recipes import parse_parts
 from voiceclone.projection.state import TrainingState
 from voiceclone.runs import RunFolder
@@ -131,16 +132,19 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
         VoicecloneError: one of them cannot be used.
     """
     reporter.detail(f"device: {team.device}" + (f", {team.size} processes" if team.size > 1 else ""))
-    base = load_base(config.base, offline=config.offline)
+    base = load_base(config.base, offline=config.offline, notice=reporter.info)
+    _ = base.style_encoders  # a base without them is refused before the clips are read
     notices = []
     if base.kind == NANO:
         notices.append(
             "the voice belongs to the nano base, NOT to stock Kokoro-82M: only `--base nano` speaks with it"
-            + (" (the real files are not cached and the Hub did not answer)" if config.base == "auto" else "")
+            + (" (the real weights are not here and no source of them answered)" if config.base == "auto" else "")
         )
     if uses_speaker(config) and not is_installed():
         notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder ({INSTALL})")
-    reporter.info(f"base: {base.name} ({len(base.stock_voices)} stock voices)")
+    if base.weights != FULL_PRECISION:
+        notices.append(f"made with {base.title}; stock Kokoro of any precision speaks with the voice")
+    reporter.info(f"base: {base.title} ({len(base.stock_voices)} stock voices)")
     if not config.consent.strip():
         reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")
     dataset = _read_dataset(config, folder, base, reporter, team)

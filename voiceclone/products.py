@@ -65,7 +65,7 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
     save_figure(figure, run.folder.path / "training.png")
     report = {
         "name": run.config.name,
-        "base": {"name": run.base.name, "kind": run.base.kind, "sha256": run.base.sha256},
+        "base": _base_facts(run),
         "stock_kokoro": run.base.kind == STOCK_KOKORO,
         "voice_sha256": sha256_of(run.folder.voice),
         "notices": list(run.notices),
@@ -94,6 +94,11 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
     write_text(run.folder.path / "README.md", _card(run, report))
     write_json(run.folder.report, report)
     return report
+
+
+def _base_facts(run: Run) -> dict[str, str]:
+    base = run.base
+    return {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights}
 
 
 def _verdict(metrics: dict[str, dict[str, float]], start: str) -> str:
@@ -216,6 +221,7 @@ def _card(run: Run, report: dict[str, Any]) -> str:
             name=run.config.name,
             base_name=run.base.name,
             base_kind=run.base.kind,
+            base_weights=run.base.weights if run.base.kind == STOCK_KOKORO else "",
             base=run.config.base,
             base_sha256=run.base.sha256,
             base_licence=str(run.base.info.get("licence", "")),

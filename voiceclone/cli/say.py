@@ -93,7 +93,7 @@ def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: A
     return {
         "out": options.out,
         "voice": options.voice,
-        "base": base.name,
+        "base": base.title,
         "seconds": round(delivery.seconds, 3),
         "pieces": delivery.pieces,
         "real_time_factor": round(delivery.real_time_factor, 3),
@@ -110,12 +110,12 @@ def _voice_and_base(options: argparse.Namespace, reporter: Reporter) -> tuple[Vo
 
     @cache
     def base() -> Base:
-        return load_base(options.base, offline=options.offline)
+        return load_base(options.base, offline=options.offline, notice=reporter.info)
 
     where = "the base" if options.base == "auto" else f"--base {options.base}"
     pack = VoiceFinder(lambda: base().stock_voices, where=where).find(options.voice)
     if base().kind == NANO and options.base == "auto":
-        reporter.warn("the real Kokoro is not cached and the Hub did not answer: speaking with the nano base")
+        reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
     return pack, base()
 
 

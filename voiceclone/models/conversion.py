@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import save
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.files import write_bytes, write_failure, write_json
+from voiceclone.files import sha256_of, write_bytes, write_failure, write_json
 from voiceclone.models.checkpoint import fold_weight_norm, load_strictly
 from voiceclone.models.onnx_kokoro import read_onnx_state
 from voiceclone.models.presets import full_config
@@ -47,6 +48,13 @@ class Converted:
     def weights(self) -> Path:
         """Kokoro's state dict, float32."""
         return self.folder / WEIGHTS
+
+    def is_whole(self) -> bool:
+        """Whether the weights are what the conversion wrote; reads the whole file."""
+        try:
+            return sha256_of(self.weights) == json.loads((self.folder / FACTS).read_text(encoding="utf-8"))["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     @property
     def label(self) -> str:
@@ -90,7 +98,7 @@ def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: Non
 
 
 def _convert(path: Path, sha256: str) -> Converted:
-    from voiceclone.models.base import build_kmodel
+    from voiceclone.models.build import build_kmodel
 
     model = build_kmodel(full_config(), path)
     state = read_onnx_state(path, model)
@@ -103,7 +111,8 @@ def _convert(path: Path, sha256: str) -> Converted:
     precision = facts["precision"] = _precision(path)
     # Written last: a conversion without it is not finished.
     write_json(folder / FACTS, {"format": FORMAT, "source": path.name, "source_sha256": sha256, "precision": precision,
-                                "bytes": len(content), "self_test": facts})  # fmt: skip
+                                "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+                                "self_test": facts})  # fmt: skip
     return Converted(folder=folder, source_sha256=sha256, precision=precision, source=path.name)
 
 
@@ -150,16 +159,16 @@ def _onnx_durations(path: Path, tokens: list[int], voice: np.ndarray) -> np.ndar
     model = onnx.load(str(path), load_external_data=False)
     rounded = [node.output[0] for node in model.graph.node if node.op_type == "Round"]
     names = [value.name for value in model.graph.input]
-    if len(rounded) != 1 or len(names) != 3:
+    if len(rounded) != 1 or len(names) not in (2, 3):
         return None
-    model.graph.output.append(onnx.helper.make_tensor_value_info(rounded[0], onnx.TensorProto.FLOAT, None))
+    if rounded[0] not in [value.name for value in model.graph.output]:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(rounded[0], onnx.TensorProto.FLOAT, None))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    given = {names[0]: np.array([tokens], dtype=np.int64), names[1]: voice.astype(np.float32),
-             names[2]: np.ones(1, dtype=np.float32)}  # fmt: skip
+    values = (np.array([tokens], dtype=np.int64), voice.astype(np.float32), np.ones(1, dtype=np.float32))
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found = session.run([rounded[0]], given)[0]
+        found = session.run([rounded[0]], dict(zip(names, values)))[0]
     except Exception:  # onnxruntime raises kinds of its own; what it cannot run it cannot be compared with
         return None
     return np.maximum(found.ravel(), 1).astype(np.int64)

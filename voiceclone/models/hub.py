@@ -14,6 +14,7 @@ from pathlib import Path
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import sha256_of
+from voiceclone.models.store import stamped_sha256
 from voiceclone.models.voice_hashes import VOICE_SHA256
 
 PROBE_SECONDS = 10.0  # how long ``--base auto`` waits for the Hub's answer
@@ -78,7 +79,7 @@ def voice_file(name: str) -> HubFile:
     )
 
 
-REAL_FILES = (KOKORO_CONFIG, KOKORO_WEIGHTS, STYLETTS2_CHECKPOINT)  # the voices lie in the package
+REAL_FILES = (KOKORO_CONFIG, KOKORO_WEIGHTS)  # the voices lie in the package
 
 
 def is_offline(offline: bool = False) -> bool:
@@ -92,11 +93,6 @@ def cached(file: HubFile) -> Path | None:
 
     found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
     return Path(found) if isinstance(found, str) else None
-
-
-def all_cached() -> bool:
-    """True where everything the real base needs is in the cache."""
-    return all(cached(file) is not None for file in (KOKORO_CONFIG, KOKORO_WEIGHTS, STYLETTS2_CHECKPOINT))
 
 
 def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
@@ -138,13 +134,19 @@ def fetch(file: HubFile, *, offline: bool = False, progress: Callable[[int], Non
     return path
 
 
-def check_hash(path: Path, expected: str | None) -> None:
+def check_hash(path: Path, expected: str | None, *, afresh: bool = False) -> None:
     """Compare a file with its published SHA-256, where one is known.
+
+    Args:
+        afresh: read the file even where its size and time of change are those of the last check.
 
     Raises:
         VoicecloneError: the content is another one.
     """
-    if expected is not None and (found := sha256_of(path)) != expected:
+    if expected is None:
+        return
+    found = sha256_of(path) if afresh else stamped_sha256(path)
+    if found != expected:
         raise VoicecloneError(
             # The file itself: were only the cache's link to it deleted, the client would link to it again.
             f"{path.resolve()} is not the published file (sha256 {found[:12]}..., expected {expected[:12]}...): "

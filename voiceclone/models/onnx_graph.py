@@ -56,6 +56,11 @@ class OnnxGraph:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
         self._nodes = list(graph.node)
+        self._zero_points = {
+            node.input[1]: node.input[2]
+            for node in self._nodes
+            if node.op_type == "DequantizeLinear" and len(node.input) > 2
+        }
         self._scales = {
             node.name.removesuffix("_scales_mul"): name
             for node in self._nodes
@@ -72,6 +77,8 @@ class OnnxGraph:
         for node in self._nodes:
             place = _PLACE_OF_WEIGHT.get(node.op_type)
             if place is None or len(node.input) <= place or node.input[place] not in self.constants:
+                continue
+            if self.constants[node.input[place]].dtype.itemsize == 8:  # int64: a shape, no weight
                 continue
             weight = self._float(node.input[place], node, zero_point=3)
             if node.op_type in ("MatMul", "MatMulInteger") or (node.op_type == "Gemm" and not _is_transposed(node)):
@@ -108,22 +115,15 @@ class OnnxGraph:
         scale = self.constants.get(f"{name.removesuffix(_QUANTIZED)}_scale")
         if scale is None:
             scale = self.constants.get(self._scales.get(node.name, ""))
-        if node.op_type == "Gather":
-            zero = self._zero_of_gather(node)
+        if node.op_type == "Gather":  # an embedding is read first and dequantised afterwards
+            zero = self.constants.get(self._zero_points.get(f"{name.removesuffix(_QUANTIZED)}_scale", ""))
+        elif len(node.input) > zero_point:
+            zero = self.constants.get(node.input[zero_point])
         else:
-            zero = (
-                self.constants.get(node.input[zero_point]) if len(node.input) > zero_point else np.zeros((), np.int64)
-            )
+            zero = np.zeros((), np.int64)
         if scale is None or zero is None:
             raise VoicecloneError(f"{self.path}: {node.name} is quantised in an unknown way: use a float file")
         return _dequantized(value, scale, zero)
-
-    def _zero_of_gather(self, node: NodeProto) -> np.ndarray | None:
-        """An embedding is read first and dequantised afterwards: by the node that reads its output."""
-        for other in self._nodes:
-            if other.op_type == "DequantizeLinear" and other.input[0] == node.output[0]:
-                return self.constants.get(other.input[2]) if len(other.input) > 2 else np.zeros((), np.int64)
-        return None
 
 
 def read_graph(path: Path) -> OnnxGraph:

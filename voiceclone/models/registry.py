@@ -90,6 +90,12 @@ def fetch(file: RegistryFile, progress: Callable[[int], None] = lambda count: No
     return bytes(joined)
 
 
+def installed(file: RegistryFile) -> list[Path] | None:
+    """The parts of the installed packages (extra ``kokoro-int8``), whose code is not run; None where one is absent."""
+    found = [_installed_path(part) for part in file.parts]
+    return None if any(path is None for path in found) else [path for path in found if path is not None]
+
+
 def tidy(file: RegistryFile) -> None:
     """Remove the parts that :func:`fetch` kept."""
     for part in file.parts:
@@ -101,7 +107,10 @@ def _part_bytes(part: RegistryPart) -> bytes:
     kept = _kept(part)
     if kept.is_file() and _is_right(content := kept.read_bytes(), part):
         return content
-    content = _installed(part) or _downloaded(part)
+    installed = _installed_path(part)
+    if installed is not None and _is_right(content := installed.read_bytes(), part):
+        return content
+    content = _downloaded(part)
     write_bytes(kept, content)
     return content
 
@@ -114,15 +123,11 @@ def _is_right(content: bytes, part: RegistryPart) -> bool:
     return len(content) == part.size and hashlib.sha256(content).hexdigest() == part.sha256
 
 
-def _installed(part: RegistryPart) -> bytes | None:
-    """The part from the installed package (extra ``kokoro-int8``), none of whose code is run; None where it is absent."""
+def _installed_path(part: RegistryPart) -> Path | None:
     folder, _, name = part.member.partition("/")
     spec = importlib.util.find_spec(folder)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(place) / name
-        if path.is_file() and _is_right(content := path.read_bytes(), part):
-            return content
-    return None
+    places = [Path(place) / name for place in spec.submodule_search_locations or ()] if spec else []
+    return next((path for path in places if path.is_file()), None)
 
 
 def _downloaded(part: RegistryPart) -> bytes:

@@ -7,7 +7,6 @@ is where the training of a voice starts from.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.nn import functional
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.base import Base
 from voiceclone.models.checkpoint import load_strictly, read_safetensors, save_state
+from voiceclone.models.store import cache_root
 from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.start import whitening
@@ -78,8 +78,7 @@ def save_prior(projection: Projection, path: Path) -> None:
 
 def cache_path(base: Base) -> Path:
     """Where the map of a base is kept that has none in its folder."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "voiceclone" / "priors" / f"{base.sha256[:16]}.safetensors"
+    return cache_root() / "priors" / f"{base.sha256[:16]}.safetensors"
 
 
 @torch.no_grad()

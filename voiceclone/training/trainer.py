@@ -13,7 +13,7 @@ from torch import nn
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
-from voiceclone.models.base import read_config, read_info
+from voiceclone.models.base_folder import read_config, read_info
 from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders

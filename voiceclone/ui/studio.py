@@ -45,9 +45,13 @@ class Studio:
 
     def all_voices(self) -> list[str]:
         """Own voices, then the stock voices of the base."""
-        from voiceclone.models.base import load_stock_voices
+        from voiceclone.models.base import NANO, load_stock_voices
+        from voiceclone.models.hub import is_offline
+        from voiceclone.models.kokoro_weights import weights_at_hand
 
-        return [*self.own_voices(), *load_stock_voices(self.base, offline=self.offline)]
+        # What ``auto`` will load, without loading it.
+        only_nano = self.base == "auto" and is_offline(self.offline) and weights_at_hand() is None
+        return [*self.own_voices(), *load_stock_voices(NANO if only_nano else self.base)]
 
     def base_of(self, voice: str) -> str:
         """The base that speaks with a voice: what its report says, else the studio's."""

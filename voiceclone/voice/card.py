@@ -29,6 +29,8 @@ class CardInfo:
 
     name: str
     base_name: str
+    base_weights: str = ""
+    """Which of the base's weights the voice was made with, where there are several."""
     base_kind: str
     """"kokoro" (stock Kokoro-82M can speak with the voice), "nano" or "custom" (it cannot)."""
     base: str = ""
@@ -146,6 +148,7 @@ def _usage(info: CardInfo) -> str:
 def _facts(info: CardInfo) -> list[tuple[str, str | float]]:
     rows: list[tuple[str, str | float]] = [
         ("base", info.base_name if info.is_stock else f"{info.base_name} (not stock Kokoro-82M)"),
+        ("weights of the base", info.base_weights),
         ("licence of the base", info.base_licence),
         ("sha256 of the base", info.base_sha256),
         ("language", _language(info.language)),

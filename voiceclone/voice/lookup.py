@@ -81,9 +81,7 @@ def finder_of(base: str, *, offline: bool) -> VoiceFinder:
     """For commands that need no model: with ``auto``, official voices are found without a look at the network."""
     from voiceclone.models.base import load_stock_voices
 
-    return VoiceFinder(
-        lambda: load_stock_voices(base, offline=offline), where=f"--base {base}", official=base == "auto"
-    )
+    return VoiceFinder(lambda: load_stock_voices(base), where=f"--base {base}", official=base == "auto")
 
 
 def file_of(voice: str) -> tuple[Path, str | None] | None:
