@@ -28,9 +28,10 @@ from voiceclone.projection.state import TrainingState, save_state
 from voiceclone.projection.targets import Target
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.speaker.resemblyzer import load_resemblyzer
-from voiceclone.style.extraction import StyleVectors, extract_styles
+from voiceclone.style.extraction import StyleVectors, extract_styles, largest_style
 from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.trackers import open_trackers
+from voiceclone.voice.profile import REFERENCE_ROW
 
 if TYPE_CHECKING:
     from voiceclone.cloning import Run
@@ -78,6 +79,9 @@ def style_stage(run: Run) -> StyleVectors:
             [(clip.name, partial(read_audio, clip.path)) for clip in clips],
             run.base.style_encoders,
             device=run.device,
+            largest=largest_style(
+                [float(pack.tensor[REFERENCE_ROW].norm()) for pack in run.base.stock_voices.values()]
+            ),
             advance=lambda: task.advance(1),
         )
 

@@ -18,7 +18,7 @@ from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.errors import VoicecloneError
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders, for_inference
-from voiceclone.style.extraction import MIN_FRAMES, _outliers, extract_styles, reference_mel
+from voiceclone.style.extraction import MIN_FRAMES, _outliers, extract_styles, largest_style, reference_mel
 
 TINY = StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=8)
 
@@ -129,3 +129,13 @@ def test_importing_the_package_leaves_the_callers_random_state_alone() -> None:
     state = random.getstate()
     build_style_encoders(TINY)
     assert random.getstate() == state
+
+
+def test_encoders_that_were_never_trained_stop_stage_one() -> None:
+    """Random weights whose spectral norms are not calibrated give huge styles: one line, before any slow step."""
+    encoders, clips = settled_encoders(), [("a", lambda: np.sin(np.arange(48000) / 20).astype(np.float32))]
+    norm = float(extract_styles(clips, encoders, device=torch.device("cpu")).vectors.norm())
+    extract_styles(clips, encoders, device=torch.device("cpu"), largest=1.1 * norm)
+    with pytest.raises(VoicecloneError, match=r"clip a: its style vector has norm .* not trained"):
+        extract_styles(clips, encoders, device=torch.device("cpu"), largest=0.9 * norm)
+    assert largest_style([2.0, 3.5]) == 35.0 and largest_style([]) == 40.0

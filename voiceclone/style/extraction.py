@@ -7,6 +7,7 @@ the style.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from voiceclone.style.encoders import StyleEncoders, for_inference
 
 TRIM_DB = 30  # silence below the peak, as StyleTTS2 trims its references
 MIN_FRAMES = 65  # mel frames; below that the encoder's last convolution has nothing to look at
+STYLE_RANGE = 10.0  # times the norm of the longest stock voice: no style of trained encoders comes near it
+TYPICAL_NORM = 4.0  # of a voice, where a base has no stock voices
 OUTLIER_DEVIATIONS = 3.5  # robust z-score beyond which a clip's style is called an outlier
 
 
@@ -56,12 +59,16 @@ def extract_styles(
     encoders: StyleEncoders,
     *,
     device: torch.device,
+    largest: float = math.inf,
     advance: Callable[[], None] = lambda: None,
 ) -> StyleVectors:
     """Encode clips, given as (name, function that reads the audio), and average them.
 
+    Args:
+        largest: L2 norm that a style may have; see :func:`largest_style`.
+
     Raises:
-        VoicecloneError: a style is not finite (damaged weights).
+        VoicecloneError: a style is not finite (damaged weights), or longer than ``largest`` (untrained encoders).
     """
     if not clips:
         raise VoicecloneError("style extraction needs at least one clip")
@@ -72,6 +79,11 @@ def extract_styles(
         vector = fast(reference_mel(read(), log_mel).to(device)).float().cpu()
         if not torch.isfinite(vector).all():
             raise VoicecloneError(f"clip {name}: its style vector is not finite: are the encoder weights damaged?")
+        if (norm := float(vector.norm())) > largest:
+            raise VoicecloneError(
+                f"clip {name}: its style vector has norm {norm:.3g}, more than {largest:.3g}: these style encoders are "
+                "not trained, or not for this base"
+            )
         vectors.append(vector)
         advance()
     stacked = torch.cat(vectors)
@@ -85,6 +97,15 @@ def extract_styles(
         spread=float(distances.mean()),
         outliers=tuple(names[i] for i in _outliers(distances)),
     )
+
+
+def largest_style(stock_norms: Sequence[float]) -> float:
+    """The norm beyond which a style cannot belong to a base whose stock voices have these norms.
+
+    Trained encoders stay near the base's own voices; encoders that never were in training mode, whose spectral norms
+    are not calibrated, give up to 1e21.
+    """
+    return STYLE_RANGE * max(stock_norms, default=TYPICAL_NORM)
 
 
 def _outliers(distances: Tensor) -> list[int]:
