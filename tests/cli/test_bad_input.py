@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 from support import QUICK
 
 from voiceclone.cli.main import main
@@ -107,6 +108,15 @@ def arrays(name: str, **content: np.ndarray) -> Prepare:
     return prepare
 
 
+def tensors(name: str, **content: torch.Tensor) -> Prepare:
+    """A safetensors file."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        save_file(content, tmp / name)
+
+    return prepare
+
+
 def folder(name: str) -> Prepare:
     """A folder where a file should be."""
 
@@ -163,6 +173,7 @@ PREPARE = ["prepare", "{tmp}/a.wav", "--subtitles", "{tmp}/s.srt", "--out", "{tm
 SUBTITLE = "1\n00:00:00,100 --> 00:00:01,900\nHello there my friend.\n"
 
 ROWS = np.zeros((510, 1, 256), np.float32)
+NOISE = np.random.default_rng(0).standard_normal(ROWS.shape).astype(np.float32)
 
 
 def metadata_of(words: str, count: int, *, same: bool = False) -> Prepare:
@@ -344,7 +355,29 @@ CASES = [
     ([*SAY, "--voice", "stock_0", "--speed", "nan"], nothing, 2, "--speed"),
     ([*SAY, "--voice", "0.5*stock_0"], nothing, 2, "sum to 0.5"),
     ([*SAY, "--voice", "{tmp}"], nothing, 2, "no voice"),
-    ([*SAY, "--voice", "x" * 5000], nothing, 1, "too long"),
+    ([*SAY, "--voice", "x" * 5000], nothing, 2, "no voice 'xxx"),
+    ([*SAY, "--voice", "af_heart"], nothing, 2, "--base kokoro"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], nothing, 2, "no voice file"),
+    ([*SAY, "--voice", "{tmp}/v.bin:a"], nothing, 2, "no voice file"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], arrays("v.bin", a=ROWS, b=ROWS), 2, "v.bin:NAME (a, b)"),
+    ([*SAY, "--voice", "{tmp}/v.bin:c"], arrays("v.bin", a=ROWS, b=ROWS), 2, "no voice 'c', but a, b"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], arrays("v.bin", a=np.array([Evil()])), 1, "no kokoro-onnx"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], saved("v.bin", Evil()), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], saved("v.bin", torch.zeros(3)), 1, "shape"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", bytes(510 * 1024 + 4)), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", b"\xff" * 510 * 1024), 1, "NaN"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", b""), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.safetensors"], tensors("v.safetensors"), 1, "is empty"),
+    ([*SAY, "--voice", "{tmp}/v.safetensors"], tensors("v.safetensors", a=torch.zeros(4)), 1, "shape"),
+    (
+        [*SAY, "--voice", "{tmp}/v"],
+        tensors("v", **{"a.mean": torch.zeros(256), "a.rows": torch.zeros(510, 16)}),
+        1,
+        "lacks basis",
+    ),
+    ([*SAY, "--voice", "{tmp}/my voice, old.pt"], nothing, 2, "nor is there a file"),
+    ([*SAY, "--voice", "stock_0(x)+stock_1(2)"], nothing, 2, "'x' is no weight of 'stock_0'"),
+    ([*SAY, "--voice", "stock_0:60,stock_1"], nothing, 2, "'stock_1' has no weight"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "no Kokoro voice"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 256)), 1, "shape"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", {"a": torch.zeros(510, 1, 256)}), 1, "shape"),
@@ -357,6 +390,16 @@ CASES = [
     (["mix", "stock_0", "--base", "{base}", "--out", "{tmp}/m.wav"], nothing, 2, ".pt"),
     (["mix", "stock_0", "--base", "{base}", "--out", "{tmp}/m.pt"], text("m.pt", "mine"), 2, "exists"),
     (["mix", "nobody", "--base", "{base}", "--out", "{tmp}/m.pt"], nothing, 2, "no voice 'nobody'"),
+    (["mix", "stock_0,nobody", "--base", "{base}", "--out", "{tmp}/m.pt"], nothing, 2, "no voice 'nobody'"),
+    (["mix", "a(2)-b(1)", "--out", "{tmp}/m.pt"], nothing, 2, "to subtract, write"),
+    (["mix", "a(2)+b,c", "--out", "{tmp}/m.pt"], nothing, 2, "not by both"),
+    (["mix", "a(0),b(0)", "--out", "{tmp}/m.pt"], nothing, 2, "sum to 0"),
+    (["mix", "a(2,b", "--out", "{tmp}/m.pt"], nothing, 2, "missing after 'a(2'"),
+    (["mix", "0.7*a,b", "--out", "{tmp}/m.pt"], nothing, 2, "unexpected '0.7'"),
+    (["mix", "af_bella,nobody", "--out", "{tmp}/m.pt"], nothing, 2, "stock voice of Kokoro-82M"),
+    ([*EXPORT, "--to", "compact", "--out", "{tmp}/x"], arrays("v.npz", a=NOISE), 1, "has no compact form"),
+    ([*EXPORT, "--name", "a/b", "--to", "bin", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS), 2, "no name of a voice"),
+    (["export", "{tmp}/v.npz:b", "--to", "pt", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS), 2, "no voice 'b', but a"),
     ([*EXPORT, "--to", "mp3", "--out", "{tmp}/x"], nothing, 2, "use one of"),
     ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], nothing, 2, "no voice file"),
     ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", v=np.zeros(4)), 1, "shape"),
@@ -378,6 +421,8 @@ CASES = [
     (["demo-data", "--out", "{tmp}/d"], text("d", "mine"), 2, "is a file"),
     (["inspect", "{tmp}"], nothing, 2, "no voice"),
     (["inspect", "{tmp}/none.pt"], nothing, 2, "no voice file"),
+    (["inspect", "{tmp}/none.safetensors:a"], nothing, 2, "no voice file"),
+    (["inspect", "{tmp}/v.npz"], arrays("v.npz", a=ROWS, b=ROWS), 2, "holds 2 voices"),
     (["inspect", "{tmp}/v.pt"], text("v.pt", b"PK junk"), 1, "no Kokoro voice"),
     (["demo-data", "--out", "{tmp}/d", "--clips", "1"], nothing, 2, "4 to 24"),
     (["demo-data", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
@@ -385,6 +430,9 @@ CASES = [
     # evaluate
     ([*EVALUATE, "--voice", "stock_0"], nothing, 2, "give --out"),
     ([*EVALUATE, "--voice", "{tmp}/v.pt"], nothing, 2, "no voice file"),
+    ([*EVALUATE, "--voice", "{tmp}/v.bin:a"], nothing, 2, "no voice file"),
+    ([*EVALUATE, "--voice", "{tmp}/v.npz"], arrays("v.npz", a=ROWS, b=ROWS), 2, "holds 2 voices"),
+    ([*EVALUATE, "--voice", "stock_0,stock_1"], nothing, 2, "give --out"),
     ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--clips", "0"], nothing, 2, "--clips 0"),
     ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--seed", "-1"], nothing, 2, "--seed -1"),
     ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--lang", "xx"], nothing, 2, "language"),

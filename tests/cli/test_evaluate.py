@@ -14,6 +14,7 @@ from voiceclone.cli.main import main
 from voiceclone.data.dataset import hold_out
 from voiceclone.evaluation import report_judges, sentences
 from voiceclone.evaluation.report_judges import Panel, load_panel
+from voiceclone.voice.formats import write_voices
 
 
 class Bright:
@@ -74,6 +75,19 @@ def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None
     # A second time replaces the report, but never the kept voice.
     assert main([*call, "--quiet", "--clips", "1", "--keep-best", str(best)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_voice_out_of_a_file_of_several_and_a_mix(call, voice: Path, tmp_path: Path, capsys) -> None:
+    stock = load_base(call[6]).stock_voices
+    write_voices(voice.parent / "two.bin", {"a": stock["stock_3"], "b": stock["stock_1"]}, "bin")
+    call[2] = f"{voice.parent / 'two.bin'}:b"
+    assert main([*call, "--clips", "1", "--also", "mean=stock_0,stock_2", "--json", "--quiet"]) == 0
+    report = json.loads((voice.parent / "evaluation.json").read_text())  # beside the file
+    assert report["voices"]["clone"]["same_as"] == "stock_1" and "mean" in report["voices"]
+    call[2] = "stock_0(2)+stock_1(1)"
+    assert main([*call, "--clips", "1", "--quiet"]) == 2
+    assert "has no folder of its own" in capsys.readouterr().err
+    assert main([*call, "--clips", "1", "--quiet", "--out", str(tmp_path / "mix")]) == 0
 
 
 def test_json_is_one_object_and_goes_where_it_is_told(call, tmp_path: Path, capsys) -> None:

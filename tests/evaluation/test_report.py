@@ -188,6 +188,9 @@ def test_candidates_lie_beside_the_voice(tmp_path, base):
     save_file(tensors, file)
     assert set(read_candidates(voice)) == {"best_stock", "zero_shot"}
     assert stock_name(read_candidates(voice)["best_stock"], base) == "stock_1"
+    stock = base.stock_voices["stock_1"].tensor
+    assert stock_name(VoicePack(stock + 1e-4), base) == "stock_1"  # rounded, as in the compact form
+    assert stock_name(VoicePack(stock + 0.01), base) is None
     file.write_bytes(b"junk")
     with pytest.raises(VoicecloneError):
         read_candidates(voice)

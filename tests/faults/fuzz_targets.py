@@ -119,6 +119,7 @@ def voice_inputs() -> st.SearchStrategy[bytes]:
             return (Path(place) / "v").read_bytes()
 
         npz, safetensors, raw = written("npz"), written("safetensors"), written("kokoro-js")
+        compact = written("compact")
     small, big = saved(torch.zeros(2, 2)), saved(whole)
     buffer = io.BytesIO()
     np.savez(buffer, v=np.zeros(4, np.float32), w=np.zeros((2, 2), np.float64))
@@ -137,7 +138,7 @@ def voice_inputs() -> st.SearchStrategy[bytes]:
     )  # fmt: skip
     tensors = st.one_of(
         st.binary(max_size=100),
-        mutations(safetensors[:4096], safetensors),
+        mutations(safetensors[:4096], safetensors, compact),
         mutations(header).map(lambda head: struct.pack("<Q", len(head)) + head + bytes(522240)),
     )
     kinds = ((b"p", pt), (b"n", archive), (b"b", archive), (b"s", tensors))
@@ -160,9 +161,11 @@ def check_voice(content: bytes, folder: Path) -> None:
 def mix_inputs() -> st.SearchStrategy[bytes]:
     """Mix expressions."""
     words = soup("a", "b.pt", "0.7", "0.3", "1", ".5", "*", "+", "-", "(", ")", "timbre(", "prosody(", '"', " ", "1e9",
-                 "../x.pt", "~", "\\", ":", "9" * 400, "\n", "\0", "é", "½", "٣", free=st.text(max_size=3))  # fmt: skip
+                 "../x.pt", "~", "\\", ":", "9" * 400, "\n", "\0", "é", "½", "٣", ",", ":60", "(2)",
+                 free=st.text(max_size=3))  # fmt: skip
     good = soup("a", "0.5*a + 0.5*b", "timbre(a) + prosody(b)", "(", ")", " + ", "0.5*", "1*", " - ", most=12)
-    return (words | good | st.text(max_size=60)).map(lambda text: text.encode("utf-8", "surrogatepass"))
+    lists = soup("a", "b", "a(2)", "b:3", "a(2)+b", "a:1,b:2", ",", "+", " ", ":", "0.5*", most=8)
+    return (words | good | lists | st.text(max_size=60)).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 
 def check_mix(content: bytes, folder: Path) -> None:

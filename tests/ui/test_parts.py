@@ -141,6 +141,18 @@ def test_sliders_say_how_much_of_the_second_voice_each_half_has(studio: Studio, 
     assert torch.equal(studio.mix(("stock_0", "stock_0"), 0.3, 0.7).tensor, stock["stock_0"].tensor)
 
 
+def test_voices_in_other_programs_files_are_taken_by_their_path(studio: Studio, tmp_path: Path) -> None:
+    from voiceclone.voice.formats import write_voices
+
+    stock = load_stock_voices(studio.base)
+    write_voices(tmp_path / "two.bin", {"a": stock["stock_0"], "b": stock["stock_2"]}, "bin")
+    mixed = studio.mix((f"{tmp_path / 'two.bin'}:a", f"{tmp_path / 'two.bin'}:b"), 1.0, 0.0)
+    assert torch.equal(mixed.acoustic, stock["stock_2"].acoustic)
+    assert torch.equal(mixed.prosodic, stock["stock_0"].prosodic)
+    for one, other in ((f"{tmp_path / 'two.bin'}:a", "stock_0"), ("stock_0+stock_2", "0.5*stock_0 + 0.5*stock_2")):
+        assert np.array_equal(studio.speak("Hi.", one)[1], studio.speak("Hi.", other)[1])
+
+
 def test_a_mix_is_saved_once_and_under_a_proper_name(studio: Studio, tmp_path: Path) -> None:
     path = studio.save_mix("half", ("stock_0", str(tmp_path / "anna" / "anna.pt")), 0.5, 0.5)
     assert path == tmp_path / "half" / "half.pt" and VoicePack.load(path)

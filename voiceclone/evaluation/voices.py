@@ -13,6 +13,7 @@ from voiceclone.data.dataset import Clip
 from voiceclone.errors import UsageError
 from voiceclone.models.base import Base
 from voiceclone.style.extraction import extract_styles
+from voiceclone.voice.compact import TOLERANCE
 from voiceclone.voice.formats import read_voices
 from voiceclone.voice.lookup import VoiceFinder
 from voiceclone.voice.pack import VoicePack
@@ -96,8 +97,12 @@ def oracle_voice(
 
 
 def stock_name(pack: VoicePack, base: Base) -> str | None:
-    """The stock voice that ``pack`` is a copy of, if it is one."""
-    return next((name for name, stock in base.stock_voices.items() if torch.equal(stock.tensor, pack.tensor)), None)
+    """The stock voice that ``pack`` is a copy of, if any; in compact form or from a published file, it is one, too."""
+
+    def is_copy(stock: VoicePack) -> bool:
+        return float((stock.tensor - pack.tensor).abs().max()) <= TOLERANCE
+
+    return next((name for name, stock in base.stock_voices.items() if is_copy(stock)), None)
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -24,7 +24,7 @@ MAX_CLIPS = 50  # of a speaker that are offered
 
 
 class Studio:
-    """Voices are named as on the command line: the path of a ``.pt`` below ``out``, or a stock voice.
+    """Voices are named as on the command line: a path (``FILE:NAME`` for one of several), or a stock voice.
 
     Args:
         out: the output folder of ``clone``.
@@ -71,7 +71,7 @@ class Studio:
 
     def speak(self, text: str, voice: str, *, speed: float = 1.0) -> Sound:
         """A text with a voice."""
-        return self._speak(text, lambda base: self._finder(base).single(voice), self.base_of(voice), speed)
+        return self._speak(text, lambda base: self._finder(base).find(voice), self.base_of(voice), speed)
 
     def mix(self, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
         """Two voices; ``timbre`` and ``prosody`` say how much of the second each half has, 0 to 1."""

@@ -35,7 +35,7 @@ FORMATS = ("pt", "npz", "bin", "kokoro-js", "safetensors", "compact")
 SEVERAL = ("npz", "bin", "safetensors", "compact")  # formats that hold more than one voice
 SUFFIXES = (".pt", ".npz", ".bin", ".safetensors")  # what files of voices are called
 RAW_BYTES = 4 * SHAPE[0] * SHAPE[1] * SHAPE[2]
-MAX_FILE_BYTES = 64 * 2**20  # the 54 official voices have 28 MB
+MAX_TORCH_BYTES = 64 * 2**20  # an official .pt has half a megabyte
 _MAX_VOICES = 2000  # an archive with more is no voice file
 _MAX_ENTRY_BYTES = 2 * RAW_BYTES + 4096  # float64 and a header
 
@@ -118,11 +118,9 @@ def _kind(path: Path) -> str:
     """What a file is by its content: pt, npz, kokoro-js or safetensors.
 
     Raises:
-        VoicecloneError: it is none of them, or too large.
+        VoicecloneError: it is none of them.
     """
     size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise VoicecloneError(f"{path} is no Kokoro voice: a voice has half a megabyte")
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -145,6 +143,8 @@ def _kind(path: Path) -> str:
 
 def _read_torch(path: Path) -> dict[str, VoicePack]:
     """A bare tensor; nothing else is unpickled."""
+    if path.stat().st_size > MAX_TORCH_BYTES:
+        raise VoicecloneError(f"{path} is no Kokoro voice: a voice has half a megabyte")
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -60,9 +60,12 @@ class VoiceFinder:
             self._stock, self._where = official_voices(), "Kokoro-82M"
         if name in self.stock:
             return self.stock[name]
+        if name in VOICE_SHA256:
+            raise UsageError(
+                f"no voice '{name}' in {self._where}: it is an official voice of Kokoro-82M: use --base kokoro"
+            )
         known = ", ".join(sorted(self.stock)) or "none"
-        hint = "; it is an official voice of Kokoro-82M: --base kokoro" if name in VOICE_SHA256 else ""
-        raise UsageError(f"no voice '{name}': give a voice file or a stock voice of {self._where} ({known}){hint}")
+        raise UsageError(f"no voice '{name}': give a voice file or a stock voice of {self._where} ({known})")
 
     def find(self, voice: str) -> VoicePack:
         """A single voice, or a mix such as ``0.7*v.pt + 0.3*af_heart``; what names a file is never read as a mix.
@@ -73,7 +76,12 @@ class VoiceFinder:
         """
         if names_a_file(voice) or not is_expression(voice):
             return self.single(voice)
-        mix = parse(voice, names_a_file)
+        try:
+            mix = parse(voice, names_a_file)
+        except UsageError as error:
+            if voice.endswith(SUFFIXES):  # perhaps meant as a file, not as a mix
+                raise UsageError(f"{error}; nor is there a file '{voice}'") from error
+            raise
         return blend(mix, self.single, _mix_name(mix))
 
 

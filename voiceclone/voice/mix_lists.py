@@ -45,7 +45,8 @@ def parse_list(tokens: list[Token]) -> dict[str, float]:
         if not rest:
             break
         if rest[0] not in (("sign", "+"), ("sign", ",")):
-            raise UsageError(f"mix expression: unexpected {rest[0][1]!r} after '{items[-1][0]}': {_EXAMPLES}")
+            how = "to subtract, write 1.3*a - 0.3*b" if rest[0] == ("sign", "-") else _EXAMPLES
+            raise UsageError(f"mix expression: unexpected {rest[0][1]!r} after '{items[-1][0]}': {how}")
         signs.add(rest.pop(0)[1])
     if len(signs) > 1:
         raise UsageError("mix expression: voices are joined either by + or by commas, not by both")
@@ -54,7 +55,7 @@ def parse_list(tokens: list[Token]) -> dict[str, float]:
         raise UsageError(f"mix expression: '{bare[0]}' has no weight: give each voice one (a:60,b:40) or none")
     total = sum(1.0 if weight is None else weight for _, weight in items)
     if not 0.0 < total < math.inf:
-        raise UsageError(f"mix expression: the weights sum to {total:g}: give at least one that is above 0")
+        raise UsageError(f"mix expression: the weights sum to {total:g}: give weights whose sum is above 0 and finite")
     weights: dict[str, float] = {}
     for voice, weight in items:
         weights[voice] = weights.get(voice, 0.0) + (1.0 if weight is None else weight) / total
