@@ -20,6 +20,8 @@ READ = [
     ("Super Bowl LVII and Rocky III", "Super Bowl 57 and Rocky 3"),
     ("in the XIX century", "in the nineteenth century"),
     ("a type I error", "a type 1 error"),
+    ("James I was king. Charles I died.", "James the first was king. Charles the first died."),
+    ("Vol. II, WWII, WWI", "Volume 2, World War 2, World War 1"),
     # streets, titles, abbreviations
     ("12 St. John St.", "12 Saint John Street."),
     ("St. Louis and Port St. Lucie", "Saint Louis and Port Saint Lucie"),
@@ -40,9 +42,12 @@ READ = [
     ("$5-10 or $5–$10 million", "5 to 10 dollars or 5 to 10 million dollars"),
     ("US$5, ¥500, 1 €, 50¢", "5 U.S. dollars, 500 yen, 1 euro, 50 cents"),
     ("-$5", "minus $5"),
+    ("$20/hr, £5/month", "$20 per hour, £5 per month"),
     ("2bn people, 25M users", "2 billion people, 25 million users"),
     # times, dates, ranges, fractions
     ("10:30am, 10:05 p.m., 9:00", "10 30 am, 10 oh 5 p.m., 9 o'clock"),
+    ("9:30–11:15, 10am-5pm, 10.45am", "9 30 to 11 15, 10am to 5pm, 10 45 am"),
+    ("Call 555-123-4567 or 555-1234.", "Call 5 5 5, 1 2 3, 4 5 6 7 or 5 5 5, 1 2 3 4."),
     ("on 2020-10-12", "on October 12, 2020"),
     ("10-20 people, 1990–1995, 1990-95", "10 to 20 people, 1990 to 1995, 1990 to 95"),
     ("in the '90s", "in the 90s"),
@@ -52,6 +57,11 @@ READ = [
     ("25°C, -5 °F, 1°C, 45°", "25 degrees Celsius, -5 degrees Fahrenheit, 1 degree Celsius, 45 degrees"),
     ("50 km/h, 3 Hz, 12V, 5GB", "50 kilometers per hour, 3 hertz, 12 volts, 5 gigabytes"),
     ("50 km², 5 ft. tall, 6 in. wide", "50 square kilometers, 5 feet tall, 6 inches wide"),
+    (
+        "5kg-10kg, 5%–10%, 9.8 m/s², 20°N",
+        "5 kilograms to 10 kilograms, 5% to 10%, 9.8 meters per second squared, 20 degrees north",
+    ),
+    ("5 ft 10 in, 3 cm x 4 cm", "5 feet 10 inches, 3 centimeters by 4 centimeters"),
     ("5'10\" tall, 4x4", "5 foot 10 tall, 4 by 4"),
     ("2 + 2 = 4, 5 ≠ 3, a < b", "2 + 2 equals 4, 5 not equal to 3, a less than b"),
     ("#5, #love, C#, ~5, w/o", "number 5, hashtag love, C sharp, about 5, without"),
@@ -65,11 +75,11 @@ READ = [
     ("exam\u00adple cafe\u0301 ﬁne", "example café fine"),
 ]
 LEFT_ALONE = [
-    "I", "Am I?", "I V drip", "The IV drip.", "Start IV fluids.", "Malcolm X spoke.", "mix", "MIX", "DIV", "CIVIL", "XL",
-    "MD", "John and I went.", "Mary I know.", "Robert I. Bouck came.", "George V. Higgins wrote it.", "the Part I was told",
-    "the chapter I read", "After the War I went home.", "Vitamin C",
+    "I", "Am I?", "I V drip", "The IV drip.", "Start IV fluids.", "Malcolm X spoke.", "mix", "MIX", "DIV", "CIVIL",
+    "XL", "MD", "John and I went.", "With Mary I was happy.", "Robert I. Bouck came.", "George V. Higgins wrote it.",
+    "the Part I was told", "the chapter I read", "After the War I went home.", "Vitamin C",
     "No. He said so.", "no. I will not", "Thank you, Dr. Roe.", "I saw the Dr. He left.", "first", "Ave Maria",
-    "$5.20", "$1", "3M made it.", "5G and 4K", "COVID-19", "F-16", "555-1234", "1-800-555-1234", "a 3-2 win", "7-11",
+    "$5.20", "$1", "3M made it.", "5G and 4K", "COVID-19", "F-16", "100-1000", "747-400", "a 3-2 win", "7-11",
     "3:2", "24/7", "9/11", "on 3/4", "10/12/2020", "and/or", "0x10", "Born in 1956 in.", "rock 'n' roll",
     "AT&T", "e.g. this", "Node.js", "the U.S. army", "======", "1,234.56", "the 1990s", "Is it 5 V or not",
 ]  # fmt: skip

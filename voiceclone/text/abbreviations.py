@@ -19,6 +19,7 @@ _BEFORE_NUMBERS = {"Fig": "Figure", "fig": "figure", "Figs": "Figures", "figs": 
                    "vol": "volume", "Ch": "Chapter", "ch": "chapter", "p": "page", "pp": "pages",
                    "approx": "approximately", "ca": "circa", "No": "Number", "no": "number", "Nos": "Numbers",
                    "nos": "numbers"}  # fmt: skip
+_BEFORE_ROMAN = {"Vol": "Volume", "Ch": "Chapter", "Fig": "Figure", "Pt": "Part", "Sec": "Section", "Bk": "Book"}
 _MONTHS = {month[:3]: month for month in MONTHS if month != "May"} | {"Sept": "September"}
 _OPERATORS = {"÷": "divided by", "≈": "approximately", "≠": "not equal to", "≤": "less than or equal to",
               "≥": "greater than or equal to", "±": "plus or minus", "=": "equals", "==": "equals"}  # fmt: skip
@@ -55,16 +56,16 @@ _STARTS = (
     r"From|By|And|But|Or|So|If|My|Your|His|Her|Its|Our|Their|No|Yes|Not|Is|Are|Was|Were|Do|Does|Did|After|Before|One|To)\b"
 )
 _DOT = rf"(?:(?P<dot>\.)(?=[\"”’)]*\s*$|[\"”’)]*\s+{_STARTS}|[\"”’)]*\n)|\.?)"
-_NAME = r"[A-Z][\w'’]+"
+_NAME = r"\b[A-Z][\w'’]{1,40}"
 _LED = rf"(?:{_NAME}\s+|\d+(?:st|nd|rd|th)\s+|[NSEW]\.?\s+)"
 _NOT_NAME = rf"(?!\.?\s+(?!{_STARTS})[A-Z][a-z])"  # no name follows
 
 Replacement = str | Callable[[re.Match[str]], str]
 RULES: tuple[tuple[str, Replacement], ...] = (
-    # Addresses first: every later rule would find something in them.
+    # Addresses first: every later rule would find something in them. Lengths are bounded: no text makes a rule slow.
     (r"\bhttps?://[^\s<>\"”)]*[\w/]", _address),
-    (r"\b[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b", _address),
-    (rf"\b(?:[A-Za-z0-9-]+\.)+{_TLD}\b(?!\.\w)(?:/[^\s<>\"”)]*[\w/])?", _address),
+    (r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}\b", _address),
+    (rf"(?<![\w.-])(?:[A-Za-z0-9-]{{1,63}}\.){{1,8}}{_TLD}\b(?!\.\w)(?:/[^\s<>\"”)]*[\w/])?", _address),
     (r"\bwww\.[\w-]+(?:\.[\w-]+)*(?:/[^\s<>\"”)]*[\w/])?", _address),
     # Saint and Street, Doctor and Drive. A name behind "St." makes a saint, but not on a numbered house.
     (rf"(?P<head>^|[^\w\s]\s*|\b[a-z\d][\w'’]*\s+)(?P<short>St)\.\s*(?=(?!{_STARTS})[A-Z])", _from({"St": "Saint "})),
@@ -86,6 +87,9 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"\b{_one_of(_MONTHS)}\b\.?\s+(?=\d)", _from(_MONTHS, space=" ")),
     (rf"(?<=\d\s){_one_of(_MONTHS)}\b{_DOT}", _from(_MONTHS)),
     (rf"(?<![\w.]){_one_of(_BEFORE_NUMBERS)}\.\s?(?=\d)", _from(_BEFORE_NUMBERS, space=" ")),
+    (rf"\b{_one_of(_BEFORE_ROMAN)}\.\s(?=[IVXL]+\b)", _from(_BEFORE_ROMAN, space=" ")),
+    (r"\bMs(?=\s+[A-Z])", "Ms."),
+    (r"\bWW(?P<roman>II?)\b", r"World War \g<roman>"),
     (r"(?<![\w.])c\.\s?(?=\d{3,4}\b)", "circa "),
     (r"№\s?(?=\d)", "number "),
     (r"\bDept\.(?=\s)", "Department"),
@@ -97,6 +101,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"(?<![\w&#])#(?=\d)", "number "),
     (r"(?<![\w&#])#(?=[A-Za-z])", "hashtag "),
     (r"§§?\s?(?=\d)", "section "),
+    (r"(?<=\d)\s?‰", " per mille"),
     (r"(?<![\w~])~\s?(?=\d)", "about "),
     (r"(?<!\w)±\s?(?=\d)", "plus or minus "),
     (rf"(?<=[\w)%°])\s*{_one_of(_OPERATORS)}\s*(?=[\w(\-$£€])", lambda match: f" {_OPERATORS[match['short']]} "),

@@ -31,7 +31,8 @@ UNITS = {
     "km/h": "kilometer per hour", "kph": "kilometer per hour", "mph": "mile per hour", "m/s": "meter per second",
     "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "µm": "micrometer", "μm": "micrometer",
     "nm": "nanometer", "mi": "mile", "ft": "foot", "yd": "yard", "yds": "yard",
-    "kg": "kilogram", "g": "gram", "mg": "milligram", "µg": "microgram", "μg": "microgram", "lb": "pound",
+    "kg": "kilogram", "Kg": "kilogram", "KG": "kilogram", "kgs": "kilogram",
+    "g": "gram", "mg": "milligram", "µg": "microgram", "μg": "microgram", "lb": "pound",
     "lbs": "pound", "oz": "ounce",
     "ml": "milliliter", "mL": "milliliter", "cl": "centiliter", "l": "liter", "L": "liter",
     "h": "hour", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute", "sec": "second", "secs": "second",
@@ -41,12 +42,16 @@ UNITS = {
     "kbps": "kilobit per second", "Mbps": "megabit per second", "Gbps": "gigabit per second",
     "kW": "kilowatt", "MW": "megawatt", "GW": "gigawatt", "kWh": "kilowatt hour", "mAh": "milliamp hour",
     "W": "watt", "V": "volt", "kV": "kilovolt", "kcal": "kilocalorie", "kJ": "kilojoule",
-    "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree",
+    "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree", "°N": "degree north",
+    "°S": "degree south", "°E": "degree east", "°W": "degree west",
 }  # fmt: skip
 ONLY_ATTACHED = ("W", "V", "h", "l")
 """Units that count as such only right behind the digits: 12V, but not "rule 12 V. Smith"."""
 _INVARIABLE = frozenset({"hertz", "kilohertz", "megahertz", "gigahertz"})
-_POWERS = {"²": "square ", "³": "cubic "}
+_POWERS = {"²": ("square ", " squared"), "³": ("cubic ", " cubed")}
+_PER = {"hr": "hour", "h": "hour", "hour": "hour", "day": "day", "wk": "week", "week": "week", "mo": "month",
+        "month": "month", "yr": "year", "year": "year", "night": "night", "person": "person", "lb": "pound",
+        "kg": "kilogram", "mile": "mile", "gallon": "gallon", "share": "share"}  # fmt: skip
 
 
 def roman(numeral: str) -> int:
@@ -90,6 +95,11 @@ def money(match: re.Match[str]) -> str:
     return " ".join(part for part in (amount, scale, which, unit) if part)
 
 
+def per(match: re.Match[str]) -> str:
+    """``$20/hr``: $20 per hour."""
+    return f"{match['sum']} per {_PER[match['per']]}"
+
+
 def scaled(match: re.Match[str]) -> str:
     """``2.5bn``: 2.5 billion."""
     return f"{match['number']} {_SCALES[match['scale'].lower()]}"
@@ -97,7 +107,10 @@ def scaled(match: re.Match[str]) -> str:
 
 def measure(match: re.Match[str]) -> str:
     """A number with its unit; singular after 1 and after a hyphen (a 5-kg bag)."""
-    words = _POWERS.get(match["power"] or "", "") + UNITS[match["unit"] or match["unit_attached"]]
+    words = UNITS[match["unit"] or match["unit_attached"]]
+    if match["power"]:
+        before, behind = _POWERS[match["power"]]
+        words = words + behind if " per " in words else before + words
     if match["link"] == "-":
         return f"{match['number']}-{words}"
     return f"{match['number']} {words if match['number'] == '1' else _plural(words)}"
@@ -117,8 +130,14 @@ def clock(match: re.Match[str]) -> str:
         said = str(hour)
     else:
         said = f"{hour} o'clock" if 1 <= hour <= 12 else f"{hour} hundred"
-    seconds = f" and {int(match['second'])} seconds" if match["second"] else ""
+    second = match.groupdict().get("second")
+    seconds = f" and {int(second)} seconds" if second else ""
     return said + seconds + (f" {rest}" if rest else "")
+
+
+def telephone(match: re.Match[str]) -> str:
+    """``555-123-4567``: 5 5 5, 1 2 3, 4 5 6 7."""
+    return ", ".join(" ".join(group) for group in re.findall(r"\d+", match[0]))
 
 
 def iso_date(match: re.Match[str]) -> str:
@@ -171,7 +190,7 @@ def _any_of(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
-_NAME = r"[A-Z][\w'’]+"
+_NAME = r"\b[A-Z][\w'’]{1,40}"
 _RULER = (
     r"(?:Henry|Louis|Charles|George|Edward|Edmund|James|William|Richard|Elizabeth|Mary|John|Paul|Pius|Leo|Benedict|"
     r"Gregory|Innocent|Clement|Alexander|Nicholas|Peter|Catherine|Frederick|Wilhelm|Philip|Ferdinand|Napoleon|"
@@ -181,6 +200,7 @@ _RULER = (
     r"Martin|Mehmed|Murad|Selim|Suleiman|Pedro|Manuel|Alfonso|Isabella|Francis|Joseph|Maximilian|Baldwin|Emmanuel)"
 )
 _CROWNED = r"(?:King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser|Prince|Sultan|Pharaoh)"
+_REIGNED = r"(?:was|is|had|became|ruled|reigned|died|ascended|succeeded|married|abdicated)"
 _CHAPTER = r"(?:Chapter|Act|Scene|Volume|CHAPTER|ACT|SCENE|VOLUME)"
 _COUNTED = (
     r"(?:[Pp]art|[Bb]ook|[Ss]ection|[Aa]rticle|[Pp]hase|[Ss]tage|[Tt]ype|[Tt]itle|[Cc]anto|[Uu]nit|[Ll]esson|[Tt]ier|"
@@ -202,6 +222,7 @@ Replacement = str | Callable[[re.Match[str]], str]
 RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"\b(?P<name>{_CROWNED}\s+(?:{_NAME}\s+)?{_RULER})\s+(?P<roman>I)\b(?!['’](?!s\b))", roman_ordinal),
     (rf"\b(?P<name>{_RULER})\s+(?P<roman>I)\b(?!\.\s*[A-Z]){_ENDS_NAME}", roman_ordinal),
+    (rf"(?:(?<=^)|(?<=[.!?]\s))(?P<name>{_RULER})\s+(?P<roman>I)(?=\s+{_REIGNED}\b)", roman_ordinal),
     (rf"\b(?P<name>{_RULER})\s+{_NO_INITIAL}(?P<roman>{_MANY})", roman_ordinal),
     (rf"\b(?P<roman>(?=[IVX]+\b){ROMAN})(?:th)?[\s-]+(?P<name>century|centuries)\b", roman_century),
     (rf"\b(?P<name>Mark)\s+{_NO_INITIAL}(?P<roman>{_MANY})", roman_cardinal),
@@ -210,6 +231,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"\b(?P<name>(?=[A-Z]|type){_COUNTED})\s+(?P<roman>I)\b{_ENDS_NAME}", roman_cardinal),
     (rf"\b(?P<name>{_NAME})\s+(?P<roman>{_PLAIN})\b", roman_cardinal),
     (r"(?<![\w)])[-−](?=[$£€]\d)", "minus "),
+    (rf"(?P<sum>[$£€]\d[\d,.]*(?:[kKmM]|bn)?)/(?P<per>{_any_of(_PER)})\b", per),
     (rf"{_MONEY}(?:{_UNTIL})?{_SCALE}", money),
     (rf"{_MONEY}{_UNTIL}(?![\w-])", money),
     (rf"(?<![\w.])(?P<which>US|AU|A|CA|C|NZ|HK)(?P<sign>\$)(?P<number>{NUMBER})(?!\w)", money),
@@ -218,6 +240,10 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"{_ALONE}(?P<number>{NUMBER})\s?(?P<scale>bn|mn|tn)\b", scaled),
     (rf"{_ALONE}(?P<number>\d+\.\d+|\d{{2,3}})(?P<scale>M)\b", scaled),
     (r"(?<![\w-])(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])(?![\w-])", iso_date),
+    (r"(?<![\w-])(?:\+?\d{1,2}[ .-])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])", telephone),
+    (r"(?<![\w-])\d{2}[1-9]-\d{4}(?![\w-])", telephone),
+    (r"(?P<from>\d:\d\d|\d\s?[aApP]\.?[mM]\b\.?)\s?[-–]\s?(?=\d{1,2}(?::\d\d|\s?[aApP]\.?[mM]\b))", r"\g<from> to "),
+    (r"(?<![\w:.,/])(?P<hour>[01]?\d)\.(?P<minute>[0-5]\d)\s?(?P<half>[aApP]\.?[mM]\b\.?)", clock),
     (
         r"(?<![\w:.,/])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?"
         r"(?:\s?(?P<half>[aApP]\.?[mM]\b\.?))?(?![\w:])",
@@ -235,7 +261,10 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"−(?=\d)", "-"),
     (r"(?<!\b0)(?<=\d)\s?x\s?(?=\d)", " by "),
     (r"\b(?P<feet>[3-8])['’′]\s?(?P<inches>\d{1,2})(?:[\"”″]|'')", r"\g<feet> foot \g<inches>"),
-    (r"°\s(?=[CF]\b)", "°"),
+    (r"°\s(?=[CFNSEW]\b)", "°"),
+    (rf"{_ALONE}(?P<low>{NUMBER}\s?)(?P<unit>{_UNIT}|%)\s?[-–]\s?(?={NUMBER}\s?(?P=unit))", r"\g<low>\g<unit> to "),
+    (rf"(?<=\d)(?P<unit>\s?(?:{_UNIT}))\s[x×]\s(?=\d)", r"\g<unit> by "),
+    (r"\b(?P<feet>\d+)\s?ft\.?\s(?P<inches>\d{1,2})\s?in\b\.?", r"\g<feet> feet \g<inches> inches"),
     (
         rf"{_ALONE}(?P<number>{NUMBER})(?:(?P<link>[-\s]?)(?P<unit>{_UNIT})|(?P<unit_attached>[WVhl]))(?P<power>[²³])?"
         r"(?![\w°/'’]|-\d|\.\w)(?:\.(?=\s+[a-z]|[,;:)]))?",

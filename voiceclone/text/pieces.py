@@ -73,8 +73,8 @@ def pieces(pipeline: KPipeline, text: str, vocab: Container[str], left_out: Left
     for line in text.splitlines():
         if not any(unicodedata.category(c)[0] in "LN" or unicodedata.category(c) in ("So", "Sc") for c in line):
             continue  # a dot, a row of asterisks
-        for part in _parts(normalize(line.strip(), pipeline.lang_code)):
-            yield from _line(pipeline, part, vocab, left_out)
+        for part in _parts(line.strip()):
+            yield from _line(pipeline, normalize(part, pipeline.lang_code), vocab, left_out)
 
 
 def cut(phonemes: str, limit: int = MAX_PHONEMES) -> Iterator[str]:
