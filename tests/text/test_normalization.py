@@ -19,6 +19,9 @@ READ = [
     ("World War I was long, World War II longer.", "World War 1 was long, World War 2 longer."),
     ("Super Bowl LVII and Rocky III", "Super Bowl 57 and Rocky 3"),
     ("in the XIX century", "in the nineteenth century"),
+    ("IV. The Return", "4. The Return"),
+    ("XII", "12"),
+    ("Richard the III", "Richard the third"),
     ("a type I error", "a type 1 error"),
     ("James I was king. Charles I died.", "James the first was king. Charles the first died."),
     ("Vol. II, WWII, WWI", "Volume 2, World War 2, World War 1"),
@@ -31,6 +34,7 @@ READ = [
     ("5th Ave. and Sunset Blvd. at noon", "5th Avenue and Sunset Boulevard at noon"),
     ("Prof. Hill and Capt. Roe", "Professor Hill and Captain Roe"),
     ("Adam Fox Jr. said", "Adam Fox Junior said"),
+    ("Mon., Jan. 5; Sat., March 3", "Monday, January 5; Saturday, March 3"),
     ("Jan. 5, then 6 Feb. 2020", "January 5, then 6 February 2020"),
     ("No. 5 and nos. 6 and 7", "Number 5 and numbers 6 and 7"),
     ("Fig. 3 on p. 5, or pp. 6–9", "Figure 3 on page 5, or pages 6 to 9"),
@@ -76,6 +80,7 @@ READ = [
 ]
 LEFT_ALONE = [
     "I", "Am I?", "I V drip", "The IV drip.", "Start IV fluids.", "Malcolm X spoke.", "mix", "MIX", "DIV", "CIVIL",
+    "The Sun. He sat.", "Sat.",
     "XL", "MD", "John and I went.", "With Mary I was happy.", "Robert I. Bouck came.", "George V. Higgins wrote it.",
     "the Part I was told", "the chapter I read", "After the War I went home.", "Vitamin C",
     "No. He said so.", "no. I will not", "Thank you, Dr. Roe.", "I saw the Dr. He left.", "first", "Ave Maria",

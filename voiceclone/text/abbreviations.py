@@ -20,6 +20,8 @@ _BEFORE_NUMBERS = {"Fig": "Figure", "fig": "figure", "Figs": "Figures", "figs": 
                    "approx": "approximately", "ca": "circa", "No": "Number", "no": "number", "Nos": "Numbers",
                    "nos": "numbers"}  # fmt: skip
 _BEFORE_ROMAN = {"Vol": "Volume", "Ch": "Chapter", "Fig": "Figure", "Pt": "Part", "Sec": "Section", "Bk": "Book"}
+_DAYS = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
+         "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"}  # fmt: skip
 _MONTHS = {month[:3]: month for month in MONTHS if month != "May"} | {"Sept": "September"}
 _OPERATORS = {"÷": "divided by", "≈": "approximately", "≠": "not equal to", "≤": "less than or equal to",
               "≥": "greater than or equal to", "±": "plus or minus", "=": "equals", "==": "equals"}  # fmt: skip
@@ -86,6 +88,8 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     ),
     (rf"\b{_one_of(_MONTHS)}\b\.?\s+(?=\d)", _from(_MONTHS, space=" ")),
     (rf"(?<=\d\s){_one_of(_MONTHS)}\b{_DOT}", _from(_MONTHS)),
+    (rf"\b{_one_of(_DAYS.keys() - {'Sat', 'Sun'})}(?=\.){_DOT}", _from(_DAYS)),
+    (rf"\b{_one_of(_DAYS)}\.(?=,?\s+(?:\d|{'|'.join(MONTHS)}))", _from(_DAYS)),
     (rf"(?<![\w.]){_one_of(_BEFORE_NUMBERS)}\.\s?(?=\d)", _from(_BEFORE_NUMBERS, space=" ")),
     (rf"\b{_one_of(_BEFORE_ROMAN)}\.\s(?=[IVXL]+\b)", _from(_BEFORE_ROMAN, space=" ")),
     (r"\bMs(?=\s+[A-Z])", "Ms."),

@@ -86,8 +86,7 @@ class Phonemizer:
         """The phonemes that ``say`` speaks for ``text``, line breaks taken as spaces, nothing cut; may be empty.
 
         Raises:
-            VoicecloneError: a part is in a script that the language cannot read, or the G2P cannot digest the text
-                (a number of hundreds of digits, say).
+            VoicecloneError: a part is in a script that the language cannot read, or the G2P fails on the text.
         """
         text = " ".join(text.split())
         if unread := readable(text, self.lang).unread:

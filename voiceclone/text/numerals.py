@@ -77,6 +77,11 @@ def roman_century(match: re.Match[str]) -> str:
     return f"{ordinal(roman(match['roman'])).removeprefix('the ')} {match['name']}"
 
 
+def roman_heading(match: re.Match[str]) -> str:
+    """``IV.`` at the start of a line: 4."""
+    return str(roman(match["roman"]))
+
+
 def roman_cardinal(match: re.Match[str]) -> str:
     """``Chapter IV``, the numeral in the group ``roman``: Chapter 4."""
     return f"{match['name']} {roman(match['roman'])}"
@@ -220,10 +225,11 @@ _UNIT = _any_of(unit for unit in UNITS if unit not in ONLY_ATTACHED)
 
 Replacement = str | Callable[[re.Match[str]], str]
 RULES: tuple[tuple[str, Replacement], ...] = (
+    (rf"^(?P<roman>(?=[IVX]{{2,}}\b){ROMAN})(?=\.?\s*$|\.\s+[A-Z])", roman_heading),
     (rf"\b(?P<name>{_CROWNED}\s+(?:{_NAME}\s+)?{_RULER})\s+(?P<roman>I)\b(?!['’](?!s\b))", roman_ordinal),
     (rf"\b(?P<name>{_RULER})\s+(?P<roman>I)\b(?!\.\s*[A-Z]){_ENDS_NAME}", roman_ordinal),
     (rf"(?:(?<=^)|(?<=[.!?]\s))(?P<name>{_RULER})\s+(?P<roman>I)(?=\s+{_REIGNED}\b)", roman_ordinal),
-    (rf"\b(?P<name>{_RULER})\s+{_NO_INITIAL}(?P<roman>{_MANY})", roman_ordinal),
+    (rf"\b(?P<name>{_RULER})\s+(?:the\s+)?{_NO_INITIAL}(?P<roman>{_MANY})", roman_ordinal),
     (rf"\b(?P<roman>(?=[IVX]+\b){ROMAN})(?:th)?[\s-]+(?P<name>century|centuries)\b", roman_century),
     (rf"\b(?P<name>Mark)\s+{_NO_INITIAL}(?P<roman>{_MANY})", roman_cardinal),
     (rf"\b(?P<name>(?!Mark){_COUNTED})\s+(?P<roman>{_MANY}|(?i:(?=[ivxl]{{2,}}\b){ROMAN}\b))", roman_cardinal),
@@ -234,7 +240,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"(?P<sum>[$£€]\d[\d,.]*(?:[kKmM]|bn)?)/(?P<per>{_any_of(_PER)})\b", per),
     (rf"{_MONEY}(?:{_UNTIL})?{_SCALE}", money),
     (rf"{_MONEY}{_UNTIL}(?![\w-])", money),
-    (rf"(?<![\w.])(?P<which>US|AU|A|CA|C|NZ|HK)(?P<sign>\$)(?P<number>{NUMBER})(?!\w)", money),
+    (rf"(?<![\w.])(?P<which>US|AU|A|CA|C|NZ|HK)(?P<sign>\$)\s?(?P<number>{NUMBER})(?!\w)", money),
     (rf"(?P<sign>[¥₹₩₽])\s?(?P<number>{NUMBER})(?!\w)", money),
     (rf"(?<![\w.,$£€])(?P<number>{NUMBER})\s?(?P<sign>[€£¥₹₩₽¢])(?!\d)", money),
     (rf"{_ALONE}(?P<number>{NUMBER})\s?(?P<scale>bn|mn|tn)\b", scaled),
@@ -261,6 +267,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"−(?=\d)", "-"),
     (r"(?<!\b0)(?<=\d)\s?x\s?(?=\d)", " by "),
     (r"\b(?P<feet>[3-8])['’′]\s?(?P<inches>\d{1,2})(?:[\"”″]|'')", r"\g<feet> foot \g<inches>"),
+    (r"(?<=\d)\s?h\s(?=\d+\s?min\b)", " hours "),
     (r"°\s(?=[CFNSEW]\b)", "°"),
     (rf"{_ALONE}(?P<low>{NUMBER}\s?)(?P<unit>{_UNIT}|%)\s?[-–]\s?(?={NUMBER}\s?(?P=unit))", r"\g<low>\g<unit> to "),
     (rf"(?<=\d)(?P<unit>\s?(?:{_UNIT}))\s[x×]\s(?=\d)", r"\g<unit> by "),
