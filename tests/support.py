@@ -7,13 +7,16 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from voiceclone.style.encoders import StyleEncoders
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -41,7 +44,7 @@ def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:
         torch.manual_seed(seed)
         model = NanoKModel(config)
         init_for_speech(model)
-        encoders = build_style_encoders(StyleEncoderConfig(**widths))
+        encoders = settle(build_style_encoders(StyleEncoderConfig(**widths)))
         curve = torch.linspace(1.0, 0.0, 510)[:, None, None] ** 4
         packs = {
             f"stock_{i}": 0.2 * torch.randn(1, 1, 256) + 0.1 * curve * torch.randn(1, 1, 256) for i in range(voices)
@@ -53,6 +56,15 @@ def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:
         save_file({name: pack.contiguous() for name, pack in packs.items()}, folder / "voices.safetensors")
     (folder / "base.json").write_text(json.dumps({"name": "tiny", "encoder": widths}))
     return folder
+
+
+def settle(encoders: StyleEncoders) -> StyleEncoders:
+    """Let spectral norm find its vectors, as training does: else random weights give styles of norm 1e3 to 1e21."""
+    encoders.train()
+    with torch.no_grad():
+        for _ in range(5):
+            encoders(torch.randn(2, 80, 150))
+    return encoders.eval()
 
 
 def write_dataset(folder: Path, *, clips: int = 4, seconds: float = 1.6, seed: int = 0) -> Path:

@@ -28,7 +28,8 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+    text = re.sub(r"`[^`\n]*`", "", document.read_text())  # what looks like a link in code is none
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (document.parent / target).exists(), target
 
 

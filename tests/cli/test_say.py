@@ -83,6 +83,42 @@ def test_json_tells_how_quickly(tmp_path: Path, common, capsys) -> None:
     assert 0 < facts["first_audio_seconds"] < facts["real_time_factor"] * facts["seconds"] + 1e-3
 
 
+def test_json_tells_what_was_not_spoken(tmp_path: Path, common, capsys) -> None:
+    text = "Hello 日本語, my friend.\n.\n…\n[Roe](/ɹˈO§/) speaks. И так."
+    say = ["say", text, "--voice", "stock_0", "--out", str(tmp_path / "a.wav"), *common]
+    assert main([*say, "--json"]) == 0
+    out, err = capsys.readouterr()
+    facts = json.loads(out)
+    assert facts["pieces"] == 2 and facts["unspoken"] == ["日本語", "И так"] and facts["unknown_symbols"] == ["§"]
+    assert "warning: not spoken, in a script that American English cannot read: '日本語', 'И так'" in err
+    assert "warning: left out, since the model does not know these phoneme symbols: '§'" in err
+    assert main([*say, "--overwrite"]) == 0
+    assert "s of speech in 2 pieces, real-time" in capsys.readouterr().err
+    assert main(["say", "Hello.", *say[2:], "--overwrite", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["unspoken"] == [] and facts["unknown_symbols"] == []
+
+
+def test_a_long_spanish_sentence_is_spoken_whole(base_folder: Path, tmp_path: Path, common, capsys) -> None:
+    clause = "y el viejo molino quedó vacío durante años sin que nadie supiera quién lo había construido"
+    (tmp_path / "long.txt").write_text(" ".join([clause] * 12))
+    out = str(tmp_path / "a.wav")
+    command = ["say", "--file", str(tmp_path / "long.txt"), "--lang", "e", "--voice", "stock_0", "--out", out, "--json"]
+    assert main([*command, *common]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["pieces"] == 3 and facts["unspoken"] == []
+    spanish = load_base(base_folder).pipeline("e", offline=True)
+    short = sum(len(audio) for audio in speak(spanish, clause, spanish.voices["stock_0"])) / 24000
+    assert facts["seconds"] > 8 * short
+
+
+def test_without_a_record_what_is_left_out_is_logged(pipeline, monkeypatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(speaking.logger, "warning", lambda form, *values: logged.append(form % values))
+    assert len(list(speak(pipeline, "Hello Привет, friend.", pipeline.voices["stock_0"]))) == 1
+    assert logged == ["not spoken, in a script that American English cannot read: 'Привет'"]
+
+
 def test_standard_output_is_nothing_but_the_wav(tmp_path: Path, common, capsysbinary) -> None:
     say = ["say", "Good morning.", "--voice", "stock_1", *common, "--out"]
     assert main([*say, "-", "--json"]) == 0
@@ -195,6 +231,12 @@ def test_a_stream_begins_with_its_first_piece() -> None:
         (["--file", "{tmp}/none.txt"], "none.txt"),
         (["--file", "{tmp}/latin.txt"], "not UTF-8"),
         (["hi", "--out", "{tmp}/a.mp3"], "say writes WAV"),
+        (["... — !\n.\n* * *"], "nothing to say"),
+        (
+            ["こんにちは、世界 hello"],
+            "(--lang a) cannot read the script of 58 % of the text's letters ('こんにちは、世界')",
+        ),
+        (["[a](/§/)"], "nothing to say"),
         (["hi", "--speed", "nan"], "--speed"),
         (["hi", "--device", "tpu"], "--device tpu"),
         (["hi", "--voice", "0.5*stock_0"], "sum to 0.5"),

@@ -39,6 +39,30 @@ def test_clips_report_and_progress(builder, load):
     assert not any("held out" in notice for notice in dataset.notices)
 
 
+def test_a_transcript_that_cannot_be_read_whole_is_refused_with_its_reason(builder, load):
+    builder.split("train", 6)
+    path = builder.root / "train/metadata.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[1]["text"] = "She said 你好 in the garden."
+    rows[2]["text"] = "Old boats and new boats. " * 40
+    rows[3]["text"] = "… — !"
+    builder.lines("train", rows)
+    report = {row["name"]: row["reason"] for row in load(builder.root).report["clips"] if row["reason"]}
+    assert report["001.wav"].startswith("not speakable: American English (language a) cannot read the script of '你好'")
+    assert report["002.wav"].startswith("transcript too long: ")
+    assert report["003.wav"].startswith("not speakable: ")
+    assert len(report) == 3
+
+
+def test_symbols_that_the_model_does_not_know_are_said(builder, load):
+    builder.split("train", 4)
+    path = builder.root / "train/metadata.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["text"] = "The [boat](/bˈʘt/) went out to sea."
+    builder.lines("train", rows)
+    assert any("symbols 'ʘ', left out of 1 transcripts" in notice for notice in load(builder.root).notices)
+
+
 def test_bad_clips_are_skipped_with_their_reasons(builder, load):
     builder.split("train", 4)
     builder.clip("train/short.wav", builder.speech_like(0.3))

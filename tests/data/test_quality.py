@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceclone.data.quality import QualityLimits, count_spoken, measure_audio, transcript_problem
+from voiceclone.data.quality import QualityLimits, measure_audio, transcript_problem
+from voiceclone.text.alphabet import count_spoken
 
 LIMITS = QualityLimits()
 RATE = 24_000

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torchaudio
-from support import needs_shared
+from support import needs_shared, settle
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
@@ -24,12 +24,8 @@ TINY = StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=8)
 
 
 def settled_encoders(config: StyleEncoderConfig = TINY) -> StyleEncoders:
-    """Random weights whose spectral norm has found its vectors, as after training: styles of a natural size."""
-    encoders = build_style_encoders(config).train()
-    with torch.no_grad():
-        for _ in range(5):
-            encoders(torch.randn(2, 80, 150))
-    return encoders.eval()
+    """Random weights as after training: styles of a natural size."""
+    return settle(build_style_encoders(config))
 
 
 def styletts2_compute_style(encoders: StyleEncoders):

@@ -47,6 +47,18 @@ def test_an_unknown_word_goes_through_espeak(english):
     assert english.phonemes("zorblatt") == "zˈɔɹblæt"
 
 
+@pytest.mark.parametrize(("lang", "part"), [("a", "日本"), ("e", "Привет"), ("h", "日本")])
+def test_a_script_that_the_language_cannot_read_is_refused(lang, part):
+    with pytest.raises(VoicecloneError, match=f"cannot read the script of '{part}'"):
+        Phonemizer(lang, offline=True).phonemes(f"Hola {part}.")
+
+
+def test_english_goes_through_the_rules_and_other_languages_do_not(english):
+    assert english.phonemes("Henry VIII weighs 5kg.") == english.phonemes("Henry the eighth weighs five kilograms.")
+    spanish = Phonemizer("e", offline=True)
+    assert "θˈinko" in spanish.phonemes("5kg") and "kˈilo" not in spanish.phonemes("Chapter IV")
+
+
 @pytest.mark.parametrize("lang", ["a", "b", "e"])
 def test_phonemes_are_what_kpipeline_speaks(lang):
     text = "Well, the doctor paid $3.50 to a friend on the 3rd of May; was that right?"
@@ -150,7 +162,8 @@ def test_unknown_language_lists_the_codes(lang):
 
 
 @pytest.mark.parametrize(
-    ("lang", "module", "extra"), [("j", "pyopenjtalk", "misaki[ja]"), ("z", "jieba", "misaki[zh]")]
+    ("lang", "module", "extra"),
+    [("j", "pyopenjtalk", "'misaki[ja]' && python -m unidic download"), ("z", "jieba", "'misaki[zh]'")],
 )
 def test_languages_that_need_more_say_what(monkeypatch, lang, module, extra):
     # None in sys.modules makes the import fail, installed or not.

@@ -42,6 +42,8 @@ def nlp():
         ("I will read it.", "read", "VB"),
         ("I used to sing.", "used", "VBD"),
         ("It was used to cut wood.", "used", "VBN"),
+        ("Dr. Roe lives on Elm Road.", "lives", "VBZ"),
+        ("It saved the lives of many.", "lives", "NNS"),
         ("Close the door.", "Close", "VB"),
         ("It is close to me.", "close", "JJ"),
         ("That book is mine.", "That", "DT"),

@@ -185,6 +185,13 @@ def test_speech_is_16_bit(studio: Studio) -> None:
         studio.speak("  ", "stock_1")
 
 
+def test_what_cannot_be_spoken_is_told(studio: Studio) -> None:
+    told: list[str] = []
+    studio.warn = told.append
+    studio.speak("Good morning, мой friend.", "stock_1")
+    assert len(told) == 1 and "'мой'" in told[0]
+
+
 def test_without_gradio_one_line_says_how_to_get_it(monkeypatch, capsys) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["ui"]) == 1

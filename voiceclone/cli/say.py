@@ -58,10 +58,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(facts, indent=2), file=sys.stderr if options.out == STDOUT else output)
     else:
+        count = f"{facts['pieces']} piece{'' if facts['pieces'] == 1 else 's'}"
         target = "standard output" if options.out == STDOUT else options.out
         reporter.info(
-            f"{target}: {facts['seconds']:.1f} s of speech, real-time factor {facts['real_time_factor']:.2f}, "
-            f"first audio after {facts['first_audio_seconds']:.2f} s"
+            f"{target}: {facts['seconds']:.1f} s of speech in {count}, "
+            f"real-time factor {facts['real_time_factor']:.2f}, first audio after {facts['first_audio_seconds']:.2f} s"
         )
     return 0
 
@@ -69,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
 def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: Any) -> dict[str, Any]:
     from voiceclone.audio.stream import wav_file, wav_stream
     from voiceclone.devices import choose_device
-    from voiceclone.text.g2p import notice_of
+    from voiceclone.text.g2p import LANGUAGES, notice_of
+    from voiceclone.text.pieces import LeftOut
     from voiceclone.voice.speaking import check_speed, deliver, speak
 
     check_speed(options.speed)
@@ -80,6 +82,7 @@ def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: A
     pipeline = base.pipeline(options.lang, offline=options.offline)
     if notice := notice_of(pipeline):
         reporter.warn(notice)
+    left_out = LeftOut()
     load_seconds = time.perf_counter() - started
     opened = wav_stream(output.buffer) if options.out == STDOUT else wav_file(Path(options.out))
     with opened as write, reporter.task("Speaking", unit="piece") as task:
@@ -88,14 +91,18 @@ def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: A
             write(audio)
             task.advance(1)
 
-        pieces = speak(pipeline, text, pack.tensor, speed=options.speed, seed=options.seed)
+        pieces = speak(pipeline, text, pack.tensor, speed=options.speed, seed=options.seed, left_out=left_out)
         delivery = deliver(pieces, write_piece)
+    for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
+        reporter.warn(warning)
     return {
         "out": options.out,
         "voice": options.voice,
         "base": base.title,
         "seconds": round(delivery.seconds, 3),
         "pieces": delivery.pieces,
+        "unspoken": left_out.texts,
+        "unknown_symbols": sorted(left_out.symbols),
         "real_time_factor": round(delivery.real_time_factor, 3),
         "first_audio_seconds": round(delivery.first_audio_seconds, 3),
         "load_seconds": round(load_seconds, 3),

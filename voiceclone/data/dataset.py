@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from voiceclone.data.metadata import SPLITS, Entry, read_dataset
-from voiceclone.data.quality import Measurement, QualityLimits, count_spoken, measure_audio, transcript_problem
+from voiceclone.data.quality import Measurement, QualityLimits, measure_audio, transcript_problem
 from voiceclone.errors import VoicecloneError
+from voiceclone.text.alphabet import count_spoken
 from voiceclone.text.g2p import Phonemizer, language_code
 
 VALIDATION_SHARE = 0.1  # of the clips, where the folder has no validation split
@@ -107,6 +109,7 @@ def load_dataset(
             kept = [item for item in checked if item.problem is None]
             why = "no usable clip in validation/" if listed["validation"] else "no validation split"
             notices.append(f"{root}: {why}, so {len(held_out)} of the clips are held out for validation (seed {seed})")
+    notices += _unknown_symbols(root, kept, vocab)
     skipped = len(checked) - len(kept)
     if skipped:
         notices.append(f"{root}: {skipped} of {len(checked)} clips skipped: {_summary(checked)}")
@@ -172,6 +175,16 @@ def _check(entry: Entry, phonemizer: Phonemizer, vocab: Container[str], limits: 
         else:
             problem = transcript_problem(entry.text, phonemes, measured.seconds, vocab, limits)
     return _Checked(entry=entry, measured=measured, phonemes=phonemes, problem=problem)
+
+
+def _unknown_symbols(root: Path, kept: list[_Checked], vocab: Container[str]) -> list[str]:
+    """A notice of phonemes that get lost, since the model does not know their symbols; none where all are known."""
+    lost = [{c for c in item.phonemes if c not in vocab and unicodedata.category(c)[0] in "LM"} for item in kept]
+    if not any(lost):
+        return []
+    symbols = ", ".join(repr(symbol) for symbol in sorted(set().union(*lost)))
+    count = sum(map(bool, lost))
+    return [f"{root}: the model does not know the phoneme symbols {symbols}, left out of {count} transcripts"]
 
 
 def _moved(item: _Checked, held_out: frozenset[str]) -> _Checked:

@@ -12,9 +12,8 @@ import numpy as np
 
 from voiceclone.audio.io import decode, probe
 from voiceclone.errors import VoicecloneError
+from voiceclone.text.alphabet import count_spoken
 
-# Symbols of Kokoro's vocabulary that are written but not spoken.
-_SILENT_SYMBOLS = frozenset(' ;:,.!?—…"()“”̃ˈˌːʰʲ↓→↗↘')
 _FRAME_SECONDS = 0.02
 _FLOOR_DB = -120.0
 
@@ -128,11 +127,6 @@ def transcript_problem(
             f" at most {limits.max_phonemes_per_second:g}"
         )
     return None
-
-
-def count_spoken(phonemes: str, vocab: Container[str]) -> int:
-    """Phonemes of the model's vocabulary, without punctuation, spaces, stress, length and tone marks."""
-    return sum(symbol in vocab and symbol not in _SILENT_SYMBOLS for symbol in phonemes)
 
 
 def _audio_problem(

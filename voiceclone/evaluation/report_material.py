@@ -14,7 +14,6 @@ from voiceclone.evaluation.report_results import Sample
 from voiceclone.evaluation.sentences import held_out_sentences
 from voiceclone.evaluation.voices import RECORDINGS
 from voiceclone.text.g2p import Phonemizer
-from voiceclone.voice.pack import ROWS
 
 REFERENCES = 8  # recordings the speaker's mean embedding is made from, at least: filled up with training clips
 SAMPLES = 3  # validation clips whose audio is kept for the page
@@ -35,7 +34,7 @@ def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips:
         phonemizer = Phonemizer(lang, offline=offline)
         for sentence in sentences:
             name = f"sentence of {sentence.phonemes} phonemes"
-            phonemes = phonemizer.phonemes(sentence.text)[:ROWS]
+            phonemes = phonemizer.phonemes(sentence.text)
             utterances.append(Utterance(name=name, text=sentence.text, phonemes=phonemes, length=sentence.phonemes))
     return utterances
 

@@ -1,4 +1,4 @@
-"""Text to phonemes exactly as ``kokoro.KPipeline`` does it, also on machines without the spaCy English model.
+"""Text to phonemes through ``kokoro.KPipeline``'s G2P, also on machines without the spaCy English model.
 
 misaki's English G2P downloads ``en_core_web_sm`` on construction and ends the process where that fails. Here the
 download is tried once, apart and in bounded time; where the model stays absent, a blank spaCy pipeline with rule-based
@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.text.normalization import ENGLISH, normalize
+from voiceclone.text.scripts import readable
 
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
@@ -40,10 +42,13 @@ LANGUAGES = {
 ALIASES = {
     "en-us": "a", "en-gb": "b", "es": "e", "fr-fr": "f", "hi": "h", "it": "i", "pt-br": "p", "ja": "j", "zh": "z",
 }  # fmt: skip
-MISAKI_EXTRAS = {"j": "misaki[ja]", "z": "misaki[zh]"}
+INSTALLS = {"j": "pip install 'misaki[ja]' && python -m unidic download", "z": "pip install 'misaki[zh]'"}
 SPACY_MODEL = "en_core_web_sm"
 REPO_ID = "hexgrad/Kokoro-82M"
 FETCH_SECONDS = 20.0
+# eSpeak-NG drops the end of a clause of more than some 900 phonemes, which only numbers and signs make of one line.
+CLAUSE_WEIGHT = 600
+CLAUSE_MARKS = frozenset(';:,.!?¡¿—…"«»“”(){}[]')
 NOTICE = (
     f"The spaCy model {SPACY_MODEL} is not installed, so a rule-based tagger stands in: a few words with two"
     f" pronunciations (read, record) may come out wrong; to mend: python -m spacy download {SPACY_MODEL}"
@@ -78,24 +83,49 @@ class Phonemizer:
         """One line to show the user once, or None."""
 
     def phonemes(self, text: str) -> str:
-        """The phonemes KPipeline would speak for ``text``, line breaks taken as spaces, nothing cut; may be empty.
+        """The phonemes that ``say`` speaks for ``text``, line breaks taken as spaces, nothing cut; may be empty.
 
         Raises:
-            VoicecloneError: the G2P cannot digest the text (a number of hundreds of digits, say).
+            VoicecloneError: a part is in a script that the language cannot read, or the G2P fails on the text.
         """
         text = " ".join(text.split())
+        if unread := readable(text, self.lang).unread:
+            raise VoicecloneError(
+                f"{LANGUAGES[self.lang]} (language {self.lang}) cannot read the script of {unread[0][:20]!r}:"
+                " write it in the letters of the language, or choose another language"
+            )
+        text = normalize(text, self.lang)
         if not text:
             return ""
         try:
-            phonemes, tokens = self._pipeline.g2p(text)
+            if self.lang not in ENGLISH:
+                return phonemes_beyond_english(self._pipeline, text)
+            tokens = self._pipeline.g2p(text)[1]
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
             raise VoicecloneError(f"no phonemes for the text {text[:40]!r} ({reason}): reword it") from error
-        if self.lang in "ab":
-            for token in tokens:
-                token.phonemes = token.phonemes or ""
-            return self._pipeline.tokens_to_ps(tokens)
-        return (phonemes or "").strip()
+        for token in tokens:
+            token.phonemes = token.phonemes or ""
+        return self._pipeline.tokens_to_ps(tokens)
+
+
+def phonemes_beyond_english(pipeline: KPipeline, text: str) -> str:
+    """Phonemes of one line of a language other than English, of any length and nothing cut; may be empty."""
+    parts = [text] if pipeline.lang_code in INSTALLS else _clauses(text)
+    return " ".join(found for part in parts if (found := (pipeline.g2p(part)[0] or "").strip()))
+
+
+def _clauses(text: str) -> Iterator[str]:
+    """``text`` cut between words where a clause would grow too long for eSpeak-NG; a digit or sign weighs as a word."""
+    start = space = weight = 0
+    for place, character in enumerate(text):
+        if character.isspace():
+            space = place
+        weight = 0 if character in CLAUSE_MARKS else weight + (1 if character.isalpha() or character == " " else 10)
+        if weight > CLAUSE_WEIGHT and space > start:
+            yield text[start:space]
+            start, weight = space, 0
+    yield text[start:]
 
 
 def language_code(lang: str) -> str:
@@ -128,12 +158,11 @@ def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, re
         try:
             return KPipeline(lang_code=code, repo_id=repo_id, model=model)
         except Exception as error:
-            if code not in MISAKI_EXTRAS:
+            if code not in INSTALLS:
                 raise
             reason = " ".join(str(error).split())[:120]
             raise UsageError(
-                f"{LANGUAGES[code]} (language {code}) needs more packages ({reason}):"
-                f" pip install '{MISAKI_EXTRAS[code]}'"
+                f"{LANGUAGES[code]} (language {code}) needs more packages ({reason}): {INSTALLS[code]}"
             ) from error
 
 

@@ -282,6 +282,8 @@ def _tag_in_noun_phrase(lower: str, after: str) -> str:
 
 
 def _tag_elsewhere(lower: str, before_tag: str, after_tag: str | None, after: str) -> str:
+    if lower == "lives" and before_tag in ("NN", "NNP") and after_tag in ("IN", "TO", "RB"):
+        return "VBZ"  # the man lives in, Mr. Roe lives on
     if lower in _ADJECTIVES and not (before_tag in (".", "CC", "RB") and after_tag in ("DT", "PRP$", "PRP")):
         return "JJ"
     for endings, tag in _SUFFIX_TAGS:

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, shown
 from voiceclone.ui.clone_tab import build_clone_tab
 from voiceclone.ui.listen_tab import build_listen_tab
 from voiceclone.ui.mix_tab import build_mix_tab
@@ -70,6 +70,7 @@ def build_page(studio: Studio, training: Training) -> gr.Blocks:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
 
+    studio.warn = lambda line: gr.Warning(shown(line))
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     with gr.Blocks(title=TITLE, theme=theme, css=STYLE, analytics_enabled=False) as page:
         gr.Markdown(INTRODUCTION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,6 +19,8 @@ from voiceclone.voice.pack import VoicePack
 
 if TYPE_CHECKING:
     from voiceclone.models.base import Base
+
+logger = logging.getLogger(__name__)
 
 Sound = tuple[int, np.ndarray]  # Hz, int16 (T,): what gradio plays as it is; floats it would make louder
 MAX_CLIPS = 50  # of a speaker that are offered
@@ -35,6 +38,8 @@ class Studio:
 
     def __init__(self, out: Path, *, base: str = "auto", lang: str = "a", offline: bool = False) -> None:
         self.out, self.base, self.lang, self.offline = Path(out), base, lang, offline
+        self.warn: Callable[[str], None] = logger.warning
+        """Takes a line for each kind of thing in a text that could not be spoken; the page shows it."""
         self._speaking = threading.Lock()  # one model, one state of the random numbers
         self._load = lru_cache(maxsize=2)(self._load_base)
 
@@ -112,14 +117,19 @@ class Studio:
 
     def _speak(self, text: str, voice: Callable[[Base], VoicePack], which: str, speed: float) -> Sound:
         from voiceclone.audio.features import SAMPLE_RATE
+        from voiceclone.text.g2p import LANGUAGES
+        from voiceclone.text.pieces import LeftOut
         from voiceclone.voice.speaking import speak_whole
 
         if not text.strip():
             raise UsageError("nothing to say: the text is empty")
+        left_out = LeftOut()
         with self._speaking:
             base = self._load(which)
             pipeline = base.pipeline(self.lang, offline=self.offline)
-            audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed)
+            audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed, left_out=left_out)
+        for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
+            self.warn(warning)
         return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
 
     def _load_base(self, which: str) -> Base:

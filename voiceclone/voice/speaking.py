@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,11 +13,17 @@ import torch
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.text.g2p import LANGUAGES
+from voiceclone.text.pieces import LeftOut, pieces
+from voiceclone.text.scripts import readable
 
 if TYPE_CHECKING:
     from kokoro import KPipeline
 
+logger = logging.getLogger(__name__)
+
 SPEED_RANGE = (0.25, 4.0)  # times the voice's own rate
+MAX_FOREIGN = 0.5  # share of the letters in a script that cannot be read, above which a text is refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +31,7 @@ class Delivery:
     """How quickly a text was spoken."""
 
     pieces: int
-    """Chunks that KPipeline made of the text."""
+    """Pieces of at most 510 phonemes that were made of the text."""
     seconds: float
     """Length of the speech."""
     first_audio_seconds: float
@@ -49,42 +56,58 @@ def check_speed(speed: float) -> None:
 
 
 def speak(
-    pipeline: KPipeline, text: str, voice: str | torch.Tensor, *, speed: float = 1.0, seed: int = 0
+    pipeline: KPipeline,
+    text: str,
+    voice: str | torch.Tensor,
+    *,
+    speed: float = 1.0,
+    seed: int = 0,
+    left_out: LeftOut | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield audio ``(T,)`` float32 at 24 kHz, a piece for each chunk that KPipeline makes of the text.
+    """Yield audio ``(T,)`` float32 at 24 kHz, one for each piece of the text (:mod:`voiceclone.text.pieces`).
 
     Args:
         voice: what KPipeline takes: a stock voice's name, the path of a ``.pt``, or the ``(510, 1, 256)`` tensor.
         seed: of the harmonic source's phases and noise; the caller's RNG state is kept.
+        left_out: takes what could not be spoken; logged as warnings when None.
 
     Raises:
-        UsageError: nothing to speak, or a speed out of range.
+        UsageError: nothing to speak, most of it in a script that the language cannot read, or a speed out of range.
         VoicecloneError: the text cannot be turned into phonemes, or the model gave no finite audio.
     """
     check_speed(speed)
+    found = LeftOut() if left_out is None else left_out
+    text_read = _readable(text, pipeline.lang_code, found)
     spoken = 0
     device = pipeline.model.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for result in _results(pipeline, text, voice, speed):
+        for result in _results(pipeline, text_read, voice, speed, found):
             if result.audio is None:
                 continue
             audio = np.atleast_1d(result.audio.detach().cpu().numpy().astype(np.float32))
             if not np.isfinite(audio).all():
-                raise VoicecloneError(
-                    f"the model gave no finite sound for {result.graphemes[:40]!r}: is the voice sound?"
-                )
+                raise VoicecloneError(f"the model gave no finite sound for {text[:40]!r}: is the voice sound?")
             spoken += 1
             yield audio
     if not spoken:
-        raise UsageError(f"nothing in {text[:40]!r} can be spoken: give some words in the language of --lang")
+        raise UsageError(f"nothing to say: no word in {text[:40]!r} can be spoken: give some in the language of --lang")
+    if left_out is None:
+        for warning in found.warnings(LANGUAGES[pipeline.lang_code]):
+            logger.warning("%s", warning)
 
 
 def speak_whole(
-    pipeline: KPipeline, text: str, voice: str | torch.Tensor, *, speed: float = 1.0, seed: int = 0
+    pipeline: KPipeline,
+    text: str,
+    voice: str | torch.Tensor,
+    *,
+    speed: float = 1.0,
+    seed: int = 0,
+    left_out: LeftOut | None = None,
 ) -> np.ndarray:
     """The whole text as one signal ``(T,)``; see :func:`speak`."""
-    return np.concatenate(list(speak(pipeline, text, voice, speed=speed, seed=seed)))
+    return np.concatenate(list(speak(pipeline, text, voice, speed=speed, seed=seed, left_out=left_out)))
 
 
 def deliver(pieces: Iterable[np.ndarray], write: Callable[[np.ndarray], None]) -> Delivery:
@@ -110,10 +133,26 @@ def seconds(audio: np.ndarray) -> float:
     return len(audio) / SAMPLE_RATE
 
 
-def _results(pipeline: KPipeline, text: str, voice: str | torch.Tensor, speed: float) -> Iterator[KPipeline.Result]:
-    """What the pipeline yields; libraries below it raise many kinds of errors for texts they cannot digest."""
+def _readable(text: str, lang: str, left_out: LeftOut) -> str:
+    """``text`` without the parts in scripts that ``lang`` cannot read."""
+    found = readable(text, lang)
+    if found.share_unread > MAX_FOREIGN:
+        share = f"{100 * found.share_unread:.0f} %"
+        raise UsageError(
+            f"{LANGUAGES[lang]} (--lang {lang}) cannot read the script of {share} of the text's letters"
+            f" ({found.unread[0][:20]!r}): give the language of the text with --lang"
+        )
+    left_out.foreign += found.unread
+    return found.text
+
+
+def _results(
+    pipeline: KPipeline, text: str, voice: str | torch.Tensor, speed: float, left_out: LeftOut
+) -> Iterator[KPipeline.Result]:
+    """What the pipeline speaks; libraries below it raise many kinds of errors for texts they cannot digest."""
     try:
-        yield from pipeline(text, voice=voice, speed=speed)
+        for phonemes in pieces(pipeline, text, pipeline.model.vocab, left_out):
+            yield from pipeline.generate_from_tokens(phonemes, voice=voice, speed=speed)
     except (MemoryError, VoicecloneError):
         raise
     except Exception as error:
