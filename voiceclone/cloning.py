@@ -132,7 +132,7 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
         VoicecloneError: one of them cannot be used.
     """
     reporter.detail(f"device: {team.device}" + (f", {team.size} processes" if team.size > 1 else ""))
-    base = load_base(config.base, offline=config.offline, notice=reporter.info)
+    base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
     notices = []
     if base.kind == NANO:

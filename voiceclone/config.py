@@ -12,12 +12,13 @@ from typing import Any
 
 from voiceclone.errors import UsageError
 
+STYLE_ENCODERS = ("own", "styletts2")
 RECIPES = ("best", "seed")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 # Settings that change the voice: a checkpoint is only continued with the same ones.
-_DECISIVE = ("lang", "epochs_projection", "lr_projection", "max_style_samples", "max_training_clips", "seed",
-             "recipe", "without")  # fmt: skip
+_DECISIVE = ("style_encoders", "lang", "epochs_projection", "lr_projection", "max_style_samples",
+             "max_training_clips", "seed", "recipe", "without")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class CloneConfig:
     recipe: str = "best"  # best, or seed: the plain one
     without: str = "average,drift,prior"  # parts of the recipe to leave out: these three were measured to be no help
     base: str = "auto"  # auto, kokoro, nano, or the folder of a base
+    style_encoders: str = "own"  # own, or styletts2: of the real Kokoro
     lang: str = "a"  # Kokoro's language code
     device: str = "auto"  # auto, cuda, mps or cpu
     seed: int = 0  # of everything random
@@ -55,6 +57,8 @@ class CloneConfig:
             raise UsageError(f"--device {self.device!r}: use one of {', '.join(DEVICES)}")
         if self.recipe not in RECIPES:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
+        if self.style_encoders not in STYLE_ENCODERS:
+            raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
         for flag, lowest in (
             ("epochs_projection", 0),
             ("max_style_samples", 1),

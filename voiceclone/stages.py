@@ -25,6 +25,7 @@ from voiceclone.projection.preparation import Material, first_state, listens, pr
 from voiceclone.projection.prior import load_prior
 from voiceclone.projection.recipes import SEED, parse_parts, projection_config
 from voiceclone.projection.state import TrainingState, save_state
+from voiceclone.projection.stock_table import find_table
 from voiceclone.projection.targets import Target
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.speaker.resemblyzer import load_resemblyzer
@@ -106,6 +107,8 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             prior=None if config.plain else load_prior(run.base),
             speaker=speaker,
             listener=listener,
+            table=None if config.plain else find_table(run.base),
+            zero_shot=styles.mean if run.base.styles_are_voices and not config.plain else None,
         )
         state = run.team.from_main(lambda: first_state(config, material, reporter=run.reporter))
         run.reporter.info(f"start: timbre of {state.timbre_from}, prosody of {state.prosody_from}")

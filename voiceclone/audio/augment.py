@@ -14,6 +14,8 @@ from torch import Generator, Tensor
 from voiceclone.audio.features import N_MELS
 
 _DB = math.log(10) / 10  # natural log of power in a decibel
+FRAME_RATE = 80  # frames a second
+REVERB_FRAMES = 40  # of a room's tail, half a second
 FLOOR = 1e-5  # of the mean power: 50 dB below it
 _FLOOR = math.log(FLOOR)
 
@@ -40,6 +42,21 @@ def limit_band(features: Tensor, generator: Generator, *, share: float) -> Tenso
     quiet = features.clamp_max(_FLOOR) + 0.2 * torch.rand(features.shape, generator=generator)
     features = _some(features, torch.where(bins >= top, quiet, features), share, generator)
     return _some(features, torch.where(bins < bottom, quiet, features), share, generator)
+
+
+def reverberate(features: Tensor, generator: Generator, *, share: float) -> Tensor:
+    """Add a room's decaying tail (0.15 to 0.6 s to -60 dB, 6 to 20 dB below the sound) to a ``share`` of the batch."""
+    count, _, frames = features.shape
+    seconds = _uniform(count, (0.15, 0.6), generator)[:, None]
+    below = _uniform(count, (6.0, 20.0), generator)[:, None] * _DB
+    time = torch.arange(REVERB_FRAMES)[None] / FRAME_RATE
+    tail = torch.exp(-6 * math.log(10) * time / seconds)
+    tail[:, 0] = 0.0
+    tail = tail / tail.sum(dim=1, keepdim=True) * torch.exp(-below)
+    tail[:, 0] = 1.0
+    power = torch.nn.functional.pad(features.exp().transpose(0, 1), (REVERB_FRAMES - 1, 0))  # (80, B, T)
+    wet = torch.nn.functional.conv1d(power, tail.flip(1)[:, None], groups=count).transpose(0, 1)
+    return _some(features, torch.log(wet[..., :frames].clamp_min(1e-12)), share, generator)
 
 
 def blur(features: Tensor, generator: Generator, *, share: float) -> Tensor:

@@ -21,6 +21,7 @@ _HELP = {
     "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, start, blend, prior, "
     "mel, speaker, phones, free, prosody, drift, rows, average, stop",
     "base": "auto, kokoro, nano, or the folder of a base; auto: kokoro when cached or reachable, otherwise nano",
+    "style_encoders": "of --base kokoro: own (trained on Kokoro's speech, in the package) or styletts2 (from the Hub)",
     "lang": "Kokoro's language code (a American, b British English, e, f, h, i, p, j, z)",
     "device": "auto, cuda, mps or cpu",
     "seed": "seed of everything random: the same command with the same seed gives the same voice",

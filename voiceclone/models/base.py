@@ -14,6 +14,7 @@ Only the model is read at once; style encoders and stock voices are read when th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -48,10 +49,12 @@ from voiceclone.voice.pack import VoicePack
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
 
+KOKORO_ENCODERS = Path(__file__).parent / "assets" / "kokoro"
 NANO_FOLDER = Path(__file__).parent / "assets" / "nano"
 STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
 NANO = "nano"
 CUSTOM = "custom"
+OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
 ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, looked for beside its model
 
 
@@ -95,6 +98,11 @@ class Base:
     sha256: str = ""  # of the weight file, or of the published file it was converted from
     weights: str = FULL_PRECISION  # which weights these are, for people
     folder: Path | None = None  # None for the real Kokoro
+
+    @property
+    def styles_are_voices(self) -> bool:
+        """Whether the style encoders' space is the base's own, so that a style is a voice vector as it stands."""
+        return bool(self.info.get("styles_are_voices"))
 
     @cached_property
     def style_encoders(self) -> StyleEncoders:
@@ -140,7 +148,11 @@ class _PipelineVoices(dict[str, Tensor]):
 
 
 def load_base(
-    which: str | Path = "auto", *, offline: bool = False, notice: Callable[[str], None] = lambda line: None
+    which: str | Path = "auto",
+    *,
+    offline: bool = False,
+    style_encoders: str = OWN_ENCODERS,
+    notice: Callable[[str], None] = lambda line: None,
 ) -> Base:
     """Load ``"nano"``, ``"kokoro"``, ``"auto"``, a base folder, or an ONNX file of Kokoro-82M.
 
@@ -148,6 +160,8 @@ def load_base(
     ``auto`` is ``kokoro`` where its weights can be had so, ``nano`` otherwise.
 
     Args:
+        style_encoders: for the real Kokoro: ``"own"``, the pair in the package, trained on Kokoro's own speech, or
+            ``"styletts2"``, StyleTTS2-LibriTTS's, from the Hub.
         notice: called with a line before work that takes long.
 
     Raises:
@@ -155,21 +169,24 @@ def load_base(
         VoicecloneError: its files cannot be had, are damaged or do not belong together.
     """
     which = _known(which)
+    if style_encoders not in ENCODERS:
+        raise UsageError(f"--style-encoders {style_encoders}: use one of {', '.join(ENCODERS)}")
+    real = partial(_load_real, offline=offline, style_encoders=style_encoders)
     if which == "auto":
         try:
-            return _load_real(get_weights(offline=offline, notice=notice), offline=offline)
+            return real(get_weights(offline=offline, notice=notice))
         except VoicecloneError as error:
             if weights_at_hand() is not None:
                 raise
             notice(f"{error}: nano is used instead")
             which = NANO
     if which == STOCK_KOKORO:
-        return _load_real(get_weights(offline=offline, notice=notice), offline=offline)
+        return real(get_weights(offline=offline, notice=notice))
     if which == NANO:
         return _load_folder(NANO_FOLDER, kind=NANO)
     if Path(which).is_file():
         path = Path(which)
-        return _load_real(from_onnx(path, notice=notice), offline=offline, voices=_voices_beside(path))
+        return real(from_onnx(path, notice=notice), voices=_voices_beside(path))
     return _load_folder(Path(which), kind=CUSTOM)
 
 
@@ -219,20 +236,29 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
     )
 
 
-def _load_real(weights: KokoroWeights, *, offline: bool, voices: Mapping[str, VoicePack] | None = None) -> Base:
+def _load_real(
+    weights: KokoroWeights, *, offline: bool, style_encoders: str, voices: Mapping[str, VoicePack] | None = None
+) -> Base:
     """The real Kokoro-82M; the config is the published one, which is part of the package."""
     config = read_config(KOKORO_CONFIG)
+    own = style_encoders == OWN_ENCODERS
     return Base(
         name="Kokoro-82M",
         kind=STOCK_KOKORO,
         kmodel=load_kmodel(config, KOKORO_CONFIG, weights.path),
-        load_encoders=partial(_styletts2_encoders, offline=offline),
+        load_encoders=kokoro_encoders if own else partial(_styletts2_encoders, offline=offline),
         stock_voices=_official_voices() if voices is None else voices,
         config=config,
-        info={"name": "Kokoro-82M", "licence": "Apache-2.0"},
+        info={"name": "Kokoro-82M", "licence": "Apache-2.0", "styles_are_voices": own},
         sha256=weights.sha256,
         weights=weights.label,
     )
+
+
+def kokoro_encoders() -> StyleEncoders:
+    """The pair in the package, trained on Kokoro's own speech; its space is Kokoro's."""
+    widths = json.loads((KOKORO_ENCODERS / "encoders.json").read_text(encoding="utf-8"))["encoder"]
+    return load_style_encoders(KOKORO_ENCODERS / "style_encoders.safetensors", StyleEncoderConfig(**widths))
 
 
 def _styletts2_encoders(*, offline: bool) -> StyleEncoders:

@@ -20,6 +20,7 @@ from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.prior import zero_shot
 from voiceclone.projection.start import Start, best_start, neutral_start, search_steps, whitening
 from voiceclone.projection.state import TrainingState
+from voiceclone.projection.stock_table import StockTable, shortlist
 from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
@@ -47,6 +48,8 @@ class Material:
     prior: Projection | None = None
     speaker: Speaker | None = None
     listener: Listener | None = None
+    table: StockTable | None = None
+    zero_shot: Tensor | None = None  # (1, 256): a voice without training, where stage 1 gives one by itself
 
 
 def prepare_targets(
@@ -92,7 +95,8 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             advance=lambda: task.advance(1),
         )
 
-    steps = 2 * len(m.train) + len(m.validation) + search_steps(len(m.stock), free=config.free)
+    searched = shortlist(m.stock, m.table, m.train, m.speaker)
+    steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free=config.free)
     if m.listener is not None and listener is None:
         reporter.info(f"the listener hears {heard:.0%} of this base's phones: the term 'phones' is left out")
     with reporter.task("Start and alignment", total=steps) as task:
@@ -100,7 +104,11 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         gain = level_gain(aligned, spoken)
         white = whitening(m.stock)
         start = _start(
-            config, replace(m, listener=listener), [scale(t, gain) for t in aligned], white, lambda: task.advance(1)
+            config,
+            replace(m, listener=listener, stock=searched),
+            [scale(t, gain) for t in aligned],
+            white,
+            lambda: task.advance(1),
         )
         splits = {"train": align_to(start, m.train, task)[0], "validation": align_to(start, m.validation, task)[0]}
     dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
@@ -184,8 +192,9 @@ def _start(
         objective,
         crops=objective.middle_crops()[:START_CROPS],
         weights=config.weights,
-        zero_shot=None if m.prior is None else zero_shot(m.prior, m.styles),
-        left_out=config.without,
+        zero_shot=m.zero_shot if m.prior is None else zero_shot(m.prior, m.styles),
+        # A style that is a voice already needs no map: it is a possible start even where the map is left out.
+        left_out=config.without if m.zero_shot is None else config.without - {"prior"},
         seed=config.seed,
         advance=advance,
     )

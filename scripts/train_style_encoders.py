@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Train the style encoders of a base on the base's own speech.
+
+    python scripts/train_style_encoders.py --text sentences.txt --out encoders --utterances 2000
+
+Speaks OUT/speech (resumable: the same command goes on), trains, and writes style_encoders.safetensors and
+encoders.json with the figures. By default the base is the real Kokoro-82M and four English stock voices are kept out of
+training; OUT/held_out holds their speech.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+import sys
+from pathlib import Path
+
+from voiceclone.errors import UsageError, VoicecloneError
+
+HELD_OUT = ("af_nova", "am_eric", "bf_alice", "bm_fable")
+HELD_OUT_UTTERANCES = 36
+
+
+def main() -> int:
+    """Speak, train, test, write; the exit code."""
+    options = _options()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    from voiceclone.models.base import load_base
+    from voiceclone.training.teacher import TeacherConfig
+
+    base = load_base(options.base)
+    english = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(("a", "b"))}
+    limits = (18, options.phonemes)
+    speech, held = options.out / "speech", options.out / "held_out"
+    config = TeacherConfig(held_out=HELD_OUT, phonemes=limits, seed=options.seed)
+    _speak(base, english, config, options, speech, options.utterances)
+    kept_out = {name: english[name] for name in HELD_OUT}
+    _speak(base, kept_out, TeacherConfig(stock_share=1.0, phonemes=limits, seed=options.seed + 1), options, held,
+           HELD_OUT_UTTERANCES)  # fmt: skip
+    if not options.speak_only:
+        _train(base, options, speech, held)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--text", type=Path, required=True, help="public-domain text, one sentence a line, UTF-8")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--base", default="kokoro")
+    parser.add_argument("--utterances", type=int, default=2000)
+    parser.add_argument("--phonemes", type=int, default=46, help="length of the spoken texts at most")
+    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
+    parser.add_argument("--init", type=Path, help="safetensors of a pair of the same widths to start from")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--speak-only", action="store_true")
+    return parser.parse_args()
+
+
+def _speak(base, voices, config, options, folder: Path, count: int) -> None:
+    """Speak ``count`` utterances; those that are there are left alone."""
+    import torch
+
+    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.tracking.progress import Reporter
+    from voiceclone.training.teacher import VoiceSampler, speak_utterance
+
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = _texts(options.text, folder.parent / "phonemes.txt", config.phonemes)
+    kokoro, sampler = FrozenKokoro(base.kmodel, torch.device("cpu")), VoiceSampler(voices, config)
+    with Reporter().task(f"Speaking {folder.name}", total=count, unit="utterance") as task:
+        for number in range(count):
+            speak_utterance(number, kokoro, sampler, texts, folder)
+            task.advance(1)
+
+
+def _texts(source: Path, cache: Path, limits: tuple[int, int]) -> list[str]:
+    """Phonemes of the clauses of a text that have about the length wanted; kept in ``cache``."""
+    from voiceclone.files import write_text
+    from voiceclone.text.g2p import Phonemizer
+
+    if not cache.exists():
+        try:
+            lines = source.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--text {source}: cannot be read as UTF-8: check the path") from error
+        clauses = {part.strip() for line in lines for part in re.split(r"(?<=[,;:.?!])\s+", line)}
+        phonemizer = Phonemizer("a", offline=True)
+        chosen = sorted(clause for clause in clauses if 14 < len(clause) < 1.1 * limits[1])
+        write_text(cache, "\n".join(phonemizer.phonemes(clause) for clause in chosen))
+    found = cache.read_text(encoding="utf-8").splitlines()
+    return [text for text in found if limits[0] <= len(text) <= limits[1]]
+
+
+def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
+    import torch
+
+    from voiceclone.files import write_json
+    from voiceclone.models.checkpoint import save_state
+    from voiceclone.models.presets import NANO_ENCODER
+    from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders, load_style_encoders
+    from voiceclone.training.voice_encoders import EncoderTraining, read_speech, recovered, train_voice_encoders
+
+    widths = StyleEncoderConfig(**NANO_ENCODER)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        encoders = build_style_encoders(widths) if options.init is None else load_style_encoders(options.init, widths)
+    speech = read_speech(speech_folder)
+    config = EncoderTraining(steps=options.steps, seed=options.seed)
+    blends = train_voice_encoders(encoders, speech, config)
+    stock = recovered(encoders, read_speech(held_folder), speech.vectors.mean(dim=0))
+    save_state(encoders, options.out / "style_encoders.safetensors", half=True)
+    facts = {
+        "base": base.name, "encoder": dict(NANO_ENCODER), "utterances": len(speech.mels), "steps": options.steps,
+        "seed": options.seed, "held_out_stock_voices": list(HELD_OUT),
+        "recovered": {"unseen_blends": blends, "held_out_stock_voices": stock},
+    }  # fmt: skip
+    write_json(options.out / "encoders.json", facts)
+    print(json.dumps(facts["recovered"], indent=2))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except VoicecloneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
