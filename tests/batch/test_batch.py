@@ -106,7 +106,7 @@ def test_launched_processes_share_the_table(flags, dataset_folder, tmp_path: Pat
         (["name,data,seed", "a,b,x"], "line 2: seed 'x': int expected"),
         (["name,data,offline", "a,b,perhaps"], "yes or no"),
         (["name,data,recipe", "a,b,cake"], "line 2: --recipe"),
-        (["name,data", '"a,b'], "no valid CSV"),
+        (["name,data", '"a,b'], "is not CSV"),
     ],
 )
 def test_a_bad_table_is_one_line_before_anything_runs(lines, said, flags, tmp_path: Path, capsys) -> None:

@@ -57,7 +57,7 @@ def test_folder_name_is_the_speaker_where_no_column_is(tmp_path):
 )
 def test_broken_metadata_names_the_line(tmp_path, line):
     (tmp_path / "metadata.jsonl").write_text(line + "\n")
-    with pytest.raises(UsageError, match="metadata.jsonl:1"):
+    with pytest.raises(VoicecloneError, match="metadata.jsonl line 1: "):
         read_rows([tmp_path])
 
 
