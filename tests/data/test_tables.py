@@ -1,5 +1,6 @@
 """Tables of clips as people write them: each is read right, or refused with its line."""
 
+import json
 import unicodedata
 
 import pytest
@@ -141,8 +142,6 @@ def test_a_table_may_have_several_names(tmp_path, name):
 )
 @pytest.mark.parametrize("form", ["{}|Hello.", '{{"file_name": {}, "text": "Hello."}}'])
 def test_a_clip_is_found_however_it_is_spelt(tmp_path, listed, file, form):
-    import json
-
     name = "metadata.jsonl" if form.startswith("{{") else "metadata.csv"
     content = form.format(json.dumps(listed) if name.endswith("l") else listed)
     (entry,) = read_dataset(dataset(tmp_path, content, name, [file]))["train"]
@@ -152,7 +151,7 @@ def test_a_clip_is_found_however_it_is_spelt(tmp_path, listed, file, form):
 
 def test_the_name_as_written_wins_over_like_ones(tmp_path):
     files = ["clip.wav", "Clip.wav", "clip", "wavs/clip.wav"]
-    rows = "\n".join('{"file_name": "%s", "text": "x"}' % name for name in ("clip", "Clip.wav", "CLIP.wav"))
+    rows = "\n".join(json.dumps({"file_name": name, "text": "x"}) for name in ("clip", "Clip.wav", "CLIP.wav"))
     found = read_dataset(dataset(tmp_path, rows, "metadata.jsonl", files))["train"]
     # Two names differ from the last in case alone: it is neither.
     assert [entry.name for entry in found] == ["clip", "Clip.wav", "wavs/clip.wav"]

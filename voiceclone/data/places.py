@@ -55,6 +55,8 @@ class Places:
         return found, self._target(found, where)
 
     def _search(self, name: str, bare: bool) -> str | None:
+        if not bare and (self._folder / name).is_file():
+            return name
         spellings = list(dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))))
         spellings += [other for other in _with_suffixes(spellings[-1]) if other not in spellings]
         folders = [f"{folder}/" for folder in CLIP_FOLDERS]

@@ -76,7 +76,7 @@ def recordings_of_metadata(path: Path, source: Path) -> tuple[list[Recording], S
         else:
             texts[clip] = entry.text
             found.append((clip, entry.name))
-    recordings, problems = _probed(found, [source], problems)
+    recordings, problems = _probed(found, [source], problems, whole=True)
     parts = (Part(recording=k, text=texts[r.path], name=path.name) for k, r in enumerate(recordings))
     return recordings, Script(parts=tuple(parts), ready_cut=True), problems
 
@@ -116,8 +116,9 @@ def _places(path: Path, source: Path) -> list[Path]:
 
 
 def _probed(
-    found: list[tuple[Path, str]], sources: Sequence[Path], problems: list[tuple[str, str]]
+    found: list[tuple[Path, str]], sources: Sequence[Path], problems: list[tuple[str, str]], *, whole: bool = False
 ) -> tuple[list[Recording], list[tuple[str, str]]]:
+    """The files that can be read; with ``whole`` those alone that hold all that their headers say."""
     recordings: list[Recording] = []
     known: set[Path] = set()
     stems: set[str] = set()
@@ -131,6 +132,11 @@ def _probed(
         except VoicecloneError as error:
             problems.append((name, f"unreadable: {str(error).removeprefix(f'{path}: ')}"))
             continue
+        if info.lost_seconds > 0:
+            promised = info.seconds + info.lost_seconds
+            problems.append((name, f"cut short: the header says {promised:.2f} s, the file holds {info.seconds:.2f} s"))
+            if whole:
+                continue
         stem = _stem(path.stem, stems, plain)
         recordings.append(Recording(path=path, name=name, stem=stem, seconds=info.seconds))
     if not recordings:
