@@ -216,7 +216,7 @@ def _sound_notices(kept: list[_Checked]) -> list[str]:
     for reason, items in warned.items():
         first = items[0]
         detail = next(w for w in first.measured.warnings if w.startswith(reason)).split(": ", 1)[1]
-        notices.append(f"{len(items)} of {len(kept)} clips: {reason} (first: {first.entry.name[:80]}: {detail})")
+        notices.append(f"{len(items)} of {len(kept)} clips: {reason} ({first.entry.name[:80]}: {detail})")
     return notices
 
 
