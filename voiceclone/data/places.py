@@ -55,7 +55,7 @@ class Places:
         return found, self._target(found, where)
 
     def _search(self, name: str, bare: bool) -> str | None:
-        if not bare and (self._folder / name).is_file():
+        if not bare and _is_file(self._folder / name):
             return name
         spellings = list(dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))))
         spellings += [other for other in _with_suffixes(spellings[-1]) if other not in spellings]
@@ -80,10 +80,7 @@ class Places:
                     return None
                 place = place / real
             spelt.append(real)
-        try:
-            return "/".join(spelt) if spelt and place.is_file() else None
-        except (OSError, ValueError):
-            return None
+        return "/".join(spelt) if spelt and _is_file(place) else None
 
     def _entry(self, folder: Path, name: str) -> str | None:
         entries = self._listing(folder).get(_folded(name), [])
@@ -120,6 +117,13 @@ class Places:
         if not inside:
             raise VoicecloneError(f"{where} leaves the dataset folder {self.root}: copy the file into it")
         return target
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name longer than any may be
+        return False
 
 
 def _with_suffixes(name: str) -> list[str]:
