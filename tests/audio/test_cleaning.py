@@ -93,8 +93,10 @@ def test_speech_stays() -> None:
 
 
 @pytest.mark.parametrize("sound", [np.zeros(0), np.ones(1), np.ones(5), np.array([1.0, np.nan, 0.0])])
-def test_odd_sounds_are_no_trouble(sound) -> None:
-    assert len(without_rumble(sound.astype(np.float32), RATE)) == len(sound)
+@pytest.mark.parametrize("rate", [1, 40, RATE, 2**31 - 1])
+def test_odd_sounds_and_rates_are_no_trouble(sound, rate) -> None:
+    assert len(without_rumble(sound.astype(np.float32), rate)) == len(sound)
+    assert bandwidth(sound.astype(np.float32), rate) == rate / 2
 
 
 def test_a_file_with_an_offset_reads_as_one_without(tmp_path) -> None:

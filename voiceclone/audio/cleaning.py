@@ -6,6 +6,7 @@ import numpy as np
 
 RUMBLE_HZ = 20.0  # half the amplitude is left there; at 40 Hz 94 %, at 80 Hz 99.6 %
 _PAD_SECONDS = 0.2
+_LEAST_RATE, _MOST_RATE = 1_000, 1_000_000  # Hz; beyond them no speech is stored, and the filter is not to be trusted
 _CANCELLED = 0.8  # of the power that the loudest channel alone would leave in the average
 
 _BAND_HZ = 125.0
@@ -44,6 +45,8 @@ def without_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
         return samples
     centred = samples.astype(np.float64)
     centred -= centred.mean()
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        return centred.astype(np.float32)
     # Mirrored at the ends: a clip cut within a vowel begins with a value that is no offset.
     pad = min(int(_PAD_SECONDS * rate), len(samples) - 1)
     filtered = sosfiltfilt(butter(2, RUMBLE_HZ, "highpass", fs=rate, output="sos"), centred, padtype="even", padlen=pad)

@@ -20,6 +20,7 @@ SAMPLE_RATE = 24_000  # Hz; the rate of Kokoro and StyleTTS2
 _TOO_LARGE = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.M)
 _NO_LENGTH = 2**31 - 2**12  # bytes
 _NO_FRAMES = 2**60
+HEADER_SLACK = 0.05  # seconds by which a header may be wrong
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64")
 
 
@@ -69,6 +70,23 @@ def decode(path: Path | str) -> tuple[np.ndarray, int]:
         except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
             raise VoicecloneError(_unreadable(path, error)) from error
         return samples, stream.samplerate
+
+
+def cancels(path: Path | str, seconds: float = 60.0) -> bool:
+    """Whether the channels of a file cancel (see :func:`mono`), by its beginning.
+
+    Raises:
+        VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        if stream.channels < 2:
+            return False
+        try:
+            samples = stream.read(int(seconds * stream.samplerate), dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
+            raise VoicecloneError(_unreadable(path, error)) from error
+    return mono(samples)[1]
 
 
 def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -138,7 +156,8 @@ def _lost(stream: soundfile.SoundFile) -> float:
     for promised, held in _TOO_LARGE.findall(stream.extra_info):
         lost = int(promised) - int(held)
         if lost > 0 and int(promised) < _NO_LENGTH and int(held) > 0:
-            return stream.frames / stream.samplerate * lost / int(held)
+            seconds = stream.frames / stream.samplerate * lost / int(held)
+            return seconds if seconds > HEADER_SLACK else 0.0
     return 0.0
 
 

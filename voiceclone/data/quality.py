@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from voiceclone.audio.cleaning import bandwidth, mono, without_rumble
-from voiceclone.audio.io import decode, probe
+from voiceclone.audio.io import HEADER_SLACK, decode, probe
 from voiceclone.errors import VoicecloneError
 
 # Symbols of Kokoro's vocabulary that are written but not spoken.
@@ -19,7 +19,6 @@ _SILENT_SYMBOLS = frozenset(' ;:,.!?—…"()“”̃ˈˌːʰʲ↓→↗↘')
 _FRAME_SECONDS = 0.02
 _FLOOR_DB = -120.0
 _END_SECONDS = 0.03
-_LOST_SECONDS = 0.05  # a header may be wrong by some bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
     try:
         info = probe(path)
         known = {"sample_rate": info.sample_rate, "channels": info.channels}
-        if info.lost_seconds > _LOST_SECONDS:
+        if info.lost_seconds > 0:
             return _truncated(info.seconds, info.lost_seconds, **known)
         if info.seconds > 2 * limits.max_seconds:
             # Not decoded: hours of audio would only fill the memory.
@@ -102,7 +101,7 @@ def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
         samples, rate = decode(path)
     except VoicecloneError as error:
         return Measurement(problem=f"unreadable: {_without_path(str(error), path)}")
-    if (lost := info.seconds - len(samples) / rate) > _LOST_SECONDS:
+    if (lost := info.seconds - len(samples) / rate) > HEADER_SLACK:
         return _truncated(len(samples) / rate, lost, **known)
     samples, cancel = mono(samples)
     measured = measure_samples(samples, rate, limits, channels=info.channels)
