@@ -117,6 +117,24 @@ def test_a_bad_table_is_one_line_before_anything_runs(lines, said, flags, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name;data;consent\nanna;voices\\anna;yes, by letter\n".encode("utf-16"),
+        "sep=;\r\nname;data;consent;;\r\nanna;voices/anna;yes, by letter;;\r\n".encode("utf-8-sig"),
+        b"name\tdata\tconsent\nanna\tvoices/anna\tyes, by letter\n",
+        b'"data","name","consent"\n"voices\\anna","anna","yes, by letter"\n',
+    ],
+    ids=["UTF-16", "Excel", "tabs", "quoted"],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "voices" / "anna").mkdir(parents=True)
+    (tmp_path / "voices.csv").write_bytes(content)
+    (row,) = read_table(tmp_path / "voices.csv", {}, {})
+    assert (row.config.name, row.config.consent) == ("anna", "yes, by letter")
+    assert Path(row.config.data) == tmp_path / "voices" / "anna"
+
+
 def test_other_bad_calls(flags, tmp_path: Path, capsys) -> None:
     assert main(["batch", str(tmp_path / "none.csv"), *flags]) == 2
     assert "none.csv" in capsys.readouterr().err

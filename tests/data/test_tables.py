@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from voiceclone.data.metadata import read_dataset
+from voiceclone.data.metadata import read_dataset, read_metadata
 from voiceclone.errors import VoicecloneError
 
 IDS = ["clip_1", "clip_2", "clip_3", "clip_4"]
@@ -153,8 +153,9 @@ def test_the_name_as_written_wins_over_like_ones(tmp_path):
     files = ["clip.wav", "Clip.wav", "clip", "wavs/clip.wav"]
     rows = "\n".join(json.dumps({"file_name": name, "text": "x"}) for name in ("clip", "Clip.wav", "CLIP.wav"))
     found = read_dataset(dataset(tmp_path, rows, "metadata.jsonl", files))["train"]
-    # Two names differ from the last in case alone: it is neither.
-    assert [entry.name for entry in found] == ["clip", "Clip.wav", "wavs/clip.wav"]
+    assert [entry.name for entry in found] == ["clip", "Clip.wav", "CLIP.wav"]
+    # The last differs from all files in case, and they are named by others.
+    assert [entry.path.is_file() for entry in found] == [True, True, False]
 
 
 def test_an_absolute_path_into_the_folder_is_read(tmp_path):
@@ -166,3 +167,19 @@ def test_names_of_manifests_are_known(tmp_path):
     content = '{"audio_filepath": "wavs/clip_1.wav", "duration": 1.5, "transcript": "Hello."}\n'
     (entry,) = read_dataset(dataset(tmp_path, content, "metadata.jsonl"))["train"]
     assert (entry.text, entry.path.name) == ("Hello.", "clip_1.wav")
+
+
+@pytest.mark.parametrize("form", ["{}.wav|{}", "{}|{}"])
+def test_a_missing_clip_is_not_another_in_other_letters(tmp_path, form):
+    content = "\n".join([form.format("B1", "Come in."), form.format("b1", "Go out."), form.format("C1", "Stay.")])
+    found = read_dataset(dataset(tmp_path, content, files=["wavs/b1.wav", "wavs/c1.wav"]))["train"]
+    assert [(entry.path.name, entry.path.is_file()) for entry in found] == [
+        ("B1.wav", False), ("b1.wav", True), ("c1.wav", True)
+    ]  # fmt: skip
+
+
+def test_a_list_apart_from_its_clips_counts_from_their_folder(tmp_path):
+    root = tmp_path / "clips_of_ann"
+    dataset(root, "")
+    (tmp_path / "list.csv").write_text(table("{id}|{text}"))
+    assert all(entry.path.is_file() for entry in read_metadata(tmp_path / "list.csv", root, "train"))

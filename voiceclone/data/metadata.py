@@ -101,8 +101,9 @@ def read_metadata(path: Path, root: Path, split: str) -> list[Entry]:
         VoicecloneError: malformed or in an unknown encoding, or a file outside ``root``; the message names file and
             line.
     """
-    places = Places(path, root)
-    return [_entry(path, places, split, listed) for listed in read_listing(path)]
+    rows = list(read_listing(path))
+    places = Places(path, root, (listed.row["file_name"] for listed in rows))
+    return [_entry(path, places, split, listed) for listed in rows]
 
 
 def read_listing(path: Path) -> Iterator[Listed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 
 from voiceclone.audio.io import AUDIO_SUFFIXES
@@ -19,8 +20,10 @@ class Places:
     case, in this order.
     """
 
-    def __init__(self, metadata: Path, root: Path) -> None:
+    def __init__(self, metadata: Path, root: Path, names: Iterable[str] = ()) -> None:
+        """``names``: all that the file lists. What one row names is not taken for another's in another case."""
         self.metadata, self.root = metadata, root
+        self._named = {_stem(unicodedata.normalize("NFC", name)) for name in names}
         self._resolved = root.resolve()
         self._listed: dict[Path, dict[str, list[str]]] = {}
         beside = metadata.parent
@@ -88,7 +91,10 @@ class Places:
         same = [entry for entry in entries if unicodedata.normalize("NFC", entry) == composed]
         if name in entries:
             return name
-        return same[0] if len(same) == 1 else entries[0] if len(entries) == 1 else None
+        if len(same) == 1 or len(entries) != 1:
+            return same[0] if len(same) == 1 else None
+        other = _stem(unicodedata.normalize("NFC", entries[0]))
+        return None if other in self._named and other != _stem(composed) else entries[0]
 
     def _listing(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:
@@ -129,6 +135,12 @@ def _is_file(path: Path) -> bool:
 def _with_suffixes(name: str) -> list[str]:
     """The names an id may mean: dots in it are no suffix unless an audio file's follows."""
     return [name] if name.lower().endswith(AUDIO_SUFFIXES) else [name + suffix for suffix in AUDIO_SUFFIXES]
+
+
+def _stem(name: str) -> str:
+    """The name without folders and audio suffix."""
+    last = PureWindowsPath(name.strip()).name
+    return next((last[: -len(suffix)] for suffix in AUDIO_SUFFIXES if last.lower().endswith(suffix)), last)
 
 
 def _folded(name: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy, track_f0
-from voiceclone.audio.io import read_audio
+from voiceclone.audio.io import probe, read_audio
 from voiceclone.data.metadata import Entry, read_train
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import atomic_path, write_json
@@ -211,6 +211,8 @@ def _features(
     phonemes = "".join(c for c in phonemes if c in vocab)
     if not 1 <= len(phonemes) <= MAX_TOKENS:
         raise VoicecloneError(f"{len(phonemes)} phonemes: 1 to {MAX_TOKENS} are usable")
+    if probe(row.path).lost_seconds > 0:
+        raise VoicecloneError("the file is shorter than its header says: the end of its text is missing")
     audio = read_audio(row.path)
     if row.durations is None:
         audio = condition(audio)
