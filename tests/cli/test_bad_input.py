@@ -45,6 +45,22 @@ def metadata(content: bytes | str, name: str = "metadata.jsonl") -> Prepare:
     return prepare
 
 
+def table(content: bytes | str) -> Prepare:
+    """A dataset ``d`` of a ``metadata.csv``, without audio."""
+    return metadata(content, "metadata.csv")
+
+
+def shortened(folder: str, share: float) -> Prepare:
+    """The WAV files of a folder, whose ends are lost; headers and all stay."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        for path in (tmp / folder).glob("*.wav"):
+            content = path.read_bytes()
+            path.write_bytes(content[: 80 + int(share * (len(content) - 80))])
+
+    return prepare
+
+
 def clips(audio: np.ndarray, count: int = 4, *, words: str = "hello there my friend", rate: int = 24000) -> Prepare:
     """A dataset ``d`` of ``count`` clips that differ a little in level."""
 
@@ -163,6 +179,8 @@ CLONE = ["clone", "--data", "{ds}", "--name", "v", "--out", "{tmp}/out", "--base
 
 SAY = ["say", "hi", "--base", "{base}", "--out", "{tmp}/x.wav", "--offline"]
 
+
+TRAIN = ["train-base", "--out", "{tmp}/o", "--steps", "1"]
 
 EXPORT = ["export", "{tmp}/v.npz"]
 
@@ -294,6 +312,23 @@ CASES = [
     (on("{tmp}/d"), metadata("no separator\n", "metadata.csv"), 1, "line 1"),
     (on("{tmp}/d"), metadata("a|b\n", "train/metadata.csv"), 1, "usable"),
     (on("{tmp}/d"), folder("d/metadata.jsonl"), 2, "holds neither"),
+    (on("{tmp}/d"), table("file_name,text,speaker\na.wav,well, yes,ann\n"), 1, "line 2: 4 cells under 3 columns"),
+    (on("{tmp}/d"), table("file_name,text,speaker\na.wav,well, yes\n"), 1, "line 2: ' yes' under 'speaker'"),
+    (on("{tmp}/d"), table('file_name,text\na1.wav,"well\na2.wav,yes"\n'), 1, "line 3: a cell in quotes holds another"),
+    (on("{tmp}/d"), table("a|well then|na gut\nb|oh no|ach nein\n"), 1, "line 1: 'na gut' in column 3"),
+    (on("{tmp}/d"), table("file_name,text,text\na.wav,well,then\n"), 1, "line 1: a column 'text' stands there twice"),
+    (on("{tmp}/d"), table("speaker|text\nann|well\n"), 1, 'line 1: has no "file_name"'),
+    (on("{tmp}/d"), table("file_name,text\nC:\\talk\\a.wav,well\n"), 1, "line 2: file_name 'C:"),
+    (on("{tmp}/d"), table("file_name,text\n..\\..\\a.wav,well\n"), 1, "leaves the dataset folder"),
+    (on("{tmp}/d"), table("file_name,text\na.wav,caf\xe9\n".encode("latin-1")), 1, "line 2: is not UTF-8"),
+    (on("{tmp}/d"), table("v1.2_a|hello there\nv1.2_b|hello you\n"), 1, "v1.2_a.wav: unreadable: no such file"),
+    (
+        on("{tmp}/d"),
+        both(clips(TONE), shortened("d", 0.5)),
+        1,
+        "cut short: the header says 2.00 s, the file holds 1.00",
+    ),
+    (on("{tmp}/d"), clips(np.stack([TONE, -TONE], axis=1) * 40), 1, "scaled wrongly"),
     (on("{tmp}/d"), both(clips(TONE), text("d/validation/metadata.jsonl", "{")), 1, "validation/metadata.jsonl line 1"),
     (on("{tmp}/d"), both(metadata(GOOD), folder("d/a.wav")), 1, "is not a file"),
     (on("{tmp}/d"), both(metadata(GOOD), text("d/a.wav", "no audio")), 1, "cannot be read as audio"),
@@ -416,6 +451,9 @@ CASES = [
     (["train-base", "--data", "{ds}", "--out", "{tmp}/o"], text("o/checkpoint.pt", "mine"), 2, "holds a run"),
     (["train-base", "--data", "{ds}", "--out", "{tmp}/o", "--steps", "1", "--boost", "a"], nothing, 2, "--boost"),
     (["train-base", "--data", "{ds}", "--out", "{tmp}/o", "--settings", "{tmp}/s"], text("s", "["), 2, "--settings"),
+    ([*TRAIN, "--data", "{tmp}/d"], metadata(GOOD + "{broken\n"), 1, "line 2: is not JSON"),
+    ([*TRAIN, "--data", "{tmp}/d"], metadata('{"file_name": "../../a.wav", "text": "x"}\n'), 1, "leaves the dataset"),
+    ([*TRAIN, "--data", "{tmp}/d"], metadata(GOOD.replace("}", ', "durations": 3}')), 1, 'line 1: "durations"'),
     # inspect, demo-data, download
     (["demo-data", "--out", "{tmp}/d", "--voice", "nobody"], nothing, 2, "nobody"),
     (["demo-data", "--out", "{tmp}/d"], text("d", "mine"), 2, "is a file"),
@@ -456,6 +494,8 @@ CASES = [
     (["batch", "{tmp}/v.csv", "--processes", "0"], text("v.csv", "name,data\n"), 2, "--processes 0"),
     (["batch", "{tmp}/v.csv"], text("v.csv", b"\xff\xfe\x00"), 2, "v.csv"),
     (["batch", "{tmp}/v.csv"], text("v.csv", "name,data,flavour\nv,{ds},vanilla\n"), 2, "flavour"),
+    (["batch", "{tmp}/v.csv"], text("v.csv", "name,data\nv,{ds},x\n"), 2, "line 2: 3 cells under 2 columns"),
+    (["batch", "{tmp}/v.csv"], text("v.csv", 'name,data\nv,"{ds}\n'), 2, "line 2: is not CSV"),
     (["batch", "{tmp}/v.csv", "--out", "{tmp}/o"], text("v.csv", "name,data\n../v,{ds}\n"), 2, "--name"),
     (["prior", "--base", "{base}", "--voices", "3"], nothing, 2, "--voices 3"),
     (["prior", "--base", "{tmp}/nowhere", "--offline"], nothing, 2, "no base"),

@@ -168,3 +168,16 @@ def test_real_recordings_are_all_kept(load, root):
     dataset = load(root)
     assert dataset.report["summary"]["skipped"] == 0
     assert dataset.train and dataset.validation
+
+
+def test_what_the_sound_lacks_is_told_once_and_carried_with_the_clips(builder, vocab):
+    rows = []
+    for index in range(4):
+        builder.clip(f"{index}.wav", builder.speech_like(2.0, 16_000, seed=index), rate=16_000)
+        rows.append({"file_name": f"{index}.wav", "text": builder.texts[index]})
+    builder.lines("", rows)
+    found = load_dataset(builder.root, vocab=vocab)
+    assert {clip.bandwidth_hz for clip in (*found.train, *found.validation)} == {8_000.0}
+    assert sum("4 of 4 clips hold no speech above 8.0 kHz" in notice for notice in found.notices) == 1
+    assert found.report["clips"][0]["bandwidth_hz"] == 8_000.0
+    json.dumps(found.report, allow_nan=False)

@@ -102,3 +102,48 @@ def test_only_spoken_symbols_of_the_vocabulary_count(vocab):
 def test_senseless_limits_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         QualityLimits(**bad)
+
+
+def two_channels(tmp_path, left, right):
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+    return measure_audio(tmp_path / "a.wav", LIMITS)
+
+
+def test_channels_that_cancel_are_named_and_the_clip_is_kept(tmp_path, builder):
+    sound = builder.speech_like()
+    result = two_channels(tmp_path, sound, -0.8 * sound)
+    assert result.problem is None and result.level_dbfs == measured(tmp_path, sound).level_dbfs
+    assert [warning for warning in result.warnings if warning.startswith("channels cancel: ")]
+    assert not [w for w in two_channels(tmp_path, sound, sound).warnings if w.startswith("channels cancel: ")]
+
+
+def test_an_offset_is_measured_and_does_not_count(tmp_path, builder):
+    sound = builder.speech_like()
+    clean, result = measured(tmp_path, sound), measured(tmp_path, sound + 0.2)
+    assert result.offset == pytest.approx(0.2 + clean.offset, abs=1e-4)
+    assert result.level_dbfs == pytest.approx(clean.level_dbfs, abs=0.01)
+    # Clipping is seen in what was recorded, not in what is left of it.
+    assert measured(tmp_path, np.clip(40 * sound, -1, 1) * 0.5 - 0.5).problem.startswith("clipped: ")
+
+
+def test_a_file_shorter_than_its_header_says_is_refused(tmp_path, builder):
+    for name in ("a.wav", "a.mp3"):
+        soundfile.write(tmp_path / name, builder.speech_like(4.0), RATE)
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+        result = measure_audio(tmp_path / name, LIMITS)
+        assert result.problem.startswith("cut short: the header says 4.0"), name
+        assert 1.5 < result.seconds < 2.1
+
+
+def test_the_bandwidth_is_measured(tmp_path, builder):
+    sound = builder.speech_like(2.0, 16_000)
+    assert measured(tmp_path, sound, 16_000).bandwidth_hz == 8_000
+
+
+def test_a_clip_that_ends_at_full_level_may_end_within_a_word(tmp_path, builder):
+    sound = builder.speech_like(3.0)
+    loud = sound[: int(2.08 * RATE)]  # where a syllable is loudest
+    fading = loud * np.minimum(1, np.arange(len(loud))[::-1] / 3000).astype(np.float32)
+    assert [w.split(": ")[0] for w in measured(tmp_path, loud).warnings] == ["may end within a word"]
+    assert measured(tmp_path, fading).warnings == ()

@@ -44,13 +44,14 @@ def metadata_inputs() -> st.SearchStrategy[bytes]:
                  "file_name,text\n", '"', "\ufeff", "\r", "../", "\0", "[" * 3000, "9" * 5000, "\u2028",
                  free=st.text(max_size=5))  # fmt: skip
     table = st.lists(st.tuples(path, st.text(max_size=20), st.text(max_size=20)), max_size=4).flatmap(
-        lambda rows: st.sampled_from("|,").map(
-            lambda mark: ("file_name,text,other\n" if mark == "," else "") + "\n".join(map(mark.join, rows))
+        lambda rows: st.tuples(st.sampled_from("|,;\t"), st.booleans()).map(
+            lambda form: "\n".join(form[0].join(row) for row in [("file_name", "text", "other")] * form[1] + rows)
         )
     )
     good = b'{"file_name": "a.wav", "text": "Hello there."}\n{"file_name": "b/c.flac", "text": "Bye."}\n'
     text = (words | table).map(lambda written: written.encode("utf-8", "surrogatepass"))
-    content = st.binary(max_size=200) | jsonl | text | mutations(good, b"file_name,text\na.wav,Hello\n")
+    wide = table.map(lambda written: written.encode("utf-16", "surrogatepass"))
+    content = st.binary(max_size=200) | jsonl | text | wide | mutations(good, b"file_name,text\na.wav,Hello\n")
     return st.builds(lambda first, rest: first + rest, st.sampled_from([b"j", b"c"]), content)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import http.server
 import os
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 from support import REPOSITORY
 
+from voiceclone.errors import VoicecloneError
 from voiceclone.models import hub
 from voiceclone.models.presets import KOKORO_CONFIG
 
@@ -136,7 +139,43 @@ def test_no_hub_at_all_and_a_cache_that_cannot_be_written(fetch, server: Hub, tm
     assert said.startswith("error cannot download") and "--base nano" in said and seconds < SECONDS
     (tmp_path / "file").write_text("a file where the cache should be")
     said, _ = fetch(address(server), str(tmp_path / "file"))
-    assert said.startswith("error ") and "\n" not in said
+    assert said.startswith("error cannot write") and "Not a directory" in said and "HF_HOME" in said, said
+    assert "internet" not in said and "\n" not in said
+
+
+@pytest.mark.parametrize(("what", "reason"), [("ro", "Read-only file system"), ("4k", "No space left on device")])
+def test_a_disk_that_takes_no_cache_is_named(what: str, reason: str, fetch, server: Hub, disk) -> None:
+    place = disk(what)
+    if what != "ro":  # leave no block for the config
+        with contextlib.suppress(OSError):
+            (place / "fill").write_bytes(bytes(4096))
+    said, _ = fetch(address(server), str(place))
+    assert said.startswith(f"error cannot write {place}") and reason in said and "HF_HOME" in said, said
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/cache/models"), "cannot write /cache/models: Permission"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), "cannot download"),
+        (ConnectionError(errno.ECONNREFUSED, "Connection refused"), "cannot download"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_disks_errors_are_told_from_the_networks(error: OSError, says: str, wrapped: bool, monkeypatch) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        try:
+            raise error
+        except OSError as first:
+            if wrapped:
+                raise RuntimeError("wrapped") from first
+            raise
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    monkeypatch.setattr(hub, "is_offline", lambda offline: False)
+    with pytest.raises(VoicecloneError, match=says):
+        hub._download(hub.KOKORO_CONFIG, offline=False)
 
 
 def test_auto_waits_for_a_silent_hub_no_longer_than_it_says(server: Hub, tmp_path: Path) -> None:

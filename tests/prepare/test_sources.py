@@ -98,3 +98,23 @@ def test_the_output_may_not_lie_in_a_source_nor_around_it(tmp_path: Path, out: s
     with pytest.raises(UsageError, match="choose a folder apart from it"):
         check_apart(tmp_path / out, [tmp_path / source])
     check_apart(tmp_path / "ds", [tmp_path / source])
+
+
+def test_what_is_wrong_with_the_sound_of_a_recording_is_known(tmp_path: Path) -> None:
+    sound = 0.1 * np.random.default_rng(0).standard_normal(24_000)
+    soundfile.write(tmp_path / "a.wav", np.stack([sound, -sound], axis=1), 24_000)
+    soundfile.write(tmp_path / "b.wav", np.stack([sound, sound], axis=1), 24_000)
+    soundfile.write(tmp_path / "c.wav", sound, 24_000)
+    (tmp_path / "c.wav").write_bytes((tmp_path / "c.wav").read_bytes()[:-24_000])
+    recordings, problems = find_recordings([tmp_path])
+    assert [[doubt.split(": ")[0] for doubt in r.doubts] for r in recordings] == [
+        ["channels cancel"],
+        [],
+        ["cut short"],
+    ]
+    assert problems == []
+    # A clip that is cut already must be whole: its text is that of the whole.
+    (tmp_path / "metadata.csv").write_text("a.wav|Hello you.\nb.wav|Bye you.\nc.wav|And you.\n")
+    recordings, _, problems = recordings_of_metadata(tmp_path / "metadata.csv", tmp_path)
+    assert [recording.name for recording in recordings] == ["a.wav", "b.wav"]
+    assert problems == [("c.wav", "cut short: the header says 1.00 s, the file holds 0.50 s")]

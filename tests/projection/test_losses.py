@@ -124,3 +124,43 @@ def test_descending_the_f0_term_lowers_it_where_voicing_sets_in() -> None:
         (2.0 * terms["f0"] + 4.0 * terms["f0_level"]).backward()
         predicted = (leaf - 0.5 * leaf.grad / leaf.grad.norm()).detach()
     assert float(losses.f0_terms(predicted, true)["f0"]) < before
+
+
+def lowpassed(audio: torch.Tensor, hertz: float) -> torch.Tensor:
+    """Noise ``(B, T)`` at 24 kHz without what lies above ``hertz``."""
+    spectrum = torch.fft.rfft(audio)
+    spectrum[:, torch.linspace(0, 12_000, spectrum.shape[1]) > hertz] = 0
+    return torch.fft.irfft(spectrum, audio.shape[1])
+
+
+def test_full_recordings_have_the_same_losses_with_and_without_masks() -> None:
+    audio = torch.randn(3, 9600, generator=torch.Generator().manual_seed(0))
+    ours, true = audio, audio.flip(0) * torch.tensor([[1.0], [0.3], [0.7]])
+    full = torch.tensor([12_000.0, 22_050.0, math.inf])
+    for term in (lambda width: losses.mel_mse(ours, true, LogMel(), width), lambda w: losses.MultiMel()(ours, true, w)):
+        assert float(term(full)) == pytest.approx(float(term(None)), rel=1e-6)
+
+
+def test_what_a_narrow_recording_lacks_is_no_error() -> None:
+    whole = torch.randn(2, 24_000, generator=torch.Generator().manual_seed(0))
+    narrow = lowpassed(whole, 8_000)
+    for term in (losses.mel_mse, lambda ours, true, mel, width: losses.MultiMel()(ours, true, width)):
+        blind = float(term(whole, narrow, LogMel(), None))
+        masked = float(term(whole, narrow, LogMel(), torch.tensor([7_900.0, 7_900.0])))
+        assert masked < 0.02 * blind
+        # What lies below still counts, and a whole item of the batch keeps its error.
+        assert float(term(2 * whole, narrow, LogMel(), torch.tensor([7_900.0, 7_900.0]))) > 20 * masked
+        mixed = float(term(whole, narrow, LogMel(), torch.tensor([7_900.0, math.inf])))
+        assert mixed == pytest.approx(blind / 2, rel=0.05)
+
+
+def test_bands_above_the_bandwidth_have_no_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    true = lowpassed(torch.randn(1, 9600, generator=generator), 3_400)
+    hiss = torch.randn(1, 9600, generator=generator)
+    pull = {}
+    for width in (None, torch.tensor([3_375.0])):
+        ours = (true + hiss - lowpassed(hiss, 6_000)).requires_grad_()
+        (losses.mel_mse(ours, true, LogMel(), width) + losses.MultiMel()(ours, true, width)).backward()
+        pull[width is None] = float(torch.fft.rfft(ours.grad)[:, 3000:].abs().max())
+    assert pull[False] < 0.02 * pull[True]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from voiceclone.listener.net import load_listener
+from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, total
 from voiceclone.projection.objective import Crop, Objective, freely
 
@@ -131,3 +132,30 @@ def test_a_clip_that_was_not_aligned_is_refused(objective: Objective, targets, k
             anchor=voice,
             whitening=torch.eye(256),
         )
+
+
+def test_full_recordings_have_the_mel_terms_of_plain_means_to_the_bit(objective: Objective, voice) -> None:
+    crops = objective.middle_crops()
+    torch.manual_seed(0)
+    terms = objective.terms(voice, crops)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        ours = objective.speak_crops(objective.rows(voice, crops), crops)
+    true = torch.stack([objective.targets[c.clip].audio[600 * c.start : 600 * (c.start + 24)] for c in crops])
+    floor = objective.log_mel(true).amax(dim=(1, 2), keepdim=True) - losses.HEARD_RANGE / losses.LOG_STD
+    mse = torch.nn.functional.mse_loss(
+        torch.maximum(objective.log_mel(ours), floor), torch.maximum(objective.log_mel(true), floor)
+    )
+    assert float(terms["mel_mse"]) == float(mse * losses.LOG_STD**2)
+
+
+def test_a_narrow_recordings_missing_bands_do_not_count(targets, kokoro, profile, voice) -> None:
+    found = {}
+    for width in (float("inf"), 24_000.0, 3_400.0):
+        narrow = [replace(target, bandwidth=width) for target in targets]
+        one = Objective(narrow, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256))
+        torch.manual_seed(0)
+        found[width] = {name: float(value) for name, value in one.terms(voice, one.middle_crops()).items()}
+    assert found[24_000.0] == found[float("inf")]
+    changed = {name for name, value in found[3_400.0].items() if value != found[float("inf")][name]}
+    assert changed == {"mel_mse", "mel"}

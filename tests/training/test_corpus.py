@@ -57,8 +57,32 @@ def test_folder_name_is_the_speaker_where_no_column_is(tmp_path):
 )
 def test_broken_metadata_names_the_line(tmp_path, line):
     (tmp_path / "metadata.jsonl").write_text(line + "\n")
-    with pytest.raises(UsageError, match="metadata.jsonl:1"):
+    with pytest.raises(VoicecloneError, match="metadata.jsonl line 1: "):
         read_rows([tmp_path])
+
+
+def test_tables_and_their_speakers_are_read_as_for_a_clone(tmp_path):
+    write_wav(tmp_path / "wavs" / "v1.2_a.wav", 0.1 * np.ones(6000))
+    (tmp_path / "metadata.csv").write_text("v1.2_a|Come in.|ann\nv1.2_a|Go out.|ann\n")
+    assert [(row.path.name, row.text, row.speaker) for row in read_rows([tmp_path])] == [
+        ("v1.2_a.wav", "Come in.", "ann"), ("v1.2_a.wav", "Go out.", "ann")
+    ]  # fmt: skip
+
+
+def test_a_file_outside_the_dataset_is_refused(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "../a.wav", "text": "x"}\n')
+    with pytest.raises(VoicecloneError, match="leaves the dataset folder"):
+        read_rows([tmp_path])
+
+
+def test_a_file_shorter_than_its_header_says_is_skipped(tmp_path, caplog):
+    write_wav(tmp_path / "a.wav", 0.1 * np.ones(24_000))
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:-24_000])
+    row = {"file_name": "a.wav", "text": "x", "phonemes": "abc", "durations": [2, 6, 6, 6]}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(VoicecloneError, match="no utterance"):
+        prepare_corpus(read_rows([tmp_path]), tmp_path / "cache", tiny_config()["vocab"])
+    assert "shorter than its header says" in caplog.text
 
 
 def test_missing_metadata_is_a_usage_error(tmp_path):

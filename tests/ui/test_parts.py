@@ -38,6 +38,13 @@ def test_transcripts_come_from_metadata_and_text_files(dropped: list[str]) -> No
     assert transcripts_of([]) == []
 
 
+def test_transcripts_come_from_tables_as_datasets_have_them(tmp_path: Path) -> None:
+    (tmp_path / "v1.2_a.wav").touch()
+    (tmp_path / "b.wav").touch()
+    (tmp_path / "metadata.csv").write_text("v1.2_a|Come in.|ann\nwavs\\b.wav|Go out.|ann\n")
+    assert transcripts_of(tmp_path.iterdir()) == [("b.wav", "Go out."), ("v1.2_a.wav", "Come in.")]
+
+
 def test_a_dataset_is_made_of_the_clips_that_have_a_text(dropped: list[str], tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "made", dropped, dict(transcripts_of(dropped)) | {"stranger.wav": "x"})
     entries = read_dataset(folder)["train"]

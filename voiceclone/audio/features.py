@@ -23,6 +23,13 @@ F0_FLOOR = 60.0  # Hz
 F0_CEILING = 500.0  # Hz
 
 
+def upper_edges(filters: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    """Where each band of a filterbank ``(frequencies, bands)`` ends, Hz at ``sample_rate``, to the width of a bin."""
+    count = len(filters)
+    last = torch.where(filters > 0, torch.arange(count, device=filters.device)[:, None], -1).amax(dim=0)
+    return ((last + 1) * (sample_rate / 2 / (count - 1))).clamp(max=sample_rate / 2)
+
+
 class LogMel(nn.Module):
     """Normalised log-mel of StyleTTS2: ``(log(1e-5 + mel) + 4) / 4``."""
 

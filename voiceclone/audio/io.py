@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from voiceclone.audio.cleaning import mono, without_rumble
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
 
 SAMPLE_RATE = 24_000  # Hz; the rate of Kokoro and StyleTTS2
+# What libsndfile notes of a chunk larger than the file; a length that is not known yet is written as 2^31 or 2^32.
+_TOO_LARGE = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.M)
+_NO_LENGTH = 2**31 - 2**12  # bytes
+_NO_FRAMES = 2**60
+HEADER_SLACK = 0.05  # seconds by which a header may be wrong
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64")
 
 
@@ -26,6 +33,8 @@ class AudioInfo:
     channels: int
     frames: int
     """Samples per channel, as stored; compressed formats may state it inexactly."""
+    lost_seconds: float = 0.0
+    """What the header promises beyond the end of the file: the copy or the recording was cut short."""
 
     @property
     def seconds(self) -> float:
@@ -40,14 +49,16 @@ def probe(path: Path | str) -> AudioInfo:
         VoicecloneError: the file is missing or is no audio that libsndfile reads.
     """
     with _open(Path(path)) as stream:
-        return AudioInfo(sample_rate=stream.samplerate, channels=stream.channels, frames=stream.frames)
+        return AudioInfo(
+            sample_rate=stream.samplerate, channels=stream.channels, frames=stream.frames, lost_seconds=_lost(stream)
+        )
 
 
 def decode(path: Path | str) -> tuple[np.ndarray, int]:
-    """Read a whole file at its own rate, channels averaged.
+    """Read a whole file at its own rate.
 
     Returns:
-        samples float32 ``(T,)``, full scale at 1.0, unchecked (may be empty or hold NaN), and their rate in Hz.
+        samples float32 ``(T, C)``, full scale at 1.0, unchecked (may be empty or hold NaN), and their rate in Hz.
 
     Raises:
         VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
@@ -58,9 +69,24 @@ def decode(path: Path | str) -> tuple[np.ndarray, int]:
             samples = stream.read(dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
             raise VoicecloneError(_unreadable(path, error)) from error
-        rate = stream.samplerate
-    # The mean of one channel is that channel, bit for bit.
-    return samples.mean(axis=1, dtype=np.float32), rate
+        return samples, stream.samplerate
+
+
+def cancels(path: Path | str, seconds: float = 60.0) -> bool:
+    """Whether the channels of a file cancel (see :func:`mono`), by its beginning.
+
+    Raises:
+        VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        if stream.channels < 2:
+            return False
+        try:
+            samples = stream.read(int(seconds * stream.samplerate), dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
+            raise VoicecloneError(_unreadable(path, error)) from error
+    return mono(samples)[1]
 
 
 def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -73,7 +99,7 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLE_RATE) -> 
 
 
 def read_audio(path: Path | str) -> np.ndarray:
-    """Read a file as 24 kHz mono.
+    """Read a file as 24 kHz mono: channels averaged (see :func:`mono`), without offset and rumble.
 
     Returns:
         float32 ``(T,)``, T > 0, finite; full scale is 1.0 (resampling may overshoot it slightly).
@@ -82,7 +108,7 @@ def read_audio(path: Path | str) -> np.ndarray:
         VoicecloneError: the file is missing, damaged, empty, or holds values that are not finite.
     """
     samples, rate = decode(path)
-    audio = resample(samples, rate)
+    audio = resample(without_rumble(mono(samples)[0], rate), rate)
     if len(audio) == 0:
         raise VoicecloneError(f"{path}: holds no audio samples: replace or remove the file")
     if not np.isfinite(audio).all():
@@ -113,7 +139,11 @@ def _open(path: Path) -> soundfile.SoundFile:
         if not path.is_file():
             raise VoicecloneError(f"{path}: is not a file: correct the path or remove the entry")
         # As bytes where a name may be any: soundfile refuses one that is no UTF-8.
-        return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
+        stream = soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
+        if stream.frames > _NO_FRAMES:
+            stream.close()
+            raise VoicecloneError(_unreadable(path, "its end is missing"))
+        return stream
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError) as error:
         # TypeError is what soundfile says to a .raw file, which has no header.
         if isinstance(error, VoicecloneError):
@@ -121,6 +151,16 @@ def _open(path: Path) -> soundfile.SoundFile:
         raise VoicecloneError(_unreadable(path, error)) from error
 
 
-def _unreadable(path: Path, error: BaseException) -> str:
+def _lost(stream: soundfile.SoundFile) -> float:
+    """Seconds that the header of an uncompressed file promises and the file does not hold."""
+    for promised, held in _TOO_LARGE.findall(stream.extra_info):
+        lost = int(promised) - int(held)
+        if lost > 0 and int(promised) < _NO_LENGTH and int(held) > 0:
+            seconds = stream.frames / stream.samplerate * lost / int(held)
+            return seconds if seconds > HEADER_SLACK else 0.0
+    return 0.0
+
+
+def _unreadable(path: Path, error: BaseException | str) -> str:
     detail = " ".join(str(getattr(error, "error_string", error) or error).split()).rstrip(".")
     return f"{path}: cannot be read as audio ({detail}): convert it to WAV, FLAC, OGG or MP3"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from voiceclone.config import CloneConfig, merge
-from voiceclone.errors import UsageError
+from voiceclone.data.tables import (
+    SEPARATORS,
+    first_line,
+    read_text,
+    split_rows,
+    without_empty_end,
+    without_separator_line,
+)
+from voiceclone.errors import UsageError, VoicecloneError
 
 REQUIRED = ("name", "data")
 _NOT_IN_TABLE = ("out", "resume", "overwrite", "config")  # of the whole batch, not of one voice
@@ -26,7 +33,9 @@ class Row:
 
 
 def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) -> list[Row]:
-    """Read a CSV file with a header; a cell wins over the command's flag, the flag over the config file.
+    """Read a table with a header: CSV, or with semicolons, tabs or bars.
+
+    A cell wins over the command's flag, the flag over the config file.
 
     ``data`` is relative to the table's folder. Empty cells say nothing.
 
@@ -36,12 +45,12 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
     rows: list[Row] = []
     lines: dict[str, int] = {}
     for line, cells in _cells(path):
-        where = f"{path}, line {line}"
+        where = f"{path} line {line}"
         for column in REQUIRED:
             if not cells.get(column):
                 raise UsageError(f"{where}: no {column}: every voice needs {' and '.join(REQUIRED)}")
         values = {name: _value(name, text, where) for name, text in cells.items() if text}
-        values["data"] = str(path.parent / values["data"])
+        values["data"] = str(_folder(path.parent, values["data"]))
         try:
             config = merge({**flags, **values, "resume": "auto"}, file)
         except UsageError as error:
@@ -55,39 +64,49 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
     return rows
 
 
+def _folder(beside: Path, name: str) -> Path:
+    """The folder of clips; ``recordings\\anna`` of Windows is read where there is no folder of just that name."""
+    folder = beside / name.replace("\\", "/")
+    return folder if folder.is_dir() and not (beside / name).is_dir() else beside / name
+
+
 def _cells(path: Path) -> list[tuple[int, dict[str, str]]]:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file: give a CSV file with the columns name,data")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip().replace("-", "_") for name in next(reader, [])]
-            _check_header(path, header)
-            found = []
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    raise UsageError(
-                        f"{path}, line {reader.line_num}: {len(cells)} cells under {len(header)} columns: put "
-                        'text that holds commas into "quotes"'
-                    )
-                found.append((reader.line_num, dict(zip(header, (cell.strip() for cell in cells)))))
-            return found
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}: give a CSV file with the columns name,data") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text: save it as UTF-8") from error
-    except csv.Error as error:
-        raise UsageError(f"{path}: no valid CSV: {error}") from error
+        text = without_separator_line(read_text(path))
+        first = first_line(text)
+        separator = next((mark for mark in SEPARATORS if len(set(_names(first.split(mark))) & set(REQUIRED)) > 1), ",")
+        rows = split_rows(path, text, separator)
+    except VoicecloneError as error:
+        raise UsageError(str(error)) from error
+    header = _names(rows[0][1]) if rows else []
+    header = without_empty_end(header, len(header))
+    _check_header(path, header)
+    found = []
+    for line, cells in rows[1:]:
+        cells = without_empty_end(cells, len(cells) - len(header))
+        if len(cells) != len(header):
+            raise UsageError(
+                f"{path} line {line}: {len(cells)} cells under {len(header)} columns: put text that holds "
+                f"{separator!r} into quotes"
+            )
+        found.append((line, dict(zip(header, (cell.strip() for cell in cells)))))
+    return found
+
+
+def _names(cells: Sequence[str]) -> list[str]:
+    return [cell.strip().strip('"').replace("-", "_") for cell in cells]
 
 
 def _check_header(path: Path, header: list[str]) -> None:
     allowed = [field.name for field in fields(CloneConfig) if field.name not in _NOT_IN_TABLE]
     if missing := [name for name in REQUIRED if name not in header]:
-        raise UsageError(f"{path}, line 1: no column '{missing[0]}': the header needs name,data")
+        raise UsageError(f"{path} line 1: no column '{missing[0]}': the header needs name,data")
     if unknown := [name for name in header if name not in allowed]:
-        raise UsageError(f"{path}, line 1: unknown column '{unknown[0]}': use {', '.join(allowed)}")
+        raise UsageError(f"{path} line 1: unknown column '{unknown[0]}': use {', '.join(allowed)}")
     if len(set(header)) < len(header):
-        raise UsageError(f"{path}, line 1: a column stands there twice: remove one")
+        raise UsageError(f"{path} line 1: a column stands there twice: remove one")
 
 
 def _value(name: str, text: str, where: str) -> Any:

@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     said.add_argument("--subtitles", type=Path, metavar="FILE", help="SRT or WebVTT, or a folder of NAME.srt")
     said.add_argument(
-        "--metadata", type=Path, metavar="FILE", help="metadata.csv (LJSpeech) or metadata.jsonl of clips cut already"
+        "--metadata",
+        type=Path,
+        metavar="FILE",
+        help="metadata.csv (LJSpeech and others) or metadata.jsonl of clips cut already",
     )
     said.add_argument(
         "--transcribe", nargs="?", const="small", metavar="MODEL",

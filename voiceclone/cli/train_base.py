@@ -47,7 +47,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="AudioFolder datasets: metadata.jsonl with file_name, text and a speaker column, or one "
+        help="datasets: metadata.jsonl or a table with file_name, text and a speaker column, or one "
         "folder a speaker; phonemes and durations columns are used where they are there",
     )
     parser.add_argument("--lang", default="a", help="Kokoro's language code, for texts without phonemes (default: a)")

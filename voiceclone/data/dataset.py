@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container
@@ -19,6 +20,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.text.alphabet import count_spoken
 from voiceclone.text.g2p import Phonemizer, language_code
 
+NARROW_HZ = 10_500.0  # recordings that end below it are said to the user
 VALIDATION_SHARE = 0.1  # of the clips, where the folder has no validation split
 Progress = Callable[[int, int], None]
 
@@ -37,6 +39,8 @@ class Clip:
     split: str
     """``train`` or ``validation``."""
     speaker: str | None = None
+    bandwidth_hz: float = math.inf
+    """Above it the recording holds no speech."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def load_dataset(
     skipped = len(checked) - len(kept)
     if skipped:
         notices.append(f"{root}: {skipped} of {len(checked)} clips skipped: {_summary(checked)}")
+    notices += [f"{root}: {line}" for line in _sound_notices(kept)]
     report = _report(root, lang, seed, checked, limits, vocab, notices)
     _require_enough(root, kept, checked, limits, report)
     clips = [_clip(item) for item in kept]
@@ -203,7 +208,29 @@ def _clip(item: _Checked) -> Clip:
         seconds=item.measured.seconds,
         split=entry.split,
         speaker=entry.speaker,
+        bandwidth_hz=item.measured.bandwidth_hz or math.inf,
     )
+
+
+def _sound_notices(kept: list[_Checked]) -> list[str]:
+    """What the sound of usable clips lacks, a line each."""
+    notices = []
+    narrow = [item for item in kept if (item.measured.bandwidth_hz or NARROW_HZ) < NARROW_HZ]
+    if narrow:
+        kilohertz = float(np.median([item.measured.bandwidth_hz for item in narrow])) / 1000
+        notices.append(
+            f"{len(narrow)} of {len(kept)} clips hold no speech above {kilohertz:.1f} kHz: what lies above is not"
+            " learned from them"
+        )
+    warned: dict[str, list[_Checked]] = {}
+    for item in kept:
+        for warning in item.measured.warnings:
+            warned.setdefault(warning.split(": ")[0], []).append(item)
+    for reason, items in warned.items():
+        first = items[0]
+        detail = next(w for w in first.measured.warnings if w.startswith(reason)).split(": ", 1)[1]
+        notices.append(f"{len(items)} of {len(kept)} clips: {reason} ({first.entry.name[:80]}: {detail})")
+    return notices
 
 
 def _reasons(checked: list[_Checked]) -> Counter[str]:
@@ -263,7 +290,7 @@ def _report(
 def _report_clip(item: _Checked, vocab: Container[str]) -> dict[str, Any]:
     measured = asdict(item.measured)
     del measured["problem"]
-    for name in ("seconds", "level_dbfs", "peak", "clipped"):
+    for name in ("seconds", "level_dbfs", "peak", "clipped", "offset"):
         measured[name] = None if measured[name] is None else round(measured[name], 4)
     spoken = count_spoken(item.phonemes, vocab)
     return {
@@ -275,7 +302,7 @@ def _report_clip(item: _Checked, vocab: Container[str]) -> dict[str, Any]:
         "text": item.entry.text,
         "phonemes": item.phonemes,
         "phonemes_per_second": round(spoken / item.measured.seconds, 2) if spoken and item.measured.seconds else None,
-        **measured,
+        **measured | {"warnings": list(item.measured.warnings)},
     }
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from voiceclone.audio.io import decode, probe
+from voiceclone.audio.cleaning import bandwidth, mono, without_rumble
+from voiceclone.audio.io import HEADER_SLACK, decode, probe
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.alphabet import count_spoken
 
 _FRAME_SECONDS = 0.02
 _FLOOR_DB = -120.0
+_END_SECONDS = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,10 @@ class QualityLimits:
     """Share of samples in runs of three or more at full scale, 0-1."""
     max_phonemes: int = 510
     """Phoneme symbols, the length of a voice pack."""
+    max_end_db: float = -10.0
+    """Level of a clip's last 30 ms, dB re its loud frames, above which it may end within a word: 3 of 349 recorded
+    clips ended above it, and 65 % of 1047 that were cut within a word. (Its beginning tells nothing: of 33 clips of
+    LJSpeech 9 begin as loud as that, with the first word whole.)"""
     min_phonemes_per_second: float = 2.0
     """Spoken phonemes per second: below it the transcript misses most of what is said."""
     max_phonemes_per_second: float = 25.0
@@ -71,6 +77,12 @@ class Measurement:
     """Share of samples in runs of three or more at full scale, 0-1."""
     audio_sha256: str | None = None
     """Over the decoded samples and their rate."""
+    offset: float | None = None
+    """Mean of the samples, full scale 1.0; it is removed on reading."""
+    bandwidth_hz: float | None = None
+    """Up to which frequency there is speech: see :func:`voiceclone.audio.cleaning.bandwidth`."""
+    warnings: tuple[str, ...] = ()
+    """``reason: detail`` of what does not make the clip unfit."""
     problem: str | None = None
     """``reason: detail`` where the audio is unfit, else None."""
 
@@ -79,17 +91,27 @@ def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
     """Read one clip and check its audio; never raises for what is in the file."""
     try:
         info = probe(path)
+        known = {"sample_rate": info.sample_rate, "channels": info.channels}
+        if info.lost_seconds > 0:
+            return _truncated(info.seconds, info.lost_seconds, **known)
         if info.seconds > 2 * limits.max_seconds:
             # Not decoded: hours of audio would only fill the memory.
-            return _refused(info.seconds, limits, sample_rate=info.sample_rate, channels=info.channels)
+            return _refused(info.seconds, limits, **known)
         samples, rate = decode(path)
     except VoicecloneError as error:
         return Measurement(problem=f"unreadable: {_without_path(str(error), path)}")
-    return measure_samples(samples, rate, limits, channels=info.channels)
+    if (lost := info.seconds - len(samples) / rate) > HEADER_SLACK:
+        return _truncated(len(samples) / rate, lost, **known)
+    samples, cancel = mono(samples)
+    measured = measure_samples(samples, rate, limits, channels=info.channels)
+    if not cancel:
+        return measured
+    warning = f"channels cancel: one is another turned upside down, so the louder of {info.channels} is used alone"
+    return replace(measured, warnings=(warning, *measured.warnings))
 
 
 def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, channels: int = 1) -> Measurement:
-    """Check decoded audio: mono float32 ``(T,)`` at ``rate`` Hz, full scale 1.0."""
+    """Check decoded audio: mono float32 ``(T,)`` at ``rate`` Hz, full scale 1.0, not cleaned."""
     known = {"sample_rate": rate, "channels": channels}
     if len(samples) == 0:
         return Measurement(seconds=0.0, problem="empty: the file holds no samples", **known)
@@ -98,9 +120,18 @@ def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, ch
         return Measurement(seconds=seconds, problem="not finite: the file holds NaN or infinite samples", **known)
     if not limits.min_seconds <= seconds <= limits.max_seconds:
         return _refused(seconds, limits, **known)
-    known |= {"peak": float(np.abs(samples).max()), "level_dbfs": _level(samples, rate), "clipped": _clipped(samples)}
+    clean = without_rumble(samples, rate)
+    known |= {"peak": float(np.abs(samples).max()), "level_dbfs": _level(clean, rate), "clipped": _clipped(samples)}
+    problem = _audio_problem(limits, **known)
+    if problem is None:
+        known["bandwidth_hz"] = bandwidth(clean, rate)
+        known["warnings"] = _cut_word(clean, rate, known["level_dbfs"], limits)
     return Measurement(
-        seconds=seconds, audio_sha256=_audio_hash(samples, rate), problem=_audio_problem(limits, **known), **known
+        seconds=seconds,
+        audio_sha256=_audio_hash(samples, rate),
+        offset=float(samples.mean(dtype=np.float64)),
+        problem=problem,
+        **known,
     )
 
 
@@ -151,12 +182,28 @@ def _refused(seconds: float, limits: QualityLimits, *, sample_rate: int, channel
     return Measurement(seconds=seconds, sample_rate=sample_rate, channels=channels, problem=problem)
 
 
+def _truncated(seconds: float, lost: float, *, sample_rate: int, channels: int) -> Measurement:
+    problem = f"cut short: the header says {seconds + lost:.2f} s, the file holds {seconds:.2f} s"
+    return Measurement(seconds=seconds, sample_rate=sample_rate, channels=channels, problem=problem)
+
+
 def _level(samples: np.ndarray, rate: int) -> float:
-    centred = samples.astype(np.float64) - samples.mean(dtype=np.float64)
     frame = max(1, int(_FRAME_SECONDS * rate))
-    power = np.square(centred[: len(centred) // frame * frame]).reshape(-1, frame).mean(axis=1)
-    loud = float(np.percentile(power, 95)) if len(power) else float(np.square(centred).mean())
-    return max(_FLOOR_DB, 10 * math.log10(loud)) if loud > 0 else _FLOOR_DB
+    power = np.square(samples[: len(samples) // frame * frame], dtype=np.float64).reshape(-1, frame).mean(axis=1)
+    return _decibel(float(np.percentile(power, 95)) if len(power) else float(np.square(samples).mean()))
+
+
+def _decibel(power: float) -> float:
+    return max(_FLOOR_DB, 10 * math.log10(power)) if power > 0 else _FLOOR_DB
+
+
+def _cut_word(samples: np.ndarray, rate: int, level_dbfs: float, limits: QualityLimits) -> tuple[str, ...]:
+    """Speech falls silent after a sentence; where a clip does not, its last word may be cut."""
+    last = samples[-max(1, int(_END_SECONDS * rate)) :]
+    over = _decibel(float(np.square(last, dtype=np.float64).mean())) - level_dbfs
+    if over <= limits.max_end_db:
+        return ()
+    return (f"may end within a word: its last 30 ms are {-over:.0f} dB below its loud ones",)
 
 
 def _clipped(samples: np.ndarray) -> float:

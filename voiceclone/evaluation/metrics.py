@@ -96,8 +96,10 @@ def trimmed(audio: np.ndarray) -> np.ndarray:
     return librosa.effects.trim(audio, top_db=TRIM_DB)[0]
 
 
-def cepstra(audio: np.ndarray) -> np.ndarray:
+def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
     """Mel cepstra of audio ``(T,)`` at 24 kHz: ``(13, frames)`` at 80 frames a second.
+
+    Bands that end above ``bandwidth``, in Hz, are left out: with a recording that holds nothing there, compare neither.
 
     librosa's MFCC 1 to 13 of an 80-band mel spectrogram, rescaled to the amplitudes of the cosines that make up the log
     spectrum (in nepers), for which :data:`MCD_CONSTANT` is meant.
@@ -105,10 +107,13 @@ def cepstra(audio: np.ndarray) -> np.ndarray:
     import librosa
 
     mel = librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+    if bandwidth < SAMPLE_RATE / 2:
+        ends = librosa.mel_frequencies(N_MELS + 2, fmax=SAMPLE_RATE / 2)[2:]
+        mel = mel[: max(CEPSTRA + 1, int((ends <= bandwidth).sum()))]
     decibels = librosa.power_to_db(mel, amin=1e-10, top_db=FLOOR_DB)
     mfcc = librosa.feature.mfcc(S=decibels, n_mfcc=CEPSTRA + 1, dct_type=2, norm="ortho")[1:]
     nepers_per_decibel = np.log(10.0) / 20.0
-    return mfcc * nepers_per_decibel * np.sqrt(2.0 / N_MELS)
+    return mfcc * nepers_per_decibel * np.sqrt(2.0 / len(mel))
 
 
 def warp(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

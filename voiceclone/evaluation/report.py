@@ -108,7 +108,7 @@ def _judge_voices(
     task: Progress,
 ) -> tuple[dict[str, tuple[Scores, ...]], dict[str, list[np.ndarray]]]:
     """What every voice scores in each utterance, and how it sounds: float32 ``(T,)`` at 24 kHz."""
-    recorded = {u.name: Recorded.of(u.recording) for u in spoken if u.recording is not None}
+    recorded = {u.name: Recorded.of(u.recording, u.bandwidth_hz) for u in spoken if u.recording is not None}
     scores: dict[str, tuple[Scores, ...]] = {}
     speech: dict[str, list[np.ndarray]] = {}
     for name in in_order(voices):

@@ -29,7 +29,10 @@ def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips:
     validation = _some([clip for clip in clips if clip.split == "validation"], max_clips, seed)
     if not validation:
         raise VoicecloneError("there is no validation clip to evaluate with: add some to validation/")
-    utterances = [Utterance(name=clip_key(clip), text=clip.text, phonemes=clip.phonemes) for clip in validation]
+    utterances = [
+        Utterance(name=clip_key(clip), text=clip.text, phonemes=clip.phonemes, bandwidth_hz=clip.bandwidth_hz)
+        for clip in validation
+    ]
     if sentences := held_out_sentences(lang):
         phonemizer = Phonemizer(lang, offline=offline)
         for sentence in sentences:

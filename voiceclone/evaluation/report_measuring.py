@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ class Utterance:
     """About so many phonemes: of a held-out sentence; None for a validation clip."""
     recording: np.ndarray | None = field(default=None, repr=False)
     """Audio ``(T,)`` of the speaker saying it, at 24 kHz."""
+    bandwidth_hz: float = math.inf
+    """Above it that recording holds no speech."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,19 +132,24 @@ class Recorded:
     audio: np.ndarray = field(repr=False)
     pitch: metrics.Pitch | None
     cepstra: np.ndarray = field(repr=False)
+    bandwidth_hz: float = math.inf
 
     @classmethod
-    def of(cls, audio: np.ndarray) -> Recorded:
-        """Measure audio ``(T,)`` at 24 kHz."""
+    def of(cls, audio: np.ndarray, bandwidth_hz: float = math.inf) -> Recorded:
+        """Measure audio ``(T,)`` at 24 kHz, of which spectra are compared up to ``bandwidth_hz``."""
         return cls(
-            audio=audio, pitch=metrics.measure_pitch(audio), cepstra=metrics.cepstra(metrics.trimmed(audio))
-        )  # fmt: skip
+            audio=audio,
+            pitch=metrics.measure_pitch(audio),
+            cepstra=metrics.cepstra(metrics.trimmed(audio), bandwidth_hz),
+            bandwidth_hz=bandwidth_hz,
+        )
 
     def compare(self, audio: np.ndarray) -> dict[str, float]:
         """Prosody and spectrum of the same sentence spoken by a voice."""
+        cepstra = metrics.cepstra(metrics.trimmed(audio), self.bandwidth_hz)
         found = {
             "slower_percent": metrics.slower_percent(audio, self.audio),
-            "mcd_db": metrics.mel_cepstral_distortion(metrics.cepstra(metrics.trimmed(audio)), self.cepstra),
+            "mcd_db": metrics.mel_cepstral_distortion(cepstra, self.cepstra),
         }
         pitch = metrics.measure_pitch(audio)
         if pitch is not None and self.pitch is not None:

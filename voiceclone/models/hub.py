@@ -6,6 +6,7 @@ Only this module talks to the Hub. ``HF_HOME`` and ``HF_HUB_OFFLINE`` are respec
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ from voiceclone.models.voice_hashes import VOICE_SHA256
 
 PROBE_SECONDS = 10.0  # how long ``--base auto`` waits for the Hub's answer
 FILE_TIMEOUT_SECONDS = 10.0  # per request for a file's metadata
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
+_DISK = _FULL | _DENIED | {errno.EROFS, errno.ENOTDIR, errno.EIO}
+_LONGEST_CHAIN = 10  # of errors that come from one another
 POLL_SECONDS = 0.5  # between two looks at how far a download has come
 
 
@@ -166,8 +171,30 @@ def _download(file: HubFile, *, offline: bool) -> Path:
             file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS, resume_download=True
         )
     except Exception as error:  # the Hub client raises requests', OS and its own errors
+        if (fault := _disk_fault(error)) is not None:
+            raise VoicecloneError(_cannot_write(fault)) from error
         raise VoicecloneError(f"cannot download {where} ({type(error).__name__}): {mend}") from error
     return Path(path)
+
+
+def _disk_fault(error: BaseException | None) -> OSError | None:
+    """The error of the disk that ``error`` is or comes from; None where it is another, such as the network's."""
+    for _ in range(_LONGEST_CHAIN):
+        if error is None:
+            return None
+        # A firewall denies permission, too, but for no file.
+        if isinstance(error, OSError) and error.errno in _DISK and (error.errno not in _DENIED or error.filename):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _cannot_write(fault: OSError) -> str:
+    from huggingface_hub import constants
+
+    mend = "free some space" if fault.errno in _FULL else "give write access"
+    place = fault.filename or constants.HF_HUB_CACHE
+    return f"cannot write {place}: {fault.strerror}: {mend}, or set HF_HOME to another folder for the Hub cache"
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from voiceclone.audio.cleaning import without_rumble
 from voiceclone.audio.io import SAMPLE_RATE, probe, resample, write_wav
 from voiceclone.data.quality import QualityLimits, measure_samples
 from voiceclone.files import write_json
@@ -134,10 +135,10 @@ def _write_clip(
     seconds = clip.end - clip.start
     quality = QualityLimits(min_seconds=0.5 * seconds, max_seconds=2.0 * seconds + 1.0, max_clipped=limits.max_clipped)
     measured = measure_samples(samples, rate, quality)
-    record = asdict(measured)
+    record = asdict(measured) | {"warnings": list(measured.warnings)}
     record["problem"] = measured.problem or _problem(clip, limits)
     if record["problem"] is None:
-        audio = resample(samples - samples.mean(dtype=np.float64).astype(np.float32), rate)
+        audio = resample(without_rumble(samples, rate), rate)
         before = integrated_loudness(audio)
         if before is None:
             record["problem"] = "silent: no loudness can be measured"
@@ -148,7 +149,7 @@ def _write_clip(
             write_wav(folder / f"{clip.name}.wav", audio)
             if embed is not None:
                 record["speaker_vector"] = np.round(embed(audio), 5).tolist()
-    for name in ("seconds", "level_dbfs", "peak", "clipped"):
+    for name in ("seconds", "level_dbfs", "peak", "clipped", "offset"):
         record[name] = None if record[name] is None else round(record[name], 4)
     # The record comes last: a clip that has one is whole.
     write_json(folder / f"{clip.name}.json", record)

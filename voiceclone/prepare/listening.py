@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from voiceclone.audio.cleaning import mono, without_rumble
 from voiceclone.audio.io import probe, resample
 from voiceclone.errors import VoicecloneError
 
@@ -112,7 +113,7 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
 
 
 def blocks(path: Path, rate: int | None = None) -> Iterator[np.ndarray]:
-    """The recording as mono float32 blocks ``(T,)``, at ``rate`` Hz where given, otherwise at its own.
+    """The recording as mono float32 blocks ``(T,)``: as it is, or at ``rate`` Hz and without rumble.
 
     Raises:
         VoicecloneError: it cannot be read.
@@ -125,8 +126,10 @@ def blocks(path: Path, rate: int | None = None) -> Iterator[np.ndarray]:
         with soundfile.SoundFile(str(path)) as stream:
             while True:
                 block = stream.read(int(_BLOCK_SECONDS * own), dtype="float32", always_2d=True)
-                block = block.mean(axis=1, dtype=np.float32)
+                block, _ = mono(block)
                 last = len(block) == 0
+                if rate is not None:
+                    block = without_rumble(block, own)
                 yield block if resampler is None else resampler.resample_chunk(block, last=last)
                 if last:
                     return

@@ -16,7 +16,7 @@ from voiceclone.prepare.plan import Planned
 from voiceclone.prepare.sources import Recording
 
 MOSTLY = 0.5  # of the sound; right texts reach .9, another recording's text .4
-_FIGURES = ("level_dbfs", "peak", "clipped", "loudness_before", "gain_db")
+_FIGURES = ("level_dbfs", "peak", "clipped", "bandwidth_hz", "warnings", "loudness_before", "gain_db")
 
 
 def clip_row(

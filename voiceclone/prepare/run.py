@@ -84,6 +84,7 @@ def _make(steps: Steps, script: Script, identity: dict[str, Any]) -> dict[str, A
         steps.notice(f"text in this language ({steps.lang}) is not checked against the sound")
     else:
         steps.warn_of_little()
+    steps.tell_doubts()
     planned = steps.plan(ear)
     rows = steps.cut([clip for one in planned for clip in one.clips])
     if line := misfit_notice(rows):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voiceclone.audio.io import AUDIO_SUFFIXES, AudioInfo, probe
+from voiceclone.audio.io import AUDIO_SUFFIXES, AudioInfo, cancels, probe
 from voiceclone.data.metadata import read_metadata
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.prepare.transcripts import Part, Script
@@ -24,6 +24,8 @@ class Recording:
     """What its clips' names begin with: letters, digits, ``-`` and ``_``; no two recordings share it."""
     seconds: float
     """By its header."""
+    doubts: tuple[str, ...] = ()
+    """``reason: detail`` of what is wrong with its sound and does not keep it from being used."""
 
 
 def find_recordings(sources: Sequence[Path]) -> tuple[list[Recording], list[tuple[str, str]]]:
@@ -76,7 +78,7 @@ def recordings_of_metadata(path: Path, source: Path) -> tuple[list[Recording], S
         else:
             texts[clip] = entry.text
             found.append((clip, entry.name))
-    recordings, problems = _probed(found, [source], problems)
+    recordings, problems = _probed(found, [source], problems, whole=True)
     parts = (Part(recording=k, text=texts[r.path], name=path.name) for k, r in enumerate(recordings))
     return recordings, Script(parts=tuple(parts), ready_cut=True), problems
 
@@ -116,8 +118,9 @@ def _places(path: Path, source: Path) -> list[Path]:
 
 
 def _probed(
-    found: list[tuple[Path, str]], sources: Sequence[Path], problems: list[tuple[str, str]]
+    found: list[tuple[Path, str]], sources: Sequence[Path], problems: list[tuple[str, str]], *, whole: bool = False
 ) -> tuple[list[Recording], list[tuple[str, str]]]:
+    """The files that can be read; with ``whole`` those alone that hold all that their headers say."""
     recordings: list[Recording] = []
     known: set[Path] = set()
     stems: set[str] = set()
@@ -131,13 +134,30 @@ def _probed(
         except VoicecloneError as error:
             problems.append((name, f"unreadable: {str(error).removeprefix(f'{path}: ')}"))
             continue
+        doubts = _doubts(path, info)
+        if info.lost_seconds > 0 and whole:
+            problems.append((name, doubts[0]))
+            continue
         stem = _stem(path.stem, stems, plain)
-        recordings.append(Recording(path=path, name=name, stem=stem, seconds=info.seconds))
+        recordings.append(Recording(path=path, name=name, stem=stem, seconds=info.seconds, doubts=doubts))
     if not recordings:
         first = f" (first: {problems[0][0]}: {problems[0][1]})" if problems else ""
         listed = ", ".join(str(source) for source in list(sources)[:3])
         raise UsageError(f"{listed}: holds no audio that can be read{first}: give WAV, FLAC, OGG or MP3 files")
     return recordings, problems
+
+
+def _doubts(path: Path, info: AudioInfo) -> tuple[str, ...]:
+    doubts = []
+    if info.lost_seconds > 0:
+        promised = info.seconds + info.lost_seconds
+        doubts.append(f"cut short: the header says {promised:.2f} s, the file holds {info.seconds:.2f} s")
+    try:
+        if info.channels > 1 and cancels(path):
+            doubts.append("channels cancel: one is another turned upside down, so the louder is used alone")
+    except VoicecloneError:
+        pass  # said where the whole file is read
+    return tuple(doubts)
 
 
 def _stem(name: str, taken: set[str], all_names: set[str]) -> str:

@@ -113,6 +113,15 @@ class Steps:
         if seconds < LITTLE_SECONDS:
             self.notice(f"only {seconds:.0f} s of sound: a wrong text may go unnoticed, so listen to the clips")
 
+    def tell_doubts(self) -> None:
+        """Name what is wrong with the sound of recordings, each fault once."""
+        found: dict[str, list[str]] = {}
+        for recording in self.recordings:
+            for doubt in recording.doubts:
+                found.setdefault(doubt.split(": ")[0], []).append(f"{recording.name[:80]}: {doubt.split(': ', 1)[1]}")
+        for reason, where in found.items():
+            self.notice(f"{len(where)} of {len(self.recordings)} recordings: {reason} ({where[0]})")
+
     def cut(self, clips: Sequence[PlannedClip]) -> list[dict[str, Any]]:
         """Write the clips that are to be cut into the work folder; a row of the report for every planned clip."""
         figures: dict[str, dict[str, Any]] = {}

@@ -10,7 +10,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel
+from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel, upper_edges
 
 MIN_VOICED_HZ = 40.0  # F0 below this is no voicing, and log F0 must not see it
 F0_REACH = 0.173  # natural log, three semitones: errors beyond it are taken for voicing, not for melody
@@ -57,15 +57,20 @@ def total(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
     return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
 
 
-def mel_mse(spoken: Tensor, target: Tensor, log_mel: LogMel) -> Tensor:
+def mel_mse(spoken: Tensor, target: Tensor, log_mel: LogMel, bandwidth: Tensor | None = None) -> Tensor:
     """Mean squared error of the natural log-mels of two aligned signals, each ``(B, T)``.
+
+    Bands that end above the target's ``bandwidth`` ``(B,)``, in Hz, are left out: there the recording holds nothing.
 
     What lies ``HEARD_RANGE`` below a crop's loudest value is cut off in both: the logarithm would else make the room
     noise in a recording's pauses the largest error of all.
     """
     true = log_mel(target)
     floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / LOG_STD
-    return functional.mse_loss(torch.maximum(log_mel(spoken), floor), torch.maximum(true, floor)) * LOG_STD**2
+    ours, true = torch.maximum(log_mel(spoken), floor), torch.maximum(true, floor)
+    if bandwidth is None:
+        return functional.mse_loss(ours, true) * LOG_STD**2
+    return _within((ours - true).square(), log_mel.mel.mel_scale.fb, bandwidth) * LOG_STD**2
 
 
 class MultiMel(nn.Module):
@@ -80,16 +85,24 @@ class MultiMel(nn.Module):
             for size, hop, bands in RESOLUTIONS
         )
 
-    def forward(self, spoken: Tensor, target: Tensor) -> Tensor:
-        """Two aligned signals ``(B, T)`` to a scalar."""
+    def forward(self, spoken: Tensor, target: Tensor, bandwidth: Tensor | None = None) -> Tensor:
+        """Two aligned signals ``(B, T)`` to a scalar; ``bandwidth`` as in :func:`mel_mse`."""
         error = spoken.new_zeros(())
         for mel in self.mels:
             true = torch.log(mel(target) + 1e-5)
             floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / 2  # of magnitudes, not powers
-            error = error + functional.l1_loss(
-                torch.maximum(torch.log(mel(spoken) + 1e-5), floor), torch.maximum(true, floor)
-            )
+            ours, true = torch.maximum(torch.log(mel(spoken) + 1e-5), floor), torch.maximum(true, floor)
+            if bandwidth is None:
+                error = error + functional.l1_loss(ours, true)
+            else:
+                error = error + _within((ours - true).abs(), mel.mel_scale.fb, bandwidth)
         return error / len(self.mels)
+
+
+def _within(errors: Tensor, filters: Tensor, bandwidth: Tensor) -> Tensor:
+    """Mean of errors ``(B, bands, T)`` over the bands that end within each item's bandwidth ``(B,)``, in Hz."""
+    counts = (upper_edges(filters) <= bandwidth[:, None]).to(errors)
+    return ((errors.mean(dim=2) * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1.0)).mean()
 
 
 def speaker_term(vectors: Tensor, speaker: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.audio.features import FRAME_SAMPLES, LogMel
+from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
 from voiceclone.listener.net import Listener, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
@@ -178,9 +178,12 @@ class Objective:
             [self._cut(self.targets[crops[i].clip].audio, crops[i].start, FRAME_SAMPLES) for i in forced]
         )
         weight = sum(crops[i].mel_weight for i in forced) / len(crops)
+        bandwidths = [self.targets[crops[i].clip].bandwidth for i in forced]
+        # None for whole recordings: masks would cost time for nothing.
+        narrow = torch.tensor(bandwidths, device=ours.device) if min(bandwidths) < SAMPLE_RATE / 2 else None
         return {
-            "mel_mse": losses.mel_mse(ours, true, self.log_mel) * weight,
-            "mel": self.multi_mel(ours, true) * weight,
+            "mel_mse": losses.mel_mse(ours, true, self.log_mel, narrow) * weight,
+            "mel": self.multi_mel(ours, true, narrow) * weight,
         }
 
     def _predict(self, row: Tensor, target: Target) -> Prediction:

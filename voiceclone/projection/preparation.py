@@ -53,16 +53,19 @@ class Material:
 
 
 def prepare_targets(
-    clips: Sequence[tuple[str, str, Callable[[], np.ndarray]]],
+    clips: Sequence[tuple[str, str, Callable[[], np.ndarray], float]],
     kokoro: FrozenKokoro,
     *,
     advance: Callable[[], None],
     warn: Callable[[str], None],
 ) -> list[Target]:
-    """Measure clips, given as (name, phonemes, function that reads the audio); ``warn`` hears why one is left out."""
+    """Measure clips: (name, phonemes, function that reads the audio, bandwidth in Hz).
+
+    ``warn`` hears why one is left out.
+    """
     targets = []
-    for name, phonemes, read in clips:
-        result = prepare_target(name, phonemes, read(), kokoro)
+    for name, phonemes, read, bandwidth in clips:
+        result = prepare_target(name, phonemes, read(), kokoro, bandwidth=bandwidth)
         if isinstance(result, Unusable):
             warn(f"{result.name}: not used for the projection: {result.reason}")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -33,6 +34,7 @@ class Target:
     f0: Tensor = field(repr=False)  # (2F,) Hz, 0 where unvoiced
     energy: Tensor = field(repr=False)  # (2F,)
     alignment: Alignment | None = None
+    bandwidth: float = math.inf  # Hz: above it the recording holds no speech
 
     @property
     def frames(self) -> int:
@@ -48,7 +50,9 @@ class Unusable:
     reason: str
 
 
-def prepare_target(name: str, phonemes: str, audio: np.ndarray, kokoro: FrozenKokoro) -> Target | Unusable:
+def prepare_target(
+    name: str, phonemes: str, audio: np.ndarray, kokoro: FrozenKokoro, *, bandwidth: float = math.inf
+) -> Target | Unusable:
     """Trim a clip ``(T,)`` at 24 kHz, cut it to whole frames, measure it. The level is set later by :func:`scale`."""
     start, end = sounding_range(audio, top_db=TRIM_DB)
     audio = audio[max(0, start - MARGIN_SAMPLES) : end + MARGIN_SAMPLES]
@@ -60,14 +64,16 @@ def prepare_target(name: str, phonemes: str, audio: np.ndarray, kokoro: FrozenKo
         return Unusable(name=name, reason=f"{text.tokens} phonemes do not fit into {frames * 0.025:.2f} s of sound")
     audio = np.ascontiguousarray(audio[: frames * FRAME_SAMPLES], dtype=np.float32)
     f0 = torch.from_numpy(track_f0(audio)[: 2 * frames])
-    return _measured(name, phonemes, text, torch.from_numpy(audio), f0, kokoro.device)
+    target = _measured(name, phonemes, text, torch.from_numpy(audio), f0, kokoro.device)
+    return replace(target, bandwidth=bandwidth)
 
 
 def scale(target: Target, gain: float) -> Target:
     """The same clip at ``gain`` times its level."""
-    return _measured(
+    louder = _measured(
         target.name, target.phonemes, target.text, target.audio * gain, target.f0, target.audio.device, target.alignment
     )
+    return replace(louder, bandwidth=target.bandwidth)
 
 
 def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:

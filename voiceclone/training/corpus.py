@@ -1,9 +1,9 @@
 """A training corpus on disk: features of every utterance, computed once and memory-mapped afterwards.
 
-Read: AudioFolder folders, ``metadata.jsonl`` with ``file_name`` and ``text``, where a ``speaker`` column names the
-speaker (the folder's name does where there is none; a dataset root with ``train/`` is read from there). Rows may bring
-``phonemes`` and ``durations`` (frames of 25 ms of BOS, each symbol, EOS); where they do not, the text is phonemised and
-the durations come from an aligner: ``alignment.py`` or ``aligner.py``.
+Read: dataset folders as :mod:`voiceclone.data.metadata` reads them, where a ``speaker`` column names the speaker (the
+folder's name does where there is none; a dataset root with ``train/`` is read from there). Rows may bring ``phonemes``
+and ``durations`` (frames of 25 ms of BOS, each symbol, EOS); where they do not, the text is phonemised and the
+durations come from an aligner: ``alignment.py`` or ``aligner.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy, track_f0
-from voiceclone.audio.io import read_audio
+from voiceclone.audio.io import probe, read_audio
+from voiceclone.data.metadata import Entry, read_train
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import atomic_path, write_json
 
@@ -120,36 +121,27 @@ def read_rows(folders: Iterable[Path]) -> list[Row]:
     """Read the metadata of every folder.
 
     Raises:
-        UsageError: a folder has no metadata, or a line of it is broken.
+        UsageError: a folder has no metadata, or there are no rows.
+        VoicecloneError: a line of the metadata is broken, or names a file outside its folder.
     """
-    rows: list[Row] = []
-    for folder in folders:
-        folder = Path(folder)
-        root = folder / "train" if (folder / "train" / "metadata.jsonl").is_file() else folder
-        metadata = root / "metadata.jsonl"
-        if not metadata.is_file():
-            raise UsageError(f"{folder}: has no metadata.jsonl (nor train/metadata.jsonl): give AudioFolder datasets")
-        for number, line in enumerate(metadata.read_text(encoding="utf-8").split("\n"), 1):
-            if line.strip():
-                rows.append(_row(root, folder.name, line, f"{metadata}:{number}"))
+    rows = [_row(entry, Path(folder).name) for folder in folders for entry in read_train(folder)]
     if not rows:
         raise UsageError("the datasets hold no utterances: give --data folders with metadata.jsonl")
     return rows
 
 
-def _row(root: Path, default_speaker: str, line: str, where: str) -> Row:
+def _row(entry: Entry, default_speaker: str) -> Row:
     try:
-        entry = json.loads(line)
-        durations = entry.get("durations")
-        return Row(
-            path=root / entry["file_name"],
-            speaker=str(entry.get("speaker", default_speaker)),
-            text=str(entry["text"]),
-            phonemes=entry.get("phonemes"),
-            durations=None if durations is None else tuple(int(d) for d in durations),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{where}: needs JSON with file_name and text ({error}): correct the line") from error
+        durations = None if entry.durations is None else tuple(int(d) for d in entry.durations)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise VoicecloneError(f'{entry.where}: "durations" are no list of whole numbers: correct the line') from error
+    return Row(
+        path=entry.path,
+        speaker=entry.speaker or default_speaker,
+        text=entry.text,
+        phonemes=entry.phonemes,
+        durations=durations,
+    )
 
 
 def prepare_corpus(
@@ -219,6 +211,8 @@ def _features(
     phonemes = "".join(c for c in phonemes if c in vocab)
     if not 1 <= len(phonemes) <= MAX_TOKENS:
         raise VoicecloneError(f"{len(phonemes)} phonemes: 1 to {MAX_TOKENS} are usable")
+    if probe(row.path).lost_seconds > 0:
+        raise VoicecloneError("the file is shorter than its header says: the end of its text is missing")
     audio = read_audio(row.path)
     if row.durations is None:
         audio = condition(audio)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from voiceclone.audio.io import AUDIO_SUFFIXES
-from voiceclone.errors import UsageError
+from voiceclone.data.metadata import METADATA_NAMES, read_listing
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import atomic_path, write_text
 
 TRANSCRIPT_SUFFIX = ".txt"
@@ -18,8 +19,8 @@ METADATA = "metadata.jsonl"
 def transcripts_of(files: Iterable[str | Path]) -> list[tuple[str, str]]:
     """(clip, transcript) for every audio file among ``files``, in order of their names.
 
-    The transcript comes from a ``metadata.jsonl`` among the files, or from a ``.txt`` file of the clip's name; it is
-    empty where there is neither.
+    The transcript comes from a metadata file (``metadata.jsonl``, ``.csv``, ...) among the files, or from a ``.txt``
+    file of the clip's name; it is empty where there is neither.
 
     Raises:
         UsageError: two clips have one name, or a text cannot be read.
@@ -30,7 +31,7 @@ def transcripts_of(files: Iterable[str | Path]) -> list[tuple[str, str]]:
         raise UsageError(f"two clips are called {twice[0]}: rename one of them")
     texts: dict[str, str] = {}
     for path in paths:
-        if path.name == METADATA:
+        if path.name in METADATA_NAMES:
             texts.update(_of_metadata(path))
         elif path.suffix.lower() == TRANSCRIPT_SUFFIX:
             texts[path.stem] = " ".join(_read(path).split())
@@ -59,16 +60,12 @@ def make_dataset(folder: Path, files: Sequence[str | Path], texts: Mapping[str, 
 
 
 def _of_metadata(path: Path) -> dict[str, str]:
-    texts = {}
-    for number, line in enumerate(_read(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            texts[Path(str(row["file_name"])).name] = str(row["text"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path.name} line {number}: no JSON object with file_name and text: mend it") from error
-    return texts
+    try:
+        return {
+            PureWindowsPath(listed.row["file_name"].strip()).name: listed.row["text"] for listed in read_listing(path)
+        }
+    except VoicecloneError as error:
+        raise UsageError(str(error).replace(str(path), path.name)) from error
 
 
 def _read(path: Path) -> str:
