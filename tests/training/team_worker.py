@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> 
                 pair = train_second_pair(Corpus([cache]), "tiny", seed=0, steps=2, team=team)
                 torch.save(pair.state_dict(), out / f"pair-{rank}.pt")
                 return
-            _compute_in_double()
+            compute_in_double()
             trainer = Trainer(Corpus([cache]), CONFIG, out, team=team)
             if job == "resume":
                 trainer.config = dataclasses.replace(CONFIG, steps=6)
@@ -56,8 +57,11 @@ def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> 
         sys.exit(LOST)
 
 
-def _compute_in_double() -> None:
-    """In single precision the vocoder's source branch makes thousandths of a gradient out of rounding."""
+def compute_in_double(replace: Callable[[type, str, object], None] = setattr) -> None:
+    """In single precision the vocoder's source branch makes thousandths of a gradient out of rounding.
+
+    ``torch.set_default_dtype`` is to be put back by the caller.
+    """
     torch.set_default_dtype(torch.float64)
     to = Batch.to
 
@@ -66,7 +70,7 @@ def _compute_in_double() -> None:
         floats = {k: v.double() for k, v in values.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
         return to(dataclasses.replace(batch, **floats), device)
 
-    Batch.to = doubled
+    replace(Batch, "to", doubled)
 
 
 def _every_row_the_same(*shape: int) -> torch.Tensor:
