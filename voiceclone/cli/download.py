@@ -57,7 +57,7 @@ def examine_cache(files: tuple[HubFile, ...]) -> dict[str, Any]:
 
 
 def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool) -> None:
-    """What an interrupted download left is gone on with: the Hub client keeps the part that is there."""
+    """Files that are there are not fetched again; of one that was not finished the Hub client keeps nothing."""
     from voiceclone.models import hub
 
     total = sum(file.size or 0 for file in files) // MEGABYTE

@@ -160,10 +160,8 @@ def _download(file: HubFile, *, offline: bool) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        path = hf_hub_download(
-            file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS, resume_download=True
-        )
-    except Exception as error:  # the Hub client raises requests', OS and its own errors
+        path = hf_hub_download(file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS)
+    except Exception as error:  # the Hub client raises its HTTP library's, OS and its own errors
         raise VoicecloneError(f"cannot download {where} ({type(error).__name__}): {mend}") from error
     return Path(path)
 
