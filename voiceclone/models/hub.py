@@ -104,11 +104,8 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-        url = hf_hub_url(KOKORO_REPO, KOKORO_CONFIG.path, revision=KOKORO_CONFIG.revision)
         try:
-            get_hf_file_metadata(url, timeout=seconds)
+            _ask(KOKORO_CONFIG, seconds)
         except Exception:  # any failure means the same here: no answer
             return
         answered.set()
@@ -160,10 +157,18 @@ def _download(file: HubFile, *, offline: bool) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
+        _ask(file, FILE_TIMEOUT_SECONDS)  # the client itself goes on asking a silent Hub for minutes
         path = hf_hub_download(file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS)
     except Exception as error:  # the Hub client raises its HTTP library's, OS and its own errors
         raise VoicecloneError(f"cannot download {where} ({type(error).__name__}): {mend}") from error
     return Path(path)
+
+
+def _ask(file: HubFile, seconds: float) -> None:
+    """Ask the Hub once what it knows of a file; whatever the Hub client raises says that there is no answer."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    get_hf_file_metadata(hf_hub_url(file.repo, file.path, revision=file.revision), timeout=seconds)
 
 
 @contextlib.contextmanager
