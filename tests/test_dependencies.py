@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ def test_readme_names_every_extra_that_is_for_users() -> None:
 
 
 @pytest.fixture(scope="module")
-def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment made of requirements.txt."""
+def old_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The Python of an environment made of requirements.txt, which takes some gigabytes meanwhile."""
     uv = shutil.which("uv", path=Path(sys.executable).parent) or shutil.which("uv")
     if uv is None:
         pytest.skip("uv is not installed: pip install uv")
@@ -81,7 +82,8 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     done = subprocess.run([uv, "pip", "check", "--python", str(python)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return python
+    yield python
+    shutil.rmtree(environment)
 
 
 @pytest.mark.slow

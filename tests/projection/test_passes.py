@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from voiceclone.projection import losses
+from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients
 
 
+def doubled(given: Any) -> Any:
+    """A dataclass with everything that is not whole in it in double precision."""
+    if isinstance(given, torch.Tensor):
+        return given.double() if given.is_floating_point() else given
+    if not dataclasses.is_dataclass(given):
+        return given
+    return dataclasses.replace(given, **{f.name: doubled(getattr(given, f.name)) for f in dataclasses.fields(given)})
+
+
 @pytest.fixture
-def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
+def objective(targets, base, profile, voice, monkeypatch, double_precision) -> Objective:
+    targets, profile = [doubled(target) for target in targets], doubled(profile)
+    kokoro = FrozenKokoro(copy.deepcopy(base.kmodel).double(), torch.device("cpu"))
     made = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=torch.zeros_like(voice), whitening=torch.eye(256),
+        targets, kokoro, profile, crop_frames=24, anchor=torch.zeros(1, 256), whitening=torch.eye(256),
         speaker=Speaker(encoder=lambda audio: torch.nn.functional.normalize(audio[:, :64], dim=1),
                         vector=torch.ones(64) / 8),
     )  # fmt: skip
@@ -31,7 +47,7 @@ def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_parts_add_up_to_the_whole(objective, voice, at_once: int, free: bool) -> None:
-    objective.free = free
+    objective.free, voice = free, voice.double()
     crops, weights = objective.random_crops(3, np.random.default_rng(0)), LossWeights()
     assert [crop.free for crop in crops] == [False, free, False]
     leaf = voice.clone().requires_grad_()
@@ -40,11 +56,11 @@ def test_parts_add_up_to_the_whole(objective, voice, at_once: int, free: bool) -
     parts, gradient = term_gradients(objective.terms, voice, crops, weights, at_once)
     assert set(parts) == set(terms) and "speaker" in parts
     for name, value in terms.items():
-        torch.testing.assert_close(parts[name], value.detach(), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(parts[name], value.detach(), rtol=1e-6, atol=1e-9)
     assert leaf.grad.abs().max() > 0
-    torch.testing.assert_close(gradient, leaf.grad, rtol=1e-3, atol=1e-3 * float(leaf.grad.abs().max()))
+    torch.testing.assert_close(gradient, leaf.grad, rtol=1e-6, atol=1e-6 * float(leaf.grad.abs().max()))
     for name, value in mean_terms(objective.terms, voice, crops, at_once).items():
-        torch.testing.assert_close(value, parts[name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(value, parts[name], rtol=1e-6, atol=1e-9)
 
 
 def test_terms_that_do_not_depend_on_the_voice_have_no_gradient(voice) -> None:

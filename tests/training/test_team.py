@@ -127,10 +127,8 @@ def test_rows_of_a_team_make_up_the_batch(corpus):
 
 
 @pytest.fixture
-def in_double(monkeypatch):
+def in_double(monkeypatch, double_precision):
     compute_in_double(monkeypatch.setattr)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch, in_double):
