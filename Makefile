@@ -1,11 +1,14 @@
-# `make demo` clones a voice from a spoken demo dataset; `make test` runs the tests. Both set everything up first.
+# `make demo` clones a voice from a spoken demo dataset; `make test` runs the tests. Both set everything up first, with
+# the releases in constraints.txt; `make constraints` renews those.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 # The speaker encoder. On its own it asks for webrtcvad, which needs a C compiler; the second package is the same, built.
 SPEAKER = resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1
+# Every extra but styletts2, whose old releases fit nothing else.
+EXTRAS = pyworld transcribe align ui kokoro-int8 judges test
 
-.PHONY: demo test slow lint setup clean
+.PHONY: demo test slow lint setup constraints clean
 
 demo: setup
 	$(RUN) -m voiceclone demo-data --out datasets/demo
@@ -24,14 +27,19 @@ lint: setup
 setup: $(VENV)/.ready
 
 # uv finds the set of versions in seconds where pip searches for minutes; pip is the way out where uv cannot install.
-$(VENV)/.ready: requirements.txt pyproject.toml Makefile
+$(VENV)/.ready: constraints.txt pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip install --quiet --python $(RUN) --editable '.[test]' \
-	  || $(VENV)/bin/pip install --quiet --editable '.[test]'
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[test]' \
+	  || $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	$(VENV)/bin/pip check
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps $(SPEAKER)
 	touch $@
+
+# The newest releases that fit together, on every system and Python that the package runs on.
+constraints: setup
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-annotate \
+	  --custom-compile-command 'make constraints' $(addprefix --extra ,$(EXTRAS)) --output-file constraints.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from packaging.requirements import Requirement
 from safetensors.torch import save_file
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ def needs_shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"real data is not here: {path}")
     return path
+
+
+def project_requirements(*extras: str) -> list[Requirement]:
+    """What pyproject.toml asks for, and what each of some extras does."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # pytest brings it
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for e in extras for line in project["optional-dependencies"][e])]
+    return [Requirement(line) for line in lines]
 
 
 def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:

@@ -44,11 +44,3 @@ def test_make_targets_in_the_readme_exist() -> None:
     for target in re.findall(r"^make (\w+)", README, re.M):
         assert re.search(rf"^{target}:", makefile, re.M), target
     assert "make test" in (REPOSITORY / ".ci" / "run").read_text()
-
-
-def test_pyproject_and_requirements_name_the_same_packages() -> None:
-    text = (REPOSITORY / "pyproject.toml").read_text()
-    assert 'dependencies = { file = ["requirements.txt"] }' in text
-    names = re.findall(r"^([a-z0-9-]+)", (REPOSITORY / "requirements.txt").read_text(), re.M)
-    wanted = ["styletts2", "kokoro", "torch", "torchaudio", "accelerate", "tensorboard", "wandb", "soundfile", "misaki"]
-    assert set(wanted) <= set(names)

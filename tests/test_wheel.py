@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import site
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from support import REPOSITORY
+from packaging.requirements import Requirement
+from support import REPOSITORY, project_requirements
 
 from voiceclone import __version__
 
@@ -46,9 +48,8 @@ def test_the_wheel_holds_the_package_the_nano_base_and_the_command(wheel: Path) 
     assert {str(path.relative_to(REPOSITORY)) for path in wanted} <= names
     assert "voiceclone/models/assets/nano/model.safetensors" in names
     assert "voiceclone = voiceclone.cli.main:main" in entry_points
-    for line in (REPOSITORY / "requirements.txt").read_text().splitlines():
-        if line and not line.startswith("#"):
-            assert f"Requires-Dist: {line.split('=')[0].split('>')[0].split('<')[0].split('[')[0]}" in metadata, line
+    required = {Requirement(line) for line in re.findall(r"^Requires-Dist: ((?:(?!extra ==).)*)$", metadata, re.M)}
+    assert required == set(project_requirements())
     assert not [name for name in names if not name.startswith(("voiceclone/", f"voiceclone-{__version__}.dist-info/"))]
 
 
@@ -87,7 +88,7 @@ def _copy_of_source(folder: Path) -> Path:
     """Building writes into the source folder: what is built is a copy of what a build reads."""
     import shutil
 
-    for name in ("pyproject.toml", "requirements.txt", "README.md"):
+    for name in ("pyproject.toml", "README.md"):
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(REPOSITORY / "voiceclone", folder / "voiceclone", ignore=shutil.ignore_patterns("__pycache__"))
     return folder

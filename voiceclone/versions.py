@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-PACKAGES = ("voiceclone", "kokoro", "styletts2", "misaki", "torch", "torchaudio", "accelerate", "numpy", "librosa")
+PACKAGES = ("voiceclone", "kokoro", "misaki", "torch", "torchaudio", "transformers", "accelerate", "numpy", "librosa")
 
 
 def package_versions() -> dict[str, str]:

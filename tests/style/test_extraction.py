@@ -34,7 +34,10 @@ def styletts2_compute_style(encoders: StyleEncoders):
     ``styletts2/tts.py`` cannot be imported (it downloads), so the function, ``preprocess`` and the constants it
     uses are taken out of its source as they stand there.
     """
-    source = Path(importlib.util.find_spec("styletts2").origin).parent / "tts.py"
+    package = importlib.util.find_spec("styletts2")
+    if package is None:
+        pytest.skip("styletts2 is not installed: pip install -r requirements.txt, in an environment of its own")
+    source = Path(package.origin).parent / "tts.py"
     tree, wanted = ast.parse(source.read_text()), []
     for node in ast.walk(tree):
         names = {t.id for t in ast.walk(node) if isinstance(t, ast.Name)} if isinstance(node, ast.Assign) else set()
@@ -73,7 +76,7 @@ def test_the_fast_copy_computes_the_same_styles_and_leaves_the_encoders_as_they_
     assert all(torch.equal(value, state[key]) for key, value in encoders.state_dict().items())
 
 
-def test_style_is_acoustic_then_prosodic_of_the_packages_own_encoders() -> None:
+def test_style_is_acoustic_then_prosodic() -> None:
     encoders = settled_encoders()
     audio = 0.1 * np.random.default_rng(0).standard_normal(48000).astype(np.float32)
     styles = extract_styles([("a", lambda: audio)], encoders, device=torch.device("cpu"))
@@ -116,15 +119,6 @@ def test_damaged_weights_are_noticed() -> None:
         encoders.acoustic.unshared.bias[0] = float("nan")
     with pytest.raises(VoicecloneError, match="clip bad.*not finite"):
         extract_styles([("bad", lambda: np.ones(48000, np.float32))], encoders, device=torch.device("cpu"))
-
-
-def test_importing_the_package_leaves_the_callers_random_state_alone() -> None:
-    import random
-
-    random.seed(5)
-    state = random.getstate()
-    build_style_encoders(TINY)
-    assert random.getstate() == state
 
 
 def test_encoders_that_were_never_trained_stop_stage_one() -> None:

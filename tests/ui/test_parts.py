@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from voiceclone.models.base import load_stock_voices
 from voiceclone.tracking.tensorboard import TensorBoardTracker
 from voiceclone.ui.clips import make_dataset, transcripts_of
 from voiceclone.ui.events import EventReader
+from voiceclone.ui.page import build_page
 from voiceclone.ui.studio import Studio
 from voiceclone.ui.training import Training
 
@@ -204,3 +206,23 @@ def test_without_gradio_one_line_says_how_to_get_it(monkeypatch, capsys) -> None
     assert main(["ui"]) == 1
     assert capsys.readouterr().err.strip().endswith("pip install 'voiceclone[ui]'")
     assert main(["ui", "--port", "70000"]) == 2
+
+
+def test_an_old_gradio_is_refused_in_one_line(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "4.44.1")
+    assert main(["ui"]) == 1
+    assert "needs gradio 6, and 4.44.1 is installed: pip install" in capsys.readouterr().err
+
+
+def test_the_page_sends_nothing_home(studio: Studio, monkeypatch) -> None:
+    """No statistics, no version check, no history in the browser, no button that uploads a sound."""
+    gradio = pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
+    for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
+        monkeypatch.setenv(name, "True")
+    page = build_page(studio, Training())
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == os.environ["GRADIO_RUN_HISTORY"] == "False"
+    assert page.analytics_enabled is False
+    players = [part for part in page.blocks.values() if isinstance(part, gradio.Audio)]
+    assert len(players) == 6 and all(part.buttons == ["download"] for part in players)
+    assert not any("share" in (getattr(part, "buttons", None) or []) for part in page.blocks.values())

@@ -92,7 +92,7 @@ def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
 
 
 def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool) -> None:
-    """What an interrupted download left is gone on with: the Hub client keeps the part that is there."""
+    """Files that are there are not fetched again; of one that was not finished the Hub client keeps nothing."""
     from voiceclone.models import hub
 
     if not files:

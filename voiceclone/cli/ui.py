@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from importlib import metadata
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError, VoicecloneError
 
 INSTALL = "pip install 'voiceclone[ui]'"
+OLDEST_GRADIO = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--port {options.port}: use a number from 0 to 65535")
     if importlib.util.find_spec("gradio") is None:
         raise VoicecloneError(f"the web page needs gradio, which is not installed: {INSTALL}")
+    if int((version := metadata.version("gradio")).split(".")[0]) < OLDEST_GRADIO:
+        raise VoicecloneError(f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {INSTALL}")
     from voiceclone.tracking.progress import Reporter
     from voiceclone.ui.page import serve
     from voiceclone.ui.studio import Studio

@@ -105,11 +105,8 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-        url = hf_hub_url(KOKORO_REPO, KOKORO_CONFIG.path, revision=KOKORO_CONFIG.revision)
         try:
-            get_hf_file_metadata(url, timeout=seconds)
+            _ask(KOKORO_CONFIG, seconds)
         except Exception:  # any failure means the same here: no answer
             return
         answered.set()
@@ -167,10 +164,9 @@ def _download(file: HubFile, *, offline: bool) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        path = hf_hub_download(
-            file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS, resume_download=True
-        )
-    except Exception as error:  # the Hub client raises requests', OS and its own errors
+        _ask(file, FILE_TIMEOUT_SECONDS)  # the client itself goes on asking a silent Hub for minutes
+        path = hf_hub_download(file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS)
+    except Exception as error:  # the Hub client raises its HTTP library's, OS and its own errors
         if (fault := _disk_fault(error)) is not None:
             raise VoicecloneError(_cannot_write(fault)) from error
         raise VoicecloneError(f"cannot download {where} ({type(error).__name__}): {mend}") from error
@@ -195,6 +191,13 @@ def _cannot_write(fault: OSError) -> str:
     mend = "free some space" if fault.errno in _FULL else "give write access"
     place = fault.filename or constants.HF_HUB_CACHE
     return f"cannot write {place}: {fault.strerror}: {mend}, or set HF_HOME to another folder for the Hub cache"
+
+
+def _ask(file: HubFile, seconds: float) -> None:
+    """Ask the Hub once what it knows of a file; whatever the Hub client raises says that there is no answer."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    get_hf_file_metadata(hf_hub_url(file.repo, file.path, revision=file.revision), timeout=seconds)
 
 
 @contextlib.contextmanager

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.checkpoint import load_strictly, read_safetensors
 from voiceclone.models.tensor_only import load_tensors
+from voiceclone.style.style_encoder import HalvingBlock, StyleEncoder
 
 # Names in StyleTTS2's checkpoint (``train_second.py``) for the two encoders.
 CHECKPOINT_NAMES = {"acoustic": "style_encoder", "prosodic": "predictor_encoder"}
@@ -41,8 +40,8 @@ class StyleEncoders(nn.Module):
     def __init__(self, config: StyleEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.acoustic = _build_one(config)
-        self.prosodic = _build_one(config)
+        self.acoustic = StyleEncoder(**asdict(config))
+        self.prosodic = StyleEncoder(**asdict(config))
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Log-mel ``(B, 80, T)`` of one length, T >= 65, to style vectors ``(B, 256)``: acoustic, then prosodic."""
@@ -98,8 +97,8 @@ def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoder
         for hook in list(module._forward_pre_hooks.values()):
             if type(hook).__name__ == "SpectralNorm":
                 nn.utils.remove_spectral_norm(module, hook.name)
-        if getattr(module, "learned_sc", False):
-            module._shortcut = partial(_averaged_first, module)
+        if isinstance(module, HalvingBlock) and module.learned_sc:
+            module.shortcut = partial(_averaged_first, module)
         if isinstance(module, nn.LeakyReLU):
             module.inplace = True
     for encoder in (fast.acoustic, fast.prosodic):
@@ -108,8 +107,8 @@ def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoder
     return fast.to(device, memory_format=torch.channels_last)
 
 
-def _averaged_first(block: nn.Module, image: Tensor) -> Tensor:
-    """The shortcut of a ``ResBlk``, its two linear parts in the other order: they touch different axes."""
+def _averaged_first(block: HalvingBlock, image: Tensor) -> Tensor:
+    """The shortcut of a block, its two linear parts in the other order: they touch different axes."""
     return block.conv1x1(block.downsample(image))
 
 
@@ -124,14 +123,3 @@ class _AveragedConvolution(nn.Module):
         """``(B, C, H, W)`` to ``(B, C', 1, 1)``."""
         places = [size - kernel + 1 for size, kernel in zip(image.shape[2:], self.convolution.kernel_size)]
         return self.convolution(nn.functional.avg_pool2d(image, places, stride=1))
-
-
-def _build_one(config: StyleEncoderConfig) -> nn.Module:
-    """One encoder of the styletts2 package. Importing that package seeds ``random``: the caller's state is kept."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        from styletts2.models import StyleEncoder
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-    return StyleEncoder(dim_in=config.dim_in, style_dim=config.style_dim, max_conv_dim=config.max_conv_dim)

@@ -10,6 +10,7 @@ from voiceclone.errors import UsageError
 from voiceclone.ui.clips import make_dataset, transcripts_of
 from voiceclone.ui.events import Snapshot
 from voiceclone.ui.handlers import told
+from voiceclone.ui.player import player
 
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
@@ -49,14 +50,14 @@ def _inputs(gr: Any, studio: Studio) -> list[Any]:
     table = gr.Dataframe(
         headers=["clip", "what is said"],
         datatype=["str", "str"],
-        col_count=(2, "fixed"),
+        column_count=2,
         type="array",
         label="Transcripts",
         elem_id="transcripts",
         interactive=True,
         wrap=True,
         column_widths=["30%", "70%"],
-        height=220,
+        max_height=220,
     )
     folder = gr.Textbox(label="…or a dataset folder", placeholder="/home/me/my_dataset")
     with gr.Row():
@@ -84,15 +85,15 @@ def _outputs(gr: Any) -> list[Any]:
         max_lines=3,
     )
     # A label would lie over the picture.
-    picture = {"show_label": False, "interactive": False, "show_download_button": False, "height": 200}
+    picture = {"show_label": False, "interactive": False, "buttons": ["fullscreen"], "height": 200}
     gr.Markdown("**Loss**")
     # A picture: gradio's own plot breaks the page's script as long as it has no data.
     curve = gr.Image(elem_id="loss", **picture)
     gr.Markdown("**Mel** of a held-out clip, and of the clone speaking it with the clip's timing")
     mel = gr.Image(elem_id="mel", **picture)
     with gr.Row():
-        target = gr.Audio(label="Held-out clip", elem_id="target", interactive=False)
-        clone = gr.Audio(label="The voice so far", elem_id="clone", interactive=False)
+        target = player("Held-out clip", "target")
+        clone = player("The voice so far", "clone")
     voice = gr.File(label="The finished voice", elem_id="voice", interactive=False, visible=False)
     with gr.Accordion("Log", open=False):
         log = gr.Textbox(show_label=False, lines=8, interactive=False, elem_classes="log")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.ui.handlers import told
+from voiceclone.ui.player import player
 
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Sound, Studio
@@ -24,12 +25,12 @@ def build_listen_tab(studio: Studio, tab: Any) -> None:
             text = gr.Textbox(label="Text", value=TEXT, lines=3)
             speed = gr.Slider(0.5, 2.0, value=1.0, step=0.05, label="Speed")
             speak = gr.Button("Speak", variant="primary", elem_id="listen-speak")
-            spoken = gr.Audio(label="The voice", elem_id="listen-spoken", interactive=False)
+            spoken = player("The voice", "listen-spoken")
         with gr.Column():
             clip = gr.Dropdown(label="A clip of the speaker", choices=[], info="of the voice's own dataset")
             compare = gr.Button("Say the same", elem_id="listen-same", interactive=False)
-            target = gr.Audio(label="The speaker", elem_id="listen-target", interactive=False)
-            clone = gr.Audio(label="The voice, saying the same", elem_id="listen-clone", interactive=False)
+            target = player("The speaker", "listen-target")
+            clone = player("The voice, saying the same", "listen-clone")
     tab.select(told(lambda now: _voices(studio, now)), voice, voice)
     voice.change(told(lambda name: _clips(studio, name), outputs=3), voice, [clip, compare, download])
     clip.change(lambda path: path or None, clip, target)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.errors import UsageError
 from voiceclone.ui.handlers import told
 from voiceclone.ui.listen_tab import TEXT
+from voiceclone.ui.player import player
 
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Sound, Studio
@@ -27,7 +28,7 @@ def build_mix_tab(studio: Studio, tab: Any) -> None:
         with gr.Column():
             text = gr.Textbox(label="Text", value=TEXT, lines=2)
             speak = gr.Button("Speak", variant="primary", elem_id="mix-speak")
-            spoken = gr.Audio(label="The mix", elem_id="mix-spoken", interactive=False)
+            spoken = player("The mix", "mix-spoken")
         with gr.Column():
             name = gr.Textbox(label="Name of the mix", elem_id="mix-name", value="my_mix")
             save = gr.Button("Save", elem_id="mix-save")

@@ -45,13 +45,18 @@ def serve(studio: Studio, *, host: str, port: int, browser: bool, reporter: Repo
     _check_free(host, port)
     training = Training()
     page = build_page(studio, training)
+    import gradio as gr
+
     try:
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
             inbrowser=browser,
             share=False,
-            show_api=False,
+            theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css=STYLE,
+            footer_links=[],
+            ssr_mode=False,  # it would start Node.js where that is installed
             quiet=True,
             prevent_thread_lock=True,
             allowed_paths=[str(studio.out.resolve())],
@@ -68,11 +73,11 @@ def serve(studio: Studio, *, host: str, port: int, browser: bool, reporter: Repo
 def build_page(studio: Studio, training: Training) -> gr.Blocks:
     """The whole page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"  # what was said and entered would stay in the browser
     import gradio as gr
 
     studio.warn = lambda line: gr.Warning(shown(line))
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    with gr.Blocks(title=TITLE, theme=theme, css=STYLE, analytics_enabled=False) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(INTRODUCTION)
         with gr.Tab("Clone"):
             build_clone_tab(studio, training)
