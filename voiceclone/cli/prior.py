@@ -1,9 +1,16 @@
-"""``voiceclone prior``: pre-train the projection of a base, once: it makes a voice of styles, without training."""
+"""``voiceclone prior``: what cloning knows of a base beforehand: a pre-trained projection and a table of stock voices."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voiceclone.models.base import Base
+    from voiceclone.tracking.progress import Reporter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Speak, hear, fit, save; the exit code."""
-    from pathlib import Path
-
     from voiceclone.cli.clone import verbosity
     from voiceclone.errors import UsageError
     from voiceclone.models.base import load_base
     from voiceclone.projection.prior import PriorConfig, cache_path, fit, make_pairs, save_prior
+    from voiceclone.projection.stock_table import FILE as TABLE
+    from voiceclone.projection.stock_table import table_cache_path
     from voiceclone.text.g2p import Phonemizer
     from voiceclone.tracking.progress import Reporter
 
@@ -43,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     projection, explained = fit(styles, vectors, config)
     path = Path(options.out) if options.out else cache_path(base)
     save_prior(projection, path)
+    table = Path(options.out).with_name(TABLE) if options.out else table_cache_path(base)
+    _measure_stock_voices(base, table, phonemize, reporter)
     if options.json:
         print(json.dumps({"file": str(path), "base": base.name, "explained": explained}))
     else:
@@ -50,3 +59,22 @@ def run(options: argparse.Namespace) -> int:
         reporter.info(f"explains {shares} of voices it was not fitted to")
         reporter.info(f"prior: {path}")
     return 0
+
+
+def _measure_stock_voices(base: Base, path: Path, phonemize: Callable[[str], str], reporter: Reporter) -> None:
+    """Write the table of the base's stock voices, where the speaker encoder is installed."""
+    import torch
+
+    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.projection.stock_table import measure_stock
+    from voiceclone.speaker.resemblyzer import INSTALL, load_resemblyzer
+
+    encoder = load_resemblyzer()
+    if encoder is None:
+        reporter.info(f"no table of stock voices: Resemblyzer is not installed ({INSTALL})")
+        return
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    with reporter.task("Measuring stock voices", total=len(base.stock_voices), unit="voice") as task:
+        table = measure_stock(kokoro, base.stock_voices, encoder, phonemize, advance=lambda: task.advance(1))
+    table.save(path)
+    reporter.info(f"table of stock voices: {path}")
