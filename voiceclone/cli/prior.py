@@ -1,4 +1,4 @@
-"""``voiceclone prior``: what cloning knows of a base beforehand: a pre-trained projection and a table of stock voices."""
+"""``voiceclone prior``: what cloning knows of a base beforehand: a pre-trained projection, a table of stock voices."""
 
 from __future__ import annotations
 
