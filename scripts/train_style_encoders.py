@@ -110,6 +110,7 @@ def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
     config = EncoderTraining(steps=options.steps, seed=options.seed)
     blends = train_voice_encoders(encoders, speech, config)
     stock = recovered(encoders, read_speech(held_folder), speech.vectors.mean(dim=0))
+    stock |= spoken_again(base, encoders, held_folder)
     save_state(encoders, options.out / "style_encoders.safetensors", half=True)
     facts = {
         "base": base.name, "encoder": dict(NANO_ENCODER), "utterances": len(speech.mels), "steps": options.steps,
@@ -118,6 +119,36 @@ def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
     }  # fmt: skip
     write_json(options.out / "encoders.json", facts)
     print(json.dumps(facts["recovered"], indent=2))
+
+
+def spoken_again(base, encoders, folder: Path) -> dict[str, float]:
+    """The texts of a folder, spoken with the vectors that the encoders find in its speech.
+
+    Returns:
+        ``f0_error``, the median difference of the median F0 in semitones, and ``rate_error``, that of the length of the
+        speech in percent, both without their sign.
+    """
+    import numpy as np
+    import torch
+
+    from voiceclone.audio.features import LogMel
+    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.style.extraction import reference_mel
+    from voiceclone.training.teacher import read_utterance, utterance_numbers
+    from voiceclone.voice.profile import LengthProfile
+
+    kokoro, profile = FrozenKokoro(base.kmodel, torch.device("cpu")), LengthProfile.of(base.stock_voices.values())
+    log_mel, pitch, rate = LogMel(), [], []
+    for number in utterance_numbers(folder):
+        one = read_utterance(folder, number)
+        text = kokoro.text(one.phonemes)
+        with torch.no_grad():
+            found = encoders(reference_mel(one.audio, log_mel))
+        again = kokoro.utter(text, profile.row(found, text.phoneme_count))
+        medians = [float(f0[f0 > 40].median()) for f0 in (again.f0, one.f0)]
+        pitch.append(abs(12 * np.log2(medians[0] / medians[1])))
+        rate.append(100 * abs(float(again.durations[1:-1].sum()) / float(one.durations[1:-1].sum()) - 1))
+    return {"f0_error": float(np.median(pitch)), "rate_error": float(np.median(rate))}
 
 
 if __name__ == "__main__":

@@ -151,10 +151,14 @@ def test_a_stream_whose_length_was_not_known_is_whole(tmp_path, length) -> None:
     assert probe(path).lost_seconds == 0
 
 
-def test_a_cut_ogg_is_one_line(tmp_path) -> None:
+def test_a_cut_ogg_is_one_line_or_what_is_left_of_it(tmp_path) -> None:
+    """Older libsndfile refuses the file, newer reads its pages; an Ogg does not say how long it was."""
     soundfile.write(tmp_path / "a.ogg", speech(), RATE)
     whole = (tmp_path / "a.ogg").read_bytes()
     (tmp_path / "a.ogg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(VoicecloneError, match="cannot be read as audio") as caught:
-        read_audio(tmp_path / "a.ogg")
-    assert "\n" not in str(caught.value)
+    try:
+        left = read_audio(tmp_path / "a.ogg")
+    except VoicecloneError as error:
+        assert "cannot be read as audio" in str(error) and "\n" not in str(error)
+    else:
+        assert 0 < len(left) < 0.8 * len(speech()) and np.isfinite(left).all()

@@ -111,7 +111,8 @@ def test_files_are_found_without_suffix_and_in_the_home_folder(tmp_path: Path, m
 
 
 def test_official_voices_need_neither_a_base_nor_the_network(monkeypatch) -> None:
-    monkeypatch.setattr(bases, "_resolve", lambda *a, **k: pytest.fail("the Hub was asked"))
+    for asked in ("get_weights", "weights_at_hand"):
+        monkeypatch.setattr(bases, asked, lambda *a, **k: pytest.fail("a model was asked for"))
     mixed = finder_of("auto", offline=False).find("0.5*bf_emma + 0.5*am_onyx").tensor
     torch.testing.assert_close(mixed, 0.5 * (PACK.tensor + OTHER.tensor), rtol=0, atol=1e-5)
 
