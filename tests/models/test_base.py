@@ -190,8 +190,8 @@ def test_the_real_base_is_put_together_from_the_hub_cache(
     monkeypatch.setattr(hub, "cached", lambda file: places.get(file.path))
     monkeypatch.setattr(hub, "check_hash", lambda path, expected: None)
     monkeypatch.setattr(bases, "StyleEncoderConfig", lambda: widths)
-    base = load_base("auto", offline=True)
-    assert base.kind == "kokoro" and base.name == "Kokoro-82M"
+    base = load_base("auto", offline=True, style_encoders="styletts2")
+    assert base.kind == "kokoro" and base.name == "Kokoro-82M" and not base.styles_are_voices
     assert list(base.stock_voices) == sorted(hub.KOKORO_VOICES)  # out of the package
     assert base.weights == "full precision" and base.style_encoders.config == widths
     assert torch.equal(base.pipeline("a", offline=True).voices["af_heart"], base.stock_voices["af_heart"].tensor)
