@@ -43,6 +43,35 @@ def test_a_pipeline_finds_stock_voices_by_name_and_takes_a_new_one_by_path(real:
         assert np.isfinite(audio).all() and len(audio) > 12_000
 
 
+def test_the_same_voice_speaks_alike_with_full_and_int8_weights(users_cache) -> None:
+    """The bounds are set beforehand: full precision has not been at hand where this was written."""
+    from voiceclone.audio.features import LogMel
+    from voiceclone.models import conversion, hub, registry
+    from voiceclone.models.build import load_kmodel
+    from voiceclone.models.presets import KOKORO_CONFIG, full_config
+    from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
+    from voiceclone.voice.official import official_voice
+
+    full, int8 = hub.cached(hub.KOKORO_WEIGHTS), conversion.find_converted(registry.KOKORO_INT8.sha256)
+    if full is None or int8 is None:
+        pytest.skip("the real Kokoro is not here in both precisions")
+    durations, mels = [], []
+    phonemes = Phonemizer("a", offline=True).phonemes("Nothing is quite so quiet as a village street at noon.")
+    for path in (full, int8.weights):
+        kokoro = FrozenKokoro(load_kmodel(full_config(), KOKORO_CONFIG, path), torch.device("cpu"))
+        text, voice = kokoro.text(phonemes), official_voice("bf_emma").row(len(phonemes))
+        durations.append(kokoro.speak(text, voice)[1])
+        alignment = alignment_matrix(durations[0])  # the same timing in both
+        with torch.no_grad():
+            _, states = kokoro.durations(text, voice[:, 128:])
+            f0, energy = kokoro.prosody(states, alignment, voice[:, 128:])
+            torch.manual_seed(0)
+            audio = kokoro.decode(text.acoustic_text @ alignment, f0, energy, voice[:, :128])
+        mels.append(LogMel()(audio))
+    assert int((durations[0] - durations[1]).abs().max()) <= 1
+    assert float((mels[0] - mels[1]).abs().mean()) < 0.15  # of a normalised log-mel whose standard deviation is 1
+
+
 def test_the_table_in_the_package_is_what_the_model_says(real: Base) -> None:
     from voiceclone.projection.forward import FrozenKokoro
     from voiceclone.speaker.resemblyzer import load_resemblyzer
