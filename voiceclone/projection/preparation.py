@@ -100,6 +100,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
 
     searched = shortlist(m.stock, m.table, m.train, m.speaker)
     steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free=config.free)
+    steps += 0 if m.zero_shot is None else 2  # it is tried for either half
     if m.listener is not None and listener is None:
         reporter.info(f"the listener hears {heard:.0%} of this base's phones: the term 'phones' is left out")
     with reporter.task("Start and alignment", total=steps) as task:
