@@ -34,7 +34,7 @@ class CloneConfig:
     max_training_clips: int = 200  # clips kept in memory for the projection at most
     recipe: str = "best"  # best, or seed: the plain one
     without: str = "average,drift,prior"  # parts of the recipe to leave out: these three were measured to be no help
-    base: str = "auto"  # auto, kokoro, nano, or the folder of a base
+    base: str = "auto"  # auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file
     style_encoders: str = "own"  # own, or styletts2: of the real Kokoro
     lang: str = "a"  # Kokoro's language code
     device: str = "auto"  # auto, cuda, mps or cpu

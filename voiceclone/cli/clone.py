@@ -20,7 +20,8 @@ _HELP = {
     "recipe": "best; or seed, the plain recipe (mel error of freely spoken clips), for comparison",
     "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, start, blend, prior, "
     "mel, speaker, phones, free, prosody, drift, rows, average, stop",
-    "base": "auto, kokoro, nano, or the folder of a base; auto: kokoro when cached or reachable, otherwise nano",
+    "base": "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights can be "
+    "had, otherwise nano",
     "style_encoders": "of --base kokoro: own (trained on Kokoro's speech, in the package) or styletts2 (from the Hub)",
     "lang": "Kokoro's language code (a American, b British English, e, f, h, i, p, j, z)",
     "device": "auto, cuda, mps or cpu",

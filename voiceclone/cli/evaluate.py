@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voice", required=True, metavar="FILE|NAME",
                         help="a file of a voice, a stock voice's name, or a mix")  # fmt: skip
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset of the speaker, with validation clips")
-    parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
+    parser.add_argument(
+        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
+    )
     parser.add_argument("--also", action="append", default=[], metavar="NAME=VOICE",
                         help="a further voice, a file or a stock voice; may be given several times")  # fmt: skip
     parser.add_argument("--clips", type=int, default=10, help="validation clips used at most (default: 10)")

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     from voiceclone.cli.clone import add_verbosity
 
-    parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
+    parser.add_argument(
+        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
+    )
     parser.add_argument("--out", help="file to write (default: the cache, where clone finds it)")
     parser.add_argument("--voices", type=int, default=300, help="made-up voices to learn from (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file of a voice (FILE:NAME for one of several), a stock voice's name, or a mix: "
         '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)"',
     )
-    parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
+    parser.add_argument(
+        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
+    )
     parser.add_argument("--out", required=True, metavar="FILE.wav", help="where the speech goes; - is standard output")
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
     parser.add_argument("--speed", type=float, default=1.0, help="times the voice's own rate (default: 1)")

@@ -17,7 +17,9 @@ OLDEST_GRADIO = 6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``ui``."""
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder of the voices (default: output)")
-    parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base (default: auto)")
+    parser.add_argument(
+        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
+    )
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
