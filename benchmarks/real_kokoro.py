@@ -32,7 +32,7 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.speaking import speak_whole
 
 SENTENCES = (
-    "The harbour was quiet, and only two of the boats had their lamps lit.",
+    "The river was quiet, and only two of the boats had their lamps lit.",
     "Could you bring me the second volume, please, and close the window?",
     "He had never seen so many people waiting for a single train.",
     "A cold wind blew across the hills while we were looking for the path.",
