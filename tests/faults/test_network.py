@@ -173,6 +173,7 @@ def test_the_disks_errors_are_told_from_the_networks(error: OSError, says: str, 
             raise
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    monkeypatch.setattr(hub, "_ask", lambda file, seconds: None)  # the Hub answers
     monkeypatch.setattr(hub, "is_offline", lambda offline: False)
     with pytest.raises(VoicecloneError, match=says):
         hub._download(hub.KOKORO_CONFIG, offline=False)
