@@ -20,6 +20,8 @@ def test_every_clip_of_the_largest_set_is_fit(tmp_path, vocab):
     assert {row["sample_rate"] for row in dataset.report["clips"]} == {24_000}
     lengths = [clip.seconds for clip in dataset.train]
     assert min(lengths) > 1.0 and max(lengths) > 2 * min(lengths)
+    warned = [row for row in dataset.report["clips"] if row.get("warnings")]
+    assert not warned, "a newcomer's first run warns of what this program spoke itself"
 
 
 def test_the_file_set(tmp_path):

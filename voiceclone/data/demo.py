@@ -20,6 +20,7 @@ MANIFEST = "demo.json"
 PARTS = ("train", "validation")
 VALIDATION_EVERY = 6  # one clip in six is for validation, at least one
 RMS = 0.06  # full scale 1.0; about -24 dBFS, the level of read speech
+END_SECONDS = 0.15  # of silence behind each clip
 RATES_WPM = (135, 165)  # words a minute, lowest and highest
 DEFAULT_VOICE = "en-us+m3"
 
@@ -139,9 +140,11 @@ def _speak(folder: Path, settings: _Settings) -> None:
 
 
 def _levelled(audio: np.ndarray) -> np.ndarray:
+    """Speech ``(T,)`` at the demo's level, with a moment of silence behind it: eSpeak-NG ends at once."""
     level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
     peak = float(np.abs(audio).max())
-    return audio * min(RMS / max(level, 1e-6), 0.98 / max(peak, 1e-6))
+    levelled = audio * min(RMS / max(level, 1e-6), 0.98 / max(peak, 1e-6))
+    return np.append(levelled, np.zeros(int(END_SECONDS * SAMPLE_RATE), dtype=audio.dtype))
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import sha256_of, write_bytes, write_failure, write_json
+from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import fold_weight_norm, load_strictly
 from voiceclone.models.onnx_kokoro import read_onnx_state
 from voiceclone.models.presets import full_config
@@ -98,17 +99,15 @@ def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: Non
 
 
 def _convert(path: Path, sha256: str) -> Converted:
-    from voiceclone.models.build import build_kmodel
-
-    model = build_kmodel(full_config(), path)
+    model = build_kmodel(full_config(), path, initialize=False)
     state = read_onnx_state(path, model)
     load_strictly(model, state, path)
     fold_weight_norm(model)
-    facts = self_test(FrozenKokoro(model.eval(), torch.device("cpu")), path)
+    precision = _precision(path)
+    facts = self_test(FrozenKokoro(model.eval(), torch.device("cpu")), path, precision)
     content = save({name: value.contiguous() for name, value in state.items()})
     folder = _folder(sha256)
     write_bytes(folder / WEIGHTS, content)
-    precision = facts["precision"] = _precision(path)
     # Written last: a conversion without it is not finished.
     write_json(folder / FACTS, {"format": FORMAT, "source": path.name, "source_sha256": sha256, "precision": precision,
                                 "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
@@ -116,7 +115,7 @@ def _convert(path: Path, sha256: str) -> Converted:
     return Converted(folder=folder, source_sha256=sha256, precision=precision, source=path.name)
 
 
-def self_test(kokoro: FrozenKokoro, source: Path) -> dict[str, Any]:
+def self_test(kokoro: FrozenKokoro, source: Path, precision: str) -> dict[str, Any]:
     """Speak one sentence and check it; where onnxruntime is installed, compare its durations with the ONNX model's.
 
     Returns:
@@ -137,7 +136,7 @@ def self_test(kokoro: FrozenKokoro, source: Path) -> dict[str, Any]:
         )
     theirs = _onnx_durations(source, token_ids(SELF_TEST_PHONEMES, kokoro.kmodel.vocab), voice.numpy())
     largest = None if theirs is None else int(np.abs(theirs - durations.numpy()).max())
-    if largest is not None and largest > _DURATION_TOLERANCE[_precision(source)]:
+    if largest is not None and largest > _DURATION_TOLERANCE[precision]:
         raise VoicecloneError(
             f"{source}: the converted model's durations differ from the ONNX model's by {largest} frames a phoneme: "
             "is it a Kokoro-82M v1.0?"

@@ -52,7 +52,9 @@ def get_weights(*, offline: bool = False, notice: Callable[[str], None] = lambda
     Raises:
         VoicecloneError: there are none, and none can be had.
     """
-    found = weights_at_hand() or (None if registry.installed(registry.KOKORO_INT8) is None else from_registry())
+    found = weights_at_hand() or (
+        None if registry.installed(registry.KOKORO_INT8) is None else from_registry(notice=notice)
+    )
     if found is not None:
         return found
     if hub.is_offline(offline):
