@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.onnx_files import export
+from models.onnx_files import convert_narrow, export, take_narrow_models
 from models.test_onnx_kokoro import narrow_model
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models import base as bases
 from voiceclone.models import conversion
 from voiceclone.models.base import load_base, load_stock_voices
-from voiceclone.models.presets import preset
 from voiceclone.voice.formats import write_voices
 from voiceclone.voice.official import official_voice
 
@@ -24,15 +23,6 @@ from voiceclone.voice.official import official_voice
 @pytest.fixture(scope="module")
 def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(narrow_model(disable_complex=True), tmp_path_factory.mktemp("onnx") / "narrow.onnx")
-
-
-def take_narrow_models(folder: Path) -> None:
-    """A narrow model in the place of the real one. It speaks no sentence, so the limits of the self-test are wide."""
-    config = folder / "config.json"
-    config.write_text(json.dumps(preset("tiny")[0]))
-    conversion.full_config = lambda: preset("tiny")[0]
-    conversion.SELF_TEST_SECONDS, conversion.SELF_TEST_RMS = (0.1, 60.0), (1e-6, 10.0)
-    bases.KOKORO_CONFIG = config
 
 
 @pytest.fixture
@@ -117,18 +107,10 @@ def test_a_damaged_conversion_is_made_again(narrow, onnx_file: Path) -> None:
     assert conversion.convert_file(onnx_file).is_whole()
 
 
-def _convert(folder: Path, path: Path, queue) -> None:
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    take_narrow_models(folder)
-    lines: list[str] = []
-    converted = conversion.convert_file(path, notice=lines.append)
-    queue.put((len(lines), converted.is_whole()))
-
-
 def test_two_processes_convert_once(onnx_file: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a forked process may hang in OpenMP
     queue = context.Queue()
-    workers = [context.Process(target=_convert, args=(tmp_path, onnx_file, queue)) for _ in range(2)]
+    workers = [context.Process(target=convert_narrow, args=(tmp_path, onnx_file, queue)) for _ in range(2)]
     for worker in workers:
         worker.start()
     results = sorted(queue.get(timeout=120) for _ in workers)
