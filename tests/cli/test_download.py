@@ -170,8 +170,8 @@ def test_progress_never_runs_backwards_and_ends_at_the_size(server: type[Hub]) -
 
 
 def test_every_real_file_is_pinned_by_commit_and_hash() -> None:
-    assert len(hub.REAL_FILES) == 2
-    for file in (*hub.REAL_FILES, hub.STYLETTS2_CHECKPOINT, *map(hub.voice_file, hub.KOKORO_VOICES)):
+    assert hub.REAL_FILES == (hub.KOKORO_WEIGHTS,)
+    for file in (*hub.REAL_FILES, hub.KOKORO_CONFIG, hub.STYLETTS2_CHECKPOINT, *map(hub.voice_file, hub.KOKORO_VOICES)):
         assert len(file.revision) == 40 and set(file.revision) <= set("0123456789abcdef"), file
         assert file.sha256 is not None and len(file.sha256) == 64 and file.size, file
     assert hub.voice_file("nobody").sha256 is None
@@ -193,4 +193,4 @@ def test_check_says_what_is_missing(capsys, monkeypatch) -> None:
     assert main(["download", "--check", "--json"]) == 1
     facts = json.loads(capsys.readouterr().out)
     assert not facts["complete"] and {state["state"] for state in facts["files"].values()} == {"missing"}
-    assert len(facts["files"]) == 3
+    assert len(facts["files"]) == 2

@@ -84,7 +84,7 @@ def voice_file(name: str) -> HubFile:
     )
 
 
-REAL_FILES = (KOKORO_CONFIG, KOKORO_WEIGHTS)  # the voices lie in the package
+REAL_FILES = (KOKORO_WEIGHTS,)  # config and voices lie in the package
 
 
 def is_offline(offline: bool = False) -> bool:
