@@ -435,6 +435,9 @@ CASES = [
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", {"a": torch.zeros(510, 1, 256)}), 1, "shape"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.full((510, 1, 256), torch.nan)), 1, "NaN"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 1, 256, dtype=torch.int32)), 1, "floating"),
+    # voices
+    (["voices", "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
+    (["voices", "--base", "{tmp}"], text("voices.safetensors", "{"), 1, "no safetensors file"),
     # mix, export
     (["mix", "a +", "--out", "{tmp}/m.pt"], nothing, 2, "missing"),
     (["mix", "(" * 999, "--out", "{tmp}/m.pt"], nothing, 2, "brackets"),

@@ -50,13 +50,14 @@ def run(options: argparse.Namespace) -> int:
     """Speak, write the wav as it comes, report how quickly."""
     text = _text(options)
     _check_out(options)
+    planned = _check_voice(options)
     from voiceclone.tracking.progress import Reporter
 
     reporter = Reporter(verbosity=verbosity(options))
     # Standard output may carry the sound, so whatever a library prints goes to standard error.
     output = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        facts = _speak(options, text, reporter, output)
+        facts = _speak(options, text, planned, reporter, output)
     if options.json:
         print(json.dumps(facts, indent=2), file=sys.stderr if options.out == STDOUT else output)
     else:
@@ -69,7 +70,26 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: Any) -> dict[str, Any]:
+def _check_voice(options: argparse.Namespace) -> str | Path:
+    """Refuse a name that is no voice before torch is imported; returns the base that will speak, as far as known."""
+    from voiceclone.models.stock_names import checked_base, planned_base, stock_names
+    from voiceclone.voice.lookup import check_names
+
+    planned = planned_base(checked_base(options.base), offline=options.offline)
+    names = stock_names(planned)
+    if names is not None:
+        check_names(options.voice, names, where=_where(options))
+    return planned
+
+
+def _where(options: argparse.Namespace) -> str:
+    """What the stock voices belong to, for messages."""
+    return "the base" if options.base == "auto" else f"--base {options.base}"
+
+
+def _speak(
+    options: argparse.Namespace, text: str, planned: str | Path, reporter: Reporter, output: Any
+) -> dict[str, Any]:
     from voiceclone.audio.stream import wav_file, wav_stream
     from voiceclone.devices import choose_device
     from voiceclone.text.g2p import LANGUAGES, notice_of
@@ -79,7 +99,7 @@ def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: A
     check_speed(options.speed)
     device = choose_device(options.device)
     started = time.perf_counter()
-    pack, base = _voice_and_base(options, reporter)
+    pack, base = _voice_and_base(options, planned, reporter)
     base.kmodel.to(device)
     pipeline = base.pipeline(options.lang, offline=options.offline)
     if notice := notice_of(pipeline):
@@ -112,17 +132,18 @@ def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: A
     }
 
 
-def _voice_and_base(options: argparse.Namespace, reporter: Reporter) -> tuple[VoicePack, Base]:
-    """The voice first, since a wrong path should be said before a model is loaded."""
-    from voiceclone.models.base import NANO, load_base
+def _voice_and_base(options: argparse.Namespace, planned: str | Path, reporter: Reporter) -> tuple[VoicePack, Base]:
+    """The voice first, since a wrong one should be said before a model is loaded."""
+    from voiceclone.models.base import NANO, load_base, load_stock_voices
     from voiceclone.voice.lookup import VoiceFinder
 
     @cache
     def base() -> Base:
         return load_base(options.base, offline=options.offline, notice=reporter.info)
 
-    where = "the base" if options.base == "auto" else f"--base {options.base}"
-    pack = VoiceFinder(lambda: base().stock_voices, where=where).find(options.voice)
+    # Which base ``auto`` becomes may show only when it is loaded.
+    stock = (lambda: base().stock_voices) if planned == "auto" else (lambda: load_stock_voices(planned))
+    pack = VoiceFinder(stock, where=_where(options)).find(options.voice)
     if base().kind == NANO and options.base == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
     return pack, base()
