@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from importlib import metadata
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.extras import install_line, require
 
-INSTALL = "pip install 'voiceclone[ui]'"
 OLDEST_GRADIO = 6
 
 
@@ -32,10 +31,11 @@ def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port {options.port}: use a number from 0 to 65535")
-    if importlib.util.find_spec("gradio") is None:
-        raise VoicecloneError(f"the web page needs gradio, which is not installed: {INSTALL}")
+    require("ui", what="the web page")
     if int((version := metadata.version("gradio")).split(".")[0]) < OLDEST_GRADIO:
-        raise VoicecloneError(f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {INSTALL}")
+        raise VoicecloneError(
+            f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {install_line('ui')}"
+        )
     from voiceclone.tracking.progress import Reporter
     from voiceclone.ui.page import serve
     from voiceclone.ui.studio import Studio
