@@ -363,7 +363,11 @@ CASES = [
     (on("{tmp}/d"), both(clips(TONE), metadata_of("", 4)), 1, "no transcript"),
     (on("{tmp}/d"), both(clips(TONE), metadata_of("hello there my friend", 4, same=True)), 1, "duplicate"),
     # say
-    (["say", "hello", "--base", "{base}", "--out", "{tmp}/x.wav"], nothing, 2, "--voice"),
+    ([*SAY, "--out", "{tmp}/x.aac"], nothing, 2, "give a name that ends in one of .wav"),
+    ([*SAY, "--out", "{tmp}/x"], nothing, 2, "give a name that ends in one of .wav"),
+    (["say", "[voice:nobody] hi", *SAY[2:]], nothing, 2, "no voice 'nobody'"),
+    (["say", "[voice:stock_0] hi [voice: ] you", *SAY[2:]], nothing, 2, "names no voice"),
+    (["say", "hi [voice:{tmp}/v.pt] you", *SAY[2:]], nothing, 2, "no voice file"),
     (
         [*SAY, "--voice", "nobody"],
         nothing,

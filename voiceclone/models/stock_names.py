@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from voiceclone.errors import UsageError
@@ -48,6 +49,11 @@ def stock_names(which: str | Path) -> tuple[str, ...] | None:
     if which == KOKORO:
         return tuple(sorted(VOICE_SHA256))
     return _in_folder(presets.NANO_FOLDER if which == NANO else Path(which))
+
+
+def default_voice(names: Collection[str]) -> str | None:
+    """The voice that speaks where none is named: the best known one of its base; None where there are no voices."""
+    return next((name for name in ("af_heart", "ljspeech_lj") if name in names), min(names, default=None))
 
 
 def _in_folder(folder: Path) -> tuple[str, ...] | None:
