@@ -526,6 +526,15 @@ CASES = [
     (["prior", "--base", "{base}", "--voices", "3"], nothing, 2, "--voices 3"),
     (["prior", "--base", "{tmp}/nowhere", "--offline"], nothing, 2, "no base"),
     (["ui", "--port", "70000"], nothing, 2, "--port 70000"),
+    # serve
+    (["serve", "--port", "70000"], nothing, 2, "--port 70000"),
+    (["serve", "--queue", "-1"], nothing, 2, "--queue -1"),
+    (["serve", "--max-characters", "0"], nothing, 2, "--max-characters 0"),
+    (["serve", "--lang", "xx"], nothing, 2, "language"),
+    (["serve", "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
+    (["serve", "--base", "{tmp}", "--port", "0"], nothing, 1, "0 weight files"),
+    (["serve", "--base", "{base}", "--port", "0", "--host", "no such host"], nothing, 2, "on no such host"),
+    (["serve", "--base", "{base}", "--port", "0", "--device", "tpu"], nothing, 2, "--device tpu"),
 ]
 
 

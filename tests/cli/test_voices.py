@@ -28,7 +28,7 @@ def out(tmp_path: Path, base_folder: Path) -> Path:
         stock["stock_1"].save(path)
         os.utime(path, (1_760_000_000 - 86_400 * age,) * 2)
     stock["stock_1"].save(folder / "anna" / "anna_old.pt")
-    (folder / "anna" / "report.json").write_text(json.dumps({"name": "anna", "base": {"name": "tiny", "kind": "x"}}))
+    (folder / "anna" / "report.json").write_text(json.dumps({"name": "anna", "base": {"name": "tiny", "sha256": "ab"}}))
     similarity = {"speaker_net": {"mean": 0.8125, "low": 0.7, "high": 0.9}, "other": {"mean": 0.1}}
     judged = {"voices": {"clone": {"similarity": similarity}}}
     (folder / "anna" / "evaluation.json").write_text(json.dumps(judged))
@@ -47,6 +47,7 @@ def test_own_voices_come_newest_first_then_the_stock_voices(out: Path, base_fold
         "file": str(out / "anna" / "anna.pt"),
         "kind": "clone",
         "base": "tiny",
+        "base_sha256": "ab",
         "date": "2025-10-09",
         "likeness": 0.8125,
     }

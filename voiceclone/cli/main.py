@@ -30,6 +30,7 @@ COMMANDS = {
     "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
     "doctor": ("voiceclone.cli.doctor", "say what this machine has: device, weights, extras, free space"),
     "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once: a voice without training"),
+    "serve": ("voiceclone.cli.serve", "an OpenAI-compatible HTTP server that speaks with your voices"),
     "ui": ("voiceclone.cli.ui", "a web page for cloning, listening, mixing and downloading"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }

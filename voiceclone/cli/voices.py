@@ -52,7 +52,16 @@ def list_voices(out: Path, base: str, *, offline: bool) -> list[dict[str, Any]]:
 
         names = tuple(load_stock_voices(planned))
     stock = [
-        {"name": name, "file": None, "kind": STOCK, "base": planned, "date": None, "likeness": None} for name in names
+        {
+            "name": name,
+            "file": None,
+            "kind": STOCK,
+            "base": planned,
+            "base_sha256": None,
+            "date": None,
+            "likeness": None,
+        }
+        for name in names
     ]
     return [*(voice.as_json() for voice in own_voices(out)), *stock]
 

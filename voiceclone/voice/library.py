@@ -22,6 +22,8 @@ class OwnVoice:
     """``clone`` where a run's report lies beside it, else ``other``."""
     base: str | None
     """Name of the base it was made for; None where nothing says it."""
+    base_sha256: str | None
+    """Of that base's weights."""
     date: str
     """Day on which the file was written, ``YYYY-MM-DD``, UTC."""
     likeness: float | None
@@ -45,13 +47,14 @@ def own_voices(out: Path) -> list[OwnVoice]:
 
 def _described(path: Path) -> OwnVoice:
     report = _json_object(path.parent / REPORT)
-    base = report.get("base")
-    name = base.get("name") if isinstance(base, dict) else None
+    base = report["base"] if isinstance(report.get("base"), dict) else {}
+    facts = {key: base[key] if isinstance(base.get(key), str) else None for key in ("name", "sha256")}
     return OwnVoice(
         name=path.stem,
         file=str(path),
         kind=CLONE if report.get("name") == path.stem else OTHER,
-        base=name if isinstance(name, str) else None,
+        base=facts["name"],
+        base_sha256=facts["sha256"],
         date=datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).date().isoformat(),
         likeness=_likeness(_json_object(path.parent / EVALUATION)),
     )
