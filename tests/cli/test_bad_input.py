@@ -226,7 +226,7 @@ TONE = (0.3 * np.sin(np.arange(48000) * 0.03)).astype(np.float32)
 SHORT = 0.1 * np.random.default_rng(0).standard_normal(2400).astype(np.float32)
 CASES = [
     # flags
-    ([], nothing, 2, "COMMAND"),
+    (["--quiet"], nothing, 2, "COMMAND"),
     (["fly"], nothing, 2, "fly"),
     (["clone"], nothing, 2, "--data is required"),
     ([*CLONE, "--nonsense"], nothing, 2, "--nonsense"),

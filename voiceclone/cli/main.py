@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from voiceclone import __version__
+from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, sentence
 from voiceclone.errors import VoicecloneError, shown
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
     """Run one command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if not arguments:
+            print(f"{path_through()}\n\nall commands: voiceclone --help")
+            return 0
         parser = _parser(arguments, program)
         options = parser.parse_args(arguments if program is None else arguments[1:])
         _quiet_libraries(verbose=getattr(options, "verbose", False))
@@ -81,23 +85,31 @@ def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentP
     """Only the called command's module is loaded, so that help and errors are quick."""
     version = f"voiceclone {__version__}"
     if program is not None:
-        module = importlib.import_module(COMMANDS["clone"][0])
-        parser = argparse.ArgumentParser(prog=program, description=COMMANDS["clone"][1].capitalize() + ".")
-        parser.add_argument("--version", action="version", version=version)
-        module.add_arguments(parser)
-        parser.set_defaults(run=module.run)
-        return parser
-    parser = argparse.ArgumentParser(prog="voiceclone", description="Your own voice for Kokoro TTS.")
+        home, summary = COMMANDS["clone"]
+        example = EXAMPLES["clone"].replace("voiceclone clone", f"python {program}")
+        return _filled(CommandParser(prog=program, description=sentence(summary), example=example), home, version)
+    parser = argparse.ArgumentParser(
+        prog="voiceclone",
+        description="Your own voice for Kokoro TTS.",
+        epilog=f"from a recording to a voice:\n{path_through()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
     called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, (home, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command = commands.add_parser(name, help=summary, description=sentence(summary), example=EXAMPLES[name])
         if name == called:
-            module = importlib.import_module(home)
-            command.add_argument("--version", action="version", version=version)
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            _filled(command, home, version)
+    return parser
+
+
+def _filled(parser: argparse.ArgumentParser, home: str, version: str) -> argparse.ArgumentParser:
+    """With the flags of the command's module."""
+    module = importlib.import_module(home)
+    module.add_arguments(parser)
+    parser.add_argument("--version", action="version", version=version, help="show the version and exit")
+    parser.set_defaults(run=module.run)
     return parser
 
 

@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
     )
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
     parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     parser.add_argument("--offline", action="store_true", help="never use the network")
