@@ -113,7 +113,7 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_flag_tables_hold_every_flag_of_their_command() -> None:
-    for name in ("say", "voices", "doctor", "serve", "inspect", "mix", "export", "ui", "prepare", "evaluate"):
+    for name in ("say", "voices", "doctor", "serve", "record", "inspect", "mix", "export", "ui", "prepare", "evaluate"):
         cells = re.findall(r"^\| (`--.*?) \|", (REPOSITORY / "docs" / f"{name}.md").read_text(), re.M)
         rows = {flag for cell in cells for flag in re.findall(r"`(--[a-z-]+)`", cell)}
         parser = _parser([name], None)

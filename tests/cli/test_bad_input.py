@@ -526,6 +526,10 @@ CASES = [
     (["prior", "--base", "{base}", "--voices", "3"], nothing, 2, "--voices 3"),
     (["prior", "--base", "{tmp}/nowhere", "--offline"], nothing, 2, "no base"),
     (["ui", "--port", "70000"], nothing, 2, "--port 70000"),
+    # record (more in tests/recording)
+    (["record", "--sentences", "{tmp}/none.txt"], nothing, 2, "none.txt"),
+    (["record", "--sentences", "{tmp}/s.txt"], text("s.txt", b"\xff\xfe"), 2, "is not UTF-8"),
+    (["record", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
     # serve
     (["serve", "--port", "70000"], nothing, 2, "--port 70000"),
     (["serve", "--queue", "-1"], nothing, 2, "--queue -1"),

@@ -15,11 +15,12 @@ NEED, QUALITY, SPEED, TRACKING, FILES, EXPERTS, OTHER = GROUPS = (
     "for experts",
     "other",
 )
-# Flags that are for experts in no command; positional arguments and flags that are required are what is needed.
+# The group of a flag by its name; those that stand here nowhere are for experts, positional ones and required flags needed.
 _GROUP_OF = {
     **dict.fromkeys(
         ("data", "name", "file", "voice", "base", "out", "lang", "consent", "text", "subtitles", "metadata",
-         "transcribe", "source", "check", "host", "port", "browser", "steps", "minutes", "plot", "mic", "sentences"),
+         "transcribe", "source", "check", "host", "port", "browser", "steps", "minutes", "plot", "mic",
+         "list_mics", "sentences"),
         NEED,
     ),
     **dict.fromkeys(
@@ -34,6 +35,7 @@ _GROUP_OF = {
 }  # fmt: skip
 
 EXAMPLES = {
+    "record": "voiceclone record --out ./my_dataset",
     "clone": "voiceclone clone --data ./my_dataset --name my_voice --base kokoro",
     "batch": "voiceclone batch voices.csv --processes 2",
     "say": 'voiceclone say "Hello!" --voice output/my_voice/my_voice.pt --out hello.mp3',

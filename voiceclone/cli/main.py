@@ -18,6 +18,7 @@ from voiceclone.errors import VoicecloneError, shown
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {
+    "record": ("voiceclone.cli.record", "record a dataset from a microphone, sentence by sentence"),
     "clone": ("voiceclone.cli.clone", "clone a voice from a folder of clips"),
     "batch": ("voiceclone.cli.batch", "clone many voices, listed in a table"),
     "say": ("voiceclone.cli.say", "speak a text with a voice"),
@@ -75,6 +76,8 @@ def _kept(arguments: Sequence[str], program: str | None) -> str:
     """What an interrupted command leaves, where it leaves anything."""
     if arguments[:1] == ["batch"]:
         return ": finished voices and epochs are kept; go on with the same command"
+    if arguments[:1] == ["record"]:
+        return ": finished clips are kept; go on with the same command"
     if arguments[:1] == ["prepare"]:
         return ": finished clips are kept; go on with --resume"
     trains = program is not None or {"clone", "train-base"} & set(arguments[:1])
