@@ -16,6 +16,7 @@ from voiceclone.cli.main import main
 from voiceclone.models.base import load_stock_voices
 from voiceclone.models.stock_names import planned_base, stock_names
 from voiceclone.voice.formats import write_voices
+from voiceclone.voice.library import OwnVoice
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def out(tmp_path: Path, base_folder: Path) -> Path:
         stock["stock_1"].save(path)
         os.utime(path, (1_760_000_000 - 86_400 * age,) * 2)
     stock["stock_1"].save(folder / "anna" / "anna_old.pt")
-    (folder / "anna" / "report.json").write_text(json.dumps({"name": "anna", "base": {"name": "tiny", "sha256": "ab"}}))
+    (folder / "anna" / "report.json").write_text(
+        json.dumps({"name": "anna", "base": {"name": "tiny", "kind": "custom", "sha256": "ab"}})
+    )
     similarity = {"speaker_net": {"mean": 0.8125, "low": 0.7, "high": 0.9}, "other": {"mean": 0.1}}
     judged = {"voices": {"clone": {"similarity": similarity}}}
     (folder / "anna" / "evaluation.json").write_text(json.dumps(judged))
@@ -47,6 +50,7 @@ def test_own_voices_come_newest_first_then_the_stock_voices(out: Path, base_fold
         "file": str(out / "anna" / "anna.pt"),
         "kind": "clone",
         "base": "tiny",
+        "base_kind": "custom",
         "base_sha256": "ab",
         "date": "2025-10-09",
         "likeness": 0.8125,
@@ -120,3 +124,20 @@ def test_a_wrong_name_is_refused_before_torch_is_imported(voice: str, base_folde
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
     assert "error: no voice" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("voice", "base", "fits"),
+    [
+        (("kokoro", "full"), ("kokoro", "int8"), True),  # whatever the precision of the weights
+        (("kokoro", "full"), ("nano", "n"), False),
+        (("nano", "n"), ("kokoro", "full"), False),
+        (("nano", "n"), ("nano", "n"), True),
+        (("nano", "older"), ("nano", "n"), False),
+        ((None, None), ("kokoro", "full"), True),
+        ((None, None), ("custom", "c"), True),
+    ],
+)
+def test_a_voice_fits_its_base(voice: tuple, base: tuple, fits: bool) -> None:
+    facts = {"name": "v", "file": "v.pt", "kind": "clone", "base": None, "date": "2026-01-01", "likeness": None}
+    assert OwnVoice(**facts, base_kind=voice[0], base_sha256=voice[1]).fits(*base) == fits

@@ -183,9 +183,11 @@ def test_a_voice_that_appears_while_the_server_runs(served: Served) -> None:
     body = {"input": "Good morning.", "response_format": "pcm"}
     assert served.post(voice="anna", **body).content == served.post(voice="stock_3", **body).content
     assert served.post(voice="anna(1)+stock_3(1)", **body).status_code == 200
-    report["base"]["sha256"] = "another"
-    (served.out / "anna" / "report.json").write_text(json.dumps(report))
-    assert served.post(voice="anna", **body).status_code == 404
+    for other in ({"name": "nano", "sha256": "another"}, {"name": "Kokoro-82M", "kind": "kokoro"}):
+        (served.out / "anna" / "report.json").write_text(json.dumps({"name": "anna", "base": other}))
+        answer = served.post(voice="anna", **body)
+        assert answer.status_code == 404 and f"another base ({other['name']}) than tiny" in answer.text
+        assert "anna" not in httpx.get(f"{served.address}/v1/audio/voices").text
     (served.out / "anna" / "report.json").unlink()
     (served.out / "anna" / "anna.pt").write_bytes(b"cut off")
     answer = served.post(voice="anna", **body)

@@ -15,7 +15,7 @@ NEED, QUALITY, SPEED, TRACKING, FILES, EXPERTS, OTHER = GROUPS = (
     "for experts",
     "other",
 )
-# The group of a flag by its name; those that stand here nowhere are for experts, positional ones and required flags needed.
+# The group of a flag by its name. Others are for experts; positional and required ones are always what is needed.
 _GROUP_OF = {
     **dict.fromkeys(
         ("data", "name", "file", "voice", "base", "out", "lang", "consent", "text", "subtitles", "metadata",

@@ -51,18 +51,8 @@ def list_voices(out: Path, base: str, *, offline: bool) -> list[dict[str, Any]]:
         from voiceclone.models.base import load_stock_voices
 
         names = tuple(load_stock_voices(planned))
-    stock = [
-        {
-            "name": name,
-            "file": None,
-            "kind": STOCK,
-            "base": planned,
-            "base_sha256": None,
-            "date": None,
-            "likeness": None,
-        }
-        for name in names
-    ]
+    unknown = dict.fromkeys(("base_kind", "base_sha256", "date", "likeness"))
+    stock = [{"name": name, "file": None, "kind": STOCK, "base": str(planned), **unknown} for name in names]
     return [*(voice.as_json() for voice in own_voices(out)), *stock]
 
 

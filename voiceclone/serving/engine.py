@@ -123,6 +123,7 @@ class Engine:
                     await asyncio.to_thread(self._speak, job, speech)
         finally:
             self._present -= 1
+            speech.stopped.set()  # at the server's end, too: its thread is waited for
 
     def _speak(self, job: Job, speech: Speech) -> None:
         """In the job's thread."""

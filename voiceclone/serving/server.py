@@ -11,7 +11,7 @@ import uvicorn
 
 from voiceclone.devices import choose_device
 from voiceclone.models.base import NANO, load_base
-from voiceclone.ports import LOOPBACK, listening_socket
+from voiceclone.ports import LOOPBACK, is_loopback, listening_socket
 from voiceclone.serving.app import Api
 from voiceclone.serving.engine import Engine
 from voiceclone.serving.shelf import Shelf
@@ -56,7 +56,7 @@ def serve(config: ServeConfig, reporter: Reporter) -> None:
         if base.kind == NANO and config.base == "auto":
             reporter.warn("the real Kokoro is not here and no source of it answered: serving the nano base")
         base.kmodel.to(device)
-        if config.host not in LOOPBACK:
+        if not is_loopback(config.host):
             reporter.warn(
                 f"anybody who reaches {config.host} can speak with these voices: --host 127.0.0.1 keeps them here"
             )
@@ -81,7 +81,7 @@ def server_of(config: ServeConfig, base: Base, reporter: Reporter) -> uvicorn.Se
         Shelf(config.out, base), engine, lang=config.lang, max_characters=config.max_characters, reporter=reporter
     )
     settings = uvicorn.Config(
-        api.app(hosts=LOOPBACK if config.host in LOOPBACK else None),
+        api.app(hosts=(*LOOPBACK, config.host) if is_loopback(config.host) else None),
         log_config=None,
         log_level="critical",
         access_log=False,

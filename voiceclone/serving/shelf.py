@@ -9,7 +9,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.stock_names import default_voice
 from voiceclone.serving.requests import ApiError
 from voiceclone.voice.formats import read_voice
-from voiceclone.voice.library import own_voices
+from voiceclone.voice.library import OwnVoice, own_voices
 from voiceclone.voice.lookup import is_expression
 from voiceclone.voice.mixing import blend, parse
 
@@ -35,7 +35,7 @@ class Shelf:
 
     def listed(self) -> list[dict[str, str]]:
         """``id``, ``name`` and ``kind`` of each voice: own ones, newest first, then stock voices."""
-        own = {voice.name: voice.kind for voice in own_voices(self._out) if self._fits(voice.base_sha256)}
+        own = {voice.name: voice.kind for voice in own_voices(self._out) if self._fits(voice)}
         kinds = own | {name: STOCK for name in self._base.stock_voices if name not in own}
         return [{"id": name, "name": name, "kind": kind} for name, kind in kinds.items()]
 
@@ -43,32 +43,35 @@ class Shelf:
         """A voice, or a mix such as ``af_bella(2)+af_sky(1)``; the base's default voice for None.
 
         Raises:
-            ApiError: there is no such voice (404), the mix is not well formed (400), or the file is damaged (422).
+            ApiError: there is no such voice, or it is another base's (404), the mix is not well formed (400), or the
+                file is damaged (422).
         """
-        files = {own.name: Path(own.file) for own in own_voices(self._out) if self._fits(own.base_sha256)}
+        own = {found.name: found for found in own_voices(self._out)}
         try:
             if voice is None:
-                voice = default_voice(self._base.stock_voices) or next(iter(files), "")
-            if voice in files or not is_expression(voice):
-                return self._single(voice, files)
-            mix = parse(voice, lambda name: name in files or name in self._base.stock_voices)
-            return blend(mix, lambda name: self._single(name, files), "mix")
+                voice = default_voice(self._base.stock_voices) or next((n for n in own if self._fits(own[n])), "")
+            if voice in own or not is_expression(voice):
+                return self._single(voice, own)
+            mix = parse(voice, lambda name: name in own or name in self._base.stock_voices)
+            return blend(mix, lambda name: self._single(name, own), "mix")
         except UsageError as error:
             raise ApiError(400, str(error), param="voice", code="invalid_value") from error
         except VoicecloneError as error:
             raise ApiError(422, str(error), param="voice", code="voice_unusable") from error
 
-    def _single(self, name: str, files: dict[str, Path]) -> VoicePack:
+    def _single(self, name: str, own: dict[str, OwnVoice]) -> VoicePack:
         stock = self._base.stock_voices
-        if name in files:
-            return read_voice(files[name])
+        if name in own and self._fits(own[name]):
+            return read_voice(Path(own[name].file))
         known = name if name in stock else NAMESAKES.get(name)
         if known in stock:
             return stock[known]
-        raise ApiError(
-            404, f"no voice {name[:80]!r}: GET /v1/audio/voices lists them", param="voice", code="voice_not_found"
-        )
+        reason = "GET /v1/audio/voices lists them"
+        if name in own:
+            reason = (
+                f"it was made for another base ({own[name].base}) than {self._base.name}, which this server speaks with"
+            )
+        raise ApiError(404, f"no voice {name[:80]!r}: {reason}", param="voice", code="voice_not_found")
 
-    def _fits(self, sha256: str | None) -> bool:
-        """Whether a voice is for this base, as far as is known."""
-        return sha256 in (None, self._base.sha256)
+    def _fits(self, voice: OwnVoice) -> bool:
+        return voice.fits(self._base.kind, self._base.sha256)

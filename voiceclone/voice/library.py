@@ -22,12 +22,20 @@ class OwnVoice:
     """``clone`` where a run's report lies beside it, else ``other``."""
     base: str | None
     """Name of the base it was made for; None where nothing says it."""
+    base_kind: str | None
+    """``kokoro`` (whatever the precision of its weights), ``nano`` or ``custom``."""
     base_sha256: str | None
     """Of that base's weights."""
     date: str
     """Day on which the file was written, ``YYYY-MM-DD``, UTC."""
     likeness: float | None
     """Mean similarity to the speaker's recordings out of ``evaluation.json``, -1 to 1; None where there is none."""
+
+    def fits(self, kind: str, sha256: str) -> bool:
+        """Whether the voice is for a base of that kind and hash, as far as is known."""
+        if "kokoro" in (self.base_kind, kind):
+            return self.base_kind in (None, kind)
+        return self.base_sha256 in (None, sha256)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -48,12 +56,13 @@ def own_voices(out: Path) -> list[OwnVoice]:
 def _described(path: Path) -> OwnVoice:
     report = _json_object(path.parent / REPORT)
     base = report["base"] if isinstance(report.get("base"), dict) else {}
-    facts = {key: base[key] if isinstance(base.get(key), str) else None for key in ("name", "sha256")}
+    facts = {key: base[key] if isinstance(base.get(key), str) else None for key in ("name", "kind", "sha256")}
     return OwnVoice(
         name=path.stem,
         file=str(path),
         kind=CLONE if report.get("name") == path.stem else OTHER,
         base=facts["name"],
+        base_kind=facts["kind"],
         base_sha256=facts["sha256"],
         date=datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).date().isoformat(),
         likeness=_likeness(_json_object(path.parent / EVALUATION)),
