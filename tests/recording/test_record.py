@@ -149,6 +149,20 @@ def test_skip_again_stop_and_go_on(record, tmp_path: Path, capsys) -> None:
     assert "1/3" not in printed and "2/3  Two good friends." in printed and "go on with the same command" in told
 
 
+def test_ctrl_c_keeps_what_is_recorded(record, tmp_path: Path, monkeypatch, capsys) -> None:
+    class Keys(io.StringIO):
+        def readline(self, *_: Any) -> str:
+            if not (line := super().readline()):
+                raise KeyboardInterrupt
+            return line
+
+    monkeypatch.setattr("io.StringIO", Keys)
+    assert record("\n\n\n", [GOOD, GOOD]) == 130
+    assert "finished clips are kept; go on with the same command" in capsys.readouterr().err
+    assert [text for _, text in rows(tmp_path / "ds")] == ["One fine day."]
+    assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob(".partial-*"))
+
+
 def test_a_dataset_of_ones_own_is_added_to(record, tmp_path: Path) -> None:
     assert record("\n\nq\n", [GOOD]) == 0
     metadata = tmp_path / "ds" / "train" / "metadata.jsonl"

@@ -254,6 +254,25 @@ def _until(found: Any, seconds: float = 30.0) -> Any:
     return result
 
 
+def test_the_end_of_the_server_ends_what_is_spoken(base_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    begun = threading.Event()
+
+    def endless(*arguments: Any, **settings: Any) -> Iterator[np.ndarray]:
+        while True:
+            yield np.zeros(240, np.float32)
+            begun.set()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(engines, "speak_parts", endless)
+    monkeypatch.setattr("voiceclone.serving.server.GRACE_SECONDS", 1)
+    server = Served(base_folder, tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.post, input="Hi.", voice="stock_0", response_format="pcm", stream=False)
+        assert begun.wait(30)
+        server.close()
+        assert isinstance(answer.exception(), httpx.RemoteProtocolError)
+
+
 def test_a_failure_in_the_middle_breaks_the_connection(served: Served, monkeypatch) -> None:
     def failing(*arguments: Any, **settings: Any) -> Iterator[np.ndarray]:
         yield np.full(24000, 0.1, np.float32)

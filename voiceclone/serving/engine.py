@@ -131,7 +131,7 @@ class Engine:
         try:
             pipeline = self._pipeline(job.lang)
             pieces = speak_parts(pipeline, job.parts, speed=job.speed, seed=self._seed, left_out=left_out)
-            with _opened(job, speech) as write:
+            with _Output(job, speech) as write:
                 for audio in pieces:
                     if speech.stopped.is_set():
                         return
@@ -146,7 +146,7 @@ class Engine:
         self._reporter.info(f"spoken: {characters} characters, {length:.1f} s of {job.form} in {took:.1f} s")
 
 
-class _opened:
+class _Output:
     """A function that takes pieces: sent at once where the format allows it, else together at the end."""
 
     def __init__(self, job: Job, speech: Speech) -> None:

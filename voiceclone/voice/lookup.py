@@ -104,7 +104,7 @@ def check_names(voice: str, known: Collection[str], *, where: str) -> None:
         where: what they belong to, for the error message.
 
     Raises:
-        UsageError: a name is that of no file and no stock voice.
+        UsageError: a name is that of no file and no stock voice, or a list of voices is not well formed.
     """
     for name in _names_in(voice):
         if name in known or file_of(name):
@@ -116,6 +116,7 @@ def check_names(voice: str, known: Collection[str], *, where: str) -> None:
 
 def _names_in(voice: str) -> list[str]:
     """The names of a voice, or of the voices of a mix; none where it cannot be read (``find`` says why)."""
+    from voiceclone.voice.mix_lists import is_list, parse_list
     from voiceclone.voice.mix_tokens import HALVES, NAMES, tokens
 
     if file_of(voice) or not is_expression(voice):
@@ -126,6 +127,8 @@ def _names_in(voice: str) -> list[str]:
         found = tokens(voice, lambda name: file_of(name) is not None)
     except UsageError:
         return []
+    if is_list(found):
+        return list(parse_list(found))
     return [text for kind, text in found if kind in NAMES and text not in HALVES]
 
 
