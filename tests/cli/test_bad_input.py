@@ -530,15 +530,12 @@ CASES = [
     (["record", "--sentences", "{tmp}/none.txt"], nothing, 2, "none.txt"),
     (["record", "--sentences", "{tmp}/s.txt"], text("s.txt", b"\xff\xfe"), 2, "is not UTF-8"),
     (["record", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
-    # serve
+    # serve (more in tests/serving)
     (["serve", "--port", "70000"], nothing, 2, "--port 70000"),
     (["serve", "--queue", "-1"], nothing, 2, "--queue -1"),
     (["serve", "--max-characters", "0"], nothing, 2, "--max-characters 0"),
     (["serve", "--lang", "xx"], nothing, 2, "language"),
     (["serve", "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
-    (["serve", "--base", "{tmp}", "--port", "0"], nothing, 1, "0 weight files"),
-    (["serve", "--base", "{base}", "--port", "0", "--host", "no such host"], nothing, 2, "on no such host"),
-    (["serve", "--base", "{base}", "--port", "0", "--device", "tpu"], nothing, 2, "--device tpu"),
 ]
 
 

@@ -270,7 +270,7 @@ def test_the_end_of_the_server_ends_what_is_spoken(base_folder: Path, tmp_path: 
         answer = pool.submit(server.post, input="Hi.", voice="stock_0", response_format="pcm", stream=False)
         assert begun.wait(30)
         server.close()
-        assert isinstance(answer.exception(), httpx.RemoteProtocolError)
+        assert (answer.result().status_code, answer.result().json()["error"]["code"]) == (503, "server_ending")
 
 
 def test_a_failure_in_the_middle_breaks_the_connection(served: Served, monkeypatch) -> None:
@@ -410,3 +410,18 @@ def test_a_taken_port_is_one_line(base_folder: Path, capsys) -> None:
         port = str(taken.getsockname()[1])
         assert main(["serve", "--base", str(base_folder), "--port", port]) == 2
     assert f"error: --port {port} on 127.0.0.1: Address already in use: choose another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "says"),
+    [
+        (["--base", "{tmp}"], 1, "0 weight files"),
+        (["--host", "no such host"], 2, "on no such host"),
+        (["--device", "tpu"], 2, "--device tpu"),
+    ],
+)
+def test_wrong_calls_are_one_line(more: list[str], code: int, says: str, base_folder: Path, tmp_path: Path, capsys):
+    more = [part.replace("{tmp}", str(tmp_path)) for part in more]
+    assert main(["serve", "--base", str(base_folder), "--port", "0", "--offline", *more]) == code
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ") and says in line

@@ -160,7 +160,7 @@ async def _first(speech: Speech, request: Request) -> bytes:
     """The first bytes; where the client goes away before, the job ends.
 
     Raises:
-        ApiError: the text cannot be spoken (422).
+        ApiError: the text cannot be spoken (422), or the server ends (503).
     """
     coming, gone = asyncio.create_task(speech.next()), asyncio.create_task(_until_gone(request))
     try:
@@ -170,6 +170,8 @@ async def _first(speech: Speech, request: Request) -> bytes:
         return coming.result() or b""
     except VoicecloneError as error:
         raise ApiError(422, str(error), param="input", code="not_speakable") from error
+    except asyncio.CancelledError:  # the server ends, and its time of grace is over
+        raise ApiError(503, "the server is ending", code="server_ending") from None
     finally:
         if not coming.done():
             speech.stopped.set()
