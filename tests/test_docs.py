@@ -58,7 +58,7 @@ def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch)
     voices = list(load_file(nano / "voices.safetensors").values())
     names = ["ljspeech_lj", *(f"voice_{number}" for number in range(1, len(voices)))]
     save_file(dict(zip(names, voices, strict=True)), nano / "voices.safetensors")
-    monkeypatch.setattr("voiceclone.models.base.NANO_FOLDER", nano)
+    monkeypatch.setattr("voiceclone.models.presets.NANO_FOLDER", nano)
     from voiceclone.models.base import load_stock_voices
 
     for name in ("my_voice", "demo"):
@@ -113,7 +113,7 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_flag_tables_hold_every_flag_of_their_command() -> None:
-    for name in ("say", "inspect", "mix", "export", "ui", "prepare", "evaluate"):
+    for name in ("say", "voices", "doctor", "serve", "record", "inspect", "mix", "export", "ui", "prepare", "evaluate"):
         cells = re.findall(r"^\| (`--.*?) \|", (REPOSITORY / "docs" / f"{name}.md").read_text(), re.M)
         rows = {flag for cell in cells for flag in re.findall(r"`(--[a-z-]+)`", cell)}
         parser = _parser([name], None)

@@ -226,7 +226,7 @@ TONE = (0.3 * np.sin(np.arange(48000) * 0.03)).astype(np.float32)
 SHORT = 0.1 * np.random.default_rng(0).standard_normal(2400).astype(np.float32)
 CASES = [
     # flags
-    ([], nothing, 2, "COMMAND"),
+    (["--quiet"], nothing, 2, "COMMAND"),
     (["fly"], nothing, 2, "fly"),
     (["clone"], nothing, 2, "--data is required"),
     ([*CLONE, "--nonsense"], nothing, 2, "--nonsense"),
@@ -363,7 +363,11 @@ CASES = [
     (on("{tmp}/d"), both(clips(TONE), metadata_of("", 4)), 1, "no transcript"),
     (on("{tmp}/d"), both(clips(TONE), metadata_of("hello there my friend", 4, same=True)), 1, "duplicate"),
     # say
-    (["say", "hello", "--base", "{base}", "--out", "{tmp}/x.wav"], nothing, 2, "--voice"),
+    ([*SAY, "--out", "{tmp}/x.aac"], nothing, 2, "give a name that ends in one of .wav"),
+    ([*SAY, "--out", "{tmp}/x"], nothing, 2, "give a name that ends in one of .wav"),
+    (["say", "[voice:nobody] hi", *SAY[2:]], nothing, 2, "no voice 'nobody'"),
+    (["say", "[voice:stock_0] hi [voice: ] you", *SAY[2:]], nothing, 2, "names no voice"),
+    (["say", "hi [voice:{tmp}/v.pt] you", *SAY[2:]], nothing, 2, "no voice file"),
     (
         [*SAY, "--voice", "nobody"],
         nothing,
@@ -435,6 +439,9 @@ CASES = [
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", {"a": torch.zeros(510, 1, 256)}), 1, "shape"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.full((510, 1, 256), torch.nan)), 1, "NaN"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 1, 256, dtype=torch.int32)), 1, "floating"),
+    # voices
+    (["voices", "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
+    (["voices", "--base", "{tmp}"], text("voices.safetensors", "{"), 1, "no safetensors file"),
     # mix, export
     (["mix", "a +", "--out", "{tmp}/m.pt"], nothing, 2, "missing"),
     (["mix", "(" * 999, "--out", "{tmp}/m.pt"], nothing, 2, "brackets"),
@@ -519,6 +526,16 @@ CASES = [
     (["prior", "--base", "{base}", "--voices", "3"], nothing, 2, "--voices 3"),
     (["prior", "--base", "{tmp}/nowhere", "--offline"], nothing, 2, "no base"),
     (["ui", "--port", "70000"], nothing, 2, "--port 70000"),
+    # record (more in tests/recording)
+    (["record", "--sentences", "{tmp}/none.txt"], nothing, 2, "none.txt"),
+    (["record", "--sentences", "{tmp}/s.txt"], text("s.txt", b"\xff\xfe"), 2, "is not UTF-8"),
+    (["record", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
+    # serve (more in tests/serving)
+    (["serve", "--port", "70000"], nothing, 2, "--port 70000"),
+    (["serve", "--queue", "-1"], nothing, 2, "--queue -1"),
+    (["serve", "--max-characters", "0"], nothing, 2, "--max-characters 0"),
+    (["serve", "--lang", "xx"], nothing, 2, "language"),
+    (["serve", "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
 ]
 
 

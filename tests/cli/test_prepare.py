@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -311,7 +312,12 @@ BAD: list[tuple[list[str], Callable, int, str]] = [
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], nothing, 2, "m.csv: no such file"),
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], wrote("m.csv", "no bar\n"), 1, "line 1"),
     (["{tmp}", "--out", "{out}", "--metadata", "{tmp}/m.csv"], wrote("m.csv", "a|b\n"), 2, "no such file"),
-    ([*TALK, "--transcribe", "tiny"], nothing, 2, "--transcribe needs faster-whisper: pip install"),
+    (
+        [*TALK, "--transcribe", "tiny"],
+        nothing,
+        1,
+        "--transcribe needs faster-whisper, which is not installed: pip install",
+    ),
     ([*TALK, *TEXT, "--min-seconds", "nan"], SOME, 2, "--min-seconds nan: give a number"),
     ([*TALK, *TEXT, "--max-seconds", "3.5"], SOME, 2, "--max-seconds 3.5 must be at least"),
     ([*TALK, *TEXT, "--validation", "0.9"], SOME, 2, "--validation 0.9"),
@@ -329,7 +335,7 @@ BAD: list[tuple[list[str], Callable, int, str]] = [
 def test_one_clear_line(
     arguments: list[str], before, code: int, says: str, talk: Talk, tmp_path: Path, capsys, monkeypatch
 ) -> None:
-    monkeypatch.setattr("voiceclone.prepare.recognition.PACKAGE", "faster_whisper_that_is_not_there")
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
     monkeypatch.setattr("voiceclone.prepare.run.load_embedder", lambda: None)
     before(tmp_path)
     known = tree(tmp_path)

@@ -19,9 +19,11 @@ from support import REPOSITORY
 
 from voiceclone import load_base
 from voiceclone.audio.io import write_wav
-from voiceclone.audio.stream import wav_file, wav_stream
+from voiceclone.audio.stream import encoded, sound_file, sound_stream
 from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
+from voiceclone.models.stock_names import default_voice, stock_names
+from voiceclone.text.voice_markers import parts_by_voice
 from voiceclone.voice import speaking
 from voiceclone.voice.speaking import deliver, speak
 
@@ -147,7 +149,7 @@ def test_the_file_grows_while_it_is_spoken_and_appears_at_the_end(tmp_path: Path
     target = tmp_path / "a.wav"
     sizes = []
     piece = np.full(24000, 0.25, np.float32)
-    with wav_file(target) as write:
+    with sound_file(target) as write:
         for _ in range(3):
             write(piece)
             assert not target.exists()
@@ -216,11 +218,99 @@ def test_times_are_those_of_the_pieces() -> None:
 
 def test_a_stream_begins_with_its_first_piece() -> None:
     target = io.BytesIO()
-    with wav_stream(target) as write:
+    with sound_stream(target) as write:
         assert target.getvalue() == b""
         write(np.array([0.0, 0.5, -2.0], np.float32))
     assert target.getvalue()[:4] == b"RIFF" and len(target.getvalue()) == 44 + 6
     assert list(np.frombuffer(target.getvalue()[44:], "<i2")) == [0, 16384, -32768]
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind", "lossy"),
+    [
+        ("flac", ("FLAC", "PCM_16"), False),
+        ("ogg", ("OGG", "VORBIS"), True),
+        ("opus", ("OGG", "OPUS"), True),
+        ("MP3", ("MP3", "MPEG_LAYER_III"), True),
+    ],
+)
+def test_the_ending_says_the_format(ending: str, kind: tuple[str, str], lossy: bool, tmp_path: Path, common):
+    say = ["say", "Good morning, my friend.", "--voice", "stock_1", *common, "--out"]
+    assert main([*say, str(tmp_path / "a.wav")]) == 0
+    assert main([*say, str(tmp_path / f"a.{ending}")]) == 0
+    info = soundfile.info(tmp_path / f"a.{ending}")
+    assert (info.format, info.subtype, info.samplerate, info.channels) == (*kind, 24000, 1)
+    expected, heard = (soundfile.read(tmp_path / f"a.{end}")[0] for end in ("wav", ending))
+    assert abs(len(heard) - len(expected)) <= (2400 if lossy else 0)
+    if lossy:
+        assert _envelopes_correlate(expected, heard)
+    else:
+        assert np.abs(heard - expected).max() < 1e-4
+
+
+def _envelopes_correlate(expected: np.ndarray, heard: np.ndarray) -> bool:
+    """Whether two sounds have the same envelope: what a lossy format keeps of noise."""
+    frames = min(len(expected), len(heard)) // 1200
+    envelopes = [np.abs(x[: frames * 1200]).reshape(-1, 1200).mean(1) for x in (expected, heard)]
+    return float(np.corrcoef(*envelopes)[0, 1]) > 0.9
+
+
+@pytest.mark.parametrize("form", ["wav", "pcm", "mp3", "opus"])
+def test_a_stream_comes_piece_by_piece(form: str) -> None:
+    target = io.BytesIO()
+    tone = (0.3 * np.sin(2 * np.pi * 220 * np.arange(48000) / 24000)).astype(np.float32)
+    sizes = []
+    with sound_stream(target, form) as write:
+        for _ in range(3):
+            write(tone)
+            sizes.append(len(target.getvalue()))
+    assert 0 < sizes[0] < sizes[1] < sizes[2] <= len(target.getvalue())
+    if form == "pcm":
+        assert target.getvalue() == encoded([tone] * 3, "pcm") and len(target.getvalue()) == 2 * 3 * len(tone)
+        return
+    heard = soundfile.read(io.BytesIO(target.getvalue()))[0]
+    assert abs(len(heard) - 3 * len(tone)) < 2400
+    whole = soundfile.read(io.BytesIO(encoded([tone] * 3, form)))[0]
+    assert abs(len(whole) - 3 * len(tone)) < 10 and np.abs(whole[5000:-5000]).max() == pytest.approx(0.3, abs=0.02)
+
+
+def test_markers_change_the_voice(tmp_path: Path, base_folder: Path, common, capsys) -> None:
+    def say(name: str, text: str, *more: str) -> np.ndarray:
+        assert main(["say", text, "--out", str(tmp_path / name), *more, *common]) == 0
+        return soundfile.read(tmp_path / name)[0]
+
+    load_base(base_folder).stock_voices["stock_2"].save(tmp_path / "mine.pt")
+    alone = say("alone.wav", "Good morning.", "--voice", "stock_1")
+    two = say("two.wav", f"Good morning. [voice:{tmp_path}/mine.pt] Good morning.\n", "--voice", "stock_1", "--json")
+    assert json.loads(capsys.readouterr().out)["voices"] == ["stock_1", str(tmp_path / "mine.pt")]
+    assert np.array_equal(two[: len(alone)], alone) and len(two) > 1.3 * len(alone)
+    three = say("three.wav", "[voice:stock_1]Good morning.\n[voice:0.5*stock_0+0.5*stock_2] ...[voice:stock_2] Yes.")
+    assert np.array_equal(three[: len(alone)], alone) and len(three) > len(alone)
+
+
+def test_a_text_without_markers_is_unchanged() -> None:
+    for text in ("", " a\n", "[voice af_heart] x", "[Kokoro](/kˈOkəɹO/)", "[voices:x]", "[voice:a\nb]", "[voice:[x]]"):
+        assert parts_by_voice(text) == [(None, text)]
+    assert parts_by_voice(" \n[voice: a ] x [voice:b]\n") == [("a", " x ")]
+
+
+def test_without_a_voice_and_a_file_the_first_line_says_which(tmp_path: Path, common, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("speech.wav", "speech_2.wav"):
+        assert main(["say", "Good morning.", *common]) == 0
+        assert capsys.readouterr().err.splitlines()[0] == f"speaking with stock_0 into {name}"
+        assert (tmp_path / name).is_file()
+    before = (tmp_path / "speech.wav").read_bytes()
+    assert main(["say", "Good evening, my friend.", "--overwrite", "--voice", "stock_1", *common]) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "speaking into speech.wav"
+    assert (tmp_path / "speech.wav").read_bytes() != before
+    assert main(["say", "[voice:stock_1] Hello.", "--out", "a.wav", *common]) == 0
+    assert not capsys.readouterr().err.startswith("speaking")
+
+
+def test_the_default_voice_is_the_best_known_of_its_base() -> None:
+    assert default_voice(stock_names("kokoro")) == "af_heart" and default_voice(stock_names("nano")) == "ljspeech_lj"
+    assert default_voice(["b", "a"]) == "a" and default_voice([]) is None
 
 
 @pytest.mark.parametrize(
@@ -230,7 +320,7 @@ def test_a_stream_begins_with_its_first_piece() -> None:
         (["hi", "--file", "x.txt"], "either as TEXT"),
         (["--file", "{tmp}/none.txt"], "none.txt"),
         (["--file", "{tmp}/latin.txt"], "not UTF-8"),
-        (["hi", "--out", "{tmp}/a.mp3"], "say writes WAV"),
+        (["hi", "--out", "{tmp}/a.m4a"], "give a name that ends in one of .wav, .flac, .ogg, .opus, .mp3"),
         (["... — !\n.\n* * *"], "nothing to say"),
         (
             ["こんにちは、世界 hello"],

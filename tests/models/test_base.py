@@ -13,7 +13,7 @@ from support import write_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.models import base as bases
-from voiceclone.models import hub, kokoro_weights, registry
+from voiceclone.models import hub, kokoro_weights, presets, registry
 from voiceclone.models.base import load_base
 from voiceclone.models.base_folder import read_voices
 from voiceclone.models.build import build_kmodel
@@ -128,7 +128,7 @@ def test_no_such_base() -> None:
 
 
 def test_auto_takes_nano_where_the_hub_is_silent(monkeypatch: pytest.MonkeyPatch, base_folder: Path) -> None:
-    monkeypatch.setattr(bases, "NANO_FOLDER", base_folder)
+    monkeypatch.setattr(presets, "NANO_FOLDER", base_folder)
     monkeypatch.setattr(hub, "is_offline", lambda offline=False: offline)
     monkeypatch.setattr(hub, "cached", lambda file: None)
     asked, lines = [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from voiceclone import load_base
-from voiceclone.models.base import NANO_FOLDER
+from voiceclone.models.presets import NANO_FOLDER
 from voiceclone.voice.health import HealthRange, examine
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.prepare import recognition
+from voiceclone.errors import VoicecloneError
 from voiceclone.prepare.recognition import load_recogniser, recognise
 
 
@@ -42,15 +42,15 @@ def test_a_failure_is_one_line_that_names_the_file() -> None:
 
 
 def test_a_missing_package_and_a_missing_model_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(recognition, "PACKAGE", "faster_whisper_that_is_not_there")
-    with pytest.raises(UsageError, match=r"pip install 'voiceclone\[transcribe\]'"):
-        load_recogniser("small")
-    monkeypatch.setattr(recognition, "PACKAGE", "json")
+    with monkeypatch.context() as absent:
+        absent.setitem(sys.modules, "faster_whisper", None)
+        with pytest.raises(VoicecloneError, match=r"needs faster-whisper, which is not installed: pip install '\.\["):
+            load_recogniser("small")
     (tmp_path / "faster_whisper.py").write_text(
         "class WhisperModel:\n    def __init__(self, *a, **k):\n        raise ValueError('no model\\nhere')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "faster_whisper", raising=False)
+    monkeypatch.delitem(sys.modules, "faster_whisper", raising=False)
     with pytest.raises(VoicecloneError, match=r"--transcribe odd: the model cannot be loaded \(no model here\)"):
         load_recogniser("odd")
-    __import__("sys").modules.pop("faster_whisper", None)
+    sys.modules.pop("faster_whisper", None)

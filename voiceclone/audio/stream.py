@@ -1,39 +1,55 @@
-"""WAV that is written while it is made: to a file that appears when it is whole, or to a pipe."""
+"""Sound that is written while it is made: to a file that appears when it is whole, or piece by piece to a pipe."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
+import io
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from voiceclone.audio.io import SAMPLE_RATE
+from voiceclone.audio.sound_formats import FORMATS, format_of
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import atomic_path
 
 Write = Callable[[np.ndarray], None]
+PCM = "pcm"  # bare 16-bit samples, little-endian
+STREAMS = ("wav", "ogg", "opus", "mp3", PCM)  # not FLAC: many programs need the length in its header
+SOUNDS = (*FORMATS, PCM)
 _UNKNOWN = 0xFFFFFFFF  # what sox and ffmpeg put for the length of a stream that has not ended
 _SAMPLE_BYTES = 2
+_MP3_QUALITY = 0.5  # 0 to 1, least compressed first: 80 kbit/s at 24 kHz
+
+
+class Target(Protocol):
+    """What a stream is written to."""
+
+    def write(self, content: bytes, /) -> Any:
+        """Take the next bytes."""
+
+    def flush(self) -> Any:
+        """Send what was taken."""
 
 
 @contextlib.contextmanager
-def wav_file(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
-    """Yield a function that appends mono audio ``(T,)``, float, full scale 1.0; the file is 16-bit PCM.
+def sound_file(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
+    """Yield a function that appends mono audio ``(T,)``, float, full scale 1.0; the name's ending says the format.
 
     The samples go to a temporary file beside ``path``, which takes its place once the block has ended well.
 
     Raises:
+        UsageError: the ending is that of no format.
         VoicecloneError: the file cannot be written.
     """
     import soundfile
 
-    with (
-        atomic_path(path) as temporary,
-        soundfile.SoundFile(temporary, "w", sample_rate, channels=1, format="WAV", subtype="PCM_16") as stream,
-    ):
+    form = format_of(path)
+    with atomic_path(path) as temporary, _encoder(temporary, form, sample_rate) as stream:
 
         def write(audio: np.ndarray) -> None:
             try:
@@ -46,27 +62,88 @@ def wav_file(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
 
 
 @contextlib.contextmanager
-def wav_stream(target: BinaryIO, sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
-    """The same into a pipe or any other binary stream; the header says that the length is not known."""
-    header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF", _UNKNOWN, b"WAVE",
-        b"fmt ", 16, 1, 1, sample_rate, sample_rate * _SAMPLE_BYTES, _SAMPLE_BYTES, 8 * _SAMPLE_BYTES,
-        b"data", _UNKNOWN,
-    )  # fmt: skip
+def sound_stream(target: Target, form: str = "wav", sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
+    """The same into a pipe or any other binary stream, whose length no header can tell.
+
+    Args:
+        form: one of :data:`STREAMS`.
+    """
+    if form in ("wav", PCM):
+        yield _plain(target, header=_wav_header(sample_rate) if form == "wav" else b"")
+        return
+    buffer, sent = io.BytesIO(), 0
+
+    def pass_on() -> None:
+        nonlocal sent
+        # What the encoder writes anew at the end of all (lengths in the header) has been sent as it was.
+        if content := buffer.getbuffer()[sent:].tobytes():
+            target.write(content)
+            target.flush()
+            sent += len(content)
+
+    with _encoder(buffer, form, sample_rate) as stream:
+
+        def write(audio: np.ndarray) -> None:
+            stream.write(_clipped(audio))
+            stream.flush()
+            pass_on()
+
+        yield write
+    pass_on()
+
+
+def encoded(pieces: list[np.ndarray], form: str, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """Whole sound in one of :data:`SOUNDS`, with lengths in its header."""
+    buffer = io.BytesIO()
+    if form == PCM:
+        write = _plain(buffer, header=b"")
+        for audio in pieces:
+            write(audio)
+        return buffer.getvalue()
+    with _encoder(buffer, form, sample_rate) as stream:
+        for audio in pieces:
+            stream.write(_clipped(audio))
+    return buffer.getvalue()
+
+
+def _encoder(target: Path | BinaryIO, form: str, sample_rate: int) -> Any:
+    """A ``soundfile.SoundFile`` to write to. MP3 has a constant bit rate: of a stream without lengths it tells them."""
+    import soundfile
+
+    kind = FORMATS[form]
+    more: dict[str, Any] = {}
+    # soundfile before 0.13 has no such settings: there MP3 has a variable rate.
+    if form == "mp3" and "bitrate_mode" in inspect.signature(soundfile.SoundFile.__init__).parameters:
+        more = {"bitrate_mode": "CONSTANT", "compression_level": _MP3_QUALITY}
+    return soundfile.SoundFile(
+        target, "w", sample_rate, channels=1, format=kind.container, subtype=kind.subtype, **more
+    )
+
+
+def _plain(target: Target, *, header: bytes) -> Write:
+    """Writes 16-bit samples behind a header, which is sent with the first of them."""
     begun = False
 
     def write(audio: np.ndarray) -> None:
         nonlocal begun
-        if not begun:
+        if not begun and header:
             target.write(header)
-            begun = True
+        begun = True
         # As libsndfile does it, so that pipe and file hold the same.
         samples = np.floor(_clipped(audio) * 32768.0).clip(max=32767.0)
         target.write(samples.astype("<i2").tobytes())
         target.flush()
 
-    yield write
+    return write
+
+
+def _wav_header(sample_rate: int) -> bytes:
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF", _UNKNOWN, b"WAVE",
+        b"fmt ", 16, 1, 1, sample_rate, sample_rate * _SAMPLE_BYTES, _SAMPLE_BYTES, 8 * _SAMPLE_BYTES,
+        b"data", _UNKNOWN,
+    )  # fmt: skip
 
 
 def _clipped(audio: np.ndarray) -> np.ndarray:

@@ -130,10 +130,10 @@ def _state(file: HubFile) -> dict[str, Any]:
 
 
 def _converted_state() -> dict[str, Any]:
-    from voiceclone.models import conversion
+    from voiceclone.models.converted import find_converted
     from voiceclone.models.registry import KOKORO_INT8
 
-    found = conversion.find_converted(KOKORO_INT8.sha256)
+    found = find_converted(KOKORO_INT8.sha256)
     if found is None:
         return {"state": MISSING, "source": KOKORO_INT8.name}
     state = THERE if found.is_whole() else DAMAGED

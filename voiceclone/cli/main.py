@@ -13,13 +13,16 @@ import sys
 from collections.abc import Sequence
 
 from voiceclone import __version__
+from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, sentence
 from voiceclone.errors import VoicecloneError, shown
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {
+    "record": ("voiceclone.cli.record", "record a dataset from a microphone, sentence by sentence"),
     "clone": ("voiceclone.cli.clone", "clone a voice from a folder of clips"),
     "batch": ("voiceclone.cli.batch", "clone many voices, listed in a table"),
     "say": ("voiceclone.cli.say", "speak a text with a voice"),
+    "voices": ("voiceclone.cli.voices", "list your voices and the stock voices of a base"),
     "evaluate": ("voiceclone.cli.evaluate", "an honest report about a voice, beside stock voices and recordings"),
     "inspect": ("voiceclone.cli.inspect", "look at a voice: shape, norms by row, health"),
     "mix": ("voiceclone.cli.mix", "mix voices, whole or half by half"),
@@ -27,7 +30,9 @@ COMMANDS = {
     "prepare": ("voiceclone.cli.prepare", "long recordings and their text to a dataset of clips"),
     "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),
     "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
+    "doctor": ("voiceclone.cli.doctor", "say what this machine has: device, weights, extras, free space"),
     "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once: a voice without training"),
+    "serve": ("voiceclone.cli.serve", "an OpenAI-compatible HTTP server that speaks with your voices"),
     "ui": ("voiceclone.cli.ui", "a web page for cloning, listening, mixing and downloading"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }
@@ -38,6 +43,9 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
     """Run one command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if not arguments:
+            print(f"{path_through()}\n\nall commands: voiceclone --help")
+            return 0
         parser = _parser(arguments, program)
         options = parser.parse_args(arguments if program is None else arguments[1:])
         _quiet_libraries(verbose=getattr(options, "verbose", False))
@@ -68,6 +76,8 @@ def _kept(arguments: Sequence[str], program: str | None) -> str:
     """What an interrupted command leaves, where it leaves anything."""
     if arguments[:1] == ["batch"]:
         return ": finished voices and epochs are kept; go on with the same command"
+    if arguments[:1] == ["record"]:
+        return ": finished clips are kept; go on with the same command"
     if arguments[:1] == ["prepare"]:
         return ": finished clips are kept; go on with --resume"
     trains = program is not None or {"clone", "train-base"} & set(arguments[:1])
@@ -78,23 +88,31 @@ def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentP
     """Only the called command's module is loaded, so that help and errors are quick."""
     version = f"voiceclone {__version__}"
     if program is not None:
-        module = importlib.import_module(COMMANDS["clone"][0])
-        parser = argparse.ArgumentParser(prog=program, description=COMMANDS["clone"][1].capitalize() + ".")
-        parser.add_argument("--version", action="version", version=version)
-        module.add_arguments(parser)
-        parser.set_defaults(run=module.run)
-        return parser
-    parser = argparse.ArgumentParser(prog="voiceclone", description="Your own voice for Kokoro TTS.")
+        home, summary = COMMANDS["clone"]
+        example = EXAMPLES["clone"].replace("voiceclone clone", f"python {program}")
+        return _filled(CommandParser(prog=program, description=sentence(summary), example=example), home, version)
+    parser = argparse.ArgumentParser(
+        prog="voiceclone",
+        description="Your own voice for Kokoro TTS.",
+        epilog=f"from a recording to a voice:\n{path_through()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
     called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, (home, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command = commands.add_parser(name, help=summary, description=sentence(summary), example=EXAMPLES[name])
         if name == called:
-            module = importlib.import_module(home)
-            command.add_argument("--version", action="version", version=version)
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            _filled(command, home, version)
+    return parser
+
+
+def _filled(parser: argparse.ArgumentParser, home: str, version: str) -> argparse.ArgumentParser:
+    """With the flags of the command's module."""
+    module = importlib.import_module(home)
+    module.add_arguments(parser)
+    parser.add_argument("--version", action="version", version=version, help="show the version and exit")
+    parser.set_defaults(run=module.run)
     return parser
 
 

@@ -16,21 +16,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources", nargs="+", type=Path, metavar="SOURCE", help="recordings, or folders of them; never changed"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder to make")
-    said = parser.add_argument_group("what is said, one of")
-    said.add_argument(
+    parser.add_argument(
         "--text", type=Path, metavar="FILE",
-        help="text of the recording, or one line for each file, or a folder of NAME.txt",
+        help="what is said, by one of four: text of the recording, or one line for each file, or a folder of NAME.txt",
     )  # fmt: skip
-    said.add_argument("--subtitles", type=Path, metavar="FILE", help="SRT or WebVTT, or a folder of NAME.srt")
-    said.add_argument(
+    parser.add_argument("--subtitles", type=Path, metavar="FILE", help="or: SRT or WebVTT, or a folder of NAME.srt")
+    parser.add_argument(
         "--metadata",
         type=Path,
         metavar="FILE",
-        help="metadata.csv (LJSpeech and others) or metadata.jsonl of clips cut already",
+        help="or: metadata.csv (LJSpeech and others) or metadata.jsonl of clips cut already",
     )
-    said.add_argument(
+    parser.add_argument(
         "--transcribe", nargs="?", const="small", metavar="MODEL",
-        help="recognise the speech with faster-whisper, if installed (default model: small)",
+        help="or: recognise the speech with faster-whisper, if installed (default model: small)",
     )  # fmt: skip
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
     parser.add_argument("--speaker", metavar="NAME", help="speaker, written into the metadata")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -20,22 +21,33 @@ if TYPE_CHECKING:
     from voiceclone.voice.pack import VoicePack
 
 STDOUT = "-"
+DEFAULT_OUT = "speech.wav"
+Parts = list[tuple[str | None, str]]  # voice, text; None is the voice of --voice
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``say``."""
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="what to say; - reads standard input")
+    parser.add_argument(
+        "text",
+        metavar="TEXT",
+        nargs="?",
+        help="what to say; - reads standard input; [voice:NAME] in it changes the voice",
+    )
     parser.add_argument("--file", type=Path, metavar="FILE", help="read the text from a UTF-8 file instead")
     parser.add_argument(
         "--voice",
-        required=True,
         help="a file of a voice (FILE:NAME for one of several), a stock voice's name, or a mix: "
-        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)"',
+        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)" (default: af_heart on Kokoro, ljspeech_lj on nano)',
     )
     parser.add_argument(
         "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
     )
-    parser.add_argument("--out", required=True, metavar="FILE.wav", help="where the speech goes; - is standard output")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where the speech goes: a name in .wav, .flac, .ogg, .opus or .mp3; - is WAV on standard output "
+        f"(default: {DEFAULT_OUT}, or the next free name)",
+    )
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
     parser.add_argument("--speed", type=float, default=1.0, help="times the voice's own rate (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sound source's noise (default: 0)")
@@ -47,16 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Speak, write the wav as it comes, report how quickly."""
-    text = _text(options)
-    _check_out(options)
+    """Speak, write the sound as it comes, report how quickly."""
+    from voiceclone.text.voice_markers import parts_by_voice
     from voiceclone.tracking.progress import Reporter
 
+    parts = parts_by_voice(_text(options))
+    options.out, chosen = _checked_out(options)
+    planned = _check_voices(options, parts)
     reporter = Reporter(verbosity=verbosity(options))
     # Standard output may carry the sound, so whatever a library prints goes to standard error.
     output = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        facts = _speak(options, text, reporter, output)
+        facts = _speak(options, parts, planned, chosen, reporter, output)
     if options.json:
         print(json.dumps(facts, indent=2), file=sys.stderr if options.out == STDOUT else output)
     else:
@@ -69,37 +83,59 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: Any) -> dict[str, Any]:
-    from voiceclone.audio.stream import wav_file, wav_stream
+def _check_voices(options: argparse.Namespace, parts: Parts) -> str | Path:
+    """Refuse names that are no voice before torch is imported; returns the base that will speak, as far as known."""
+    from voiceclone.models.stock_names import checked_base, planned_base, stock_names
+    from voiceclone.voice.lookup import check_names
+
+    planned = planned_base(checked_base(options.base), offline=options.offline)
+    names = stock_names(planned)
+    for voice in dict.fromkeys((options.voice, *(voice for voice, _ in parts))):
+        if voice is not None and names is not None:
+            check_names(voice, names, where=_where(options))
+    return planned
+
+
+def _where(options: argparse.Namespace) -> str:
+    """What the stock voices belong to, for messages."""
+    return "the base" if options.base == "auto" else f"--base {options.base}"
+
+
+def _speak(
+    options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter, output: Any
+) -> dict[str, Any]:
+    from voiceclone.audio.stream import sound_file, sound_stream
     from voiceclone.devices import choose_device
     from voiceclone.text.g2p import LANGUAGES, notice_of
     from voiceclone.text.pieces import LeftOut
-    from voiceclone.voice.speaking import check_speed, deliver, speak
+    from voiceclone.voice.speaking import check_speed, deliver, speak_parts
 
     check_speed(options.speed)
     device = choose_device(options.device)
     started = time.perf_counter()
-    pack, base = _voice_and_base(options, reporter)
+    packs, base = _voices_and_base(options, parts, planned, chosen, reporter)
     base.kmodel.to(device)
     pipeline = base.pipeline(options.lang, offline=options.offline)
     if notice := notice_of(pipeline):
         reporter.warn(notice)
     left_out = LeftOut()
     load_seconds = time.perf_counter() - started
-    opened = wav_stream(output.buffer) if options.out == STDOUT else wav_file(Path(options.out))
+    opened = sound_stream(output.buffer) if options.out == STDOUT else sound_file(Path(options.out))
     with opened as write, reporter.task("Speaking", unit="piece") as task:
 
         def write_piece(audio: Any) -> None:
             write(audio)
             task.advance(1)
 
-        pieces = speak(pipeline, text, pack.tensor, speed=options.speed, seed=options.seed, left_out=left_out)
+        spoken = [(text, packs[voice or options.voice].tensor) for voice, text in parts]
+        pieces = speak_parts(pipeline, spoken, speed=options.speed, seed=options.seed, left_out=left_out)
         delivery = deliver(pieces, write_piece)
     for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
         reporter.warn(warning)
     return {
         "out": options.out,
         "voice": options.voice,
+        "voices": list(packs),
         "base": base.title,
         "seconds": round(delivery.seconds, 3),
         "pieces": delivery.pieces,
@@ -112,20 +148,36 @@ def _speak(options: argparse.Namespace, text: str, reporter: Reporter, output: A
     }
 
 
-def _voice_and_base(options: argparse.Namespace, reporter: Reporter) -> tuple[VoicePack, Base]:
-    """The voice first, since a wrong path should be said before a model is loaded."""
-    from voiceclone.models.base import NANO, load_base
+def _voices_and_base(
+    options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter
+) -> tuple[dict[str, VoicePack], Base]:
+    """The voices first, by what they are called, since a wrong one should be said before a model is loaded.
+
+    ``options.voice`` becomes the default voice where none is given and a part of the text has none.
+    """
+    from voiceclone.models.base import NANO, load_base, load_stock_voices
+    from voiceclone.models.stock_names import default_voice
     from voiceclone.voice.lookup import VoiceFinder
 
     @cache
     def base() -> Base:
         return load_base(options.base, offline=options.offline, notice=reporter.info)
 
-    where = "the base" if options.base == "auto" else f"--base {options.base}"
-    pack = VoiceFinder(lambda: base().stock_voices, where=where).find(options.voice)
+    # Which base ``auto`` becomes may show only when it is loaded.
+    finder = VoiceFinder(
+        lambda: base().stock_voices if planned == "auto" else load_stock_voices(planned), where=_where(options)
+    )
+    if options.voice is None and any(voice is None for voice, _ in parts):
+        options.voice = default_voice(finder.stock)
+        if options.voice is None:
+            raise UsageError(f"no --voice is given, and {_where(options)} has no stock voices: give --voice FILE")
+        chosen = f"with {options.voice}{' ' if chosen else ''}{chosen}"
+    if chosen:
+        reporter.info(f"speaking {chosen}")
+    packs = {voice: finder.find(voice) for voice in dict.fromkeys(voice or options.voice for voice, _ in parts)}
     if base().kind == NANO and options.base == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
-    return pack, base()
+    return packs, base()
 
 
 def _text(options: argparse.Namespace) -> str:
@@ -147,14 +199,29 @@ def _text(options: argparse.Namespace) -> str:
     return text
 
 
-def _check_out(options: argparse.Namespace) -> None:
-    """Refuse what cannot or must not be written, before any work is done."""
+def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
+    """Refuse what cannot or must not be written, before any work is done.
+
+    Returns:
+        where the speech goes, and ``into FILE`` where that was not asked for.
+    """
+    from voiceclone.audio.sound_formats import format_of
+
+    if options.out is None:
+        out = DEFAULT_OUT if options.overwrite else _free_name(Path(DEFAULT_OUT))
+        return out, f"into {out}"
     if options.out == STDOUT:
         if sys.stdout.isatty():
             raise UsageError("--out -: standard output is a terminal: send it to a file or to a player")
-        return
+        return STDOUT, ""
     out = Path(options.out)
-    if out.suffix.lower() != ".wav":
-        raise UsageError(f"--out {out}: say writes WAV: give a name that ends in .wav, or - for standard output")
+    format_of(out)
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another --out, or replace it with --overwrite")
+    return options.out, ""
+
+
+def _free_name(path: Path) -> str:
+    """``speech.wav``, ``speech_2.wav``, ``speech_3.wav``...: the first that is not there."""
+    names = (str(path) if number == 1 else f"{path.stem}_{number}{path.suffix}" for number in itertools.count(1))
+    return next(name for name in names if not Path(name).exists())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from importlib import metadata
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.extras import install_line, require
 
-INSTALL = "pip install 'voiceclone[ui]'"
 OLDEST_GRADIO = 6
 
 
@@ -21,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
     )
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
     parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     parser.add_argument("--offline", action="store_true", help="never use the network")
@@ -32,10 +33,11 @@ def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port {options.port}: use a number from 0 to 65535")
-    if importlib.util.find_spec("gradio") is None:
-        raise VoicecloneError(f"the web page needs gradio, which is not installed: {INSTALL}")
+    require("ui", what="the web page")
     if int((version := metadata.version("gradio")).split(".")[0]) < OLDEST_GRADIO:
-        raise VoicecloneError(f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {INSTALL}")
+        raise VoicecloneError(
+            f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {install_line('ui')}"
+        )
     from voiceclone.tracking.progress import Reporter
     from voiceclone.ui.page import serve
     from voiceclone.ui.studio import Studio

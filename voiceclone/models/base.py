@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.models import hub
+from voiceclone.models import hub, presets
 from voiceclone.models.base_folder import (
     encoder_config,
     read_config,
@@ -36,6 +36,7 @@ from voiceclone.models.base_folder import (
 from voiceclone.models.build import load_kmodel
 from voiceclone.models.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
 from voiceclone.models.presets import KOKORO_CONFIG
+from voiceclone.models.stock_names import checked_base
 from voiceclone.models.store import stamped_sha256
 from voiceclone.style.encoders import (
     StyleEncoderConfig,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
 
 KOKORO_ENCODERS = Path(__file__).parent / "assets" / "kokoro"
-NANO_FOLDER = Path(__file__).parent / "assets" / "nano"
 STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
 NANO = "nano"
 CUSTOM = "custom"
@@ -168,7 +168,7 @@ def load_base(
         UsageError: no such base.
         VoicecloneError: its files cannot be had, are damaged or do not belong together.
     """
-    which = _known(which)
+    which = checked_base(which)
     if style_encoders not in ENCODERS:
         raise UsageError(f"--style-encoders {style_encoders}: use one of {', '.join(ENCODERS)}")
     real = partial(_load_real, offline=offline, style_encoders=style_encoders)
@@ -183,7 +183,7 @@ def load_base(
     if which == STOCK_KOKORO:
         return real(get_weights(offline=offline, notice=notice))
     if which == NANO:
-        return _load_folder(NANO_FOLDER, kind=NANO)
+        return _load_folder(presets.NANO_FOLDER, kind=NANO)
     if Path(which).is_file():
         path = Path(which)
         return real(from_onnx(path, notice=notice), voices=_voices_beside(path))
@@ -199,20 +199,20 @@ def load_stock_voices(which: str | Path = "auto") -> Mapping[str, VoicePack]:
         UsageError: no such base.
         VoicecloneError: a voice is damaged.
     """
-    which = _known(which)
+    which = checked_base(which)
     if which in ("auto", STOCK_KOKORO):
         return _official_voices()
     if which != NANO and Path(which).is_file():
         return _voices_beside(Path(which))
-    return read_voices(NANO_FOLDER if which == NANO else Path(which))
+    folder = presets.NANO_FOLDER if which == NANO else Path(which)
+    return read_voices(folder) or (_official_voices() if _holds_stock_kokoro(folder) else {})
 
 
-def _known(which: str | Path) -> str | Path:
-    """The name of a base, a folder that exists, or an ONNX file."""
-    named = which in ("auto", NANO, STOCK_KOKORO) or Path(which).is_dir()
-    if not named and not (Path(which).suffix.lower() == ".onnx" and Path(which).is_file()):
-        raise UsageError(f"no base '{which}': use auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file")
-    return which
+def _holds_stock_kokoro(folder: Path) -> bool:
+    try:
+        return stamped_sha256(weight_file(folder)) == hub.KOKORO_WEIGHTS.sha256
+    except (OSError, VoicecloneError):  # no base; who loads it says so
+        return False
 
 
 def _load_folder(folder: Path, *, kind: str) -> Base:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,65 +13,21 @@ import torch
 from safetensors.torch import save
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.files import sha256_of, write_bytes, write_failure, write_json
+from voiceclone.files import write_bytes, write_failure, write_json
 from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import fold_weight_norm, load_strictly
+from voiceclone.models.converted import FACTS, FORMAT, WEIGHTS, Converted, find_converted, folder_of
 from voiceclone.models.onnx_kokoro import read_onnx_state
 from voiceclone.models.presets import full_config
 from voiceclone.models.store import cache_root, stamped_sha256
 from voiceclone.projection.forward import FrozenKokoro, token_ids
 from voiceclone.voice.official import official_voice
 
-FORMAT = 1  # raised when a conversion would come out otherwise: older ones are made again
-WEIGHTS, FACTS = "model.safetensors", "source.json"
 # "The quick brown fox jumps over the lazy dog.", American English
 SELF_TEST_PHONEMES = "ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ."
 SELF_TEST_VOICE = "af_heart"
 SELF_TEST_SECONDS = (1.5, 6.0)  # of that sentence: beyond, the durations cannot be Kokoro's
 SELF_TEST_RMS = (0.01, 0.5)  # full scale 1.0
-PRECISIONS = {"int8": "int8 weights", "fp16": "float16 weights", "float32": "full precision"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Converted:
-    """A converted model in the cache."""
-
-    folder: Path
-    source_sha256: str
-    precision: str
-    """A key of ``PRECISIONS``."""
-    source: str
-    """Name of the file it was made from."""
-
-    @property
-    def weights(self) -> Path:
-        """Kokoro's state dict, float32."""
-        return self.folder / WEIGHTS
-
-    def is_whole(self) -> bool:
-        """Whether the weights are what the conversion wrote; reads the whole file."""
-        try:
-            return sha256_of(self.weights) == json.loads((self.folder / FACTS).read_text(encoding="utf-8"))["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-
-    @property
-    def label(self) -> str:
-        """For people: which weights these are."""
-        return f"{PRECISIONS[self.precision]} ({self.source})"
-
-
-def find_converted(sha256: str) -> Converted | None:
-    """What an ONNX file of that hash was converted to before; None where it was not, or by an older version."""
-    folder = _folder(sha256)
-    try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        found = Converted(folder=folder, source_sha256=sha256, precision=facts["precision"], source=facts["source"])
-        usable = facts["format"] == FORMAT and facts["precision"] in PRECISIONS
-        usable = usable and facts["bytes"] == found.weights.stat().st_size
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found if usable else None
 
 
 def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: None) -> Converted:
@@ -106,7 +60,7 @@ def _convert(path: Path, sha256: str) -> Converted:
     precision = _precision(path)
     facts = self_test(FrozenKokoro(model.eval(), torch.device("cpu")), path, precision)
     content = save({name: value.contiguous() for name, value in state.items()})
-    folder = _folder(sha256)
+    folder = folder_of(sha256)
     write_bytes(folder / WEIGHTS, content)
     # Written last: a conversion without it is not finished.
     write_json(folder / FACTS, {"format": FORMAT, "source": path.name, "source_sha256": sha256, "precision": precision,
@@ -183,10 +137,6 @@ def _precision(path: Path) -> str:
         if kind or value.dtype.itemsize == 1:
             sizes[kind or "int8"] += value.size
     return max(sizes, key=sizes.__getitem__)
-
-
-def _folder(sha256: str) -> Path:
-    return cache_root() / "bases" / sha256[:32]
 
 
 @contextlib.contextmanager

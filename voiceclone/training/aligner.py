@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import VoicecloneError
+from voiceclone.extras import require
 from voiceclone.files import write_json
 from voiceclone.models.checkpoint import load_strictly, read_state, save_state
 from voiceclone.training.alignment import BANDS, CEPSTRA, cepstra
@@ -33,7 +34,6 @@ from voiceclone.training.forward_sum import best_path, even, posteriors
 logger = logging.getLogger(__name__)
 VERSION = 1
 VARIANCE_FLOOR = 0.02  # of the variance of all frames
-INSTALL = "pip install 'voiceclone[align]'"
 WEIGHTS, INDEX = "aligner.safetensors", "aligner.json"
 
 
@@ -77,7 +77,7 @@ class LearnedAligner:
         phonemize: text to phonemes, for rows without phonemes.
 
     Raises:
-        UsageError: the package for monotonic alignment search is not installed.
+        VoicecloneError: the package for monotonic alignment search is not installed.
     """
 
     def __init__(
@@ -89,11 +89,7 @@ class LearnedAligner:
         phonemize: Callable[[str], str] | None = None,
         config: AlignerConfig | None = None,
     ) -> None:
-        try:
-            import monotonic_alignment_search  # noqa: F401
-        except ImportError as error:
-            message = "learned alignment needs monotonic-alignment-search, which is not installed"
-            raise UsageError(f"{message}: {INSTALL}, or use --alignment warp") from error
+        require("align", what="--alignment learned", otherwise=", or use --alignment warp")
         self.rows, self.vocab, self.folder, self.phonemize = rows, vocab, Path(folder), phonemize
         self.config = config or AlignerConfig()
         self.log_mel = LogMel()

@@ -1,1 +1,1 @@
-"""A web page for cloning, listening, mixing and downloading (``pip install voiceclone[ui]``)."""
+"""A web page for cloning, listening, mixing and downloading (``pip install '.[ui]'``)."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from voiceclone.errors import UsageError, shown
+from voiceclone.errors import shown
+from voiceclone.ports import listening_socket
 from voiceclone.ui.clone_tab import build_clone_tab
 from voiceclone.ui.listen_tab import build_listen_tab
 from voiceclone.ui.mix_tab import build_mix_tab
@@ -41,8 +41,8 @@ def serve(studio: Studio, *, host: str, port: int, browser: bool, reporter: Repo
         UsageError: the port is taken.
     """
     _end_as_by_interrupt(signal.SIGTERM)
-    port = port or _free_port(host)
-    _check_free(host, port)
+    with listening_socket(host, port) as probe:
+        port = probe.getsockname()[1]
     training = Training()
     page = build_page(studio, training)
     import gradio as gr
@@ -92,18 +92,3 @@ def _end_as_by_interrupt(number: int) -> None:
     """Let a signal end the page as Ctrl-C does, so that no training is left alone."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(number, signal.default_int_handler)
-
-
-def _free_port(host: str) -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
-
-
-def _check_free(host: str, port: int) -> None:
-    try:
-        with contextlib.closing(socket.socket()) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        raise UsageError(f"--port {port} on {host}: {error.strerror or error}: choose another --port") from error

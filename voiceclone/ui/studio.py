@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.voice.library import voice_files
 from voiceclone.voice.lookup import VoiceFinder, base_in_report
 from voiceclone.voice.mixing import Mix, blend
 from voiceclone.voice.pack import VoicePack
@@ -45,18 +46,14 @@ class Studio:
 
     def own_voices(self) -> list[str]:
         """Finished voices of the output folder, newest first."""
-        found = [path for path in self.out.glob("*/*.pt") if path.stem == path.parent.name]
-        return [str(path) for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+        return [str(path) for path in voice_files(self.out)]
 
     def all_voices(self) -> list[str]:
         """Own voices, then the stock voices of the base."""
-        from voiceclone.models.base import NANO, load_stock_voices
-        from voiceclone.models.hub import is_offline
-        from voiceclone.models.kokoro_weights import weights_at_hand
+        from voiceclone.models.base import load_stock_voices
+        from voiceclone.models.stock_names import planned_base
 
-        # What ``auto`` will load, without loading it.
-        only_nano = self.base == "auto" and is_offline(self.offline) and weights_at_hand() is None
-        return [*self.own_voices(), *load_stock_voices(NANO if only_nano else self.base)]
+        return [*self.own_voices(), *load_stock_voices(planned_base(self.base, offline=self.offline))]
 
     def base_of(self, voice: str) -> str:
         """The base that speaks with a voice: what its report says, else the studio's."""

@@ -33,7 +33,6 @@ from voiceclone.voice.provenance import Provenance, to_header
 
 FORMATS = ("pt", "npz", "bin", "kokoro-js", "safetensors", "compact")
 SEVERAL = ("npz", "bin", "safetensors", "compact")  # formats that hold more than one voice
-SUFFIXES = (".pt", ".npz", ".bin", ".safetensors")  # what files of voices are called
 RAW_BYTES = 4 * SHAPE[0] * SHAPE[1] * SHAPE[2]
 MAX_TORCH_BYTES = 64 * 2**20  # an official .pt has half a megabyte
 _MAX_VOICES = 2000  # an archive with more is no voice file

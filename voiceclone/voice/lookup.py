@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.voice_hashes import VOICE_SHA256
-from voiceclone.voice.formats import SUFFIXES, read_voice, read_voices
-from voiceclone.voice.mixing import Mix, blend, parse
-from voiceclone.voice.pack import VoicePack
 
-StockVoices = Mapping[str, VoicePack]
+if TYPE_CHECKING:
+    from voiceclone.voice.mixing import Mix
+    from voiceclone.voice.pack import VoicePack
+
+    StockVoices = Mapping[str, VoicePack]
+
+SUFFIXES = (".pt", ".npz", ".bin", ".safetensors")  # what files of voices are called
 
 
 class VoiceFinder:
@@ -51,6 +55,8 @@ class VoiceFinder:
             VoicecloneError: the file is no voice.
         """
         if located := file_of(name):
+            from voiceclone.voice.formats import read_voice
+
             return read_voice(*located)
         if file := missing_file(name):
             raise UsageError(f"no voice file at {file}: check the path")
@@ -60,12 +66,7 @@ class VoiceFinder:
             self._stock, self._where = official_voices(), "Kokoro-82M"
         if name in self.stock:
             return self.stock[name]
-        if name in VOICE_SHA256:
-            raise UsageError(
-                f"no voice '{name}' in {self._where}: it is an official voice of Kokoro-82M: use --base kokoro"
-            )
-        known = ", ".join(sorted(self.stock)) or "none"
-        raise UsageError(f"no voice '{name}': give a voice file or a stock voice of {self._where} ({known})")
+        raise unknown_voice(name, self.stock, self._where)
 
     def find(self, voice: str) -> VoicePack:
         """A single voice, or a mix such as ``0.7*v.pt + 0.3*af_heart``; what names a file is never read as a mix.
@@ -76,6 +77,8 @@ class VoiceFinder:
         """
         if names_a_file(voice) or not is_expression(voice):
             return self.single(voice)
+        from voiceclone.voice.mixing import blend, parse
+
         try:
             mix = parse(voice, names_a_file)
         except UsageError as error:
@@ -83,6 +86,50 @@ class VoiceFinder:
                 raise UsageError(f"{error}; nor is there a file '{voice}'") from error
             raise
         return blend(mix, self.single, _mix_name(mix))
+
+
+def unknown_voice(name: str, known: Collection[str], where: str) -> UsageError:
+    """The error for a name that is neither a file nor one of the voices of ``where``."""
+    if name in VOICE_SHA256:
+        return UsageError(f"no voice '{name}' in {where}: it is an official voice of Kokoro-82M: use --base kokoro")
+    names = ", ".join(sorted(known)) or "none"
+    return UsageError(f"no voice '{name}': give a voice file or a stock voice of {where} ({names})")
+
+
+def check_names(voice: str, known: Collection[str], *, where: str) -> None:
+    """Refuse unknown names in ``voice`` before anything heavy is loaded; files are not opened, weights not added up.
+
+    Args:
+        known: names of the stock voices.
+        where: what they belong to, for the error message.
+
+    Raises:
+        UsageError: a name is that of no file and no stock voice, or a list of voices is not well formed.
+    """
+    for name in _names_in(voice):
+        if name in known or file_of(name):
+            continue
+        if file := missing_file(name):
+            raise UsageError(f"no voice file at {file}: check the path")
+        raise unknown_voice(name, known, where)
+
+
+def _names_in(voice: str) -> list[str]:
+    """The names of a voice, or of the voices of a mix; none where it cannot be read (``find`` says why)."""
+    from voiceclone.voice.mix_lists import is_list, parse_list
+    from voiceclone.voice.mix_tokens import HALVES, NAMES, tokens
+
+    if file_of(voice) or not is_expression(voice):
+        return [voice]
+    if voice.endswith(SUFFIXES):  # perhaps meant as a file
+        return []
+    try:
+        found = tokens(voice, lambda name: file_of(name) is not None)
+    except UsageError:
+        return []
+    if is_list(found):
+        return list(parse_list(found))
+    return [text for kind, text in found if kind in NAMES and text not in HALVES]
 
 
 def finder_of(base: str, *, offline: bool) -> VoiceFinder:
@@ -114,6 +161,8 @@ def names_a_file(voice: str) -> bool:
     located = file_of(voice)
     if located is None or located[1] is None:
         return located is not None
+    from voiceclone.voice.formats import read_voices
+
     try:
         return located[1] in read_voices(located[0])
     except VoicecloneError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,26 +75,53 @@ def speak(
         UsageError: nothing to speak, most of it in a script that the language cannot read, or a speed out of range.
         VoicecloneError: the text cannot be turned into phonemes, or the model gave no finite audio.
     """
+    parts = [(text, voice)]
+    yield from speak_parts(pipeline, parts, speed=speed, seed=seed, left_out=left_out)
+
+
+def speak_parts(
+    pipeline: KPipeline,
+    parts: Sequence[tuple[str, str | torch.Tensor]],
+    *,
+    speed: float = 1.0,
+    seed: int = 0,
+    left_out: LeftOut | None = None,
+) -> Iterator[np.ndarray]:
+    """Speak parts of a text one after the other, each with a voice of its own; otherwise as :func:`speak`.
+
+    Args:
+        parts: (text, voice) pairs.
+    """
     check_speed(speed)
     found = LeftOut() if left_out is None else left_out
-    text_read = _readable(text, pipeline.lang_code, found)
+    readable_parts = [(_readable(text, pipeline.lang_code, found), voice) for text, voice in parts]
     spoken = 0
     device = pipeline.model.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for result in _results(pipeline, text_read, voice, speed, found):
-            if result.audio is None:
-                continue
-            audio = np.atleast_1d(result.audio.detach().cpu().numpy().astype(np.float32))
-            if not np.isfinite(audio).all():
-                raise VoicecloneError(f"the model gave no finite sound for {text[:40]!r}: is the voice sound?")
-            spoken += 1
-            yield audio
+        for text, voice in readable_parts:
+            for audio in _spoken(pipeline, text, voice, speed, found):
+                spoken += 1
+                yield audio
     if not spoken:
+        text = " ".join(text for text, _ in parts)
         raise UsageError(f"nothing to say: no word in {text[:40]!r} can be spoken: give some in the language of --lang")
     if left_out is None:
         for warning in found.warnings(LANGUAGES[pipeline.lang_code]):
             logger.warning("%s", warning)
+
+
+def _spoken(
+    pipeline: KPipeline, text: str, voice: str | torch.Tensor, speed: float, left_out: LeftOut
+) -> Iterator[np.ndarray]:
+    """Audio ``(T,)`` float32, finite, one for each piece of the text."""
+    for result in _results(pipeline, text, voice, speed, left_out):
+        if result.audio is None:
+            continue
+        audio = np.atleast_1d(result.audio.detach().cpu().numpy().astype(np.float32))
+        if not np.isfinite(audio).all():
+            raise VoicecloneError(f"the model gave no finite sound for {text[:40]!r}: is the voice sound?")
+        yield audio
 
 
 def speak_whole(

@@ -1,0 +1,117 @@
+"""What ``--help`` looks like: flags in groups, defaults, one example for each command; and the path through all."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+NEED, QUALITY, SPEED, TRACKING, FILES, EXPERTS, OTHER = GROUPS = (
+    "what you need",
+    "quality",
+    "speed",
+    "tracking and output",
+    "files and network",
+    "for experts",
+    "other",
+)
+# The group of a flag by its name. Others are for experts; positional and required ones are always what is needed.
+_GROUP_OF = {
+    **dict.fromkeys(
+        ("data", "name", "file", "voice", "base", "out", "lang", "consent", "text", "subtitles", "metadata",
+         "transcribe", "source", "check", "host", "port", "browser", "steps", "minutes", "plot", "mic",
+         "list_mics", "sentences"),
+        NEED,
+    ),
+    **dict.fromkeys(
+        ("epochs_projection", "max_style_samples", "max_training_clips", "validation", "min_seconds", "max_seconds",
+         "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out"),
+        QUALITY,
+    ),
+    **dict.fromkeys(("device", "processes", "threads", "compile", "bfloat16", "quick_f0", "queue"), SPEED),
+    **dict.fromkeys(("tensorboard", "wandb", "wandb_project", "json", "quiet", "verbose"), TRACKING),
+    **dict.fromkeys(("resume", "overwrite", "offline", "config", "add"), FILES),
+    **dict.fromkeys(("help", "version"), OTHER),
+}  # fmt: skip
+
+EXAMPLES = {
+    "record": "voiceclone record --out ./my_dataset",
+    "clone": "voiceclone clone --data ./my_dataset --name my_voice --base kokoro",
+    "batch": "voiceclone batch voices.csv --processes 2",
+    "say": 'voiceclone say "Hello!" --voice output/my_voice/my_voice.pt --out hello.mp3',
+    "voices": "voiceclone voices --out output",
+    "evaluate": "voiceclone evaluate --voice output/my_voice/my_voice.pt --data ./my_dataset",
+    "inspect": "voiceclone inspect output/my_voice/my_voice.pt --plot my_voice.png",
+    "mix": 'voiceclone mix "0.7*output/my_voice/my_voice.pt + 0.3*af_heart" --out softer.pt',
+    "export": "voiceclone export output/my_voice/my_voice.pt --to safetensors --out my_voice.safetensors",
+    "prepare": "voiceclone prepare reading.wav --text reading.txt --out ./my_dataset",
+    "demo-data": "voiceclone demo-data --out datasets/demo",
+    "download": "voiceclone download --from registry",
+    "doctor": "voiceclone doctor",
+    "prior": "voiceclone prior --base ./my_base",
+    "serve": "voiceclone serve --out output --port 8880",
+    "ui": "voiceclone ui --browser",
+    "train-base": "voiceclone train-base --data ./corpus --out ./my_base --minutes 60",
+}
+_PATH = (
+    ("prepare", "long recordings become a dataset of clips"),
+    ("clone", "the clips become a voice"),
+    ("say", "the voice speaks"),
+    ("evaluate", "how near it is to the speaker, beside stock voices"),
+    ("export", "the voice for other programs"),
+)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that puts each flag into its group, shows its default, and refuses unknown flags with its own usage."""
+
+    def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
+        epilog = f"example:\n  {example}" if example else None
+        super().__init__(
+            *args, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **settings
+        )
+        self._by_title = {title: self.add_argument_group(title) for title in GROUPS}
+        self.add_argument("-h", "--help", action="help", help="show this help and exit")
+
+    def add_argument(self, *flags: Any, **settings: Any) -> argparse.Action:
+        """As argparse's; the group is chosen by the flag's name."""
+        positional = not flags or not flags[0].startswith("-")
+        name = settings.get("dest") or flags[-1].lstrip("-").replace("-", "_")
+        title = NEED if positional or settings.get("required") else _GROUP_OF.get(name, EXPERTS)
+        return self._by_title[title].add_argument(*flags, **_with_default(settings))
+
+    def add_mutually_exclusive_group(self, **settings: Any) -> Any:
+        """Quiet and verbose."""
+        return self._by_title[TRACKING].add_mutually_exclusive_group(**settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Nothing is left for the parser above, whose usage would be that of another command."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """One line, and where to read on; the whole usage fills a screen."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _with_default(settings: dict[str, Any]) -> dict[str, Any]:
+    """The default behind the help, where there is one and the help does not say it."""
+    default, text = settings.get("default"), settings.get("help", "")
+    if default in (None, False, argparse.SUPPRESS) or default == [] or "(default" in text:
+        return settings
+    return {**settings, "help": f"{text} (default: {str(default).replace('%', '%%')})"}
+
+
+def sentence(summary: str) -> str:
+    """A command's summary as a sentence: only its first letter is changed."""
+    return f"{summary[:1].upper()}{summary[1:]}."
+
+
+def path_through() -> str:
+    """From a recording to a voice in five lines."""
+    commands: Sequence[tuple[str, str]] = [(EXAMPLES[name], what) for name, what in _PATH]
+    width = max(len(command) for command, _ in commands)
+    lines = [f"{number}. {command:<{width}}  {what}" for number, (command, what) in enumerate(commands, 1)]
+    return "\n".join(lines)

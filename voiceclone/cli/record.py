@@ -1,0 +1,126 @@
+"""``voiceclone record``: a dataset from a microphone, sentence by sentence."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.extras import require
+
+if TYPE_CHECKING:
+    from voiceclone.recording.microphone import Microphone
+    from voiceclone.recording.session import Session
+    from voiceclone.tracking.progress import Reporter
+
+RECORD, SKIP, AGAIN, STOP = "", "s", "r", "q"  # answers
+# What to do about a clip that is refused, by the beginning of its reason.
+ADVICE = {
+    "empty": "is the microphone on, and the right one (--mic)?",
+    "silent": "is the microphone on, and the right one (--mic)?",
+    "too quiet": "go nearer, or raise the microphone's level",
+    "clipped": "go farther away, or lower the microphone's level",
+    "too short": "read the whole sentence before you press Enter",
+    "too long": "press Enter directly after the sentence",
+    "interrupted": "close other programs",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``record``."""
+    parser.add_argument("--out", type=Path, default=Path("my_dataset"), help="dataset folder")
+    parser.add_argument(
+        "--sentences",
+        type=Path,
+        metavar="FILE",
+        help="read these aloud, one a line, UTF-8 (default: 20 English sentences that hold every sound)",
+    )
+    parser.add_argument(
+        "--mic", metavar="NAME", help="number or part of the name of a microphone (default: the system's)"
+    )
+    parser.add_argument("--list-mics", action="store_true", help="only list the microphones")
+    add_verbosity(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show, record, trim, check, write; go on where an earlier call stopped."""
+    from voiceclone.locks import held
+    from voiceclone.recording.microphone import Microphone, inputs
+    from voiceclone.recording.sentences import SENTENCES, read_sentences
+    from voiceclone.recording.session import Session
+    from voiceclone.tracking.progress import Reporter
+
+    if options.list_mics:
+        require("record", what="--list-mics")
+        print("\n".join(inputs()) or "no microphones")
+        return 0
+    sentences = read_sentences(options.sentences) if options.sentences else SENTENCES
+    session = Session(options.out)  # refuses a folder of something else before a lock lies in it
+    require("record", what="recording")
+    microphone = Microphone(options.mic)
+    reporter = Reporter(verbosity=verbosity(options))
+    with held(options.out, instead="--out"):
+        _record_all(sentences, session, microphone, reporter)
+    done = sum(text in session.texts for text in sentences)
+    reporter.info(f"{options.out}: {done} of {len(sentences)} sentences")
+    if done < len(sentences):
+        reporter.info("go on with the same command")
+    else:
+        reporter.info(f"next: voiceclone clone --data {options.out} --name my_voice")
+    return 0
+
+
+def _record_all(sentences: tuple[str, ...], session: Session, microphone: Microphone, reporter: Reporter) -> None:
+    """Every sentence that has no clip yet; ends where the reader stops."""
+    reporter.info(
+        f"microphone: {microphone.name}, {microphone.rate} Hz. Sit still, read at an even pace, pause at the end."
+    )
+    at, last = 0, None
+    while at < len(sentences):
+        text = sentences[at]
+        if text in session.texts:
+            at += 1
+            continue
+        again = "" if last is None else f", {AGAIN}: the last one again"
+        answer = _ask(f"\n{at + 1}/{len(sentences)}  {text}\n[Enter: record, {SKIP}: skip{again}, {STOP}: stop] ")
+        if answer == STOP:
+            return
+        if answer == SKIP:
+            at += 1
+        elif answer == AGAIN and last is not None:
+            _record(last, session, microphone)
+        elif answer == RECORD and _record(text, session, microphone):
+            at, last = at + 1, text
+
+
+def _record(text: str, session: Session, microphone: Microphone) -> bool:
+    """One sentence; True where it was fit to be kept."""
+    from voiceclone.recording.session import judged, trimmed
+
+    take = microphone.record(lambda: _ask(f"\n  {text}\n  recording; Enter ends it "))
+    audio = trimmed(take)
+    found = judged(take, audio)
+    if found.problem is not None:
+        advice = next((advice for reason, advice in ADVICE.items() if found.problem.startswith(reason)), "")
+        _say(f"  not kept: {found.problem}{': ' if advice else ''}{advice}")
+        return False
+    path = session.add(text, audio, take.rate)
+    _say(f"  kept: {path.name}, {found.seconds:.1f} s, loud parts at {found.level_dbfs:.0f} dBFS")
+    for warning in found.warnings:
+        _say(f"  but it {warning}")
+    return True
+
+
+def _ask(prompt: str) -> str:
+    """A line of the reader's in lower case; the end of the input stops."""
+    print(prompt, end="", flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        return STOP
+    return line.strip().lower()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,61 @@
+"""Converted models in the cache: which there are. Nothing heavy is imported, so that it can be asked at any time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceclone.files import sha256_of
+from voiceclone.models.store import cache_root
+
+FORMAT = 1  # raised when a conversion would come out otherwise: older ones are made again
+WEIGHTS, FACTS = "model.safetensors", "source.json"
+PRECISIONS = {"int8": "int8 weights", "fp16": "float16 weights", "float32": "full precision"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """A converted model in the cache."""
+
+    folder: Path
+    source_sha256: str
+    precision: str
+    """A key of ``PRECISIONS``."""
+    source: str
+    """Name of the file it was made from."""
+
+    @property
+    def weights(self) -> Path:
+        """Kokoro's state dict, float32."""
+        return self.folder / WEIGHTS
+
+    def is_whole(self) -> bool:
+        """Whether the weights are what the conversion wrote; reads the whole file."""
+        try:
+            return sha256_of(self.weights) == json.loads((self.folder / FACTS).read_text(encoding="utf-8"))["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    @property
+    def label(self) -> str:
+        """For people: which weights these are."""
+        return f"{PRECISIONS[self.precision]} ({self.source})"
+
+
+def find_converted(sha256: str) -> Converted | None:
+    """What an ONNX file of that hash was converted to before; None where it was not, or by an older version."""
+    folder = folder_of(sha256)
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        found = Converted(folder=folder, source_sha256=sha256, precision=facts["precision"], source=facts["source"])
+        usable = facts["format"] == FORMAT and facts["precision"] in PRECISIONS
+        usable = usable and facts["bytes"] == found.weights.stat().st_size
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if usable else None
+
+
+def folder_of(sha256: str) -> Path:
+    """Where the conversion of an ONNX file of that hash lies."""
+    return cache_root() / "bases" / sha256[:32]

@@ -1,0 +1,84 @@
+"""The dataset that is being recorded: which sentences it holds, and clips that are added one by one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from voiceclone.audio.io import write_wav
+from voiceclone.audio.silence import sounding_range
+from voiceclone.data.metadata import read_dataset
+from voiceclone.data.quality import Measurement, QualityLimits, measure_samples
+from voiceclone.errors import UsageError
+from voiceclone.files import write_text
+from voiceclone.recording.microphone import Take
+
+METADATA = Path("train", "metadata.jsonl")
+MARGIN = 0.2  # seconds that stay before and behind the speech
+QUIET_DB = 35.0  # below the loudest frame, which counts as silence
+
+
+class Session:
+    """``OUT/train/metadata.jsonl`` and its clips; what was recorded before is kept.
+
+    Args:
+        out: the dataset folder.
+
+    Raises:
+        UsageError: the folder holds something else.
+        VoicecloneError: its metadata cannot be read.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out, self._path = out, out / METADATA
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file: choose another --out")
+        if self._path.is_file():
+            self._rows = [(entry.name, entry.text) for entry in read_dataset(out)["train"]]
+        elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
+            raise UsageError(f"{out} holds other files: choose an empty folder with --out")
+        else:
+            self._rows = []
+
+    @property
+    def texts(self) -> list[str]:
+        """What has been recorded, in the order of recording."""
+        return [text for _, text in self._rows]
+
+    def add(self, text: str, audio: np.ndarray, rate: int) -> Path:
+        """Write a clip and its row; an earlier clip of the same text is replaced."""
+        known = dict(map(reversed, self._rows))
+        name = known.get(text) or self._free_name()
+        path = self._path.parent / name
+        write_wav(path, audio, rate)  # first the clip: a row without one would be an error
+        if text not in known:
+            self._rows.append((name, text))
+            earlier = self._path.read_text(encoding="utf-8").rstrip("\n") if self._path.is_file() else ""
+            row = json.dumps({"file_name": name, "text": text}, ensure_ascii=False)
+            write_text(self._path, f"{earlier}\n{row}\n" if earlier else f"{row}\n")
+        return path
+
+    def _free_name(self) -> str:
+        taken, number = {name for name, _ in self._rows}, 1
+        while (name := f"clip_{number:03d}.wav") in taken:
+            number += 1
+        return name
+
+
+def trimmed(take: Take) -> np.ndarray:
+    """The speech of a recording with a little silence around it."""
+    if len(take.audio) == 0:
+        return take.audio
+    start, end = sounding_range(take.audio, top_db=QUIET_DB)
+    margin = int(MARGIN * take.rate)
+    return take.audio[max(0, start - margin) : end + margin]
+
+
+def judged(take: Take, audio: np.ndarray) -> Measurement:
+    """What is wrong with a clip, by the measures that cloning has; sound that was lost is wrong, too."""
+    measured = measure_samples(audio, take.rate, QualityLimits())
+    if take.lost and measured.problem is None:
+        return Measurement(seconds=measured.seconds, problem="interrupted: the computer was too busy to take all sound")
+    return measured

@@ -1,0 +1,222 @@
+"""The routes: OpenAI's, and those of Kokoro-FastAPI that its clients ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from voiceclone.audio.sound_formats import FORMATS
+from voiceclone.audio.stream import PCM, STREAMS
+from voiceclone.errors import UsageError, VoicecloneError, shown
+from voiceclone.ports import LOOPBACK
+from voiceclone.serving.engine import Engine, Job, Speech
+from voiceclone.serving.requests import MODELS, ApiError, SpeechRequest, parse_json, parse_speech
+from voiceclone.text.voice_markers import parts_by_voice
+
+if TYPE_CHECKING:
+    from voiceclone.serving.shelf import Shelf
+    from voiceclone.tracking.progress import Reporter
+
+BODY_SECONDS = 30.0  # how long the whole body may take to arrive
+BYTES_A_CHARACTER = 12  # the longest form of a character in JSON: \\ud83d\\ude00
+BODY_SLACK = 16_384  # bytes of a body beside its text
+CREATED = 1_704_067_200  # the clients' model type has a time of creation: 2024-01-01
+TYPES = {**{name: kind.media_type for name, kind in FORMATS.items()}, PCM: "audio/pcm"}
+
+
+class Api:
+    """The endpoints.
+
+    Args:
+        shelf: finds voices.
+        engine: speaks.
+        lang: language of requests that name none.
+        max_characters: of a text.
+    """
+
+    def __init__(self, shelf: Shelf, engine: Engine, *, lang: str, max_characters: int, reporter: Reporter) -> None:
+        self._shelf, self._engine, self._lang, self._reporter = shelf, engine, lang, reporter
+        self._max_characters = max_characters
+
+    def app(self, *, hosts: tuple[str, ...] | None = LOOPBACK) -> Any:
+        """The ASGI application.
+
+        Args:
+            hosts: what requests may call this server; None allows everything. A web page whose own name was made to
+                lead to this machine is refused so.
+        """
+        routes = [
+            Route("/v1/audio/speech", self.speech, methods=["POST"]),
+            Route("/v1/audio/voices", self.voices),
+            Route("/v1/models", self.models),
+            Route("/v1/models/{model}", self.model),
+            Route("/health", self.health),
+        ]
+        handlers = {ApiError: _refused, HTTPException: _http_error, ClientDisconnect: _gone, Exception: self._broken}
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        return app if hosts is None else _OnlyHosts(app, hosts)
+
+    async def health(self, request: Request) -> Response:
+        """It answers: the base is loaded."""
+        return JSONResponse({"status": "healthy"})
+
+    async def models(self, request: Request) -> Response:
+        """The names that a request may give as ``model``."""
+        return JSONResponse({"object": "list", "data": [_model(name) for name in MODELS]})
+
+    async def model(self, request: Request) -> Response:
+        """One of them."""
+        if (name := request.path_params["model"]) not in MODELS:
+            raise ApiError(404, f"no model {name[:80]!r}", param="model", code="model_not_found")
+        return JSONResponse(_model(name))
+
+    async def voices(self, request: Request) -> Response:
+        """Every voice; with ``?legacy=true`` bare names, as older clients of Kokoro-FastAPI want them."""
+        found = await asyncio.to_thread(self._shelf.listed)
+        legacy = request.query_params.get("legacy", "").lower() in ("1", "true")
+        return JSONResponse({"voices": [voice["id"] for voice in found] if legacy else found})
+
+    async def speech(self, request: Request) -> Response:
+        """Speak."""
+        content = parse_json(await self._body(request))
+        wanted = parse_speech(content, max_characters=self._max_characters)
+        speech = self._engine.start(await asyncio.to_thread(self._job, wanted))
+        first = await _first(speech, request)
+        headers = {"Content-Disposition": f'attachment; filename="speech.{wanted.form}"', "Cache-Control": "no-cache"}
+        if not (wanted.stream and wanted.form in STREAMS):
+            return Response(first, media_type=TYPES[wanted.form], headers=headers)
+        body = self._until_broken(speech.rest(first))
+        return StreamingResponse(body, media_type=TYPES[wanted.form], headers=headers)
+
+    def _job(self, wanted: SpeechRequest) -> Job:
+        """The texts with their voices, which are read here."""
+        try:
+            named = parts_by_voice(wanted.text)
+        except UsageError as error:
+            raise ApiError(400, str(error), param="input", code="invalid_value") from error
+        names = dict.fromkeys(voice or wanted.voice for voice, _ in named)
+        packs = {name: self._shelf.find(name) for name in (*names, wanted.voice)}
+        return Job(
+            parts=tuple((text, packs[voice or wanted.voice].tensor) for voice, text in named),
+            form=wanted.form,
+            speed=wanted.speed,
+            volume=wanted.volume,
+            stream=wanted.stream,
+            lang=wanted.lang or self._lang,
+        )
+
+    async def _body(self, request: Request) -> bytes:
+        """The body, within its bounds.
+
+        A browser asks before it sends JSON to another site and gets no permission here, so that no page in it can let
+        this server speak.
+        """
+        if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+            raise ApiError(415, "send the header Content-Type: application/json", code="unsupported_media_type")
+        most = BYTES_A_CHARACTER * self._max_characters + BODY_SLACK
+        too_large = ApiError(413, f"the body has more than {most} bytes", code="body_too_large")
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > most:
+            raise too_large
+
+        async def read() -> bytes:
+            content = bytearray()
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > most:
+                    raise too_large
+            return bytes(content)
+
+        try:
+            return await asyncio.wait_for(read(), BODY_SECONDS)
+        except asyncio.TimeoutError:
+            raise ApiError(408, f"the body took more than {BODY_SECONDS:g} s", code="timeout") from None
+
+    async def _until_broken(self, body: Any) -> Any:
+        """The bytes; where the job fails in the middle the connection breaks, so that nobody takes a part for all."""
+        try:
+            async for content in body:
+                yield content
+        except Exception as error:
+            self._reporter.warn(f"a request failed while it was spoken: {shown(error)}")
+            raise
+        finally:
+            await body.aclose()
+
+    async def _broken(self, request: Request, error: Exception) -> Response:
+        """Nothing that is foreseen; the client learns no more than that."""
+        self._reporter.warn(f"{request.method} {shown(request.url.path)}: {type(error).__name__}: {shown(error)}")
+        return await _refused(request, ApiError(500, "the server failed at this request", code="internal_error"))
+
+
+async def _first(speech: Speech, request: Request) -> bytes:
+    """The first bytes; where the client goes away before, the job ends.
+
+    Raises:
+        ApiError: the text cannot be spoken (422), or the server ends (503).
+    """
+    coming, gone = asyncio.create_task(speech.next()), asyncio.create_task(_until_gone(request))
+    try:
+        await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            raise ClientDisconnect
+        return coming.result() or b""
+    except VoicecloneError as error:
+        raise ApiError(422, str(error), param="input", code="not_speakable") from error
+    except asyncio.CancelledError:  # the server ends, and its time of grace is over
+        raise ApiError(503, "the server is ending", code="server_ending") from None
+    finally:
+        if not coming.done():
+            speech.stopped.set()
+        for task in (coming, gone):
+            task.cancel()
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refused(request: Request, error: ApiError) -> Response:
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse(error.as_json(), status_code=error.status, headers=headers)
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    found = ApiError(error.status_code, message, code=str(error.detail).lower().replace(" ", "_"))
+    return JSONResponse(found.as_json(), status_code=error.status_code, headers=error.headers)
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    """Nobody reads this."""
+    return Response(status_code=499)
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "voiceclone"}
+
+
+class _OnlyHosts:
+    """Refuses requests that call this server by another name than its own."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], hosts: tuple[str, ...]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            called = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+            name = called[1:].partition("]")[0] if called.startswith("[") else called.partition(":")[0]
+            if name.lower() not in self._hosts:
+                message = f"this server listens for {', '.join(self._hosts)} only, not for {name[:80]!r}"
+                error = ApiError(403, message, code="wrong_host")
+                await JSONResponse(error.as_json(), status_code=403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

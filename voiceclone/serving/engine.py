@@ -1,0 +1,176 @@
+"""One synthesis at a time, in a thread; a bounded number of others wait for their turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+from voiceclone.audio.stream import STREAMS, encoded, sound_stream
+from voiceclone.serving.requests import ApiError
+from voiceclone.text.g2p import notice_of
+from voiceclone.text.pieces import LeftOut
+from voiceclone.voice.speaking import seconds, speak_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from voiceclone.models.base import Base
+    from voiceclone.tracking.progress import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be spoken."""
+
+    parts: tuple[tuple[str, Tensor], ...] = field(repr=False)
+    """(text, voice ``(510, 1, 256)``) pairs."""
+    form: str
+    speed: float
+    volume: float
+    stream: bool
+    lang: str
+
+
+class Speech:
+    """The bytes of one job, as they come; iterated once.
+
+    The job's thread never waits for a slow client: what it made is kept here, bounded by the length of the text.
+    """
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self.stopped = threading.Event()
+
+    def put(self, item: bytes | BaseException | None) -> None:
+        """From any thread: the next bytes, the failure, or None for the end."""
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+    async def next(self) -> bytes | None:
+        """The next bytes; None at the end.
+
+        Raises:
+            Exception: what the job failed with.
+        """
+        item = await self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    async def rest(self, first: bytes) -> AsyncIterator[bytes]:
+        """``first`` and all that follows; ends the job where nobody iterates any more."""
+        content: bytes | None = first
+        try:
+            while content is not None:
+                yield content
+                content = await self.next()
+        finally:
+            self.stopped.set()
+
+
+class Engine:
+    """Speaks jobs in the order in which they came.
+
+    Args:
+        base: its model lies on the device that speaks.
+        waiting: jobs that may wait while one is spoken.
+        offline: never use the network.
+        seed: of the sound source's noise, the same for every job.
+    """
+
+    def __init__(self, base: Base, *, waiting: int, offline: bool, reporter: Reporter, seed: int = 0) -> None:
+        self._base, self._seed, self._reporter = base, seed, reporter
+        self._pipeline = cache(lambda lang: base.pipeline(lang, offline=offline))
+        self._most, self._present = waiting + 1, 0
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def prepare(self, lang: str) -> None:
+        """Build what reads a language, so that its first request does not wait for it.
+
+        Raises:
+            UsageError: it needs packages that are not installed.
+        """
+        if notice := notice_of(self._pipeline(lang)):
+            self._reporter.warn(notice)
+
+    def start(self, job: Job) -> Speech:
+        """Take a job.
+
+        Raises:
+            ApiError: too many are waiting (503).
+        """
+        if self._present >= self._most:
+            message = f"{self._most} requests are being spoken or wait: try again in a moment"
+            raise ApiError(503, message, code="queue_full")
+        self._present += 1
+        speech = Speech()
+        task = asyncio.create_task(self._run(job, speech))
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+        return speech
+
+    async def _run(self, job: Job, speech: Speech) -> None:
+        try:
+            async with self._turn:
+                if not speech.stopped.is_set():
+                    await asyncio.to_thread(self._speak, job, speech)
+        finally:
+            self._present -= 1
+            speech.stopped.set()  # at the server's end, too: its thread is waited for
+
+    def _speak(self, job: Job, speech: Speech) -> None:
+        """In the job's thread."""
+        started, length, left_out = time.perf_counter(), 0.0, LeftOut()
+        try:
+            pipeline = self._pipeline(job.lang)
+            pieces = speak_parts(pipeline, job.parts, speed=job.speed, seed=self._seed, left_out=left_out)
+            with _Output(job, speech) as write:
+                for audio in pieces:
+                    if speech.stopped.is_set():
+                        return
+                    write(audio * job.volume)
+                    length += seconds(audio)
+        except Exception as error:  # whoever asked is told
+            speech.put(error)
+            return
+        speech.put(None)
+        characters = sum(len(text) for text, _ in job.parts)
+        took = time.perf_counter() - started
+        self._reporter.info(f"spoken: {characters} characters, {length:.1f} s of {job.form} in {took:.1f} s")
+
+
+class _Output:
+    """A function that takes pieces: sent at once where the format allows it, else together at the end."""
+
+    def __init__(self, job: Job, speech: Speech) -> None:
+        self._job, self._speech, self._pieces = job, speech, list["np.ndarray"]()
+        self._stream = sound_stream(_Sender(speech), job.form) if job.stream and job.form in STREAMS else None
+
+    def __enter__(self) -> Callable[[np.ndarray], None]:
+        return self._pieces.append if self._stream is None else self._stream.__enter__()
+
+    def __exit__(self, *failure: object) -> None:
+        if self._stream is not None:
+            self._stream.__exit__(*failure)
+        elif failure[0] is None and not self._speech.stopped.is_set():
+            self._speech.put(encoded(self._pieces, self._job.form))
+
+
+class _Sender:
+    """Where a stream writes to."""
+
+    def __init__(self, speech: Speech) -> None:
+        self._speech = speech
+
+    def write(self, content: bytes) -> None:
+        self._speech.put(content)
+
+    def flush(self) -> None:
+        """Everything has been handed on already."""

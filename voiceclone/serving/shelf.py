@@ -1,0 +1,77 @@
+"""The voices a server speaks with: those of the output folder, looked up anew each time, and the stock voices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.stock_names import default_voice
+from voiceclone.serving.requests import ApiError
+from voiceclone.voice.formats import read_voice
+from voiceclone.voice.library import OwnVoice, own_voices
+from voiceclone.voice.lookup import is_expression
+from voiceclone.voice.mixing import blend, parse
+
+if TYPE_CHECKING:
+    from voiceclone.models.base import Base
+    from voiceclone.voice.pack import VoicePack
+
+# Voices of OpenAI's that have a namesake among Kokoro's.
+NAMESAKES = {"alloy": "af_alloy", "echo": "am_echo", "fable": "bm_fable", "nova": "af_nova", "onyx": "am_onyx"}
+STOCK = "stock"
+
+
+class Shelf:
+    """Finds voices by name; other than on the command line a name is never taken for a path.
+
+    Args:
+        out: the output folder of ``clone``.
+        base: what speaks; voices that were made for another base are left out.
+    """
+
+    def __init__(self, out: Path, base: Base) -> None:
+        self._out, self._base = Path(out), base
+
+    def listed(self) -> list[dict[str, str]]:
+        """``id``, ``name`` and ``kind`` of each voice: own ones, newest first, then stock voices."""
+        own = {voice.name: voice.kind for voice in own_voices(self._out) if self._fits(voice)}
+        kinds = own | {name: STOCK for name in self._base.stock_voices if name not in own}
+        return [{"id": name, "name": name, "kind": kind} for name, kind in kinds.items()]
+
+    def find(self, voice: str | None) -> VoicePack:
+        """A voice, or a mix such as ``af_bella(2)+af_sky(1)``; the base's default voice for None.
+
+        Raises:
+            ApiError: there is no such voice, or it is another base's (404), the mix is not well formed (400), or the
+                file is damaged (422).
+        """
+        own = {found.name: found for found in own_voices(self._out)}
+        try:
+            if voice is None:
+                voice = default_voice(self._base.stock_voices) or next((n for n in own if self._fits(own[n])), "")
+            if voice in own or not is_expression(voice):
+                return self._single(voice, own)
+            mix = parse(voice, lambda name: name in own or name in self._base.stock_voices)
+            return blend(mix, lambda name: self._single(name, own), "mix")
+        except UsageError as error:
+            raise ApiError(400, str(error), param="voice", code="invalid_value") from error
+        except VoicecloneError as error:
+            raise ApiError(422, str(error), param="voice", code="voice_unusable") from error
+
+    def _single(self, name: str, own: dict[str, OwnVoice]) -> VoicePack:
+        stock = self._base.stock_voices
+        if name in own and self._fits(own[name]):
+            return read_voice(Path(own[name].file))
+        known = name if name in stock else NAMESAKES.get(name)
+        if known in stock:
+            return stock[known]
+        reason = "GET /v1/audio/voices lists them"
+        if name in own:
+            reason = (
+                f"it was made for another base ({own[name].base}) than {self._base.name}, which this server speaks with"
+            )
+        raise ApiError(404, f"no voice {name[:80]!r}: {reason}", param="voice", code="voice_not_found")
+
+    def _fits(self, voice: OwnVoice) -> bool:
+        return voice.fits(self._base.kind, self._base.sha256)

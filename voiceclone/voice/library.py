@@ -1,0 +1,88 @@
+"""The voices of an output folder: what lies there, and what the files beside each say of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+CLONE, OTHER = "clone", "other"  # kinds of own voices: made by a clone run, or a mix or copy
+REPORT, EVALUATION = "report.json", "evaluation.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnVoice:
+    """A voice of the output folder."""
+
+    name: str
+    file: str
+    kind: str
+    """``clone`` where a run's report lies beside it, else ``other``."""
+    base: str | None
+    """Name of the base it was made for; None where nothing says it."""
+    base_kind: str | None
+    """``kokoro`` (whatever the precision of its weights), ``nano`` or ``custom``."""
+    base_sha256: str | None
+    """Of that base's weights."""
+    date: str
+    """Day on which the file was written, ``YYYY-MM-DD``, UTC."""
+    likeness: float | None
+    """Mean similarity to the speaker's recordings out of ``evaluation.json``, -1 to 1; None where there is none."""
+
+    def fits(self, kind: str, sha256: str) -> bool:
+        """Whether the voice is for a base of that kind and hash, as far as is known."""
+        if "kokoro" in (self.base_kind, kind):
+            return self.base_kind in (None, kind)
+        return self.base_sha256 in (None, sha256)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def voice_files(out: Path) -> list[Path]:
+    """``OUT/NAME/NAME.pt``, newest first."""
+    found = [(path.stat().st_mtime, path) for path in Path(out).glob("*/*.pt") if path.stem == path.parent.name]
+    return [path for _, path in sorted(found, key=lambda pair: (-pair[0], pair[1]))]
+
+
+def own_voices(out: Path) -> list[OwnVoice]:
+    """The voices of an output folder, newest first; the voices themselves are not read."""
+    return [_described(path) for path in voice_files(out)]
+
+
+def _described(path: Path) -> OwnVoice:
+    report = _json_object(path.parent / REPORT)
+    base = report["base"] if isinstance(report.get("base"), dict) else {}
+    facts = {key: base[key] if isinstance(base.get(key), str) else None for key in ("name", "kind", "sha256")}
+    return OwnVoice(
+        name=path.stem,
+        file=str(path),
+        kind=CLONE if report.get("name") == path.stem else OTHER,
+        base=facts["name"],
+        base_kind=facts["kind"],
+        base_sha256=facts["sha256"],
+        date=datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).date().isoformat(),
+        likeness=_likeness(_json_object(path.parent / EVALUATION)),
+    )
+
+
+def _likeness(evaluation: dict[str, Any]) -> float | None:
+    """The clone's similarity by the first encoder that judged it."""
+    try:
+        by_encoder = evaluation["voices"]["clone"]["similarity"]
+        value = next(iter(by_encoder.values()))["mean"]
+        return float(value) if isinstance(value, int | float) else None
+    except (KeyError, TypeError, AttributeError, StopIteration):
+        return None
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, empty where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
