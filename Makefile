@@ -39,6 +39,7 @@ $(VENV)/.ready: constraints.txt pyproject.toml Makefile
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --constraint constraints.txt --editable '.[test]' \
 	  || $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(VENV)/bin/pip uninstall --quiet --yes resemblyzer  # of an earlier set-up: its missing webrtcvad would fail the check
 	$(VENV)/bin/pip check
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps $(SPEAKER)
 	touch $@

@@ -1,8 +1,8 @@
 """Pauses of a recording, taken out of what its durations teach.
 
-A reader pauses where the text has no mark, most of all in transcripts without punctuation. The alignment has no token
-to put such a pause on, and gives it to the phone before it: an "s" of 1.4 s. Learned from, such durations say nothing of
-the speaker's rate, and a voice that cannot know where the reader paused stays too fast between the pauses.
+A reader pauses where the text has no mark, most of all in transcripts without punctuation. The alignment has no
+token to put such a pause on, and gives it to the phone before it: an "s" of 1.4 s. Such durations say nothing of how
+fast the speaker speaks between the pauses.
 """
 
 from __future__ import annotations
