@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 MIN_PAUSE = 6  # frames of 25 ms: closures of stops are shorter
+EDGE = 2  # frames at either end of a pause that stay with the phones: the last sound fades below the limit
 LOUD, QUIET = 0.95, 0.05  # quantiles of a clip's log energy that stand for its speech and its noise
 _NEPER_DB = 10.0 / 2.302585  # dB of power for a natural-log unit
 ABOVE_NOISE = 0.4  # of the way from noise to speech: where a pause's limit lies, but
@@ -32,7 +33,7 @@ class SpokenDurations:
 
 
 def pauses(energy: Tensor) -> Tensor:
-    """Frames of 25 ms ``(F,)`` that lie in a pause, from the log energy ``(2F,)`` (natural log of power, 80 Hz).
+    """Frames of 25 ms ``(F,)`` that lie within a pause, from the log energy ``(2F,)`` (natural log of power, 80 Hz).
 
     A pause is quieter than a limit between the clip's quietest and loudest frames, for ``MIN_PAUSE`` frames at least.
     """
@@ -45,7 +46,8 @@ def pauses(energy: Tensor) -> Tensor:
         if is_still and start is None:
             start = index
         elif not is_still and start is not None:
-            found[start:index] = index - start >= MIN_PAUSE
+            if index - start >= MIN_PAUSE:
+                found[start + EDGE : index - EDGE] = True
             start = None
     return found
 
