@@ -1,5 +1,6 @@
 """Training end to end at the tiny preset: the loss falls, a resumed run is the same run, the packed base speaks."""
 
+import copy
 import dataclasses
 import json
 
@@ -66,6 +67,18 @@ def test_resumed_run_is_equal_bit_for_bit(corpus, tmp_path):
     ours, theirs = resumed.averaged.state_dict(), whole.averaged.state_dict()
     assert resumed.step == whole.step == 8
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_one_short_utterance_does_not_shorten_the_crops_of_others(corpus):
+    shortened = copy.copy(corpus)
+    shortened.frames = corpus.frames.copy()
+    for indices in corpus.by_speaker.values():
+        shortened.frames[indices[:2]] = 5  # at least one of them is trained on
+    batches = BatchMaker(shortened, CONFIG)
+    assert any(shortened.frames[i] == 5 for indices in batches.training.values() for i in indices)
+    longest = int(np.median(shortened.frames[batches._by_length]))
+    assert longest >= 16
+    assert all(batches.acoustic(step).f0.shape[1] >= 2 * 16 for step in range(40))
 
 
 def test_callers_random_state_is_kept(corpus, tmp_path):
