@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -312,7 +314,7 @@ BAD: list[tuple[list[str], Callable, int, str]] = [
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], wrote("m.csv", "no bar\n"), 1, "line 1"),
     (["{tmp}", "--out", "{out}", "--metadata", "{tmp}/m.csv"], wrote("m.csv", "a|b\n"), 2, "no such file"),
     ([*TALK, "--transcribe", "tiny"], nothing, 2, "--transcribe needs faster-whisper: pip install"),
-    ([*TALK, *TEXT, "--min-seconds", "nan"], SOME, 2, "--min-seconds nan: give a number"),
+    ([*TALK, *TEXT, "--min-seconds", "nan"], SOME, 2, "--min-seconds nan: use a finite number"),
     ([*TALK, *TEXT, "--max-seconds", "3.5"], SOME, 2, "--max-seconds 3.5 must be at least"),
     ([*TALK, *TEXT, "--validation", "0.9"], SOME, 2, "--validation 0.9"),
     ([*TALK, *TEXT, "--loudness", "5"], SOME, 2, "--loudness 5"),
@@ -340,3 +342,15 @@ def test_one_clear_line(
     last = err.strip().splitlines()[-1]
     assert found == code and last.startswith("error: ") and says in last and "Traceback" not in err, err
     assert {name: content for name, content in tree(tmp_path).items() if ".prepare" not in name} == known
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a name that is not UTF-8")
+def test_a_name_that_is_not_utf8_is_prepared(cut_clips: Path, tmp_path: Path, capsys) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.mkdir(odd)
+    for number in range(3):
+        shutil.copy(cut_clips / f"{number}.wav", os.path.join(odd, os.fsdecode(b"caf\xe9 %d.wav" % number)))
+    (tmp_path / "text.txt").write_text("\n".join(SENTENCES[:3]))
+    assert prepare(Path(odd), tmp_path / "ds", "--text", tmp_path / "text.txt", "--json", "--verbose") == 0
+    assert json.loads(capsys.readouterr().out)["kept_clips"]
+    assert len(report_of(tmp_path / "ds")["clips"]) == 3

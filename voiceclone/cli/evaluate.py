@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError
+from voiceclone.ranges import check_range
 
 if TYPE_CHECKING:
     from voiceclone.data.dataset import Dataset
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     voices = _given_voices(options, base)
     run_facts = _run_facts(_file(options))
     seed = run_facts.get("seed", 0) if options.seed is None else options.seed
+    check_range("seed", seed)
     dataset = _read_dataset(options, base, seed, reporter)
     doubts = _doubts(run_facts, base, dataset)
     for line in (*dataset.notices, *doubts):
@@ -92,10 +94,6 @@ def _checked(options: argparse.Namespace) -> Path:
     from voiceclone.text.g2p import language_code
 
     options.lang = language_code(options.lang)
-    if options.clips < 1:
-        raise UsageError(f"--clips {options.clips}: use 1 or more")
-    if options.seed is not None and not 0 <= options.seed < 2**32:
-        raise UsageError(f"--seed {options.seed}: use a number from 0 to {2**32 - 1}")
     if (best := options.keep_best) is not None:
         if best.suffix != ".pt":
             raise UsageError(f"--keep-best {best}: the file of a voice ends in .pt")

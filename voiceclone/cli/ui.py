@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import VoicecloneError
 
 INSTALL = "pip install 'voiceclone[ui]'"
 OLDEST_GRADIO = 6
@@ -30,8 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    if not 0 <= options.port <= 65535:
-        raise UsageError(f"--port {options.port}: use a number from 0 to 65535")
     if importlib.util.find_spec("gradio") is None:
         raise VoicecloneError(f"the web page needs gradio, which is not installed: {INSTALL}")
     if int((version := metadata.version("gradio")).split(".")[0]) < OLDEST_GRADIO:
