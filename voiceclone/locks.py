@@ -36,8 +36,9 @@ def held(folder: Path, *, instead: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while still held, so that nobody can take a lock on a file that is about to go. Where the disk has
-        # turned read-only it stays, and no longer holds.
+        # Removed while still held. Whoever opened the file before and locks it now finds out that it is gone: filelock
+        # looks from 3.21.2 on, before which two holders got in. Where the disk has turned read-only the file stays, and
+        # no longer holds.
         with contextlib.suppress(OSError):
             (folder / LOCK).unlink(missing_ok=True)
         lock.release()

@@ -60,7 +60,8 @@ def test_silence_has_no_f0():
 
 
 @pytest.mark.parametrize(
-    "frames, expected", [([100, 100, 20], 48), ([20], 20), ([20, 100], 48), ([20, 30, 100], 30), ([20, 30, 40, 100], 40)]
+    "frames, expected",
+    [([100, 100, 20], 48), ([20], 20), ([20, 100], 48), ([20, 30, 100], 30), ([20, 30, 40, 100], 40)],
 )
 def test_only_short_clips_in_the_majority_shorten_the_crops(frames, expected) -> None:
     assert crop_length(48, frames) == expected

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from support import QUICK, REPOSITORY
 from voiceclone import VoicePack
 from voiceclone.batch.plan import read_table
 from voiceclone.batch.report import read_outcome
-from voiceclone.batch.run import Place, environment, last_words
+from voiceclone.batch.run import Place, environment, gpus_of_slots, last_words, run_batch
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
+from voiceclone.tracking.progress import Reporter
 
 
 @pytest.fixture
@@ -160,12 +163,39 @@ def test_every_row_belongs_to_one_process(tmp_path: Path) -> None:
     assert sorted(row.line for share in shares for row in share) == [row.line for row in rows]
 
 
-def test_clones_do_not_inherit_the_launcher_and_take_turns_on_gpus() -> None:
+def test_clones_do_not_inherit_the_launcher() -> None:
     launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "ACCELERATE_USE_CPU": "1", "PATH": "/bin"}
-    assert environment(launched, 0).keys() & launched.keys() == {"PATH"}
+    assert environment(launched, None).keys() & launched.keys() == {"PATH"}
+    assert environment(launched, "3")["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_every_slot_has_a_gpu_where_there_are_some() -> None:
     gpus = {"CUDA_VISIBLE_DEVICES": "4,5"}
-    assert [environment(gpus, n)["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["4", "5", "4"]
-    assert environment({**gpus, "LOCAL_RANK": "1"}, 0)["CUDA_VISIBLE_DEVICES"] == "5"
+    assert gpus_of_slots(gpus, 3) == ["4", "5", "4"]
+    assert gpus_of_slots({**gpus, "LOCAL_RANK": "1"}, 2) == ["5", "5"]
+    assert gpus_of_slots({"CUDA_VISIBLE_DEVICES": ""}, 2) == [None, None]
+
+
+def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
+    """The first voice takes long: the three others follow one another on the other GPU."""
+    rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(4))), {"out": str(tmp_path)}, {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    used: dict[str, str | None] = {}
+    others = threading.Semaphore(0)
+
+    def clone(self, config, gpu):
+        used[config.name] = gpu
+        if config.name == "v0":
+            for _ in range(3):
+                assert others.acquire(timeout=60)
+        else:
+            others.release()
+        return 1, "made for this test"
+
+    monkeypatch.setattr("voiceclone.batch.run._Clones._clone", clone)
+    run_batch(rows, tmp_path, processes=2, place=Place(), reporter=Reporter(verbosity=-1, stream=io.StringIO()))
+    assert {used["v1"], used["v2"], used["v3"]} == {"4", "5"} - {used["v0"]}
 
 
 def test_what_a_failed_clone_said_last() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from voiceclone import __version__
 from voiceclone.errors import VoicecloneError, shown
+from voiceclone.processes import let_break_interrupt
 from voiceclone.ranges import check_numbers
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         options = parser.parse_args(arguments if program is None else arguments[1:])
         check_numbers(vars(options), "clone" if program is not None else options.command)
         _print_any_name()
+        let_break_interrupt()
         _quiet_libraries(verbose=getattr(options, "verbose", False))
         return options.run(options)
     except VoicecloneError as error:
@@ -72,8 +74,8 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         print(
-            f"error: {type(error).__name__}: {shown(error)}: this is a bug of voiceclone, not of yours: set {TRACEBACK}=1 "
-            "to see the traceback, and report it with the command",
+            f"error: {type(error).__name__}: {shown(error)}: this is a bug of voiceclone, not of yours: set "
+            f"{TRACEBACK}=1 to see the traceback, and report it with the command",
             file=sys.stderr,
         )
         return 1

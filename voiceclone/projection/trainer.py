@@ -111,7 +111,11 @@ class ProjectionTrainer:
                 f"most of the {total} training clips are short: crops of {used:.2f} s instead of {asked:.2f} s; longer "
                 "clips make a better voice"
             )
-        return f"{short} of {total} training clips are shorter than a crop ({asked:.2f} s): not trained on" if short else ""
+        return (
+            f"{short} of {total} training clips are shorter than a crop ({asked:.2f} s): not trained on"
+            if short
+            else ""
+        )
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:

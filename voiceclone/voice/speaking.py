@@ -79,17 +79,14 @@ def speak(
     found = LeftOut() if left_out is None else left_out
     text_read = _readable(text, pipeline.lang_code, found)
     spoken = 0
-    device = pipeline.model.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for result in _results(pipeline, text_read, voice, speed, found):
-            if result.audio is None:
-                continue
-            audio = np.atleast_1d(result.audio.detach().cpu().numpy().astype(np.float32))
-            if not np.isfinite(audio).all():
-                raise VoicecloneError(f"the model gave no finite sound for {text[:40]!r}: is the voice sound?")
-            spoken += 1
-            yield audio
+    for result in _seeded(_results(pipeline, text_read, voice, speed, found), seed, pipeline.model.device):
+        if result.audio is None:
+            continue
+        audio = np.atleast_1d(result.audio.detach().cpu().numpy().astype(np.float32))
+        if not np.isfinite(audio).all():
+            raise VoicecloneError(f"the model gave no finite sound for {text[:40]!r}: is the voice sound?")
+        spoken += 1
+        yield audio
     if not spoken:
         raise UsageError(f"nothing to say: no word in {text[:40]!r} can be spoken: give some in the language of --lang")
     if left_out is None:
@@ -144,6 +141,28 @@ def _readable(text: str, lang: str, left_out: LeftOut) -> str:
         )
     left_out.foreign += found.unread
     return found.text
+
+
+def _seeded(results: Iterator[KPipeline.Result], seed: int, device: torch.device) -> Iterator[KPipeline.Result]:
+    """``results`` made with a random state of their own, which goes on from one to the next.
+
+    The caller's state is back before each is handed out: between two pieces the caller may draw numbers of its own.
+    """
+    devices = [device] if device.type == "cuda" else []
+    states: list[torch.Tensor] | None = None
+    while True:
+        with torch.random.fork_rng(devices=devices):
+            if states is None:
+                torch.manual_seed(seed)
+            else:
+                torch.set_rng_state(states[0])
+                for one, state in zip(devices, states[1:], strict=True):
+                    torch.cuda.set_rng_state(state, one)
+            result = next(results, None)
+            states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(one) for one in devices)]
+        if result is None:
+            return
+        yield result
 
 
 def _results(
