@@ -54,11 +54,13 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.evaluation.report_judges import load_panel
     from voiceclone.models.base import NANO, load_base
     from voiceclone.tracking.progress import Reporter
+    from voiceclone.voice.origin import base_for
 
     reporter = Reporter(verbosity=verbosity(options))
     device = choose_device(options.device)
-    base = load_base(options.base, offline=options.offline, notice=reporter.info)
-    if base.kind == NANO and options.base == "auto":
+    chosen = base_for(options.voice, options.base)
+    base = load_base(chosen, offline=options.offline, notice=reporter.info)
+    if base.kind == NANO and chosen == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: evaluating on the nano base")
     voices = _given_voices(options, base)
     run_facts = _run_facts(_file(options))

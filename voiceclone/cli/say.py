@@ -116,15 +116,20 @@ def _voice_and_base(options: argparse.Namespace, reporter: Reporter) -> tuple[Vo
     """The voice first, since a wrong path should be said before a model is loaded."""
     from voiceclone.models.base import NANO, load_base
     from voiceclone.voice.lookup import VoiceFinder
+    from voiceclone.voice.origin import base_for, misfits
+
+    chosen = base_for(options.voice, options.base)
 
     @cache
     def base() -> Base:
-        return load_base(options.base, offline=options.offline, notice=reporter.info)
+        return load_base(chosen, offline=options.offline, notice=reporter.info)
 
-    where = "the base" if options.base == "auto" else f"--base {options.base}"
+    where = "the base" if chosen == "auto" else f"--base {chosen}"
     pack = VoiceFinder(lambda: base().stock_voices, where=where).find(options.voice)
-    if base().kind == NANO and options.base == "auto":
+    if base().kind == NANO and chosen == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
+    for line in misfits(options.voice, base()):
+        reporter.warn(line)
     return pack, base()
 
 
