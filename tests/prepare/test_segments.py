@@ -31,6 +31,13 @@ def test_long_pauses_at_the_ends_of_sentences_are_preferred() -> None:
     assert spans(cut(units, silent, min_seconds=1.5, max_seconds=4.0)) == [(0, 2), (2, 4)]
 
 
+def test_without_punctuation_the_longest_pauses_are_preferred() -> None:
+    """Cuts at the short pauses would give clips of better lengths."""
+    words = [(1.5, 0.35, NO_BREAK), (1.5, 1.5, NO_BREAK), (1.5, 0.35, NO_BREAK), (1.5, 0.35, NO_BREAK)]
+    units, silent = recording([*words, (1.5, 1.5, NO_BREAK), (1.5, 0.35, NO_BREAK), (1.5, 0.5, NO_BREAK)])
+    assert spans(cut(units, silent, min_seconds=1.0, max_seconds=6.5)) == [(0, 2), (2, 5), (5, 7)]
+
+
 def test_a_part_of_each_pause_stays_with_the_clip() -> None:
     units, silent = recording([(2.0, 1.0, SENTENCE), (2.0, 0.2, SENTENCE), (2.0, 1.0, SENTENCE)])
     first, second, third = cut(units, silent, min_seconds=1.0, max_seconds=2.6)

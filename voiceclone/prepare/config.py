@@ -46,6 +46,8 @@ class PrepareConfig:
     """Integrated loudness of every clip, LUFS (ITU-R BS.1770-4)."""
     resume: bool = False
     overwrite: bool = False
+    force: bool = False
+    """Take a dataset that leaves out much of the text or the sound."""
     limits: ClipLimits = field(default_factory=ClipLimits)
 
     def __post_init__(self) -> None:

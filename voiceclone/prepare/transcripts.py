@@ -41,6 +41,12 @@ class Script:
     problems: tuple[tuple[str, str], ...] = ()
     """What was passed over: (where, why)."""
 
+    @property
+    def words(self) -> int:
+        """How many words the text has."""
+        texts = [part.text for part in self.parts] if self.running is None else [self.running]
+        return sum(len(text.split()) for text in texts)
+
 
 def read_text(path: Path) -> str:
     """A text file as clean text: UTF-8, or UTF-16 with its mark.
