@@ -327,3 +327,10 @@ def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: P
         with pytest.raises(UsageError, match=message):
             clone(**settings(dataset_folder, base_folder, tmp_path, **wrong))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_wrong_dataset_is_said_before_the_base_is_loaded(tmp_path: Path, base_folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("voiceclone.cloning.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
+    with pytest.raises(UsageError, match="no such dataset folder"):
+        clone(**settings(tmp_path / "nowhere", base_folder, tmp_path))
+    assert os.listdir(tmp_path) == []

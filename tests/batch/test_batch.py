@@ -35,13 +35,16 @@ def table_of(folder: Path, *lines: str) -> Path:
 
 
 def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tmp_path: Path, capsys) -> None:
-    """One good voice, one whose data is not there: the first is made, the second is said, neither stops the other."""
+    """One good voice, one whose clips are not there: the first is made, the second is said, neither stops the other."""
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "metadata.csv").write_text("lost_1.wav|Gone.\nlost_2.wav|Gone, too.\n")
     table = table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"', "bert,nowhere,")
     assert main(["batch", str(table), *flags, "--processes", "2"]) == 1
     assert "bert failed" in (said := capsys.readouterr().err) and "nowhere" in said and "Traceback" not in said
     out = tmp_path / "out"
     report = json.loads((out / "batch_report.json").read_text())
     assert [(v["name"], v["status"]) for v in report["voices"]] == [("anna", "finished"), ("bert", "failed")]
+    assert not any(voice["kept"] for voice in report["voices"])
     assert report["voices"][0]["consent"] == "Anna, by letter" and "nowhere" in report["voices"][1]["error"]
     assert "| anna | finished |" in (out / "batch_report.md").read_text()
     assert VoicePack.load(out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
@@ -49,7 +52,9 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     made, whole = (out / "anna" / "anna.pt").stat().st_mtime_ns, (out / "anna" / "report.json").read_text()
     table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"')
     assert main(["batch", str(table), *flags, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["finished"] == 1
+    again = json.loads(capsys.readouterr().out)
+    assert again["finished"] == 1 and again["voices"][0]["kept"]
+    assert "| anna | finished, kept |" in (out / "batch_report.md").read_text()
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made, "a finished voice was made again"
 
     (out / "anna" / "report.json").write_text("{}")
@@ -61,6 +66,36 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     assert main(["batch", str(table), *flags]) == 1
     assert "other settings (seed)" in capsys.readouterr().err
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("b,nowhere,a,,", "line 3: {tmp}/nowhere: no such dataset folder"),
+        ("b,broken,a,,", "line 3: {tmp}/broken/metadata.csv line 1: is not UTF-8"),
+        ("b,{ds},xx,,", "line 3: unknown language 'xx'"),
+        ("b,{ds},a,no_such_base,", "line 3: no base 'no_such_base'"),
+        ("b,{ds},a,,luck", "line 3: --without 'luck'"),
+    ],
+)
+def test_the_whole_table_is_checked_before_the_first_voice(
+    row: str, said: str, flags, dataset_folder, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "metadata.csv").write_bytes("a|caf\xe9\n".encode("latin-1"))
+    places = {"tmp": tmp_path, "ds": dataset_folder}
+    table = table_of(tmp_path, "name,data,lang,base,without", f"a,{dataset_folder},a,,", row.format(**places))
+    assert main(["batch", str(table), *flags]) == 2
+    assert said.format(**places) in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_trackers_of_the_clones_apply_or_are_said_to_be_off(flags, dataset_folder, tmp_path: Path, capsys) -> None:
+    table = table_of(tmp_path, "name,data,tensorboard", f"anna,{dataset_folder},yes")
+    (tmp_path / "out" / "anna").mkdir(parents=True)
+    (tmp_path / "out" / "anna" / "tensorboard").write_text("in the way")
+    assert main(["batch", str(table), *flags]) == 0
+    assert "warning: anna: TensorBoard is off, the work goes on" in capsys.readouterr().err
 
 
 def test_a_voice_of_the_batch_is_the_voice_of_clone(flags, dataset_folder, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.processes import apart, stop_all
 from voiceclone.runs import RunFolder
+from voiceclone.tracking.trackers import LOST
 
 if TYPE_CHECKING:
     from voiceclone.config import CloneConfig
@@ -65,6 +66,10 @@ def run_batch(rows: Sequence[Row], out: Path, *, processes: int, place: Place, r
                 write_report(out, rows)
                 if outcome.status == FAILED:
                     reporter.warn(f"{outcome.name} failed: {outcome.error}")
+                elif outcome.kept:
+                    reporter.info(f"{outcome.name}: finished earlier, kept as it is")
+                for line in clones.told.pop(outcome.name, []):
+                    reporter.warn(f"{outcome.name}: {line}")
                 task.advance(1, note=outcome.name)
         except BaseException:
             clones.stop()
@@ -84,6 +89,7 @@ class _Clones:
         self._free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         for gpu in gpus:
             self._free.put(gpu)
+        self.told: dict[str, list[str]] = {}  # by voice: what its clone said of its trackers
         self._running: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -97,7 +103,7 @@ class _Clones:
                 if other := other_settings(config, folder):
                     return replace(outcome, status=FAILED, error=other)
                 figures(folder)  # a damaged report is no finished voice
-                return replace(outcome, status=FINISHED)
+                return replace(outcome, status=FINISHED, kept=True)
             gpu = self._free.get()  # never waits: there are as many as threads
             try:
                 code, said = self._clone(config, gpu)
@@ -126,6 +132,7 @@ class _Clones:
             _, said = process.communicate()
             with self._lock:
                 self._running.discard(process)
+        self.told[config.name] = of_trackers(said)
         return process.returncode, last_words(said)
 
     def stop(self) -> None:
@@ -177,6 +184,12 @@ def _gpus(inherited: Mapping[str, str]) -> list[str]:
     import torch
 
     return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def of_trackers(said: str) -> list[str]:
+    """What a clone warned of that concerns --tensorboard and --wandb: nothing else tells that they do not apply."""
+    lines = [line.strip().removeprefix("warning: ") for line in said.splitlines() if line.startswith("warning: ")]
+    return [line for line in lines if any(part in line for part in LOST)]
 
 
 def last_words(said: str) -> str:

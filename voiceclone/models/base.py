@@ -168,7 +168,7 @@ def load_base(
         UsageError: no such base.
         VoicecloneError: its files cannot be had, are damaged or do not belong together.
     """
-    which = _known(which)
+    which = known_base(which)
     if style_encoders not in ENCODERS:
         raise UsageError(f"--style-encoders {style_encoders}: use one of {', '.join(ENCODERS)}")
     real = partial(_load_real, offline=offline, style_encoders=style_encoders)
@@ -199,7 +199,7 @@ def load_stock_voices(which: str | Path = "auto") -> Mapping[str, VoicePack]:
         UsageError: no such base.
         VoicecloneError: a voice is damaged.
     """
-    which = _known(which)
+    which = known_base(which)
     if which in ("auto", STOCK_KOKORO):
         return _official_voices()
     if which != NANO and Path(which).is_file():
@@ -207,8 +207,12 @@ def load_stock_voices(which: str | Path = "auto") -> Mapping[str, VoicePack]:
     return read_voices(NANO_FOLDER if which == NANO else Path(which))
 
 
-def _known(which: str | Path) -> str | Path:
-    """The name of a base, a folder that exists, or an ONNX file."""
+def known_base(which: str | Path) -> str | Path:
+    """The name of a base, a folder that exists, or an ONNX file; nothing is loaded.
+
+    Raises:
+        UsageError: it is none of these.
+    """
     named = which in ("auto", NANO, STOCK_KOKORO) or Path(which).is_dir()
     if not named and not (Path(which).suffix.lower() == ".onnx" and Path(which).is_file()):
         raise UsageError(f"no base '{which}': use auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file")
