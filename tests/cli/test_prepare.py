@@ -327,7 +327,7 @@ BAD: list[tuple[list[str], Callable, int, str]] = [
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], nothing, 2, "m.csv: no such file"),
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], wrote("m.csv", "no bar\n"), 1, "line 1"),
     (["{tmp}", "--out", "{out}", "--metadata", "{tmp}/m.csv"], wrote("m.csv", "a|b\n"), 2, "no such file"),
-    ([*TALK, "--transcribe", "tiny"], nothing, 2, "--transcribe needs faster-whisper: pip install"),
+    ([*TALK, "--transcribe", "tiny"], nothing, 1, "--transcribe needs faster-whisper: pip install"),
     ([*TALK, *TEXT, "--min-seconds", "nan"], SOME, 2, "--min-seconds nan: use a finite number"),
     ([*TALK, *TEXT, "--max-seconds", "3.5"], SOME, 2, "--max-seconds 3.5 must be at least"),
     ([*TALK, *TEXT, "--validation", "0.9"], SOME, 2, "--validation 0.9"),

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import MissingPackageError, VoicecloneError
 from voiceclone.prepare import recognition
 from voiceclone.prepare.recognition import load_recogniser, recognise
 
@@ -43,7 +43,7 @@ def test_a_failure_is_one_line_that_names_the_file() -> None:
 
 def test_a_missing_package_and_a_missing_model_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(recognition, "PACKAGE", "faster_whisper_that_is_not_there")
-    with pytest.raises(UsageError, match=r"pip install 'voiceclone\[transcribe\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'voiceclone\[transcribe\]'"):
         load_recogniser("small")
     monkeypatch.setattr(recognition, "PACKAGE", "json")
     (tmp_path / "faster_whisper.py").write_text(

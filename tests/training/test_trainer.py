@@ -119,7 +119,7 @@ def test_validation_utterances_are_in_no_batch(corpus):
 def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, monkeypatch):
     monkeypatch.setattr("voiceclone.training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.training.recipe.resemblyzer_embed", lambda: None)
-    facts = BaseFacts(name="test", data=("eSpeak-NG speech",), licence="Apache-2.0")
+    facts = BaseFacts(name="test", data=("eSpeak-NG speech",))
     folder = train_and_pack(
         corpus, dataclasses.replace(CONFIG, steps=3), tmp_path, facts, second_share=0.7, voices=2, kept_out=unseen
     )
@@ -128,6 +128,9 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
     assert unseen.speakers[0] in card
     assert "oracle" in card
     assert "duration_frames" in card
+    # Nothing is made up: no licence was given, and nobody said whether the speech is recorded.
+    assert "license: unknown" in card and "\nnot stated. The vocabulary" in card
+    assert "| speakers |" in card and "synthesised" not in card and "recorded speakers" not in card
     base = load_base(folder)
     assert sorted(base.stock_voices) == corpus.speakers
     own, second = base.own_encoders.state_dict(), base.style_encoders.state_dict()

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import MissingPackageError
 
 INSTALL = "pip install 'voiceclone[ui]'"
 OLDEST_GRADIO = 6
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     if importlib.util.find_spec("gradio") is None:
-        raise VoicecloneError(f"the web page needs gradio, which is not installed: {INSTALL}")
+        raise MissingPackageError(f"the web page needs gradio, which is not installed: {INSTALL}")
     if int((version := metadata.version("gradio")).split(".")[0]) < OLDEST_GRADIO:
-        raise VoicecloneError(f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {INSTALL}")
+        raise MissingPackageError(f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {INSTALL}")
     from voiceclone.tracking.progress import Reporter
     from voiceclone.ui.page import serve
     from voiceclone.ui.studio import Studio

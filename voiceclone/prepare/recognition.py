@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import MissingPackageError, VoicecloneError
 from voiceclone.prepare.subtitles import Cue, spoken_text
 
 PACKAGE = "faster_whisper"
@@ -20,17 +20,19 @@ def require_recognition() -> None:
     """Say at once where faster-whisper is missing.
 
     Raises:
-        UsageError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     if importlib.util.find_spec(PACKAGE) is None:
-        raise UsageError(f"--transcribe needs faster-whisper: {INSTALL} (or give --text, --subtitles or --metadata)")
+        raise MissingPackageError(
+            f"--transcribe needs faster-whisper: {INSTALL} (or give --text, --subtitles or --metadata)"
+        )
 
 
 def load_recogniser(model: str) -> Any:
     """A faster-whisper model by its name, or from a folder.
 
     Raises:
-        UsageError: faster-whisper is not installed.
+        MissingPackageError: faster-whisper is not installed.
         VoicecloneError: the model cannot be loaded or downloaded.
     """
     require_recognition()

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import MissingPackageError, VoicecloneError
 from voiceclone.files import write_json
 from voiceclone.models.checkpoint import load_strictly, read_state, save_state
 from voiceclone.training.alignment import BANDS, CEPSTRA, cepstra
@@ -77,7 +77,7 @@ class LearnedAligner:
         phonemize: text to phonemes, for rows without phonemes.
 
     Raises:
-        UsageError: the package for monotonic alignment search is not installed.
+        MissingPackageError: the package for monotonic alignment search is not installed.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class LearnedAligner:
             import monotonic_alignment_search  # noqa: F401
         except ImportError as error:
             message = "learned alignment needs monotonic-alignment-search, which is not installed"
-            raise UsageError(f"{message}: {INSTALL}, or use --alignment warp") from error
+            raise MissingPackageError(f"{message}: {INSTALL}, or use --alignment warp") from error
         self.rows, self.vocab, self.folder, self.phonemize = rows, vocab, Path(folder), phonemize
         self.config = config or AlignerConfig()
         self.log_mel = LogMel()
