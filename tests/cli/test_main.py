@@ -106,7 +106,8 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(monkeypatch, capsys, tmp_pa
 def test_a_wrong_argument_shows_the_usage_of_its_command(command: str, capsys) -> None:
     needed = {
         "batch": ["v.csv"], "say": ["hi", "--voice", "v", "--out", "o.wav"], "inspect": ["v"],
-        "evaluate": ["--voice", "v", "--data", "d"], "mix": ["v", "--out", "o.pt"], "export": ["v", "--to", "pt", "--out", "o"],
+        "evaluate": ["--voice", "v", "--data", "d"], "mix": ["v", "--out", "o.pt"],
+        "export": ["v", "--to", "pt", "--out", "o"],
         "prepare": ["s", "--out", "o"], "train-base": ["--data", "d", "--out", "o"],
     }  # fmt: skip
     with pytest.raises(SystemExit) as stop:

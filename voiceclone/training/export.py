@@ -109,7 +109,7 @@ def card(facts: CardFacts, voices: Sequence[str]) -> str:
         "- `style_encoders.safetensors`: the pair of style encoders cloning starts from. Trained apart from the model,",
         "  its space is not the model's own, as StyleTTS2's space is not Kokoro's.",
         "- `own_encoders.safetensors`: the pair trained with the model, for measuring the best a clone can reach.",
-        f"- `voices.safetensors`: {len(voices)} stock voices, each `(510, 1, 256)` when it is read: {', '.join(voices)}.",
+        f"- `voices.safetensors`: {len(voices)} stock voices, `(510, 1, 256)` when read: {', '.join(voices)}.",
         "  Of last rows that are all alike only one is stored; `voiceclone export` writes whole ones.",
         "", "## Data", "",
     ]  # fmt: skip
