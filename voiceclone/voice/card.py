@@ -97,7 +97,7 @@ def _front_matter(info: CardInfo) -> str:
 
 
 def licence_matter(licence: str) -> list[str]:
-    """The front matter's lines about a licence: an id of the Hub, or free text; where none is given, none is made up."""
+    """The front matter's lines about a licence: an id of the Hub or free text; where none is given, none is made up."""
     if licence in ("", NOT_STATED):
         return ["license: unknown"]
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", licence):
