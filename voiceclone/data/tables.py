@@ -20,8 +20,7 @@ Rows = list[tuple[int, list[str]]]
 
 
 def read_text(path: Path) -> str:
-    """The text of a file: UTF-8, or UTF-16 as spreadsheets export it, without byte order mark; lines end in ``\\n``
-    or ``\\r\\n``.
+    """The text of a file, see :func:`decode`.
 
     Raises:
         VoicecloneError: it cannot be read, or is in another encoding; the message names file and line.
@@ -30,6 +29,18 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
+    return decode(content, path)
+
+
+def decode(content: bytes, path: Path) -> str:
+    """Text as people's programs save it: UTF-8, or UTF-16 as spreadsheets and editors of Windows write it.
+
+    Returns:
+        the text without byte order mark; lines end in ``\\n`` or ``\\r\\n``.
+
+    Raises:
+        VoicecloneError: it is in another encoding; the message names file and line.
+    """
     text = _utf16(content)
     if text is None:
         try:
@@ -94,7 +105,8 @@ def unquoted(cell: str) -> str:
 
 def _utf16(content: bytes) -> str | None:
     """The text where the bytes are UTF-16, with a byte order mark or, as some programs write it, without."""
-    encoding = _UTF16.get(content[:2])
+    marked = _UTF16.get(content[:2])
+    encoding = marked
     if encoding is None:
         # Most of what tables hold is ASCII, of which every second byte is zero then.
         head = content[:4096]
@@ -108,7 +120,8 @@ def _utf16(content: bytes) -> str | None:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError:
         return None
-    return text if any(mark in text for mark in (*SEPARATORS, ":")) else None
+    # Without a mark it is a guess, which must look like a table.
+    return text if marked or any(mark in text for mark in (*SEPARATORS, ":")) else None
 
 
 def _holds_a_row(cell: str, first: str, separator: str) -> bool:
