@@ -74,7 +74,7 @@ def _difference(a: np.ndarray, a_sizes: np.ndarray, b: np.ndarray, b_sizes: np.n
 
 
 def _interval(statistic: Callable[..., np.ndarray], rows: Sequence[np.ndarray], seed: int) -> Interval:
-    """``statistic`` of ``rows`` of one length, whose places are drawn together; no interval where there is one place."""
+    """``statistic`` of ``rows`` of one length, whose places are drawn together; of one place there is no interval."""
     mean = float(statistic(*rows))
     if len(rows[0]) < 2:
         return Interval(mean, None, None)
