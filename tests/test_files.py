@@ -162,3 +162,17 @@ def test_auto_never_takes_mps(monkeypatch) -> None:
     assert choose_device("auto").type == "cpu" and choose_device("mps").type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
+
+
+def test_a_folder_that_another_run_removes_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    """As when a run ends that wrote nothing, after this one has made sure that the folder is there."""
+    mkdir, removed = Path.mkdir, []
+
+    def made_and_removed(self: Path, *given, **named) -> None:
+        mkdir(self, *given, **named)
+        if not removed:
+            removed.append(self.rmdir())
+
+    monkeypatch.setattr(Path, "mkdir", made_and_removed)
+    with held(tmp_path / "run", instead="--out"):
+        assert (tmp_path / "run" / LOCK).exists()

@@ -10,6 +10,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_failure
 
 LOCK = ".lock"
+_ATTEMPTS = 20
 
 
 @contextlib.contextmanager
@@ -25,10 +26,16 @@ def held(folder: Path, *, instead: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    lock = FileLock(str(folder / LOCK))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(str(folder / LOCK))
-        lock.acquire(timeout=0)
+        for attempt in range(_ATTEMPTS):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
+                break
+            except (FileExistsError, FileNotFoundError):  # a run that wrote nothing has just removed the folder
+                if attempt == _ATTEMPTS - 1 or folder.is_file():
+                    raise
     except Timeout as error:
         raise UsageError(f"another run is writing to {folder}: wait for it, or choose another {instead}") from error
     except OSError as error:
