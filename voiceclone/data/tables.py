@@ -19,7 +19,7 @@ Rows = list[tuple[int, list[str]]]
 """(line in the file from 1, cells); of a row that spans several lines it is the last."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, table: bool = True) -> str:
     """The text of a file, see :func:`decode`.
 
     Raises:
@@ -29,11 +29,14 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
-    return decode(content, path)
+    return decode(content, path, table=table)
 
 
-def decode(content: bytes, path: Path) -> str:
+def decode(content: bytes, path: Path, *, table: bool = True) -> str:
     """Text as people's programs save it: UTF-8, or UTF-16 as spreadsheets and editors of Windows write it.
+
+    Args:
+        table: what is UTF-16 only counts as such where it looks like a table; otherwise its mark is enough.
 
     Returns:
         the text without byte order mark; lines end in ``\\n`` or ``\\r\\n``.
@@ -41,7 +44,7 @@ def decode(content: bytes, path: Path) -> str:
     Raises:
         VoicecloneError: it is in another encoding; the message names file and line.
     """
-    text = _utf16(content)
+    text = _utf16(content, table)
     if text is None:
         try:
             text = content.decode("utf-8-sig")
@@ -103,7 +106,7 @@ def unquoted(cell: str) -> str:
     return cell
 
 
-def _utf16(content: bytes) -> str | None:
+def _utf16(content: bytes, table: bool) -> str | None:
     """The text where the bytes are UTF-16, with a byte order mark or, as some programs write it, without."""
     marked = _UTF16.get(content[:2])
     encoding = marked
@@ -120,8 +123,7 @@ def _utf16(content: bytes) -> str | None:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError:
         return None
-    # Without a mark it is a guess, which must look like a table.
-    return text if marked or any(mark in text for mark in (*SEPARATORS, ":")) else None
+    return text if (marked and not table) or any(mark in text for mark in (*SEPARATORS, ":")) else None
 
 
 def _holds_a_row(cell: str, first: str, separator: str) -> bool:

@@ -65,7 +65,7 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
-    return clean(decode(content, path))
+    return clean(decode(content, path, table=False))
 
 
 def clean(text: str) -> str:

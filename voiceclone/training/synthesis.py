@@ -155,7 +155,7 @@ def read_sentences(path: Path, max_characters: int) -> list[str]:
         UsageError: the file cannot be read or holds fewer than 10 such lines.
     """
     try:
-        lines = read_text(Path(path)).splitlines()
+        lines = read_text(Path(path), table=False).splitlines()
     except VoicecloneError as error:
         raise UsageError(f"{error}; one sentence a line is wanted") from error
     sentences = [" ".join(line.split()) for line in lines]
