@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -52,13 +53,14 @@ def check_range(name: str, value: int, command: str = "") -> None:
 
 
 def check_numbers(options: Mapping[str, Any], command: str) -> None:
-    """Check every number of a command line: whole ones by their range, others by being finite.
+    """Check every number of a command line: whole ones by their range where they have one, others by being finite.
 
     Raises:
         UsageError: one is out of range, or not finite.
     """
     for name, value in options.items():
         if isinstance(value, int) and not isinstance(value, bool):
-            check_range(name, value, command)
+            with contextlib.suppress(KeyError):  # a count that the parser made itself
+                check_range(name, value, command)
         elif isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--{name.replace('_', '-')} {value}: use a finite number")
