@@ -167,7 +167,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     [
         ([], "--steps or --minutes"),
         (["--steps", "2", "--minutes", "1"], "exactly one"),
-        (["--steps", "0"], "positive"),
+        (["--steps", "0"], "from 1 to"),
         (["--steps", "2", "--preset", "huge"], "nano, full, tiny"),
         (["--steps", "2", "--boost", "lj"], "SPEAKER=WEIGHT"),
         (["--steps", "2", "--device", "tpu"], "auto, cpu or cuda"),
