@@ -20,8 +20,9 @@ demo-kokoro: setup
 	$(RUN) -m voiceclone demo-data --out datasets/demo
 	$(RUN) training_styletts2.py --data datasets/demo --name demo --base kokoro --out output/kokoro --resume
 
+# A process for each core with one thread each: several threads in several processes starve one another.
 test: setup
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist worksteal
 
 slow: setup
 	$(RUN) -m pytest -m slow

@@ -311,7 +311,7 @@ def test_recipes_and_parts_run_and_are_reported(
 
 
 def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
-    for without, used in (("", True), ("blend,phones", False)):
+    for without, used in (("blend,prior,speaker", True), ("start,blend,prior,speaker,phones", False)):
         result = clone(
             dataset_folder, f"v{used}", out=str(tmp_path), base="nano", offline=True, epochs_projection=1,
             device="cpu", without=without,

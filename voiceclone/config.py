@@ -16,10 +16,11 @@ from voiceclone.ranges import check_range
 STYLE_ENCODERS = ("own", "styletts2")
 RECIPES = ("best", "seed")
 DEVICES = ("auto", "cuda", "mps", "cpu")
+PRECISIONS = ("auto", "float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 # Settings that change the voice: a checkpoint is only continued with the same ones.
 _DECISIVE = ("style_encoders", "lang", "epochs_projection", "lr_projection", "max_style_samples",
-             "max_training_clips", "seed", "recipe", "without")  # fmt: skip
+             "max_training_clips", "precision", "seed", "recipe", "without")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class CloneConfig:
     style_encoders: str = "own"  # own, or styletts2: of the real Kokoro
     lang: str = "a"  # Kokoro's language code
     device: str = "auto"  # auto, cuda, mps or cpu
+    precision: str = "auto"  # of the decoder's convolutions in training: auto, float32 or bfloat16
     seed: int = 0  # of everything random
     resume: str | None = None  # None, "auto" or a checkpoint's path
     overwrite: bool = False  # replace a finished voice or an unfinished run
@@ -56,6 +58,8 @@ class CloneConfig:
             )
         if self.device not in DEVICES:
             raise UsageError(f"--device {self.device!r}: use one of {', '.join(DEVICES)}")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision {self.precision!r}: use one of {', '.join(PRECISIONS)}")
         if self.recipe not in RECIPES:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
         if self.style_encoders not in STYLE_ENCODERS:

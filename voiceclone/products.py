@@ -92,6 +92,7 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "health": asdict(health),
         "test_sentences": spoken,
         "seed": run.config.seed,
+        "convolutions": "bfloat16" if trainer.kokoro.convolutions is torch.bfloat16 else "float32",
         "seconds": round(seconds, 1),
         "versions": package_versions(),
     }

@@ -13,7 +13,7 @@ import torch
 from voiceclone.audio.io import read_audio
 from voiceclone.config import CloneConfig
 from voiceclone.data.dataset import Clip
-from voiceclone.devices import make_accelerator
+from voiceclone.devices import convolution_dtype, make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.listener.net import load_listener
 from voiceclone.models.base import NANO
@@ -92,7 +92,8 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     config = _projection_config(run.config)
     # The team has opened accelerate's processes, where there are several; on its own, one more is made for this run.
     accelerator = run.team.accelerator or make_accelerator(run.device)
-    kokoro = FrozenKokoro(run.base.kmodel, accelerator.device)
+    convolutions = convolution_dtype(run.config.precision, accelerator.device)
+    kokoro = FrozenKokoro(run.base.kmodel, accelerator.device, convolutions=convolutions)
     train, validation = _measured_clips(run, kokoro, config)
     speaker = _speaker(run, config, train, accelerator.device)
     listener = None if config.plain or "phones" in config.without else load_listener(accelerator.device)

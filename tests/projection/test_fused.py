@@ -9,6 +9,7 @@ import torch
 from kokoro.istftnet import AdaINResBlock1, Decoder
 from torch import nn
 
+from voiceclone.audio.features import LogMel
 from voiceclone.models.base import Base
 from voiceclone.models.checkpoint import fold_weight_norm
 from voiceclone.projection.forward import FrozenKokoro
@@ -84,6 +85,28 @@ def test_half_precision_follows_kokoros_block(half: torch.dtype) -> None:
         lean = outcome(block, x, s, torch.ones_like(x) / 8)
     for ours, theirs in zip(lean, exact):
         assert (ours - theirs).norm() < 0.1 * theirs.norm()
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_convolutions_of_another_type_follow_the_decoder(base: Base, voice: torch.Tensor, with_gradient: bool) -> None:
+    """The audio's log-mel and its gradient stay near; after it the decoder is as it was, to the bit."""
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    text = torch.randn(2, base.kmodel.text_encoder.embedding.weight.shape[1], 24)
+    log_mel, found = LogMel(), []
+    for dtype in (None, torch.bfloat16, None):
+        kokoro.convolutions = dtype
+        leaf = voice[:, :128].clone().requires_grad_()
+        with torch.set_grad_enabled(with_gradient):
+            torch.manual_seed(5)
+            mel = log_mel(kokoro.decode(text, torch.full((2, 48), 120.0), torch.zeros(2, 48), leaf.expand(2, -1)))
+        gradient = torch.autograd.grad(mel.square().mean(), leaf)[0] if with_gradient else torch.zeros(1)
+        assert mel.dtype == torch.float32
+        found.append((mel.detach(), gradient))
+    (exact, exact_gradient), (near, near_gradient), (again, _) = found
+    assert torch.equal(again, exact)
+    assert 0 < (near - exact).norm() < 0.05 * exact.norm()
+    if with_gradient:
+        assert torch.cosine_similarity(near_gradient, exact_gradient).item() > 0.98
 
 
 def test_without_a_gradient_it_is_kokoros_to_the_bit() -> None:

@@ -81,14 +81,25 @@ def test_nothing_of_spacy_stays_exchanged(english):
     assert spacy.util.is_package.__module__ == "spacy.util"
 
 
+def test_one_lexicon_is_read_for_all_pipelines_of_a_variety():
+    from misaki import en
+
+    kind = en.Lexicon
+    first, second, british = (build_pipeline(lang, False, offline=True) for lang in "aab")
+    assert first.g2p.lexicon is second.g2p.lexicon and british.g2p.lexicon is not first.g2p.lexicon
+    assert british.g2p.lexicon.british and not first.g2p.lexicon.british and en.Lexicon is kind
+
+
 def test_building_fails_cleanly_and_restores_spacy(monkeypatch):
     import spacy
     from misaki import en
 
-    def fail(*arguments, **settings):
-        raise RuntimeError("no lexicon")
+    class Failing(en.Lexicon):
+        def __init__(self, british: bool) -> None:
+            raise RuntimeError("no lexicon")
 
-    monkeypatch.setattr(en, "Lexicon", fail)
+    monkeypatch.setattr(g2p, "_lexicons", {})
+    monkeypatch.setattr(en, "Lexicon", Failing)
     with pytest.raises(RuntimeError, match="no lexicon"):
         build_pipeline("a", False, offline=True)
     assert en.spacy is spacy

@@ -117,12 +117,12 @@ def test_encoders_learn_what_is_in_the_speech() -> None:
     mixing = torch.randn(80, 4, generator=generator)
     traits = torch.randn(120, 4, generator=generator)
     directions = 0.3 * torch.randn(4, 256, generator=generator)
-    mels = [0.3 * (mixing @ t)[:, None] + 0.1 * torch.randn(80, 120, generator=generator) for t in traits]
+    mels = [0.3 * (mixing @ t)[:, None] + 0.1 * torch.randn(80, 80, generator=generator) for t in traits]
     speech = Speech(mels=mels, vectors=traits @ directions)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        encoders = settle(build_style_encoders(StyleEncoderConfig(dim_in=8, style_dim=128, max_conv_dim=16)))
-    config = EncoderTraining(steps=150, batch=16, held_out=0.2, clean=1.0, learning_rate=3e-3)
+        encoders = settle(build_style_encoders(StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=16)))
+    config = EncoderTraining(steps=100, batch=8, held_out=0.2, clean=1.0, learning_rate=3e-3)
     figures = train_voice_encoders(encoders, speech, config)
     assert figures["explained_acoustic"] > 0.4 and figures["explained_prosodic"] > 0.4, figures
     assert set(figures) == {

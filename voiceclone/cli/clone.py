@@ -25,6 +25,8 @@ _HELP = {
     "style_encoders": "of --base kokoro: own (trained on Kokoro's speech, in the package) or styletts2 (from the Hub)",
     "lang": "Kokoro's language code (a American, b British English, e, f, h, i, p, j, z)",
     "device": "auto, cuda, mps or cpu",
+    "precision": "of the decoder's convolutions in training: float32, bfloat16, or auto: bfloat16 on CPUs with matrix "
+    "units (Intel AMX), where it is twice as fast",
     "seed": "seed of everything random: the same command with the same seed gives the same voice",
     "overwrite": "replace a finished voice or an unfinished run",
     "offline": "never use the network",

@@ -55,12 +55,17 @@ def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
 
 
 class FrozenKokoro:
-    """A differentiable view of a frozen ``KModel``. Batches are of equal length: nothing here is ever padded."""
+    """A differentiable view of a frozen ``KModel``. Batches are of equal length: nothing here is ever padded.
 
-    def __init__(self, kmodel: KModel, device: torch.device) -> None:
+    Args:
+        convolutions: what the decoder's convolutions are computed in; None: the model's own type.
+    """
+
+    def __init__(self, kmodel: KModel, device: torch.device, *, convolutions: torch.dtype | None = None) -> None:
         self.kmodel = kmodel.to(device).eval().requires_grad_(False)
         self.device = device
         self.fused = True  # gradients through the decoder take the lean way
+        self.convolutions = convolutions
         if device.type == "cuda":
             # cuDNN refuses the backward pass of an LSTM in eval mode; Kokoro's have one layer each, so that their
             # dropout never acts and the outputs stay the same.
@@ -110,7 +115,8 @@ class FrozenKokoro:
 
         The harmonic source draws random phases and noise: seed around the call to repeat it.
         """
-        with fused(self.kmodel.decoder) if self.fused and torch.is_grad_enabled() else nullcontext():
+        lean = self.convolutions is not None or (self.fused and torch.is_grad_enabled())
+        with fused(self.kmodel.decoder, self.convolutions) if lean else nullcontext():
             return self.kmodel.decoder(acoustic_text, f0, energy, acoustic).squeeze(1)
 
     @torch.no_grad()

@@ -63,6 +63,7 @@ download("{SPACY_MODEL}", False, False, "--quiet", "--no-input", "--disable-pip-
 """
 _lock = threading.RLock()
 _fetch_tried = False
+_lexicons: dict[bool, Any] = {}  # misaki's, by whether they are British; nothing writes to them
 
 
 class Phonemizer:
@@ -195,12 +196,33 @@ class _SpacyStandIn:
 
 
 @contextlib.contextmanager
+def _shared_lexicons(en: Any) -> Iterator[None]:
+    """While this holds, G2Ps of one variety of English share one lexicon, which is read once a process (0.5 s)."""
+    kind = en.Lexicon
+
+    class SharedLexicon(kind):
+        def __new__(cls, british: bool) -> Any:
+            return _lexicons.get(british) or super().__new__(cls)
+
+        def __init__(self, british: bool) -> None:
+            if british not in _lexicons:
+                super().__init__(british)
+                _lexicons[british] = self
+
+    en.Lexicon = SharedLexicon  # a class like misaki's own: another thread may be reading a text with it
+    try:
+        yield
+    finally:
+        en.Lexicon = kind
+
+
+@contextlib.contextmanager
 def _spacy_for_misaki(offline: bool) -> Iterator[None]:
     """While this holds, ``misaki.en.G2P`` can be built; a model that is installed is used."""
     import spacy
     from misaki import en
 
-    with _lock:
+    with _lock, _shared_lexicons(en):
         nlp = None
         if not _model_loads() and (offline or _hub_is_offline() or not _fetch_model()):
             from voiceclone.text.offline_tagger import build_offline_nlp
