@@ -11,6 +11,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported, so it is set before
 
+os.environ.setdefault("VOICECLONE_TRACEBACK", "1")  # a bug that a test meets should show where
+
 from support import write_base, write_dataset
 
 # The user's own cache may hold the real Kokoro, and ``--base auto`` would take it: tests have a cache of their own.

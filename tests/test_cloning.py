@@ -239,9 +239,19 @@ def test_a_voice_whose_folder_cannot_be_written_is_one_clear_error(
 def test_a_clone_that_loses_is_called_so() -> None:
     from voiceclone.products import _verdict
 
-    won = _verdict({"before": {"validation_loss": 2.0}, "after": {"validation_loss": 1.0}}, "stock_1")
-    lost = _verdict({"before": {"validation_loss": 1.0}, "after": {"validation_loss": 1.0}}, "stock_1")
-    assert won.startswith("better") and lost.startswith("no better") and "stock_1" in lost
+    def verdict(before: float, after: float, *, pitch: tuple[float, float] = (1.0, 1.0), clips: int = 4) -> str:
+        metrics = {
+            when: {"validation_loss": loss, "f0_error_semitones": semitones, "rate_error_percent": 2.0}
+            for when, loss, semitones in zip(("before", "after"), (before, after), pitch, strict=True)
+        }
+        return _verdict(metrics, "stock_1", clips)
+
+    assert verdict(2.0, 1.0) == "better than its start (stock_1) on 4 held-out clips: loss 2.000 -> 1.000"
+    assert verdict(1.0, 1.0).startswith("no better than its start (stock_1)")
+    assert verdict(3.425, 3.415, clips=1).startswith("no better than its start (stock_1) on 1 held-out clip:")
+    assert verdict(1.0, 1.1).startswith("worse than its start")
+    mixed = verdict(2.0, 1.0, pitch=(0.4, 1.9))
+    assert mixed.startswith("mixed") and mixed.endswith("but further off in pitch 0.4 -> 1.9 semitones")
 
 
 def test_terms_without_a_weight_are_not_drawn() -> None:
@@ -316,4 +326,11 @@ def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: P
     for wrong, message in (({"recipe": "magic"}, "--recipe 'magic'"), ({"without": "luck"}, "--without 'luck'")):
         with pytest.raises(UsageError, match=message):
             clone(**settings(dataset_folder, base_folder, tmp_path, **wrong))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_wrong_dataset_is_said_before_the_base_is_loaded(tmp_path: Path, base_folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("voiceclone.cloning.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
+    with pytest.raises(UsageError, match="no such dataset folder"):
+        clone(**settings(tmp_path / "nowhere", base_folder, tmp_path))
     assert os.listdir(tmp_path) == []

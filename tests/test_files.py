@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +13,11 @@ import pytest
 import torch
 from support import QUICK
 
-from voiceclone.errors import VoicecloneError
+from voiceclone import processes
+from voiceclone.devices import choose_device
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import atomic_path, remove_partial_files, sha256_of, write_json, write_text, write_torch
+from voiceclone.locks import LOCK, held
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -85,3 +90,89 @@ def test_a_clone_on_a_full_disk_ends_in_one_line(small_disk: Path, dataset_folde
             without=QUICK,
         )
     assert not list(small_disk.rglob(".partial-*")) and not (small_disk / "v" / "v.pt").exists()
+
+
+def test_a_checkpoint_is_not_held_twice_in_memory(tmp_path: Path) -> None:
+    content = {str(number): torch.zeros(250_000) for number in range(40)}  # 40 MB
+    tracemalloc.start()
+    try:
+        write_torch(tmp_path / "a.pt", content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10e6
+    assert torch.load(tmp_path / "a.pt", weights_only=True).keys() == content.keys()
+
+
+def test_a_write_sets_no_umask(tmp_path: Path, monkeypatch) -> None:
+    """The umask belongs to all threads: set for a moment, another thread's file would be open to everybody."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was set"))
+    write_text(tmp_path / "a.txt", "x")
+
+
+def test_a_lock_file_that_is_removed_before_it_is_locked_lets_no_second_holder_in(tmp_path: Path, monkeypatch) -> None:
+    """As when one run ends, which removes it, while the next one has opened it and does not hold it yet."""
+    fcntl = pytest.importorskip("fcntl")
+    lock, real = fcntl.flock, iter([True])
+
+    def flock(descriptor: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX and next(real, False):
+            (tmp_path / "run" / LOCK).unlink()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with held(tmp_path / "run", instead="--out"):
+        write_text(tmp_path / "run" / "a.txt", "x")
+        with pytest.raises(UsageError, match="another run"), held(tmp_path / "run", instead="--out"):
+            pass
+    assert os.listdir(tmp_path / "run") == ["a.txt"]
+
+
+def test_a_process_apart_is_interrupted_on_windows_by_ctrl_break(monkeypatch) -> None:
+    """There ``send_signal`` raises for any other signal but termination."""
+    sent = []
+
+    class Process:
+        def send_signal(self, number: int) -> None:
+            sent.append(number)
+
+    assert "start_new_session" in processes.apart()
+    processes.interrupt(Process())
+    monkeypatch.setattr(processes.sys, "platform", "win32")
+    monkeypatch.setattr(processes.signal, "CTRL_BREAK_EVENT", 1, raising=False)
+    assert processes.apart() == {"creationflags": 0x200}
+    processes.interrupt(Process())
+    assert sent == [signal.SIGINT, 1]
+
+
+def test_ctrl_break_is_ctrl_c_on_windows(monkeypatch) -> None:
+    monkeypatch.setattr(processes.sys, "platform", "win32")
+    monkeypatch.setattr(processes.signal, "SIGBREAK", signal.SIGTERM, raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        processes.let_break_interrupt()
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_auto_never_takes_mps(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "cpu" and choose_device("mps").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+
+
+def test_a_folder_that_another_run_removes_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    """As when a run ends that wrote nothing, after this one has made sure that the folder is there."""
+    mkdir, removed = Path.mkdir, []
+
+    def made_and_removed(self: Path, *given, **named) -> None:
+        mkdir(self, *given, **named)
+        if not removed:
+            removed.append(self.rmdir())
+
+    monkeypatch.setattr(Path, "mkdir", made_and_removed)
+    with held(tmp_path / "run", instead="--out"):
+        assert (tmp_path / "run" / LOCK).exists()

@@ -17,16 +17,19 @@ import torch
 
 from voiceclone.config import CloneConfig, dump, merge
 from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
+from voiceclone.data.metadata import read_dataset
 from voiceclone.devices import choose_device
 from voiceclone.files import write_json, write_text
 from voiceclone.models.base import NANO, Base, load_base
 from voiceclone.models.kokoro_weights import FULL_PRECISION
+from voiceclone.models.stock_names import checked_base
 from voiceclone.projection.recipes import parse_parts
 from voiceclone.projection.state import TrainingState
 from voiceclone.runs import RunFolder
 from voiceclone.speaker.resemblyzer import INSTALL, is_installed
 from voiceclone.stages import three_stages, uses_speaker
 from voiceclone.team import Team, open_team
+from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import QUIET, Reporter
 from voiceclone.tracking.wandb import check_project
 from voiceclone.voice.pack import VoicePack
@@ -88,9 +91,7 @@ def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
 
 
 def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
-    parse_parts(config.without)
-    if config.wandb:
-        check_project(config.wandb_project)
+    check_settings(config)
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
     with open_team(device.type) as team, contextlib.ExitStack() as held:
@@ -103,6 +104,20 @@ def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
         else:
             reporter.info(f"{folder.voice} is finished already: nothing to resume")
         return CloneResult(voice=VoicePack.load(folder.voice), folder=folder.path, report=folder.read_report())
+
+
+def check_settings(config: CloneConfig) -> None:
+    """What can be checked of a clone without loading or computing anything, its dataset aside.
+
+    Raises:
+        UsageError: a setting names what is not there.
+    """
+    parse_parts(config.without)
+    language_code(config.lang)
+    checked_base(config.base)
+    choose_device(config.device)
+    if config.wandb:
+        check_project(config.wandb_project)
 
 
 def _claim(config: CloneConfig, folder: RunFolder, held: contextlib.ExitStack) -> bool:
@@ -132,6 +147,7 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
         VoicecloneError: one of them cannot be used.
     """
     reporter.detail(f"device: {team.device}" + (f", {team.size} processes" if team.size > 1 else ""))
+    read_dataset(config.data)  # a wrong folder is said before a base is loaded, or fetched
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
     notices = []

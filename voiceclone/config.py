@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import UsageError
+from voiceclone.ranges import check_range
 
 STYLE_ENCODERS = ("own", "styletts2")
 RECIPES = ("best", "seed")
@@ -63,18 +64,10 @@ class CloneConfig:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
         if self.style_encoders not in STYLE_ENCODERS:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
-        for flag, lowest in (
-            ("epochs_projection", 0),
-            ("max_style_samples", 1),
-            ("max_training_clips", 2),
-            ("seed", 0),
-        ):
-            if not lowest <= getattr(self, flag) <= 10**9:
-                raise UsageError(f"{as_flag(flag)} {getattr(self, flag)}: use {lowest} or more, 10^9 at most")
+        for name in ("epochs_projection", "max_style_samples", "max_training_clips", "seed"):
+            check_range(name, getattr(self, name))
         if not 0.0 < self.lr_projection < 1.0:
             raise UsageError(f"--lr-projection {self.lr_projection}: use a number between 0 and 1")
-        if self.seed >= 2**31:
-            raise UsageError(f"--seed {self.seed}: use a number below 2^31")
 
     @property
     def folder(self) -> Path:

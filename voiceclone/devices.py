@@ -17,14 +17,14 @@ _ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables that keep 
 
 
 def choose_device(wanted: str) -> torch.device:
-    """``auto`` takes CUDA, then MPS, then the CPU.
+    """``auto`` takes CUDA where there is one, else the CPU; MPS, on which nothing was ever run, only by its name.
 
     Raises:
         UsageError: the wanted device is not on this machine.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return torch.device(next(name for name, there in available.items() if there))
+        return torch.device("cuda" if available["cuda"] else "cpu")
     if not available.get(wanted, False):
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise UsageError(f"--device {wanted}: not available on this machine; available: {there} (or use --device auto)")

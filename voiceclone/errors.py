@@ -18,6 +18,10 @@ class UsageError(VoicecloneError, ValueError):
     exit_code = 2
 
 
+class MissingPackageError(VoicecloneError):
+    """A package that only some of the work needs is not installed; the message says how to get it."""
+
+
 def shown(error: object) -> str:
     """The one line for the terminal.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import MissingPackageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +59,10 @@ def require(extra: str, *, what: str, otherwise: str = "") -> None:
         otherwise: another way out, appended to the line.
 
     Raises:
-        VoicecloneError: the extra is not installed.
+        MissingPackageError: the extra is not installed.
     """
     missing = [module for module in EXTRAS[extra].modules if importlib.util.find_spec(module) is None]
     if missing:
         names = ", ".join(module.replace("_", "-") for module in missing)
         verb = "is" if len(missing) == 1 else "are"
-        raise VoicecloneError(f"{what} needs {names}, which {verb} not installed: {install_line(extra)}{otherwise}")
+        raise MissingPackageError(f"{what} needs {names}, which {verb} not installed: {install_line(extra)}{otherwise}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from voiceclone.errors import VoicecloneError
 
@@ -29,16 +28,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
     target = Path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY_PREFIX, suffix="-" + target.name)
+        temporary = _temporary(target)
     except OSError as error:
         raise VoicecloneError(write_failure(target, error)) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -69,15 +65,38 @@ def write_json(target: Path, content: Any) -> None:
 
 
 def write_torch(target: Path, content: Any) -> None:
-    """Write tensors and plain values as a PyTorch file in one step.
+    """Write tensors and plain values as a PyTorch file in one step, without a second copy in memory.
 
-    Serialised in memory first: ``torch.save`` reports a full disk as a RuntimeError that says nothing.
+    ``torch.save`` reports a full disk as a RuntimeError that says nothing, so the stream remembers what went wrong.
     """
     import torch
 
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(target, buffer.getvalue())
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        stream = _RememberingStream(file)
+        try:
+            torch.save(content, stream)
+        except RuntimeError:
+            if stream.error is not None:
+                raise stream.error from None
+            raise
+
+
+class _RememberingStream:
+    """What ``torch.save`` writes to; ``error`` is the first one of the file below."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def sha256_of(path: Path) -> str:
@@ -95,10 +114,17 @@ def remove_partial_files(folder: Path) -> None:
         stray.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(target: Path) -> Path:
+    """A new, empty file beside ``target``.
+
+    Made with plain permissions, so that the system takes the umask off them; asking for the umask means setting it,
+    for all threads.
+    """
+    while True:
+        path = target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{target.name}")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            return path
 
 
 def _sync_folder(folder: Path) -> None:

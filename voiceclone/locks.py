@@ -10,6 +10,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_failure
 
 LOCK = ".lock"
+_ATTEMPTS = 20
 
 
 @contextlib.contextmanager
@@ -25,10 +26,16 @@ def held(folder: Path, *, instead: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    lock = FileLock(str(folder / LOCK))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(str(folder / LOCK))
-        lock.acquire(timeout=0)
+        for attempt in range(_ATTEMPTS):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
+                break
+            except (FileExistsError, FileNotFoundError):  # a run that wrote nothing has just removed the folder
+                if attempt == _ATTEMPTS - 1 or folder.is_file():
+                    raise
     except Timeout as error:
         raise UsageError(f"another run is writing to {folder}: wait for it, or choose another {instead}") from error
     except OSError as error:
@@ -36,8 +43,9 @@ def held(folder: Path, *, instead: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while still held, so that nobody can take a lock on a file that is about to go. Where the disk has
-        # turned read-only it stays, and no longer holds.
+        # Removed while still held. Whoever opened the file before and locks it now finds out that it is gone: filelock
+        # looks from 3.21.2 on, before which two holders got in. Where the disk has turned read-only the file stays, and
+        # no longer holds.
         with contextlib.suppress(OSError):
             (folder / LOCK).unlink(missing_ok=True)
         lock.release()

@@ -35,6 +35,10 @@ TEST_SENTENCES = (
     "Would you like some tea?",
 )
 
+MARGIN = 0.02  # relative change of the held-out loss below which nothing is concluded
+OFF_BY = {"f0_error_semitones": ("pitch", "semitones", 0.5), "rate_error_percent": ("speaking rate", "%", 3.0)}
+"""Errors of the voice's own prosody: name, unit, and by how much one may grow before it counts."""
+
 
 def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, seconds: float) -> dict[str, Any]:
     """Write everything; the report comes last, since its presence says that the voice is finished."""
@@ -47,7 +51,7 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "before": _metrics(trainer, start, state.anchor),
         "after": _metrics(trainer, voice, base_vector),
     }
-    verdict = _verdict(metrics, state.timbre_from)
+    verdict = _verdict(metrics, state.timbre_from, len(trainer.validation.targets))
     if not verdict.startswith("better"):
         run.reporter.warn(verdict)
     health = examine(voice, HealthRange.of(run.base.stock_voices.values()))
@@ -102,12 +106,27 @@ def _base_facts(run: Run) -> dict[str, str]:
     return {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights}
 
 
-def _verdict(metrics: dict[str, dict[str, float]], start: str) -> str:
-    """Whether the clone beats the voice it started from on clips it was not trained on; it is said when it does not."""
-    before, after = (metrics[when]["validation_loss"] for when in ("before", "after"))
-    if after < before:
-        return f"better than its start ({start}) on held-out clips: loss {before:.3f} -> {after:.3f}"
-    return f"no better than its start ({start}) on held-out clips: loss {before:.3f} -> {after:.3f}"
+def _verdict(metrics: dict[str, dict[str, float]], start: str, clips: int) -> str:
+    """Whether the clone beats the voice it started from on ``clips`` clips it was not trained on.
+
+    A change below :data:`MARGIN` says nothing, and a lower loss is no gain where pitch or rate got worse.
+    """
+    before, after = metrics["before"], metrics["after"]
+    held_out = f"on {clips} held-out clip{'' if clips == 1 else 's'}"
+    loss = f"loss {before['validation_loss']:.3f} -> {after['validation_loss']:.3f}"
+    gain = 1.0 - after["validation_loss"] / before["validation_loss"] if before["validation_loss"] else 0.0
+    if gain <= -MARGIN:
+        return f"worse than its start ({start}) {held_out}: {loss}"
+    if gain < MARGIN:
+        return f"no better than its start ({start}) {held_out}: {loss}, under {100 * MARGIN:.0f} % says nothing"
+    further = [
+        f"{what} {before[name]:.1f} -> {after[name]:.1f} {unit}"
+        for name, (what, unit, margin) in OFF_BY.items()
+        if after.get(name, 0.0) > before.get(name, 0.0) + margin
+    ]
+    if further:
+        return f"mixed against its start ({start}) {held_out}: {loss}, but further off in {' and '.join(further)}"
+    return f"better than its start ({start}) {held_out}: {loss}"
 
 
 def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Tensor) -> dict[str, float]:

@@ -115,7 +115,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         run.reporter.info(f"start: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
     else:
         run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}")
-    return ProjectionTrainer(
+    trainer = ProjectionTrainer(
         config,
         state,
         style=styles.mean,
@@ -128,6 +128,9 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         listener=listener if listens(state.phones_heard) else None,
         team=run.team,
     )
+    if notice := trainer.crop_notice():
+        run.reporter.warn(notice)
+    return trainer
 
 
 def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingObserver) -> None:

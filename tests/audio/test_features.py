@@ -3,7 +3,7 @@ import pytest
 import torch
 import torchaudio
 
-from voiceclone.audio.features import HOP, SAMPLE_RATE, LogMel, log_energy, track_f0
+from voiceclone.audio.features import HOP, SAMPLE_RATE, LogMel, crop_length, log_energy, track_f0
 
 
 def voice_like(f0: float, seconds: float = 1.0) -> np.ndarray:
@@ -57,3 +57,11 @@ def test_f0_of_a_tone_is_within_a_third_of_a_semitone(f0):
 
 def test_silence_has_no_f0():
     assert not track_f0(np.zeros(SAMPLE_RATE // 2, np.float32)).any()
+
+
+@pytest.mark.parametrize(
+    "frames, expected",
+    [([100, 100, 20], 48), ([20], 20), ([20, 100], 48), ([20, 30, 100], 30), ([20, 30, 40, 100], 40)],
+)
+def test_only_short_clips_in_the_majority_shorten_the_crops(frames, expected) -> None:
+    assert crop_length(48, frames) == expected

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from support import QUICK, REPOSITORY
 from voiceclone import VoicePack
 from voiceclone.batch.plan import read_table
 from voiceclone.batch.report import read_outcome
-from voiceclone.batch.run import Place, environment, last_words
+from voiceclone.batch.run import Place, environment, gpus_of_slots, last_words, run_batch
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
+from voiceclone.tracking.progress import Reporter
 
 
 @pytest.fixture
@@ -32,13 +35,16 @@ def table_of(folder: Path, *lines: str) -> Path:
 
 
 def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tmp_path: Path, capsys) -> None:
-    """One good voice, one whose data is not there: the first is made, the second is said, neither stops the other."""
+    """One good voice, one whose clips are not there: the first is made, the second is said, neither stops the other."""
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "metadata.csv").write_text("lost_1.wav|Gone.\nlost_2.wav|Gone, too.\n")
     table = table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"', "bert,nowhere,")
     assert main(["batch", str(table), *flags, "--processes", "2"]) == 1
     assert "bert failed" in (said := capsys.readouterr().err) and "nowhere" in said and "Traceback" not in said
     out = tmp_path / "out"
     report = json.loads((out / "batch_report.json").read_text())
     assert [(v["name"], v["status"]) for v in report["voices"]] == [("anna", "finished"), ("bert", "failed")]
+    assert not any(voice["kept"] for voice in report["voices"])
     assert report["voices"][0]["consent"] == "Anna, by letter" and "nowhere" in report["voices"][1]["error"]
     assert "| anna | finished |" in (out / "batch_report.md").read_text()
     assert VoicePack.load(out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
@@ -46,7 +52,9 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     made, whole = (out / "anna" / "anna.pt").stat().st_mtime_ns, (out / "anna" / "report.json").read_text()
     table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"')
     assert main(["batch", str(table), *flags, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["finished"] == 1
+    again = json.loads(capsys.readouterr().out)
+    assert again["finished"] == 1 and again["voices"][0]["kept"]
+    assert "| anna | finished, kept |" in (out / "batch_report.md").read_text()
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made, "a finished voice was made again"
 
     (out / "anna" / "report.json").write_text("{}")
@@ -58,6 +66,36 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     assert main(["batch", str(table), *flags]) == 1
     assert "other settings (seed)" in capsys.readouterr().err
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("b,nowhere,a,,", "line 3: {tmp}/nowhere: no such dataset folder"),
+        ("b,broken,a,,", "line 3: {tmp}/broken/metadata.csv line 1: is not UTF-8"),
+        ("b,{ds},xx,,", "line 3: unknown language 'xx'"),
+        ("b,{ds},a,no_such_base,", "line 3: no base 'no_such_base'"),
+        ("b,{ds},a,,luck", "line 3: --without 'luck'"),
+    ],
+)
+def test_the_whole_table_is_checked_before_the_first_voice(
+    row: str, said: str, flags, dataset_folder, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "metadata.csv").write_bytes("a|caf\xe9\n".encode("latin-1"))
+    places = {"tmp": tmp_path, "ds": dataset_folder}
+    table = table_of(tmp_path, "name,data,lang,base,without", f"a,{dataset_folder},a,,", row.format(**places))
+    assert main(["batch", str(table), *flags]) == 2
+    assert said.format(**places) in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_trackers_of_the_clones_apply_or_are_said_to_be_off(flags, dataset_folder, tmp_path: Path, capsys) -> None:
+    table = table_of(tmp_path, "name,data,tensorboard", f"anna,{dataset_folder},yes")
+    (tmp_path / "out" / "anna").mkdir(parents=True)
+    (tmp_path / "out" / "anna" / "tensorboard").write_text("in the way")
+    assert main(["batch", str(table), *flags]) == 0
+    assert "warning: anna: TensorBoard is off, the work goes on" in capsys.readouterr().err
 
 
 def test_a_voice_of_the_batch_is_the_voice_of_clone(flags, dataset_folder, tmp_path: Path) -> None:
@@ -160,12 +198,39 @@ def test_every_row_belongs_to_one_process(tmp_path: Path) -> None:
     assert sorted(row.line for share in shares for row in share) == [row.line for row in rows]
 
 
-def test_clones_do_not_inherit_the_launcher_and_take_turns_on_gpus() -> None:
+def test_clones_do_not_inherit_the_launcher() -> None:
     launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "ACCELERATE_USE_CPU": "1", "PATH": "/bin"}
-    assert environment(launched, 0).keys() & launched.keys() == {"PATH"}
+    assert environment(launched, None).keys() & launched.keys() == {"PATH"}
+    assert environment(launched, "3")["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_every_slot_has_a_gpu_where_there_are_some() -> None:
     gpus = {"CUDA_VISIBLE_DEVICES": "4,5"}
-    assert [environment(gpus, n)["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["4", "5", "4"]
-    assert environment({**gpus, "LOCAL_RANK": "1"}, 0)["CUDA_VISIBLE_DEVICES"] == "5"
+    assert gpus_of_slots(gpus, 3) == ["4", "5", "4"]
+    assert gpus_of_slots({**gpus, "LOCAL_RANK": "1"}, 2) == ["5", "5"]
+    assert gpus_of_slots({"CUDA_VISIBLE_DEVICES": ""}, 2) == [None, None]
+
+
+def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
+    """The first voice takes long: the three others follow one another on the other GPU."""
+    rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(4))), {"out": str(tmp_path)}, {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    used: dict[str, str | None] = {}
+    others = threading.Semaphore(0)
+
+    def clone(self, config, gpu):
+        used[config.name] = gpu
+        if config.name == "v0":
+            for _ in range(3):
+                assert others.acquire(timeout=60)
+        else:
+            others.release()
+        return 1, "made for this test"
+
+    monkeypatch.setattr("voiceclone.batch.run._Clones._clone", clone)
+    run_batch(rows, tmp_path, processes=2, place=Place(), reporter=Reporter(verbosity=-1, stream=io.StringIO()))
+    assert {used["v1"], used["v2"], used["v3"]} == {"4", "5"} - {used["v0"]}
 
 
 def test_what_a_failed_clone_said_last() -> None:

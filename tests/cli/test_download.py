@@ -143,7 +143,9 @@ def test_where_the_connection_breaks_the_rest_alone_is_asked_for(server: type[Hu
 def test_after_a_broken_download_the_next_fetches_what_was_not_finished(server: type[Hub], capsys) -> None:
     server.breaks_after, server.stays_down = 3_000_000, True
     assert main(["download"]) == 1
-    assert "cannot download someone/model/weights.pth" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cannot download someone/model/weights.pth" in said and "--from registry" in said
+    assert "--base nano" not in said and "Error" not in said, "advice for another command, or an exception's name"
     server.stays_down = False
     assert main(["download"]) == 0
     assert [name for _, name, _ in server.asked].count("config.json") == 1

@@ -15,6 +15,7 @@ from voiceclone.evaluation.voice_plot import voice_figure
 from voiceclone.models.base import load_stock_voices
 from voiceclone.voice.comparison import HALVES, neighbours, norm_bands, row_norms, voice_map
 from voiceclone.voice.pack import SHAPE
+from voiceclone.voice.profile import REFERENCE_ROW
 
 
 def pack(seed: int, name: str = "v") -> VoicePack:
@@ -141,3 +142,15 @@ def _on_plane(index: int) -> torch.Tensor:
     rows = torch.zeros(SHAPE)
     rows[..., 3], rows[..., 40] = float(index % 3), float(index // 3)
     return rows
+
+
+def test_the_map_is_that_of_the_singular_vectors() -> None:
+    generator = torch.Generator().manual_seed(0)
+    stock = {f"p{i}": VoicePack(torch.randn(510, 1, 256, generator=generator), f"p{i}") for i in range(8)}
+    chart = voice_map(stock["p0"], stock, "timbre")
+    centres = torch.stack([pack.tensor[REFERENCE_ROW:, 0, :128].mean(dim=0) for pack in stock.values()])
+    _, sizes, directions = torch.linalg.svd(centres - centres.mean(dim=0), full_matrices=False)
+    expected = (centres - centres.mean(dim=0)) @ directions[:2].T
+    torch.testing.assert_close(chart.stock.abs(), expected.abs(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(chart.own, chart.stock[0])
+    assert chart.shares == pytest.approx((sizes.square() / sizes.square().sum())[:2].tolist())

@@ -12,7 +12,8 @@ import pytest
 from support import QUICK, REPOSITORY
 
 from voiceclone import __version__, load_base
-from voiceclone.cli.main import COMMANDS, main
+from voiceclone.cli.main import COMMANDS, TRACEBACK, _parser, main
+from voiceclone.ranges import range_of
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -75,3 +76,42 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path, base_folder: Path) -> Non
     started = time.monotonic()
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=REPOSITORY)
     assert "Traceback" not in done.stderr and time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_whole_number_has_a_range(command: str) -> None:
+    commands = next(action for action in _parser([command], None)._actions if action.choices)
+    numbers = [action for action in commands.choices[command]._actions if action.type is int]
+    for action in numbers:
+        lowest, highest = range_of(action.dest, command)
+        assert lowest < highest and (action.default is None or lowest <= action.default <= highest)
+
+
+def test_a_bug_is_one_line_that_says_how_to_see_more(monkeypatch, capsys, tmp_path: Path) -> None:
+    def broken(*_, **__):
+        raise KeyError("made for this test")
+
+    monkeypatch.setattr("voiceclone.data.demo.make_demo_dataset", broken)
+    monkeypatch.delenv(TRACEBACK, raising=False)
+    assert main(["demo-data", "--out", str(tmp_path / "d")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "KeyError: 'made for this test'" in lines[0]
+    assert "this is a bug" in lines[0] and TRACEBACK in lines[0]
+    monkeypatch.setenv(TRACEBACK, "1")
+    assert main(["demo-data", "--out", str(tmp_path / "d")]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_wrong_argument_shows_the_usage_of_its_command(command: str, capsys) -> None:
+    needed = {
+        "batch": ["v.csv"], "say": ["hi", "--voice", "v", "--out", "o.wav"], "inspect": ["v"],
+        "evaluate": ["--voice", "v", "--data", "d"], "mix": ["v", "--out", "o.pt"],
+        "export": ["v", "--to", "pt", "--out", "o"],
+        "prepare": ["s", "--out", "o"], "train-base": ["--data", "d", "--out", "o"],
+    }  # fmt: skip
+    with pytest.raises(SystemExit) as stop:
+        main([command, *needed.get(command, []), "--no-such-option"])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.startswith(f"usage: voiceclone {command} ")
+    assert error.splitlines()[-1] == f"voiceclone {command}: error: unrecognized arguments: --no-such-option"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -118,7 +119,7 @@ def test_a_transcript_of_another_clip_is_dropped(talk: Talk, cut_clips: Path, tm
     texts = [text for _, _, text in talk.spans]
     texts[1], texts[3] = texts[3], texts[1]
     (tmp_path / "lines.txt").write_text("\n".join(texts))
-    assert prepare(cut_clips, tmp_path / "ds", "--text", tmp_path / "lines.txt", "--json") == 0
+    assert prepare(cut_clips, tmp_path / "ds", "--text", tmp_path / "lines.txt", "--json", "--force") == 0
     reasons = {row["source"]: row["reason"] for row in report_of(tmp_path / "ds")["clips"]}
     assert {name for name, reason in reasons.items() if reason} == {"1.wav", "3.wav"}
     assert all("text and sound differ" in reasons[name] for name in ("1.wav", "3.wav"))
@@ -249,7 +250,7 @@ def test_what_is_dropped_says_why(talk: Talk, cut_clips: Path, tmp_path: Path, c
         soundfile.write(source / f"{name}.wav", samples, rate, subtype="FLOAT")
         rows.append(json.dumps({"file_name": f"{name}.wav", "text": talk.spans[0][2]}))
     (source / "metadata.jsonl").write_text("\n".join(rows))
-    assert prepare(source, tmp_path / "ds", "--metadata", source / "metadata.jsonl", "--lang", "j") == 0
+    assert prepare(source, tmp_path / "ds", "--metadata", source / "metadata.jsonl", "--lang", "j") == 1
     for row in report_of(tmp_path / "ds")["clips"]:
         kind = Path(row["source"]).stem
         assert (row["reason"] or kind).split(":")[0] == kind, row
@@ -279,6 +280,20 @@ def test_nothing_usable_is_an_error_that_names_the_report(tmp_path: Path, capsys
     reason = report_of(out)["clips"][0]["reason"]
     assert last.startswith(f"error: no usable clip (first: mute.wav: {reason}): {out / 'prepare_report.json'} lists")
     assert list(out.rglob("*.wav")) == []
+
+
+def test_a_wrong_text_is_no_dataset_without_force(cut_clips: Path, tmp_path: Path, capsys) -> None:
+    """Two of the five sentences of the text were spoken."""
+    sounds = [soundfile.read(cut_clips / f"{number}.wav") for number in range(2)]
+    soundfile.write(tmp_path / "t.wav", np.concatenate([sound for sound, _ in sounds]), sounds[0][1])
+    (tmp_path / "t.txt").write_text(" ".join(SENTENCES[:5]))
+    out = tmp_path / "ds"
+    assert prepare(tmp_path / "t.wav", out, "--text", tmp_path / "t.txt") == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error: ONLY ") and "% OF THE WORDS" in last and "--force" in last
+    assert report_of(out)["summary"]["words_not_found"] >= 25
+    assert prepare(tmp_path / "t.wav", out, "--text", tmp_path / "t.txt", "--resume", "--force") == 0
+    assert "warning: ONLY" in capsys.readouterr().err
 
 
 def nothing(place: Path) -> None:
@@ -318,7 +333,7 @@ BAD: list[tuple[list[str], Callable, int, str]] = [
         1,
         "--transcribe needs faster-whisper, which is not installed: pip install",
     ),
-    ([*TALK, *TEXT, "--min-seconds", "nan"], SOME, 2, "--min-seconds nan: give a number"),
+    ([*TALK, *TEXT, "--min-seconds", "nan"], SOME, 2, "--min-seconds nan: use a finite number"),
     ([*TALK, *TEXT, "--max-seconds", "3.5"], SOME, 2, "--max-seconds 3.5 must be at least"),
     ([*TALK, *TEXT, "--validation", "0.9"], SOME, 2, "--validation 0.9"),
     ([*TALK, *TEXT, "--loudness", "5"], SOME, 2, "--loudness 5"),
@@ -346,3 +361,15 @@ def test_one_clear_line(
     last = err.strip().splitlines()[-1]
     assert found == code and last.startswith("error: ") and says in last and "Traceback" not in err, err
     assert {name: content for name, content in tree(tmp_path).items() if ".prepare" not in name} == known
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a name that is not UTF-8")
+def test_a_name_that_is_not_utf8_is_prepared(cut_clips: Path, tmp_path: Path, capsys) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.mkdir(odd)
+    for number in range(3):
+        shutil.copy(cut_clips / f"{number}.wav", os.path.join(odd, os.fsdecode(b"caf\xe9 %d.wav" % number)))
+    (tmp_path / "text.txt").write_text("\n".join(SENTENCES[:3]))
+    assert prepare(Path(odd), tmp_path / "ds", "--text", tmp_path / "text.txt", "--json", "--verbose") == 0
+    assert json.loads(capsys.readouterr().out)["kept_clips"]
+    assert len(report_of(tmp_path / "ds")["clips"]) == 3

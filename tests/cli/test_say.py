@@ -145,6 +145,21 @@ def test_long_text_is_split_as_kpipeline_does(pipeline) -> None:
         assert np.array_equal(ours, theirs)
 
 
+def test_between_two_pieces_the_random_state_is_the_callers(pipeline) -> None:
+    text = " ".join(["The weather was fine, and we went on until the evening came."] * 24)
+    pack = pipeline.voices["stock_0"]
+    undisturbed = list(speak(pipeline, text, pack, seed=3))
+    torch.manual_seed(11)
+    expected = [float(torch.rand(())) for _ in range(len(undisturbed) + 1)]
+    torch.manual_seed(11)
+    drawn = []
+    for piece, alone in zip(speak(pipeline, text, pack, seed=3), undisturbed, strict=True):
+        drawn.append(float(torch.rand(())))
+        assert np.array_equal(piece, alone)
+    drawn.append(float(torch.rand(())))
+    assert drawn == expected
+
+
 def test_the_file_grows_while_it_is_spoken_and_appears_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "a.wav"
     sizes = []

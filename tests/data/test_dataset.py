@@ -181,3 +181,11 @@ def test_what_the_sound_lacks_is_told_once_and_carried_with_the_clips(builder, v
     assert sum("4 of 4 clips hold no speech above 8.0 kHz" in notice for notice in found.notices) == 1
     assert found.report["clips"][0]["bandwidth_hz"] == 8_000.0
     json.dumps(found.report, allow_nan=False)
+
+
+def test_a_few_seconds_of_speech_are_warned_of(builder, load):
+    builder.split("train", 4)
+    builder.split("validation", 1, seed=100)
+    assert any("only 8 s of speech to learn from" in notice for notice in load(builder.root).notices)
+    builder.split("train", 10)
+    assert not any("to learn from" in notice for notice in load(builder.root).notices)

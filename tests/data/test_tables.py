@@ -7,6 +7,8 @@ import pytest
 
 from voiceclone.data.metadata import read_dataset, read_metadata
 from voiceclone.errors import VoicecloneError
+from voiceclone.prepare import transcripts
+from voiceclone.training.synthesis import read_sentences
 
 IDS = ["clip_1", "clip_2", "clip_3", "clip_4"]
 TEXTS = ["Come in, dear guest.", "Snow fell, then rain, then snow.", "Who is there?", "Nobody, said the door."]
@@ -183,3 +185,13 @@ def test_a_list_apart_from_its_clips_counts_from_their_folder(tmp_path):
     dataset(root, "")
     (tmp_path / "list.csv").write_text(table("{id}|{text}"))
     assert all(entry.path.is_file() for entry in read_metadata(tmp_path / "list.csv", root, "train"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_running_text_is_decoded_as_tables_are(tmp_path, encoding, end):
+    """For ``prepare --text`` and a synthesised corpus; UTF-16 with its mark need not look like a table."""
+    lines = [f"The old café is open on day {number}" for number in range(12)]
+    (tmp_path / "t.txt").write_bytes(end.join(lines).encode(encoding))
+    assert transcripts.read_text(tmp_path / "t.txt").split("\n") == lines
+    assert read_sentences(tmp_path / "t.txt", 170) == lines

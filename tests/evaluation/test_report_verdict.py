@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from voiceclone.evaluation.bootstrap import difference_interval, mean_interval, ratio_interval
+from voiceclone.evaluation.bootstrap import RESAMPLES, difference_interval, mean_interval, ratio_interval
 from voiceclone.evaluation.report_measuring import Scores
 from voiceclone.evaluation.report_verdict import MIN_PHONEMES, doubts_about_judges, reach_verdict
 
@@ -145,3 +145,17 @@ def test_intervals():
     assert paired.low == pytest.approx(0.1) and paired.high == pytest.approx(0.1)
     with pytest.raises(ValueError, match="pairs"):
         difference_interval(([1.0], [1.0]), ([1.0, 2.0], [1.0, 1.0]), seed=0)
+
+
+@pytest.mark.parametrize("count", [2, 7, 40])
+def test_the_interval_is_the_middle_of_the_means_of_clips_drawn_anew(count: int) -> None:
+    """The draws are those of a seeded generator, so that a report of earlier days can be made again."""
+    rng = np.random.default_rng(count)
+    amounts, sizes, others = rng.random(count), 1 + rng.random(count), rng.random(count)
+    drawn = np.random.default_rng(3).integers(0, count, (RESAMPLES, count))
+    ratios = amounts[drawn].sum(1) / sizes[drawn].sum(1)
+    found = ratio_interval(amounts, sizes, seed=3)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(ratios, [2.5, 97.5])))
+    found = difference_interval((amounts, sizes), (others, sizes), seed=3)
+    ratios -= others[drawn].sum(1) / sizes[drawn].sum(1)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(ratios, [2.5, 97.5])))

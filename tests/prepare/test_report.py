@@ -7,15 +7,16 @@ import pytest
 from voiceclone.prepare.clips import PlannedClip
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.plan import Planned
-from voiceclone.prepare.report import clip_row, full_report, misfit_notice, split_rows
+from voiceclone.prepare.report import clip_row, full_report, little_used, split_rows, used_shares
 from voiceclone.prepare.sources import Recording
 
 
 def planned(number: int, *, problem: str | None = None, fit: float | None = 0.6) -> PlannedClip:
     name = None if problem else f"a_{number:04d}"
     return PlannedClip(
-        name=name, recording=0, start=4.0 * number, end=4.0 * number + 3.0, text="Hi.", score=fit, problem=problem
-    )
+        name=name, recording=0, start=4.0 * number, end=4.0 * number + 3.0, text="Hi.", score=fit, problem=problem,
+        silence=0.1,
+    )  # fmt: skip
 
 
 def rows_of(*clips: PlannedClip) -> list[dict]:
@@ -54,7 +55,9 @@ def test_the_summary_counts() -> None:
     split_rows(rows, config)
     one = Planned(clips=(), next_word=7, unread=("two words", "one"), rest="And then")
     recording = Recording(path="a.wav", name="a.wav", stem="a", seconds=16.0)
-    report = full_report({"version": "x"}, config, "a", [recording], [one], rows, [("b.wav", "unreadable: x")], ["n"])
+    report = full_report(
+        {"version": "x"}, config, "a", [recording], [one], rows, [("b.wav", "unreadable: x")], ["n"], words=4
+    )
     assert report["summary"] == {
         "clips": 4,
         "kept_clips": {"train": 1, "validation": 1},
@@ -64,14 +67,32 @@ def test_the_summary_counts() -> None:
         "dropped_reasons": {"noisy": 2},
         "passed_over": 1,
         "words_not_found": 3,
+        "used": {"words": 0.5, "sound": 1.0},
     }
     assert report["text_not_found"][0] == {"source": "a.wav", "text": "two words"}
     assert report["text_after_the_end"] == "And then" and report["notices"] == ["n"]
 
 
-def test_a_text_that_hardly_fits_is_remarked_on() -> None:
-    good, bad = [planned(number) for number in range(2)], [planned(9, problem="text and sound differ")] * 3
-    assert misfit_notice(rows_of(*good, *bad)).startswith("only 40 % of the sound became clips")
-    assert misfit_notice(rows_of(*good, *bad[:2])) is None
-    assert misfit_notice(rows_of(planned(0, fit=None), planned(1, fit=None, problem="noisy"))) is None
-    assert misfit_notice(rows_of(*bad)) is None  # nothing was kept: that is an error of its own
+def test_words_behind_the_end_of_the_sound_are_not_found() -> None:
+    one = Planned(clips=(), next_word=7, unread=("two words",), rest="And then", rest_words=34)
+    recording = Recording(path="a.wav", name="a.wav", stem="a", seconds=16.0)
+    report = full_report({}, PrepareConfig(text="t"), "a", [recording], [one], [], [], [], words=76)
+    assert report["summary"]["words_not_found"] == 36
+
+
+@pytest.mark.parametrize(
+    ("words", "speech", "says"),
+    [
+        (4, 8.0, None),
+        (5, 8.0, None),
+        (6, 8.0, "ONLY 67 % OF THE WORDS BECAME CLIPS"),
+        (4, 12.0, "ONLY 67 % OF THE SOUND BECAME CLIPS"),
+        (8, 16.0, "ONLY 50 % OF THE WORDS AND 50 % OF THE SOUND BECAME CLIPS"),
+    ],
+)
+def test_little_use_of_text_or_sound_is_said(words: int, speech: float, says: str | None) -> None:
+    rows = rows_of(*(planned(number) for number in range(4)), planned(9, problem="text and sound differ"))
+    for row in rows:
+        row["silence"] = 1 / 3
+    shares = used_shares(rows, [Planned(clips=(), next_word=0, speech_seconds=speech)], words)
+    assert little_used({"used": shares}) == says

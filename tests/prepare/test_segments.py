@@ -31,6 +31,13 @@ def test_long_pauses_at_the_ends_of_sentences_are_preferred() -> None:
     assert spans(cut(units, silent, min_seconds=1.5, max_seconds=4.0)) == [(0, 2), (2, 4)]
 
 
+def test_without_punctuation_the_longest_pauses_are_preferred() -> None:
+    """Clips of better lengths would come of a cut at the short pause in the middle."""
+    words = [(1.5, 1.5 if number in (2, 6) else 0.35, NO_BREAK) for number in range(1, 9)]
+    units, silent = recording(words)
+    assert spans(cut(units, silent, min_seconds=3.0, max_seconds=12.0)) == [(0, 2), (2, 6), (6, 8)]
+
+
 def test_a_part_of_each_pause_stays_with_the_clip() -> None:
     units, silent = recording([(2.0, 1.0, SENTENCE), (2.0, 0.2, SENTENCE), (2.0, 1.0, SENTENCE)])
     first, second, third = cut(units, silent, min_seconds=1.0, max_seconds=2.6)

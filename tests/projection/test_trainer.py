@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from voiceclone.audio.features import LogMel
+from voiceclone.audio.io import read_audio
 from voiceclone.devices import make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.state import TrainingState, load_state, save_state
+from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
 
 
@@ -22,7 +26,7 @@ class Silent:
 
 def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
     state = TrainingState(anchor=voice, whitening=torch.eye(256) / 0.2)
-    config = ProjectionConfig(crop_frames=24, **settings)
+    config = ProjectionConfig(**{"crop_frames": 24, **settings})
     return ProjectionTrainer(
         config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
         validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
@@ -36,6 +40,46 @@ def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, v
     losses = [record["validation"]["loss"] for record in state.history]
     assert state.best_loss == min(losses) < before
     assert trainer.validate(state.best_vector)["loss"] == pytest.approx(state.best_loss)
+
+
+@pytest.fixture(scope="module")
+def short(dataset_folder, kokoro, voice):
+    """A clip of 30 frames; the others have twice as many."""
+    audio = read_audio(dataset_folder / "train" / "clip_0.wav")
+    middle = len(audio) // 2
+    raw = prepare_target("short", "hɛlˈO", audio[middle - 9_000 : middle + 9_000], kokoro)
+    return align_all([raw], kokoro, lambda count: voice, LogMel(), seed=0)[0][0]
+
+
+def test_one_short_clip_does_not_shorten_the_crops_of_all(targets, short, kokoro, profile, voice) -> None:
+    trainer = make([targets[0], short, *targets[1:3]], kokoro, profile, voice, epochs=1, crop_frames=48)
+    assert short.frames < 48
+    assert trainer.crop_frames == trainer.validation_crop_frames == 48
+    generator = np.random.default_rng(0)
+    drawn = [crop for _ in range(8) for crop in trainer.objective.random_crops(4, generator)]
+    assert {crop.clip for crop in drawn} == {0, 2}
+    assert "1 of 3 training clips are shorter than a crop" in trainer.crop_notice()
+    assert trainer.run(Silent(), lambda *_: None).epoch == 1
+
+
+def test_a_short_held_out_clip_shortens_only_its_own_crop(targets, short, kokoro, profile, voice) -> None:
+    trainer = make([*targets[:3], short], kokoro, profile, voice, epochs=1, crop_frames=48)
+    assert (trainer.crop_frames, trainer.validation_crop_frames) == (48, short.frames)
+    assert trainer.crop_notice() == ""
+    assert trainer.run(Silent(), lambda *_: None).epoch == 1
+
+
+def test_crops_are_shorter_where_most_clips_are_and_the_user_is_told(targets, short, kokoro, profile, voice) -> None:
+    trainer = make([short, short, *targets[:2]], kokoro, profile, voice, epochs=1, crop_frames=48)
+    assert trainer.crop_frames == short.frames
+    assert "most of the 3 training clips are short" in trainer.crop_notice()
+
+
+def test_the_plain_recipe_uses_whole_clips_however_short(targets, kokoro, profile, voice) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=1, crop_frames=1000, plain=True)
+    assert {crop.clip for crop in trainer.objective.middle_crops()} == {0, 1, 2}
+    assert trainer.crop_notice() == ""
+    assert trainer.run(Silent(), lambda *_: None).epoch == 1
 
 
 def test_the_running_average_speaks(targets, kokoro, profile, voice) -> None:

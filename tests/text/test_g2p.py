@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import MissingPackageError, UsageError, VoicecloneError
 from voiceclone.text import g2p
 from voiceclone.text.g2p import LANGUAGES, Phonemizer, build_pipeline, language_code
 
@@ -181,7 +181,7 @@ def test_languages_that_need_more_say_what(monkeypatch, lang, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "misaki.ja", raising=False)
     monkeypatch.delitem(sys.modules, "misaki.zh", raising=False)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(MissingPackageError) as caught:
         Phonemizer(lang, offline=True)
     assert extra in str(caught.value) and "\n" not in str(caught.value)
 

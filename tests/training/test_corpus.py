@@ -1,6 +1,7 @@
 """The corpus: what is read, refused, cached and given back."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from voiceclone.audio.io import write_wav
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import tiny_config
 from voiceclone.training import corpus as corpus_module
-from voiceclone.training.corpus import prepare_corpus, read_rows
+from voiceclone.training.corpus import Row, Utterance, prepare_corpus, read_rows
 
 
 def test_synthesised_rows_bring_everything(spoken):
@@ -96,3 +97,49 @@ def test_rows_that_do_not_fit_are_skipped_and_none_left_is_an_error(tmp_path):
     (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(VoicecloneError, match="no utterance"):
         prepare_corpus(read_rows([tmp_path]), tmp_path / "cache", tiny_config()["vocab"])
+
+
+def test_features_go_to_disk_as_they_are_made(tmp_path, monkeypatch):
+    """40 utterances of 1.2 MB: a corpus in memory would take all of them."""
+    rng = np.random.default_rng(0)
+    made = []
+
+    def features(row, vocab, log_mel, phonemize, align, f0, start):
+        frames = 1000
+        utterance = Utterance(
+            name=row.path.name, speaker="a", phonemes="a", tokens=(0, 1, 0), durations=(frames - 2, 1, 1), start=start
+        )
+        mel = np.round(rng.standard_normal((2 * frames, 80)), 2).astype(np.float32)
+        made.append(float(mel[5, 7]))
+        return utterance, {
+            "audio": np.full(600 * frames, len(made)), "mel": mel, "f0": np.full(2 * frames, 100.0),
+            "energy": np.zeros(2 * frames),
+        }  # fmt: skip
+
+    monkeypatch.setattr(corpus_module, "_features", features)
+    rows = [Row(path=tmp_path / f"{i}.wav", speaker="a", text="a", phonemes="a", durations=None) for i in range(40)]
+    tracemalloc.start()
+    try:
+        corpus = prepare_corpus(rows, tmp_path / "cache", {"a": 1})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 25e6  # one utterance as float64 audio and float32 mel, and what the standard library holds
+    assert [float(corpus._arrays[0]["mel"][2000 * i + 5, 7]) for i in range(40)] == [np.float16(v) for v in made]
+    assert [round(float(corpus.audio(i)[0]) * 32767) for i in range(40)] == list(range(1, 41))
+    assert {p.name for p in (tmp_path / "cache").iterdir()} == {
+        "audio.npy", "mel.npy", "f0.npy", "energy.npy", "index.json"
+    }  # fmt: skip
+
+
+def test_no_usable_utterance_leaves_an_older_cache_alone(tmp_path, monkeypatch):
+    def unusable(*_):
+        raise VoicecloneError("made for this test")
+
+    (tmp_path / "mel.npy").write_bytes(b"older")
+    monkeypatch.setattr(corpus_module, "_features", unusable)
+    with pytest.raises(VoicecloneError, match="no utterance"):
+        prepare_corpus(
+            [Row(path=tmp_path / "0.wav", speaker="a", text="a", phonemes="a", durations=None)], tmp_path, {}
+        )
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("mel.npy", b"older")]

@@ -31,8 +31,10 @@ def test_rows_that_are_all_alike_are_stored_once_and_come_back(base_folder, tmp_
 
     from safetensors.torch import load_file, save_file
 
+    from voiceclone.cli.main import main
     from voiceclone.models.base import load_base
     from voiceclone.training.export import shortened
+    from voiceclone.voice.pack import VoicePack
 
     pack = torch.randn(510, 1, 256)
     pack[120:] = pack[119]
@@ -43,3 +45,6 @@ def test_rows_that_are_all_alike_are_stored_once_and_come_back(base_folder, tmp_
     save_file({"v": shortened(pack)}, tmp_path / "base" / "voices.safetensors")
     assert load_file(tmp_path / "base" / "voices.safetensors")["v"].shape[0] == 120
     assert torch.equal(load_base(tmp_path / "base").stock_voices["v"].tensor, pack)
+    stored = str(tmp_path / "base" / "voices.safetensors")
+    assert main(["export", stored, "--to", "pt", "--out", str(tmp_path / "v.pt")]) == 0
+    assert torch.equal(VoicePack.load(tmp_path / "v.pt").tensor, pack)

@@ -1,5 +1,6 @@
 """Training end to end at the tiny preset: the loss falls, a resumed run is the same run, the packed base speaks."""
 
+import copy
 import dataclasses
 import json
 
@@ -68,6 +69,18 @@ def test_resumed_run_is_equal_bit_for_bit(corpus, tmp_path):
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
+def test_one_short_utterance_does_not_shorten_the_crops_of_others(corpus):
+    shortened = copy.copy(corpus)
+    shortened.frames = corpus.frames.copy()
+    for indices in corpus.by_speaker.values():
+        shortened.frames[indices[:2]] = 5  # at least one of them is trained on
+    batches = BatchMaker(shortened, CONFIG)
+    assert any(shortened.frames[i] == 5 for indices in batches.training.values() for i in indices)
+    longest = int(np.median(shortened.frames[batches._by_length]))
+    assert longest >= 16
+    assert all(batches.acoustic(step).f0.shape[1] >= 2 * 16 for step in range(40))
+
+
 def test_callers_random_state_is_kept(corpus, tmp_path):
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -106,7 +119,7 @@ def test_validation_utterances_are_in_no_batch(corpus):
 def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, monkeypatch):
     monkeypatch.setattr("voiceclone.training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.training.recipe.resemblyzer_embed", lambda: None)
-    facts = BaseFacts(name="test", data=("eSpeak-NG speech",), licence="Apache-2.0")
+    facts = BaseFacts(name="test", data=("eSpeak-NG speech",))
     folder = train_and_pack(
         corpus, dataclasses.replace(CONFIG, steps=3), tmp_path, facts, second_share=0.7, voices=2, kept_out=unseen
     )
@@ -115,6 +128,9 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
     assert unseen.speakers[0] in card
     assert "oracle" in card
     assert "duration_frames" in card
+    # Nothing is made up: no licence was given, and nobody said whether the speech is recorded.
+    assert "license: unknown" in card and "\nnot stated. The vocabulary" in card
+    assert "| speakers |" in card and "synthesised" not in card and "recorded speakers" not in card
     base = load_base(folder)
     assert sorted(base.stock_voices) == corpus.speakers
     own, second = base.own_encoders.state_dict(), base.style_encoders.state_dict()
@@ -151,7 +167,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     [
         ([], "--steps or --minutes"),
         (["--steps", "2", "--minutes", "1"], "exactly one"),
-        (["--steps", "0"], "positive"),
+        (["--steps", "0"], "from 1 to"),
         (["--steps", "2", "--preset", "huge"], "nano, full, tiny"),
         (["--steps", "2", "--boost", "lj"], "SPEAKER=WEIGHT"),
         (["--steps", "2", "--device", "tpu"], "auto, cpu or cuda"),

@@ -6,6 +6,8 @@ sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torchaudio
@@ -21,6 +23,15 @@ LOG_MEAN = -4.0
 LOG_STD = 4.0
 F0_FLOOR = 60.0  # Hz
 F0_CEILING = 500.0  # Hz
+
+
+def crop_length(wanted: int, frames: Sequence[int]) -> int:
+    """Frames of a crop: ``wanted`` where at least half of the clips (``frames`` each) hold it, else what half hold.
+
+    One short clip must not shorten the crops of all others; clips shorter than the crop give none.
+    """
+    longest_first = sorted(frames, reverse=True)
+    return min(wanted, int(longest_first[(len(longest_first) - 1) // 2]))
 
 
 def upper_edges(filters: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:

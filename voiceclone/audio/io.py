@@ -48,7 +48,7 @@ def probe(path: Path | str) -> AudioInfo:
     Raises:
         VoicecloneError: the file is missing or is no audio that libsndfile reads.
     """
-    with _open(Path(path)) as stream:
+    with open_audio(Path(path)) as stream:
         return AudioInfo(
             sample_rate=stream.samplerate, channels=stream.channels, frames=stream.frames, lost_seconds=_lost(stream)
         )
@@ -64,7 +64,7 @@ def decode(path: Path | str) -> tuple[np.ndarray, int]:
         VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
     """
     path = Path(path)
-    with _open(path) as stream:
+    with open_audio(path) as stream:
         try:
             samples = stream.read(dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
@@ -79,7 +79,7 @@ def cancels(path: Path | str, seconds: float = 60.0) -> bool:
         VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
     """
     path = Path(path)
-    with _open(path) as stream:
+    with open_audio(path) as stream:
         if stream.channels < 2:
             return False
         try:
@@ -132,7 +132,12 @@ def write_wav(path: Path | str, audio: np.ndarray, sample_rate: int = SAMPLE_RAT
     write_bytes(Path(path), buffer.getvalue())
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def open_audio(path: Path) -> soundfile.SoundFile:
+    """Open an audio file, whatever its name, to read blocks from it.
+
+    Raises:
+        VoicecloneError: the file is missing or is no audio that libsndfile reads.
+    """
     try:
         if not path.exists():
             raise VoicecloneError(f"{path}: no such file: correct the path or remove the entry")

@@ -64,6 +64,25 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
     return rows
 
 
+def check_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Find what would fail in any row, before the first voice is begun. Data of a finished voice may be gone.
+
+    Raises:
+        UsageError: of the first such row; the message names its line.
+    """
+    from voiceclone.cloning import check_settings
+    from voiceclone.data.metadata import read_dataset
+    from voiceclone.runs import RunFolder
+
+    for row in rows:
+        try:
+            check_settings(row.config)
+            if row.config.overwrite or not RunFolder(row.config.folder).is_finished():
+                read_dataset(row.config.data)
+        except VoicecloneError as error:
+            raise UsageError(f"{path} line {row.line}: {error}") from error
+
+
 def _folder(beside: Path, name: str) -> Path:
     """The folder of clips; ``recordings\\anna`` of Windows is read where there is no folder of just that name."""
     folder = beside / name.replace("\\", "/")

@@ -27,6 +27,7 @@ class Outcome:
     folder: str
     status: str = WAITING
     error: str = ""
+    kept: bool = False  # finished by an earlier run of the table, and left as it was
 
 
 def write_outcome(out: Path, outcome: Outcome) -> None:
@@ -40,7 +41,8 @@ def read_outcome(out: Path, row: Row) -> Outcome:
     waiting = Outcome(name=row.config.name, line=row.line, folder=str(folder.path))
     try:
         content = json.loads((out / FOLDER / f"{row.config.name}.json").read_text(encoding="utf-8"))
-        found = Outcome(**{**asdict(waiting), "status": str(content["status"]), "error": str(content["error"])})
+        known = {"status": str(content["status"]), "error": str(content["error"]), "kept": content.get("kept") is True}
+        found = Outcome(**{**asdict(waiting), **known})
     except (OSError, ValueError, KeyError, TypeError):
         return waiting
     return waiting if found.status == FINISHED and not folder.is_finished() else found
@@ -71,7 +73,8 @@ def as_text(content: dict[str, Any]) -> str:
     ]
     for voice in content["voices"]:
         cells = (
-            voice["name"], voice["status"], voice.get("minutes", "–"), voice.get("epochs", "–"),
+            voice["name"], voice["status"] + (", kept" if voice["kept"] else ""),
+            voice.get("minutes", "–"), voice.get("epochs", "–"),
             voice.get("seconds", "–"), voice.get("verdict") or voice["error"] or "–",
         )  # fmt: skip
         lines.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")

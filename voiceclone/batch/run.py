@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,9 @@ from voiceclone.batch.plan import Row
 from voiceclone.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
+from voiceclone.processes import apart, stop_all
 from voiceclone.runs import RunFolder
+from voiceclone.tracking.trackers import LOST
 
 if TYPE_CHECKING:
     from voiceclone.config import CloneConfig
@@ -51,10 +54,10 @@ def run_batch(rows: Sequence[Row], out: Path, *, processes: int, place: Place, r
     """
     mine = place.share(rows)
     outcomes: dict[str, Outcome] = {}
-    clones = _Clones()
+    clones = _Clones(gpus_of_slots(os.environ, processes))
     reporter.info(f"{len(rows)} voices" + (f", {len(mine)} of them here" if place.count > 1 else ""))
     with reporter.task("Voices", total=len(mine), unit="voice") as task, ThreadPoolExecutor(processes) as pool:
-        waiting = {pool.submit(clones.make, row, number): row for number, row in enumerate(mine)}
+        waiting = {pool.submit(clones.make, row): row for row in mine}
         try:
             for done in as_completed(waiting):
                 outcome = done.result()
@@ -63,6 +66,10 @@ def run_batch(rows: Sequence[Row], out: Path, *, processes: int, place: Place, r
                 write_report(out, rows)
                 if outcome.status == FAILED:
                     reporter.warn(f"{outcome.name} failed: {outcome.error}")
+                elif outcome.kept:
+                    reporter.info(f"{outcome.name}: finished earlier, kept as it is")
+                for line in clones.told.pop(outcome.name, []):
+                    reporter.warn(f"{outcome.name}: {line}")
                 task.advance(1, note=outcome.name)
         except BaseException:
             clones.stop()
@@ -72,14 +79,22 @@ def run_batch(rows: Sequence[Row], out: Path, *, processes: int, place: Place, r
 
 
 class _Clones:
-    """The clones now running."""
+    """The clones now running, each on a GPU that no other one has taken where there are enough.
 
-    def __init__(self) -> None:
+    Args:
+        gpus: one for each clone that may run at once; None where there is none.
+    """
+
+    def __init__(self, gpus: Sequence[str | None]) -> None:
+        self._free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        for gpu in gpus:
+            self._free.put(gpu)
+        self.told: dict[str, list[str]] = {}  # by voice: what its clone said of its trackers
         self._running: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
-    def make(self, row: Row, number: int) -> Outcome:
+    def make(self, row: Row) -> Outcome:
         """Clone one voice unless it is finished."""
         config, folder = row.config, RunFolder(row.config.folder)
         outcome = Outcome(name=config.name, line=row.line, folder=str(folder.path))
@@ -88,15 +103,19 @@ class _Clones:
                 if other := other_settings(config, folder):
                     return replace(outcome, status=FAILED, error=other)
                 figures(folder)  # a damaged report is no finished voice
-                return replace(outcome, status=FINISHED)
-            code, said = self._clone(config, number)
+                return replace(outcome, status=FINISHED, kept=True)
+            gpu = self._free.get()  # never waits: there are as many as threads
+            try:
+                code, said = self._clone(config, gpu)
+            finally:
+                self._free.put(gpu)
         except (VoicecloneError, OSError) as error:
             return replace(outcome, status=FAILED, error=str(error))
         if code == 0 and folder.is_finished():
             return replace(outcome, status=FINISHED)
         return replace(outcome, status=FAILED, error=said or f"the clone ended with code {code}")
 
-    def _clone(self, config: CloneConfig, number: int) -> tuple[int, str]:
+    def _clone(self, config: CloneConfig, gpu: str | None) -> tuple[int, str]:
         with tempfile.TemporaryDirectory(prefix="voiceclone-batch-") as folder:
             settings = {key: value for key, value in config.as_dict().items() if value not in (None, "")}
             path = Path(folder) / "config.json"
@@ -106,13 +125,14 @@ class _Clones:
                 if self._stopped:
                     return 130, "interrupted"
                 process = subprocess.Popen(
-                    command, env=environment(os.environ, number), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+                    command, env=environment(os.environ, gpu), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE, text=True, errors="replace", **apart(),
                 )  # fmt: skip
                 self._running.add(process)
             _, said = process.communicate()
             with self._lock:
                 self._running.discard(process)
+        self.told[config.name] = of_trackers(said)
         return process.returncode, last_words(said)
 
     def stop(self) -> None:
@@ -120,13 +140,7 @@ class _Clones:
         with self._lock:
             self._stopped = True
             running = list(self._running)
-        for process in running:
-            process.send_signal(2)
-        for process in running:
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        stop_all(running, _STOP_SECONDS)
 
 
 def other_settings(config: CloneConfig, folder: RunFolder) -> str:
@@ -145,19 +159,23 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
     return f"{folder.voice} was made with other settings ({', '.join(different)}): choose another name, or --overwrite"
 
 
-def environment(inherited: Mapping[str, str], number: int) -> dict[str, str]:
-    """The environment of the ``number``-th clone: no launcher in it, and one of the visible GPUs where there are some.
+def gpus_of_slots(inherited: Mapping[str, str], slots: int) -> list[str | None]:
+    """The visible GPU of each of the clones that may run at once; None where there is none.
 
     Under a launcher each of its processes has a GPU of its own already (LOCAL_RANK), and its clones take that one.
     """
+    gpus = _gpus(inherited)
+    return [gpus[int(inherited.get("LOCAL_RANK", slot)) % len(gpus)] if gpus else None for slot in range(slots)]
+
+
+def environment(inherited: Mapping[str, str], gpu: str | None) -> dict[str, str]:
+    """The environment of a clone: no launcher in it, and one GPU where there is one."""
     kept = {
         name: value
         for name, value in inherited.items()
         if name not in _LAUNCHER and not name.startswith(_LAUNCHER_PREFIXES)
     }
-    if gpus := _gpus(inherited):
-        kept["CUDA_VISIBLE_DEVICES"] = gpus[int(inherited.get("LOCAL_RANK", number)) % len(gpus)]
-    return kept
+    return kept if gpu is None else {**kept, "CUDA_VISIBLE_DEVICES": gpu}
 
 
 def _gpus(inherited: Mapping[str, str]) -> list[str]:
@@ -166,6 +184,12 @@ def _gpus(inherited: Mapping[str, str]) -> list[str]:
     import torch
 
     return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def of_trackers(said: str) -> list[str]:
+    """What a clone warned of that concerns --tensorboard and --wandb: nothing else tells that they do not apply."""
+    lines = [line.strip().removeprefix("warning: ") for line in said.splitlines() if line.startswith("warning: ")]
+    return [line for line in lines if any(part in line for part in LOST)]
 
 
 def last_words(said: str) -> str:

@@ -23,16 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the whole table, clone, report; 1 where a voice failed."""
-    from voiceclone.batch.plan import read_table
+    from voiceclone.batch.plan import check_rows, read_table
     from voiceclone.cli.clone import verbosity
     from voiceclone.config import CloneConfig, read_config_file
-    from voiceclone.errors import UsageError
 
-    if not 1 <= options.processes <= 256:
-        raise UsageError(f"--processes {options.processes}: use 1 to 256")
     names = [name for name in CloneConfig(data="").as_dict() if name not in _OF_ONE_VOICE]
     flags = {name: getattr(options, name) for name in names}
     rows = read_table(options.table, flags, read_config_file(options.config) if options.config else {})
+    check_rows(options.table, rows)
 
     from voiceclone.batch.report import FAILED, REPORT_TEXT, write_report
     from voiceclone.batch.run import Place, run_batch

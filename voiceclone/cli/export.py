@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from voiceclone.voice.provenance import Provenance
 
 
+KOKORO_PROGRAMS = ("npz", "bin", "kokoro-js")  # formats of programs that hold stock Kokoro and no other base
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``export``."""
     parser.add_argument(
@@ -55,12 +58,18 @@ def run(options: argparse.Namespace) -> int:
     known = from_header(options.out) if existing else {}
     origin = {new: provenance[old] for new, old in zip(packs, _names(found, options.name), strict=True)}
     write_voices(options.out, {**existing, **packs}, options.to, provenance={**known, **origin})
+    reporter = Reporter(verbosity=verbosity(options))
+    for name, facts in origin.items():
+        if options.to in KOKORO_PROGRAMS and facts.get("base_kind") not in (None, "kokoro"):
+            reporter.warn(
+                f"{name} was made for the base {facts.get('base')}: programs that speak with stock Kokoro cannot use it"
+            )
     done = f"{options.out}: {', '.join(packs)} as {options.to}"
     if options.to == "compact":
         written = read_voices(options.out)
         error = max(float((written[name].tensor - pack.tensor).abs().max()) for name, pack in packs.items())
         done += f" (no value changed by more than {error:.1g})"
-    Reporter(verbosity=verbosity(options)).info(done)
+    reporter.info(done)
     return 0
 
 
@@ -68,13 +77,15 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, 
     """The voices of VOICE and where each comes from, both by name."""
     from voiceclone.voice.formats import read_voices
     from voiceclone.voice.lookup import file_of, finder_of
+    from voiceclone.voice.origin import base_for
     from voiceclone.voice.provenance import from_header, provenance_of, provenance_of_name
 
     located = file_of(options.voice)
     if located and located[1] is None:
         packs, earlier = read_voices(located[0]), from_header(located[0])
         return packs, {name: earlier.get(name) or provenance_of(located[0]) for name in packs}
-    pack = finder_of(options.base, offline=options.offline).find(options.voice)
+    chosen = base_for(options.voice, options.base)
+    pack = finder_of(chosen, offline=options.offline).find(options.voice)
     known = from_header(located[0]).get(pack.name) if located else None
     return {pack.name: pack}, {pack.name: known or provenance_of_name(options.voice)}
 

@@ -6,15 +6,19 @@ Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from voiceclone import __version__
 from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, sentence
 from voiceclone.errors import VoicecloneError, shown
+from voiceclone.processes import let_break_interrupt
+from voiceclone.ranges import check_numbers
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {
@@ -37,6 +41,7 @@ COMMANDS = {
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }
 INTERRUPTED = 130
+TRACEBACK = "VOICECLONE_TRACEBACK"  # environment variable: show where a bug struck
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str | None = None) -> int:
@@ -47,7 +52,12 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
             print(f"{path_through()}\n\nall commands: voiceclone --help")
             return 0
         parser = _parser(arguments, program)
-        options = parser.parse_args(arguments if program is None else arguments[1:])
+        options, unknown = parser.parse_known_args(arguments if program is None else arguments[1:])
+        if unknown:
+            _of_command(parser, options).error(f"unrecognized arguments: {' '.join(map(shown, unknown))}")
+        check_numbers(vars(options), "clone" if program is not None else options.command)
+        _print_any_name()
+        let_break_interrupt()
         _quiet_libraries(verbose=getattr(options, "verbose", False))
         return options.run(options)
     except VoicecloneError as error:
@@ -70,6 +80,27 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
     except MemoryError:
         print("error: not enough memory: use fewer or shorter clips (--max-training-clips)", file=sys.stderr)
         return 1
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        print(
+            f"error: {type(error).__name__}: {shown(error)}: this is a bug of voiceclone, not of yours: set "
+            f"{TRACEBACK}=1 to see the traceback, and report it with the command",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _of_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.ArgumentParser:
+    """The parser whose usage belongs to a wrong argument: the command's, where there are commands."""
+    commands = next((action.choices for action in parser._actions if isinstance(action.choices, dict)), {})
+    return commands.get(getattr(options, "command", None), parser)
+
+
+def _print_any_name() -> None:
+    """Names of files need not be UTF-8, and standard output may be ASCII: what it cannot show is escaped."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # a caller's own stream, or a closed one
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _kept(arguments: Sequence[str], program: str | None) -> str:

@@ -35,11 +35,15 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.health import HealthRange, examine
     from voiceclone.voice.lookup import finder_of
+    from voiceclone.voice.origin import base_for, misfits
 
     reporter = Reporter(verbosity=verbosity(options))
-    finder = finder_of(options.base, offline=options.offline)
+    chosen = base_for(options.expression, options.base)
+    finder = finder_of(chosen, offline=options.offline)
     pack = finder.find(options.expression)
-    expected = finder.used if options.base == "auto" else finder.stock
+    expected = finder.used if chosen == "auto" else finder.stock
+    for line in misfits(options.expression, chosen):
+        reporter.warn(line)
     for reason in examine(pack, HealthRange.of(expected.values())).reasons:
         reporter.warn(f"the voice looks unusual: {reason}")
     pack.save(options.out)

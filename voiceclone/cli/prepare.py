@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+
+if TYPE_CHECKING:
+    from voiceclone.tracking.progress import Reporter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run made")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="take it even where less than 70 %% of the words or of the sound became clips",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     add_verbosity(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset and say what came of it."""
-    from voiceclone.prepare.run import PrepareConfig, prepare_dataset
+    from voiceclone.prepare.run import LittleUsed, PrepareConfig, prepare_dataset
     from voiceclone.tracking.progress import Reporter
 
     given = {} if options.min_seconds is None else {
@@ -67,10 +75,20 @@ def run(options: argparse.Namespace) -> int:
         loudness=options.loudness,
         resume=options.resume,
         overwrite=options.overwrite,
+        force=options.force,
         **given,
     )
     reporter = Reporter(verbosity=verbosity(options))
-    report = prepare_dataset(options.sources, options.out, config, reporter)
+    try:
+        report = prepare_dataset(options.sources, options.out, config, reporter)
+    except LittleUsed as error:
+        _tell(options, error.report, reporter)
+        raise
+    _tell(options, report, reporter)
+    return 0
+
+
+def _tell(options: argparse.Namespace, report: dict[str, Any], reporter: Reporter) -> None:
     if options.json:
         print(json.dumps({"out": str(options.out), **report["summary"], "notices": report["notices"]}, indent=2))
     else:
@@ -79,7 +97,6 @@ def run(options: argparse.Namespace) -> int:
     for row in report["clips"]:
         if row["reason"]:
             reporter.detail(f"dropped {row['source']} {row['start']:.1f}-{row['end']:.1f} s: {row['reason']}")
-    return 0
 
 
 def summary_lines(out: Path, report: dict[str, Any]) -> list[str]:

@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Speak, hear, fit, save; the exit code."""
     from voiceclone.cli.clone import verbosity
-    from voiceclone.errors import UsageError
     from voiceclone.models.base import load_base
     from voiceclone.projection.prior import PriorConfig, cache_path, fit, make_pairs, save_prior
     from voiceclone.projection.stock_table import FILE as TABLE
@@ -39,10 +38,6 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.text.g2p import Phonemizer
     from voiceclone.tracking.progress import Reporter
 
-    if options.voices < 20:
-        raise UsageError(f"--voices {options.voices}: use 20 or more")
-    if options.seed < 0:
-        raise UsageError(f"--seed {options.seed}: use 0 or more")
     reporter = Reporter(verbosity=-1 if options.json else verbosity(options))
     base = load_base(options.base, offline=options.offline)
     config = PriorConfig(voices=options.voices, seed=options.seed)

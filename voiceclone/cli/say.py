@@ -87,7 +87,11 @@ def _check_voices(options: argparse.Namespace, parts: Parts) -> str | Path:
     """Refuse names that are no voice before torch is imported; returns the base that will speak, as far as known."""
     from voiceclone.models.stock_names import checked_base, planned_base, stock_names
     from voiceclone.voice.lookup import check_names
+    from voiceclone.voice.origin import base_for
 
+    for voice in dict.fromkeys((options.voice, *(voice for voice, _ in parts))):
+        if voice is not None:
+            options.base = base_for(voice, options.base)
     planned = planned_base(checked_base(options.base), offline=options.offline)
     names = stock_names(planned)
     for voice in dict.fromkeys((options.voice, *(voice for voice, _ in parts))):
@@ -158,6 +162,7 @@ def _voices_and_base(
     from voiceclone.models.base import NANO, load_base, load_stock_voices
     from voiceclone.models.stock_names import default_voice
     from voiceclone.voice.lookup import VoiceFinder
+    from voiceclone.voice.origin import misfits
 
     @cache
     def base() -> Base:
@@ -177,6 +182,8 @@ def _voices_and_base(
     packs = {voice: finder.find(voice) for voice in dict.fromkeys(voice or options.voice for voice, _ in parts)}
     if base().kind == NANO and options.base == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
+    for line in (line for voice in packs for line in misfits(voice, base())):
+        reporter.warn(line)
     return packs, base()
 
 

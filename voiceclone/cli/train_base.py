@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import UsageError, VoicecloneError, shown
 
 if TYPE_CHECKING:
     from voiceclone.team import Team
@@ -279,9 +279,14 @@ def _set_threads(threads: int | None) -> None:
     import torch
 
     if threads is not None:
-        if threads < 1:
-            raise UsageError(f"--threads {threads}: give 1 or more")
         torch.set_num_threads(threads)
+
+
+class _OneLine(logging.Formatter):
+    """Names of files in a message may hold what steers a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return shown(super().formatMessage(record))
 
 
 def _show_progress(level: int) -> None:
@@ -289,6 +294,6 @@ def _show_progress(level: int) -> None:
     logger.setLevel(level)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.propagate = False

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import MissingPackageError
 from voiceclone.extras import install_line, require
 
 OLDEST_GRADIO = 6
@@ -31,11 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    if not 0 <= options.port <= 65535:
-        raise UsageError(f"--port {options.port}: use a number from 0 to 65535")
     require("ui", what="the web page")
     if int((version := metadata.version("gradio")).split(".")[0]) < OLDEST_GRADIO:
-        raise VoicecloneError(
+        raise MissingPackageError(
             f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {install_line('ui')}"
         )
     from voiceclone.tracking.progress import Reporter

@@ -20,6 +20,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.text.alphabet import count_spoken
 from voiceclone.text.g2p import Phonemizer, language_code
 
+LITTLE_SECONDS = 20.0  # of speech for training, below which the user is warned
 NARROW_HZ = 10_500.0  # recordings that end below it are said to the user
 VALIDATION_SHARE = 0.1  # of the clips, where the folder has no validation split
 Progress = Callable[[int, int], None]
@@ -113,7 +114,7 @@ def load_dataset(
             kept = [item for item in checked if item.problem is None]
             why = "no usable clip in validation/" if listed["validation"] else "no validation split"
             notices.append(f"{root}: {why}, so {len(held_out)} of the clips are held out for validation (seed {seed})")
-    notices += _unknown_symbols(root, kept, vocab)
+    notices += _unknown_symbols(root, kept, vocab) + _little_speech(root, kept)
     skipped = len(checked) - len(kept)
     if skipped:
         notices.append(f"{root}: {skipped} of {len(checked)} clips skipped: {_summary(checked)}")
@@ -190,6 +191,14 @@ def _unknown_symbols(root: Path, kept: list[_Checked], vocab: Container[str]) ->
     symbols = ", ".join(repr(symbol) for symbol in sorted(set().union(*lost)))
     count = sum(map(bool, lost))
     return [f"{root}: the model does not know the phoneme symbols {symbols}, left out of {count} transcripts"]
+
+
+def _little_speech(root: Path, kept: list[_Checked]) -> list[str]:
+    """A notice where there is hardly enough to train on."""
+    seconds = sum(item.measured.seconds for item in kept if item.entry.split == "train")
+    if seconds >= LITTLE_SECONDS:
+        return []
+    return [f"{root}: only {seconds:.0f} s of speech to learn from: expect a rough likeness; a minute is much better"]
 
 
 def _moved(item: _Checked, held_out: frozenset[str]) -> _Checked:

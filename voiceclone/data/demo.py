@@ -14,6 +14,7 @@ import numpy as np
 from voiceclone.audio.io import SAMPLE_RATE, resample, write_wav
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of, write_failure, write_json, write_text
+from voiceclone.ranges import check_range
 from voiceclone.text.espeak import EspeakSynthesizer
 
 MANIFEST = "demo.json"
@@ -86,8 +87,8 @@ def make_demo_dataset(
     """
     out = Path(out)
     settings = _Settings(clips=clips, seed=seed, voice=voice)
-    if not 4 <= clips <= len(SENTENCES):
-        raise UsageError(f"cannot make {clips} demo clips: choose 4 to {len(SENTENCES)}")
+    check_range("clips", clips, "demo-data")
+    check_range("seed", seed)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file: choose another folder for the demo data")
     manifest = _read_manifest(out)

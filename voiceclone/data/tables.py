@@ -19,9 +19,8 @@ Rows = list[tuple[int, list[str]]]
 """(line in the file from 1, cells); of a row that spans several lines it is the last."""
 
 
-def read_text(path: Path) -> str:
-    """The text of a file: UTF-8, or UTF-16 as spreadsheets export it, without byte order mark; lines end in ``\\n``
-    or ``\\r\\n``.
+def read_text(path: Path, *, table: bool = True) -> str:
+    """The text of a file, see :func:`decode`.
 
     Raises:
         VoicecloneError: it cannot be read, or is in another encoding; the message names file and line.
@@ -30,7 +29,22 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
-    text = _utf16(content)
+    return decode(content, path, table=table)
+
+
+def decode(content: bytes, path: Path, *, table: bool = True) -> str:
+    """Text as people's programs save it: UTF-8, or UTF-16 as spreadsheets and editors of Windows write it.
+
+    Args:
+        table: what is UTF-16 only counts as such where it looks like a table; otherwise its mark is enough.
+
+    Returns:
+        the text without byte order mark; lines end in ``\\n`` or ``\\r\\n``.
+
+    Raises:
+        VoicecloneError: it is in another encoding; the message names file and line.
+    """
+    text = _utf16(content, table)
     if text is None:
         try:
             text = content.decode("utf-8-sig")
@@ -92,9 +106,10 @@ def unquoted(cell: str) -> str:
     return cell
 
 
-def _utf16(content: bytes) -> str | None:
+def _utf16(content: bytes, table: bool) -> str | None:
     """The text where the bytes are UTF-16, with a byte order mark or, as some programs write it, without."""
-    encoding = _UTF16.get(content[:2])
+    marked = _UTF16.get(content[:2])
+    encoding = marked
     if encoding is None:
         # Most of what tables hold is ASCII, of which every second byte is zero then.
         head = content[:4096]
@@ -108,7 +123,7 @@ def _utf16(content: bytes) -> str | None:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError:
         return None
-    return text if any(mark in text for mark in (*SEPARATORS, ":")) else None
+    return text if (marked and not table) or any(mark in text for mark in (*SEPARATORS, ":")) else None
 
 
 def _holds_a_row(cell: str, first: str, separator: str) -> bool:

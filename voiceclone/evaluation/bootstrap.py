@@ -6,7 +6,7 @@ clips such an interval is rather too narrow; from one clip there is none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,7 @@ def ratio_interval(amounts: Sequence[float], sizes: Sequence[float], *, seed: in
     Raises:
         ValueError: no values, or not as many sizes as amounts.
     """
-    amounts, sizes = _checked(amounts, sizes)
-    drawn = _drawn(len(amounts), seed)
-    return _interval(_ratio(amounts, sizes), None if drawn is None else _ratio(amounts[drawn], sizes[drawn]))
+    return _interval(_ratio, _checked(amounts, sizes), seed)
 
 
 def difference_interval(
@@ -57,9 +55,7 @@ def difference_interval(
     a, b = _checked(*first), _checked(*second)
     if len(a[0]) != len(b[0]):
         raise ValueError(f"{len(a[0])} and {len(b[0])} values cannot be compared in pairs")
-    drawn = _drawn(len(a[0]), seed)
-    spread = None if drawn is None else _ratio(*(x[drawn] for x in a)) - _ratio(*(x[drawn] for x in b))
-    return _interval(_ratio(*a) - _ratio(*b), spread)
+    return _interval(_difference, (*a, *b), seed)
 
 
 def _checked(amounts: Sequence[float], sizes: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -69,17 +65,23 @@ def _checked(amounts: Sequence[float], sizes: Sequence[float]) -> tuple[np.ndarr
     return amounts, sizes
 
 
-def _drawn(count: int, seed: int) -> np.ndarray | None:
-    """Indices ``(RESAMPLES, count)``, None where there is nothing to choose from."""
-    return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count)) if count > 1 else None
+def _ratio(amounts: np.ndarray, sizes: np.ndarray, axis: int = -1) -> np.ndarray:
+    return amounts.sum(axis=axis) / np.maximum(sizes.sum(axis=axis), 1e-12)
 
 
-def _ratio(amounts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    return amounts.sum(axis=-1) / np.maximum(sizes.sum(axis=-1), 1e-12)
+def _difference(a: np.ndarray, a_sizes: np.ndarray, b: np.ndarray, b_sizes: np.ndarray, axis: int = -1) -> np.ndarray:
+    return _ratio(a, a_sizes, axis) - _ratio(b, b_sizes, axis)
 
 
-def _interval(mean: float, spread: np.ndarray | None) -> Interval:
-    if spread is None:
-        return Interval(float(mean), None, None)
-    low, high = np.percentile(spread, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return Interval(float(mean), float(low), float(high))
+def _interval(statistic: Callable[..., np.ndarray], rows: Sequence[np.ndarray], seed: int) -> Interval:
+    """``statistic`` of ``rows`` of one length, whose places are drawn together; of one place there is no interval."""
+    mean = float(statistic(*rows))
+    if len(rows[0]) < 2:
+        return Interval(mean, None, None)
+    from scipy.stats import bootstrap
+
+    low, high = bootstrap(
+        tuple(rows), statistic, paired=True, vectorized=True, axis=-1, n_resamples=RESAMPLES, method="percentile",
+        confidence_level=LEVEL, random_state=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return Interval(mean, float(low), float(high))

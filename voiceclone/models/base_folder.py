@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from voiceclone.errors import VoicecloneError
 from voiceclone.models import hub
 from voiceclone.models.checkpoint import read_safetensors
@@ -19,8 +16,8 @@ from voiceclone.style.encoders import (
     load_style_encoders,
     load_styletts2_checkpoint,
 )
-from voiceclone.voice.compact import voices_of
-from voiceclone.voice.pack import ROWS, VoicePack
+from voiceclone.voice.compact import VOICES, all_rows, voices_of
+from voiceclone.voice.pack import VoicePack
 
 _CONFIG_KEYS = frozenset(
     [
@@ -136,14 +133,7 @@ def read_voices(folder: Path) -> dict[str, VoicePack]:
     Raises:
         VoicecloneError: a file is damaged or holds something else.
     """
-    packed = folder / "voices.safetensors"
+    packed = folder / VOICES
     if packed.is_file():
-        return voices_of({name: _all_rows(tensor) for name, tensor in read_safetensors(packed).items()})
+        return voices_of({name: all_rows(tensor) for name, tensor in read_safetensors(packed).items()})
     return {path.stem: VoicePack.load(path) for path in sorted((folder / "voices").glob("*.pt"))}
-
-
-def _all_rows(tensor: Tensor) -> Tensor:
-    """A voice whose last rows are all alike is stored without them; ``VoicePack`` refuses other shapes."""
-    if tensor.ndim == 3 and 0 < len(tensor) < ROWS:
-        return torch.cat([tensor, tensor[-1:].expand(ROWS - len(tensor), -1, -1)])
-    return tensor

@@ -100,6 +100,9 @@ def cached(file: HubFile) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+MEND = "run `voiceclone download` on a machine with internet, or use `--base nano`"
+
+
 def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
     """True where the Hub serves Kokoro's config within ``seconds``; name resolution counts towards them, too."""
     answered = threading.Event()
@@ -117,11 +120,14 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
     return answered.is_set()
 
 
-def fetch(file: HubFile, *, offline: bool = False, progress: Callable[[int], None] | None = None) -> Path:
+def fetch(
+    file: HubFile, *, offline: bool = False, progress: Callable[[int], None] | None = None, mend: str = MEND
+) -> Path:
     """Return the cached file, downloading it first where allowed; the known hash is checked.
 
     Args:
         progress: called now and then with the bytes of this file that are there.
+        mend: what to do where it cannot be had, for the message.
 
     Raises:
         VoicecloneError: it cannot be had, or its content is not the published one.
@@ -129,7 +135,7 @@ def fetch(file: HubFile, *, offline: bool = False, progress: Callable[[int], Non
     path = cached(file)
     if path is None:
         with _watched(file, progress):
-            path = _download(file, offline=offline)
+            path = _download(file, offline=offline, mend=mend)
     check_hash(path, file.sha256)
     if progress is not None:
         progress(path.stat().st_size)
@@ -156,9 +162,8 @@ def check_hash(path: Path, expected: str | None, *, afresh: bool = False) -> Non
         )
 
 
-def _download(file: HubFile, *, offline: bool) -> Path:
+def _download(file: HubFile, *, offline: bool, mend: str) -> Path:
     where = file.name
-    mend = "run `voiceclone download` on a machine with internet, or use `--base nano`"
     if is_offline(offline):
         raise VoicecloneError(f"{where} is not in the Hub cache and the network is switched off: {mend}")
     from huggingface_hub import hf_hub_download
@@ -169,8 +174,18 @@ def _download(file: HubFile, *, offline: bool) -> Path:
     except Exception as error:  # the Hub client raises its HTTP library's, OS and its own errors
         if (fault := _disk_fault(error)) is not None:
             raise VoicecloneError(_cannot_write(fault)) from error
-        raise VoicecloneError(f"cannot download {where} ({type(error).__name__}): {mend}") from error
+        raise VoicecloneError(f"cannot download {where} ({_refusal(error)}): {mend}") from error
     return Path(path)
+
+
+def _refusal(error: BaseException) -> str:
+    """Why the Hub gave nothing, in words: its client's exceptions have names that mean nothing to a user."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return f"the Hub answered with status {status}"
+    if "timeout" in type(error).__name__.lower():
+        return f"the Hub did not answer within {FILE_TIMEOUT_SECONDS:g} s"
+    return "no connection to the Hub, or it broke off"
 
 
 def _disk_fault(error: BaseException | None) -> OSError | None:

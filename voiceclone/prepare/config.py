@@ -8,6 +8,7 @@ from pathlib import Path
 from voiceclone.data.dataset import VALIDATION_SHARE
 from voiceclone.errors import UsageError
 from voiceclone.prepare.clips import ClipLimits
+from voiceclone.ranges import check_range
 
 TRANSCRIPTS = ("text", "subtitles", "metadata", "transcribe")
 
@@ -45,6 +46,8 @@ class PrepareConfig:
     """Integrated loudness of every clip, LUFS (ITU-R BS.1770-4)."""
     resume: bool = False
     overwrite: bool = False
+    force: bool = False
+    """Take a dataset that leaves out much of the text or the sound."""
     limits: ClipLimits = field(default_factory=ClipLimits)
 
     def __post_init__(self) -> None:
@@ -67,8 +70,7 @@ class PrepareConfig:
                 f"--max-seconds {self.max_seconds:g} must be at least one and a half times --min-seconds"
                 f" {self.min_seconds:g}: pauses do not come where they are wanted"
             )
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"--seed {self.seed}: give a number from 0 to {2**32 - 1}")
+        check_range("seed", self.seed)
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite: choose one")
         if self.speaker is not None and not self.speaker.strip():

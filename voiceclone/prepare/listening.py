@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from voiceclone.audio.cleaning import mono, without_rumble
-from voiceclone.audio.io import probe, resample
+from voiceclone.audio.io import open_audio, probe, resample
 from voiceclone.errors import VoicecloneError
 
 RATE = 16_000  # Hz; the mels end at 6 kHz, so that recordings of any usual rate compare
@@ -123,7 +123,7 @@ def blocks(path: Path, rate: int | None = None) -> Iterator[np.ndarray]:
     own = probe(path).sample_rate
     resampler = soxr.ResampleStream(own, rate, 1, dtype="float32") if rate and rate != own else None
     try:
-        with soundfile.SoundFile(str(path)) as stream:
+        with open_audio(path) as stream:
             while True:
                 block = stream.read(int(_BLOCK_SECONDS * own), dtype="float32", always_2d=True)
                 block, _ = mono(block)

@@ -29,6 +29,10 @@ class Planned:
     """What of its text was not found in the sound."""
     rest: str = ""
     """Of a running text: the beginning of what comes after this recording."""
+    rest_words: int = 0
+    """The number of words of all that comes after it."""
+    speech_seconds: float = 0.0
+    """Sound in the recording that is no pause."""
 
 
 def plan_recording(
@@ -54,7 +58,7 @@ def plan_recording(
     if learned is None:
         clips = [clip for part in ear.parts.get(index, []) for clip in _unaligned(heard, part, rules)]
         advance(listening.seconds)
-        return Planned(clips=tuple(clips), next_word=first_word)
+        return Planned(clips=tuple(clips), next_word=first_word, speech_seconds=heard.speech_seconds)
     voice = learned.voice(ear, index)
     groups: list[Group] = []
     done = 0.0
@@ -77,14 +81,21 @@ def plan_recording(
 
 def _of_running_text(heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
     words = [word for _, _, found in groups for word in found]
+    reading = groups[0][1] if groups else None
     if not words:
-        return Planned(clips=(heard.without_text("none of the text was found in it"),), next_word=first_word)
-    reading = groups[0][1]
+        rest = reading.text[reading.words[first_word].start :] if reading and first_word < len(reading.words) else ""
+        return Planned(
+            clips=(heard.without_text("none of the text was found in it"),), next_word=first_word,
+            rest=_beginning(rest), rest_words=len(rest.split()), speech_seconds=heard.speech_seconds,
+        )  # fmt: skip
     next_word = words[-1].word + 1
     clips = clips_of_words(heard, reading, words, rules, ready=False)
     unread = unread_text(reading, {word.word for word in words}, first_word, next_word)
     rest = reading.text[reading.words[next_word].start :] if next_word < len(reading.words) else ""
-    return Planned(clips=tuple(clips), next_word=next_word, unread=tuple(unread), rest=" ".join(rest[:400].split()))
+    return Planned(
+        clips=tuple(clips), next_word=next_word, unread=tuple(unread), rest=_beginning(rest),
+        rest_words=len(rest.split()), speech_seconds=heard.speech_seconds,
+    )  # fmt: skip
 
 
 def _of_parts(ear: Ear, heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
@@ -93,6 +104,8 @@ def _of_parts(ear: Ear, heard: Heard, groups: list[Group], first_word: int, rule
     unread: list[str] = []
     for part in ear.parts.get(heard.index, []):
         group = next((group for group in groups if group[0] is part), None)
+        if group is None or not group[2]:
+            unread.append(" ".join(part.text.split()))
         if group is None:
             late = part.start >= heard.listening.seconds
             clips.append(heard.without_text("lies behind the end" if late else "nothing in it can be spoken", part))
@@ -104,7 +117,11 @@ def _of_parts(ear: Ear, heard: Heard, groups: list[Group], first_word: int, rule
         number = 1 + sum(clip.name is not None for clip in clips)
         clips += clips_of_words(heard, reading, words, rules, ready=ready, first_number=number)
         unread += unread_text(reading, {word.word for word in words})
-    return Planned(clips=tuple(clips), next_word=first_word, unread=tuple(unread))
+    return Planned(clips=tuple(clips), next_word=first_word, unread=tuple(unread), speech_seconds=heard.speech_seconds)
+
+
+def _beginning(text: str) -> str:
+    return " ".join(text[:400].split())
 
 
 def _unaligned(heard: Heard, part: Part, rules: CutRules) -> list[PlannedClip]:

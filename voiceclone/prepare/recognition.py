@@ -18,7 +18,7 @@ def require_recognition() -> None:
     """Say at once where faster-whisper is missing.
 
     Raises:
-        VoicecloneError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     require("transcribe", what="--transcribe", otherwise=" (or give --text, --subtitles or --metadata)")
 
@@ -27,7 +27,8 @@ def load_recogniser(model: str) -> Any:
     """A faster-whisper model by its name, or from a folder.
 
     Raises:
-        VoicecloneError: faster-whisper is not installed, or the model cannot be loaded or downloaded.
+        MissingPackageError: faster-whisper is not installed.
+        VoicecloneError: the model cannot be loaded or downloaded.
     """
     require_recognition()
     try:

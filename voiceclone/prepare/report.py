@@ -15,7 +15,7 @@ from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.plan import Planned
 from voiceclone.prepare.sources import Recording
 
-MOSTLY = 0.5  # of the sound; right texts reach .9, another recording's text .4
+LEAST_USED = 0.7  # of words and sound; right texts reach 0.9, another recording's text 0.4
 _FIGURES = ("level_dbfs", "peak", "clipped", "bandwidth_hz", "warnings", "loudness_before", "gain_db")
 
 
@@ -62,17 +62,22 @@ def split_rows(rows: Sequence[dict[str, Any]], config: PrepareConfig) -> dict[st
     return splits
 
 
-def misfit_notice(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """A line for the user where most of the sound does not fit its text: some clips of a wrong text pass by chance."""
-    compared = [row for row in rows if row["fit"] is not None]
-    seconds = sum(row["seconds"] for row in compared)
-    kept = sum(row["seconds"] for row in compared if row["status"] == "kept")
-    if not kept or kept >= MOSTLY * seconds:
-        return None
-    return (
-        f"only {100 * kept / seconds:.0f} % of the sound became clips: do text and recording belong together? If not,"
-        " what was kept is wrong, too"
-    )
+def used_shares(rows: Sequence[Mapping[str, Any]], planned: Sequence[Planned], words: int) -> dict[str, float]:
+    """What of the text (``words`` in all) and of the sound that is no pause is in a clip, 0-1 each."""
+    kept = [row for row in rows if row["status"] == "kept"]
+    speech = sum(one.speech_seconds for one in planned)
+    used = {
+        "words": sum(len(row["text"].split()) for row in kept) / words if words else 1.0,
+        "sound": sum(row["seconds"] * (1.0 - row["silence"]) for row in kept) / speech if speech else 1.0,
+    }
+    return {name: round(min(1.0, share), 3) for name, share in used.items()}
+
+
+def little_used(summary: Mapping[str, Any]) -> str | None:
+    """A line in capitals where much of text or sound is in no clip: some clips of a wrong text pass by chance."""
+    shares = summary.get("used", {})
+    little = [f"{100 * share:.0f} % OF THE {name.upper()}" for name, share in shares.items() if share < LEAST_USED]
+    return f"ONLY {' AND '.join(little)} BECAME CLIPS" if little else None
 
 
 def full_report(
@@ -84,13 +89,15 @@ def full_report(
     rows: Sequence[dict[str, Any]],
     problems: Sequence[tuple[str, str]],
     notices: Sequence[str],
+    *,
+    words: int,
 ) -> dict[str, Any]:
-    """The content of ``prepare_report.json``; ``planned`` holds one entry for each recording."""
+    """The content of ``prepare_report.json``; ``planned`` holds an entry for each recording, the text has ``words``."""
     return {
         "version": __version__,
         "identity": dict(identity),
         "language": lang,
-        "summary": _summary(rows, planned, problems),
+        "summary": _summary(rows, planned, problems, words),
         "notices": list(notices),
         "limits": {
             **asdict(config.limits),
@@ -110,7 +117,7 @@ def full_report(
 
 
 def _summary(
-    rows: Sequence[dict[str, Any]], planned: Sequence[Planned], problems: Sequence[tuple[str, str]]
+    rows: Sequence[dict[str, Any]], planned: Sequence[Planned], problems: Sequence[tuple[str, str]], words: int
 ) -> dict[str, Any]:
     kept = [row for row in rows if row["status"] == "kept"]
     reasons = Counter(row["reason"].split(": ")[0] for row in rows if row["reason"])
@@ -123,5 +130,7 @@ def _summary(
         "dropped_seconds": round(sum(row["seconds"] for row in rows) - kept_seconds, 1),
         "dropped_reasons": dict(reasons.most_common()),
         "passed_over": len(problems),
-        "words_not_found": sum(len(text.split()) for one in planned for text in one.unread),
+        "words_not_found": sum(len(text.split()) for one in planned for text in one.unread)
+        + (planned[-1].rest_words if planned else 0),
+        "used": used_shares(rows, planned, words),
     }

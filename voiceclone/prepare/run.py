@@ -17,7 +17,7 @@ from voiceclone.prepare.ear import Ear
 from voiceclone.prepare.folder import PrepareFolder
 from voiceclone.prepare.reading import ESPEAK_VOICES
 from voiceclone.prepare.recognition import require_recognition
-from voiceclone.prepare.report import full_report, misfit_notice, split_rows
+from voiceclone.prepare.report import full_report, little_used, split_rows
 from voiceclone.prepare.sources import Recording, check_apart, find_recordings, recordings_of_metadata
 from voiceclone.prepare.speakers import load_embedder
 from voiceclone.prepare.steps import Steps
@@ -25,6 +25,14 @@ from voiceclone.prepare.subtitles import script_of_subtitles
 from voiceclone.prepare.transcripts import Script, script_of_text
 from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import QUIET, Reporter
+
+
+class LittleUsed(VoicecloneError):
+    """Much of the text or the sound is in no clip; ``report`` is that of the dataset, which is left as it is."""
+
+    def __init__(self, message: str, report: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def prepare_dataset(
@@ -37,6 +45,7 @@ def prepare_dataset(
     Raises:
         UsageError: a path or setting is wrong, or ``out`` holds other work.
         VoicecloneError: nothing usable was found (the report says why), or a file cannot be read or written.
+        LittleUsed: less than 70 % of text or sound became clips, without ``force``.
     """
     reporter = reporter or Reporter(verbosity=QUIET)
     lang = language_code(config.lang)
@@ -71,6 +80,14 @@ def prepare_dataset(
         dropped = [row for row in report["clips"] if row["reason"]]
         first = f" (first: {dropped[0]['source']}: {dropped[0]['reason']})" if dropped else ""
         raise VoicecloneError(f"no usable clip{first}: {folder.report} lists every clip with its reason")
+    if (line := little_used(report["summary"])) is not None:
+        if not config.force:
+            raise LittleUsed(
+                f"{line}: do text and recording belong together? If not, what was kept is wrong, too. {folder.report} "
+                "lists what was left out; where it is right all the same, keep the dataset by --resume --force",
+                report,
+            )
+        reporter.warn(line)
     return report
 
 
@@ -87,10 +104,10 @@ def _make(steps: Steps, script: Script, identity: dict[str, Any]) -> dict[str, A
     steps.tell_doubts()
     planned = steps.plan(ear)
     rows = steps.cut([clip for one in planned for clip in one.clips])
-    if line := misfit_notice(rows):
-        steps.notice(line)
     splits = split_rows(rows, config)
-    report = full_report(identity, config, steps.lang, steps.recordings, planned, rows, steps.problems, steps.notices)
+    report = full_report(
+        identity, config, steps.lang, steps.recordings, planned, rows, steps.problems, steps.notices, words=script.words
+    )
     steps.folder.finish(splits, report)
     return report
 
@@ -125,7 +142,7 @@ def _identity(steps: Steps, script: Script) -> dict[str, Any]:
             except OSError as error:
                 raise VoicecloneError(f"{recording.path}: cannot be read ({error}): check its permissions") from error
             task.advance()
-    paths = ("resume", "overwrite", "text", "subtitles", "metadata")
+    paths = ("resume", "overwrite", "force", "text", "subtitles", "metadata")
     settings = {name: value for name, value in asdict(steps.config).items() if name not in paths}
     words = json.dumps([script.running, [asdict(part) for part in script.parts], script.ready_cut])
     return {

@@ -20,6 +20,7 @@ PAD = 0.12  # seconds of the pause kept at each end of a clip
 _SURE_GAP, _DOUBT_PRICE = 0.25, 4.0  # a cut beside a word of more than this gap costs its excess times the price
 _LOST_SECOND = 1.2  # price of a second of speech that is in no clip
 _BREAK_PRICE = {NO_BREAK: 1.0, PHRASE: 0.3, SENTENCE: 0.0}
+_SHORT, _LONG = 0.3, 1.5  # seconds; a pause of the one is no break of the text, one of the other ends a phrase
 _REST = 0.35  # seconds of sound beside a unit that are too much
 _LENGTH_PRICE = 0.5  # price of a clip as short or as long as is allowed
 
@@ -203,7 +204,12 @@ def _edge(units: Sequence[Unit], pauses: np.ndarray, index: int, seconds: float,
     if not outer:
         doubt = max(units[index - 1].doubt, units[index].doubt)
         kind = units[index - 1].break_after
-        price = _BREAK_PRICE[kind] + max(0.0, 0.3 - pause) / 0.15 + _DOUBT_PRICE * max(0.0, doubt - _SURE_GAP)
+        # Texts without punctuation, and speakers who pause elsewhere: the longest pauses are the breaks.
+        like_a_phrase = min(max((pause - _SHORT) / (_LONG - _SHORT), 0.0), 1.0)
+        price = _BREAK_PRICE[kind]
+        if kind == NO_BREAK:
+            price -= like_a_phrase * (_BREAK_PRICE[NO_BREAK] - _BREAK_PRICE[PHRASE])
+        price += max(0.0, _SHORT - pause) / 0.15 + _DOUBT_PRICE * max(0.0, doubt - _SURE_GAP)
     loud = _loud(inside)
     return _Edge(
         out=out,

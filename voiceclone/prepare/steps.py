@@ -182,7 +182,7 @@ def _whole_seconds(advance: Callable[[int], None]) -> Callable[[float], None]:
 
 def _planned_from(known: dict[str, Any]) -> Planned:
     clips = tuple(PlannedClip(**clip) for clip in known["clips"])
-    return Planned(clips=clips, next_word=known["next_word"], unread=tuple(known["unread"]), rest=known["rest"])
+    return Planned(**{**known, "clips": clips, "unread": tuple(known["unread"])})
 
 
 def _read_json(path: Path) -> Any:

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voiceclone.data.tables import decode
 from voiceclone.errors import UsageError, VoicecloneError
 
 MAX_BYTES = 20_000_000  # about 400 hours of speech
@@ -41,9 +42,15 @@ class Script:
     problems: tuple[tuple[str, str], ...] = ()
     """What was passed over: (where, why)."""
 
+    @property
+    def words(self) -> int:
+        """How many words the text has."""
+        texts = [part.text for part in self.parts] if self.running is None else [self.running]
+        return sum(len(text.split()) for text in texts)
+
 
 def read_text(path: Path) -> str:
-    """A text file as clean text: UTF-8, or UTF-16 with its mark.
+    """A text file as clean text; in which encodings: :func:`voiceclone.data.tables.decode`.
 
     Raises:
         UsageError: there is no such file.
@@ -58,12 +65,7 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        return clean(content.decode(encoding))
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise VoicecloneError(f"{path} line {line}: is not UTF-8: save the file as UTF-8") from error
+    return clean(decode(content, path, table=False))
 
 
 def clean(text: str) -> str:

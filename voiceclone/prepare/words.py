@@ -46,6 +46,11 @@ class Heard:
     silent: np.ndarray
     """bool, one value each 10 ms."""
 
+    @property
+    def speech_seconds(self) -> float:
+        """Sound that is no pause."""
+        return round(float((~self.silent).sum()) * CELL, 2)
+
     def without_text(self, why: str, part: Part | None = None) -> PlannedClip:
         """The recording, or a part of it, as a clip that cannot be made."""
         end = self.listening.seconds if part is None or part.end is None else part.end

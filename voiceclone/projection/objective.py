@@ -74,7 +74,11 @@ class Objective:
     What does not depend on the voice (text features laid out by the alignment, targets) is kept; the audio terms see
     crops of one constant shape, since changing shapes cost three times as much on a CPU; the prosody terms see whole
     clips, since durations, F0 and energy are predicted through recurrent layers that must never see padding.
+    Clips shorter than a crop are never drawn.
     """
+
+    whole_clips = False
+    """Clips are used as a whole, however short, and a crop's place means nothing."""
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class Objective:
         self.free = free and not (speaker is None and listener is None)
         self.log_mel = LogMel().to(kokoro.device)
         self.multi_mel = losses.MultiMel().to(kokoro.device)
+        self._drawn = [i for i, t in enumerate(self.targets) if self.whole_clips or t.frames >= crop_frames]
         self._texts = [aligned_text(target) for target in self.targets]
         self._spoken = [
             spoken_durations(t.alignment.durations.to(t.energy.device), t.text.symbols, t.energy) for t in self.targets
@@ -105,20 +110,20 @@ class Objective:
         self._labels = [self._phones(target) for target in self.targets] if listener is not None else []
 
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
-        """``count`` crops, each of another clip as far as there are clips."""
-        order = generator.permutation(len(self.targets))
+        """``count`` crops, each of another clip as far as there are clips that are long enough."""
+        order = generator.permutation(self._drawn)
         forced = (count + 1) // 2 if self.free else count
         crops = []
         for index in range(count):
             clip = int(order[index % len(order)])
-            start = int(generator.integers(0, self.targets[clip].frames - self.crop_frames + 1))
+            start = int(generator.integers(0, self._room(clip) + 1))
             free = self.free and index % 2 == 1
             crops.append(Crop(clip=clip, start=start, free=free, mel_weight=0.0 if free else count / forced))
         return crops
 
     def middle_crops(self) -> list[Crop]:
-        """The middle of every clip: the same stretches every time, for validation."""
-        return [Crop(clip=i, start=(t.frames - self.crop_frames) // 2) for i, t in enumerate(self.targets)]
+        """The middle of every clip that is long enough: the same stretches every time, for validation."""
+        return [Crop(clip=clip, start=self._room(clip) // 2) for clip in self._drawn]
 
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Every named term, averaged over the crops; differentiable in ``base_vector`` ``(1, 256)``."""
@@ -240,6 +245,10 @@ class Objective:
             energy=self._cut(energy[0], start, 2),
             labels=None if labels is None else self._cut(labels, start, 1),
         )
+
+    def _room(self, clip: int) -> int:
+        """Frames by which a clip is longer than a crop."""
+        return max(0, self.targets[clip].frames - self.crop_frames)
 
     def _phones(self, target: Target) -> Tensor:
         """The label of each frame of a clip, ``(F,)``."""

@@ -28,6 +28,8 @@ WEIGHTS = LossWeights(
 class PlainObjective(Objective):
     """One term: mean squared log-mel error of whole clips, spoken freely."""
 
+    whole_clips = True
+
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
         """``mel_mse``, the mean over the crops' clips."""
         rows = self.rows(base_vector, crops)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.audio.features import LogMel
+from voiceclone.audio.features import LogMel, crop_length
 from voiceclone.errors import VoicecloneError
 from voiceclone.listener.net import Listener, frame_labels, share_heard
 from voiceclone.projection.config import ProjectionConfig
@@ -184,7 +184,7 @@ def _start(
         train,
         m.kokoro,
         m.profile,
-        crop_frames=min([config.crop_frames, *(target.frames for target in train)]),
+        crop_frames=crop_length(config.crop_frames, [target.frames for target in train]),
         anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
         whitening=white.to(m.kokoro.device),
         speaker=m.speaker,

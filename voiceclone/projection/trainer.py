@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from voiceclone.audio.features import LogMel
+from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel, crop_length
 from voiceclone.errors import VoicecloneError
 from voiceclone.listener.net import Listener
 from voiceclone.projection.config import ProjectionConfig
@@ -69,7 +69,9 @@ class ProjectionTrainer:
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
-        self.crop_frames = min([config.crop_frames, *(t.frames for t in (*train, *validation))])
+        # Each split by itself: a short held-out clip must not shorten what is trained on.
+        self.crop_frames = crop_length(config.crop_frames, [target.frames for target in train])
+        self.validation_crop_frames = crop_length(self.crop_frames, [target.frames for target in validation])
         self.at_once = crops_at_once(kokoro, config.batch)
         self._build()
 
@@ -93,8 +95,27 @@ class ProjectionTrainer:
             restore_into(self.average, self.state.average)
         self.train_targets = self._with_alignments("train", self.train_targets)
         self.validation_targets = self._with_alignments("validation", self.validation_targets)
-        self.objective = self._objective(self.train_targets)
-        self.validation = self._objective(self.validation_targets[: self.config.max_validation_crops])
+        self.objective = self._objective(self.train_targets, self.crop_frames)
+        held_out = self.validation_targets[: self.config.max_validation_crops]
+        self.validation = self._objective(held_out, self.validation_crop_frames)
+
+    def crop_notice(self) -> str:
+        """What the lengths of the training clips change about the crops; empty where all are long enough."""
+        if self.config.plain:
+            return ""  # whole clips, no crops
+        total, wanted = len(self.train_targets), self.config.crop_frames
+        short = sum(target.frames < self.crop_frames for target in self.train_targets)
+        used, asked = (frames * FRAME_SAMPLES / SAMPLE_RATE for frames in (self.crop_frames, wanted))
+        if self.crop_frames < wanted:
+            return (
+                f"most of the {total} training clips are short: crops of {used:.2f} s instead of {asked:.2f} s; longer "
+                "clips make a better voice"
+            )
+        return (
+            f"{short} of {total} training clips are shorter than a crop ({asked:.2f} s): not trained on"
+            if short
+            else ""
+        )
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
@@ -139,12 +160,12 @@ class ProjectionTrainer:
                 raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {AFRESH}")
         return aligned
 
-    def _objective(self, targets: Sequence[Target]) -> Objective:
+    def _objective(self, targets: Sequence[Target], crop_frames: int) -> Objective:
         return (PlainObjective if self.config.plain else Objective)(
             targets,
             self.kokoro,
             self.profile,
-            crop_frames=self.crop_frames,
+            crop_frames=crop_frames,
             anchor=self.state.anchor.to(self.kokoro.device),
             whitening=self.state.whitening.to(self.kokoro.device),
             speaker=self.speaker,
@@ -235,8 +256,7 @@ class ProjectionTrainer:
         """The longest validation clip and the voice speaking it with the clip's own timing, F0 and energy: ``(T,)``."""
         index = max(range(len(self.validation.targets)), key=lambda i: self.validation.targets[i].frames)
         target = self.validation.targets[index]
-        whole = self._objective([target])
-        whole.crop_frames = min(target.frames, MAX_PREVIEW_FRAMES)
+        whole = self._objective([target], min(target.frames, MAX_PREVIEW_FRAMES))
         row = self.profile.row(base_vector.to(self.kokoro.device), target.text.phoneme_count)
         with torch.random.fork_rng(devices=[self.kokoro.device] if self.kokoro.device.type == "cuda" else []):
             torch.manual_seed(self.config.seed)

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import MissingPackageError, UsageError, VoicecloneError
 from voiceclone.text.normalization import ENGLISH, normalize
 from voiceclone.text.scripts import readable
 
@@ -74,7 +74,8 @@ class Phonemizer:
         offline: never try to download the English spaCy model.
 
     Raises:
-        UsageError: the language is not known, or what it needs is not installed.
+        UsageError: the language is not known.
+        MissingPackageError: what it needs is not installed.
     """
 
     def __init__(self, lang: str, *, offline: bool = False) -> None:
@@ -149,7 +150,8 @@ def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, re
         repo_id: where KPipeline looks for voices named without ``.pt``; given so that it prints no warning.
 
     Raises:
-        UsageError: the language is not known, or what it needs is not installed.
+        UsageError: the language is not known.
+        MissingPackageError: what it needs is not installed.
     """
     code = language_code(lang)
     from kokoro import KPipeline
@@ -162,7 +164,7 @@ def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, re
             if code not in INSTALLS:
                 raise
             reason = " ".join(str(error).split())[:120]
-            raise UsageError(
+            raise MissingPackageError(
                 f"{LANGUAGES[code]} (language {code}) needs more packages ({reason}): {INSTALLS[code]}"
             ) from error
 

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+LOST = ("the work goes on", "W&B is offline")
+"""What stands in every warning that a tracker does not log as was asked for."""
+
 
 class Tracker(Protocol):
     """Where a run logs to.

@@ -77,7 +77,7 @@ class LearnedAligner:
         phonemize: text to phonemes, for rows without phonemes.
 
     Raises:
-        VoicecloneError: the package for monotonic alignment search is not installed.
+        MissingPackageError: the package for monotonic alignment search is not installed.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.audio.features import crop_length
 from voiceclone.team import Team
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
@@ -120,13 +121,14 @@ class BatchMaker:
         rng = np.random.default_rng([config.seed, step, 0])
         long = config.long_every > 0 and step % config.long_every == config.long_every - 1
         count, crop = (config.long_batch, 3 * config.crop_frames) if long else (config.crop_batch, config.crop_frames)
+        # Of clips that are long enough: a short one among them would shorten the crops of all.
+        crop = crop_length(crop, self.corpus.frames[self._by_length])
         picked = []
         while len(picked) < count:
             speaker = rng.choice(len(self.corpus.speakers), p=self._speaker_weights)
             index = int(rng.choice(self.training[self.corpus.speakers[speaker]]))
-            if self.corpus.frames[index] >= crop or rng.random() < 0.05:
+            if self.corpus.frames[index] >= crop:
                 picked.append(index)
-        crop = min(crop, int(self.corpus.frames[picked].min()))
         return self._batch(picked, crop, rng, with_audio=True)
 
     def prosody(self, step: int) -> Batch:

@@ -21,7 +21,8 @@ from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy,
 from voiceclone.audio.io import probe, read_audio
 from voiceclone.data.metadata import Entry, read_train
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import atomic_path, write_json
+from voiceclone.files import write_json
+from voiceclone.training.arrays import growing_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -170,27 +171,24 @@ def prepare_corpus(
     stored = cache / "index.json"
     if stored.is_file() and json.loads(stored.read_text(encoding="utf-8"))["key"] == key:
         return Corpus([cache])
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     utterances: list[Utterance] = []
     log_mel, start = LogMel(), 0
-    for number, row in enumerate(rows):
-        try:
-            utterance, features = _features(row, vocab, log_mel, phonemize, align, f0 or track_f0, start)
-        except (VoicecloneError, ValueError) as error:
-            logger.warning("%s skipped: %s", row.path, error)
-            continue
-        utterances.append(utterance)
-        for name, kind in _ARRAYS.items():
-            parts[name].append(features[name].astype(kind))
-        start += utterance.frames
-        if number % 200 == 199:
-            logger.info("features: %d of %d utterances", number + 1, len(rows))
-    if not utterances:
-        raise VoicecloneError("no utterance of the datasets is usable: see the warnings above")
-    stored.unlink(missing_ok=True)
-    for name in _ARRAYS:
-        with atomic_path(cache / f"{name}.npy") as temporary:
-            np.save(temporary, np.concatenate(parts[name]))
+    with growing_arrays(cache, _ARRAYS) as arrays:
+        for number, row in enumerate(rows):
+            try:
+                utterance, features = _features(row, vocab, log_mel, phonemize, align, f0 or track_f0, start)
+            except (VoicecloneError, ValueError) as error:
+                logger.warning("%s skipped: %s", row.path, error)
+                continue
+            utterances.append(utterance)
+            for name, array in arrays.items():
+                array.append(features[name])
+            start += utterance.frames
+            if number % 200 == 199:
+                logger.info("features: %d of %d utterances", number + 1, len(rows))
+        if not utterances:
+            raise VoicecloneError("no utterance of the datasets is usable: see the warnings above")
+        stored.unlink(missing_ok=True)  # before the first array is replaced
     # The index last: it marks the cache as whole.
     write_json(stored, {"key": json.loads(json.dumps(key)), "utterances": [asdict(u) for u in utterances]})
     return Corpus([cache])

@@ -93,29 +93,15 @@ def whole_frames(boundaries: np.ndarray, frames: int) -> np.ndarray:
     Raises:
         ValueError: fewer frames than tokens.
     """
+    from scipy.optimize import isotonic_regression
+
     tokens = len(boundaries) - 1
     if frames < tokens:
         raise ValueError(f"{frames} frames cannot hold {tokens} tokens")
-    slack = _isotonic(np.asarray(boundaries, dtype=np.float64) - np.arange(tokens + 1))
+    slack = isotonic_regression(np.asarray(boundaries, dtype=np.float64) - np.arange(tokens + 1)).x
     slack = np.clip(np.round(slack), 0, frames - tokens).astype(np.int64)
     slack[0], slack[-1] = 0, frames - tokens
     return np.diff(slack) + 1
-
-
-def _isotonic(values: np.ndarray) -> np.ndarray:
-    """Nearest non-descending sequence (pool adjacent violators)."""
-    means: list[float] = []
-    sizes: list[int] = []
-    for value in values:
-        means.append(float(value))
-        sizes.append(1)
-        while len(means) > 1 and means[-2] > means[-1]:
-            size = sizes[-2] + sizes[-1]
-            means[-2] = (means[-2] * sizes[-2] + means[-1] * sizes[-1]) / size
-            sizes[-2] = size
-            means.pop()
-            sizes.pop()
-    return np.repeat(means, sizes)
 
 
 def _misaki_symbols(ipa: str) -> str:

@@ -16,6 +16,7 @@ from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoders
 from voiceclone.training.objective import Trainee
+from voiceclone.voice.card import NOT_STATED, licence_matter
 
 FILES = (
     "config.json", "model.safetensors", "style_encoders.safetensors", "own_encoders.safetensors",
@@ -100,7 +101,7 @@ def shortened(pack: Tensor) -> Tensor:
 def card(facts: CardFacts, voices: Sequence[str]) -> str:
     """The model card, Markdown."""
     lines = [
-        "---", f"license: {facts.licence.lower()}", f"language: {facts.language}", "library_name: kokoro",
+        "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",
         "pipeline_tag: text-to-speech", "---", "", f"# {facts.name} {facts.version}", "",
         "A Kokoro-format text-to-speech base (StyleTTS2's recipe) with its style encoders and stock voices.", "",
         facts.training, "", "## Files", "",
@@ -108,7 +109,8 @@ def card(facts: CardFacts, voices: Sequence[str]) -> str:
         "- `style_encoders.safetensors`: the pair of style encoders cloning starts from. Trained apart from the model,",
         "  its space is not the model's own, as StyleTTS2's space is not Kokoro's.",
         "- `own_encoders.safetensors`: the pair trained with the model, for measuring the best a clone can reach.",
-        f"- `voices.safetensors`: {len(voices)} stock voices, `(510, 1, 256)`: {', '.join(voices)}.",
+        f"- `voices.safetensors`: {len(voices)} stock voices, `(510, 1, 256)` when read: {', '.join(voices)}.",
+        "  Of last rows that are all alike only one is stored; `voiceclone export` writes whole ones.",
         "", "## Data", "",
     ]  # fmt: skip
     lines += [f"- {line}" for line in facts.data]
@@ -120,7 +122,7 @@ def card(facts: CardFacts, voices: Sequence[str]) -> str:
         lines += ["Looked at:", "", *(f"- {line}" for line in facts.notes), ""]
     if facts.limits:
         lines += ["## Limits", "", *(f"- {line}" for line in facts.limits), ""]
-    lines += ["## Licence", "", f"{facts.licence}. The vocabulary is Kokoro-82M's (Apache-2.0)."]
+    lines += ["## Licence", "", f"{facts.licence or NOT_STATED}. The vocabulary is Kokoro-82M's (Apache-2.0)."]
     return "\n".join(lines) + "\n"
 
 

@@ -41,7 +41,8 @@ class BaseFacts:
     name: str = "base"
     version: str = "0.1"
     language: str = "en"
-    licence: str = "Apache-2.0"
+    licence: str = ""
+    """Of the base: an id of the Hub, or free text; empty: not stated."""
     data: tuple[str, ...] = ()
     """One line a data set, with its licence."""
     not_measured: tuple[str, ...] = ()
@@ -176,8 +177,8 @@ def measure(
     """The card's numbers on utterances kept back from training, by group of speakers."""
     embed = resemblyzer_embed()
     groups = {
-        "synthesised speakers": [i for i in batches.validation if corpus.utterances[i].speaker not in recorded],
-        "recorded speakers": [i for i in batches.validation if corpus.utterances[i].speaker in recorded],
+        name: [i for i in batches.validation if (corpus.utterances[i].speaker in recorded) == wanted]
+        for name, wanted in _groups("speakers", recorded)
     }
     results = {}
     for name, indices in groups.items():
@@ -188,6 +189,14 @@ def measure(
             results[name]["mel_l1_true_prosody"] = round(mel, 4)
             logger.info("%s: %s", name, results[name])
     return results
+
+
+def _groups(name: str, recorded: Sequence[str]) -> list[tuple[str, bool]]:
+    """Names of the groups of speakers measured apart, and whether each holds those that the facts call recorded.
+
+    Where the facts name none, nothing is known of how the speech came about, and nothing is said of it.
+    """
+    return [(f"synthesised {name}", False), (f"recorded {name}", True)] if recorded else [(name, False)]
 
 
 def measure_kept_out(
@@ -206,7 +215,7 @@ def measure_kept_out(
     reference = {speaker: indices[::2] for speaker, indices in corpus.by_speaker.items()}
     packs = {s: stock_voice(corpus, trainee.encoders, s, indices=indices) for s, indices in reference.items()}
     results = {}
-    for name, wanted in (("kept-out synthesised, oracle voice", False), ("kept-out recorded, oracle voice", True)):
+    for name, wanted in _groups("kept-out speakers, oracle voice", recorded):
         spoken = [
             index
             for speaker, indices in corpus.by_speaker.items()

@@ -17,6 +17,7 @@ import numpy as np
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
 from voiceclone.audio.io import resample, write_wav
+from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.text.espeak import EspeakSynthesizer, PhonemeEvent
@@ -154,9 +155,9 @@ def read_sentences(path: Path, max_characters: int) -> list[str]:
         UsageError: the file cannot be read or holds fewer than 10 such lines.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}): give a UTF-8 text file, one sentence a line") from error
+        lines = read_text(Path(path), table=False).splitlines()
+    except VoicecloneError as error:
+        raise UsageError(f"{error}; one sentence a line is wanted") from error
     sentences = [" ".join(line.split()) for line in lines]
     sentences = [line for line in sentences if 15 <= len(line) <= max_characters]
     if len(sentences) < 10:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.processes import apart, stop_all
 from voiceclone.ui.events import EventReader, Snapshot
 
 LOG_LINES = 12
@@ -50,7 +50,7 @@ class Training:
                 with open(handle, "wb") as lines:
                     # A session of its own: Ctrl-C in the page's terminal is handed on by stop(), once.
                     self._process = subprocess.Popen(
-                        command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines, start_new_session=True
+                        command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines, **apart()
                     )
             except OSError as error:
                 raise VoicecloneError(f"the training cannot be started: {error.strerror or error}") from error
@@ -92,12 +92,7 @@ class Training:
         if process is None or process.poll() is not None:
             return
         self._stopped = True
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop_all([process], STOP_SECONDS)
 
     def close(self) -> None:
         """Stop, and remove the temporary file."""

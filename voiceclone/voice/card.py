@@ -93,14 +93,16 @@ def _front_matter(info: CardInfo) -> str:
         lines.append(f"base_model: {STOCK_REPO}")
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", info.base_name):
         lines.append(f"base_model: {_yaml(info.base_name)}")
-    if info.licence not in ("", NOT_STATED):
-        if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", info.licence):
-            lines.append(f"license: {_yaml(info.licence)}")
-        else:
-            lines += ["license: other", f"license_name: {_yaml(info.licence)}"]
-    else:
-        lines.append("license: unknown")
-    return "\n".join([*lines, "---"])
+    return "\n".join([*lines, *licence_matter(info.licence), "---"])
+
+
+def licence_matter(licence: str) -> list[str]:
+    """The front matter's lines about a licence: an id of the Hub or free text; where none is given, none is made up."""
+    if licence in ("", NOT_STATED):
+        return ["license: unknown"]
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", licence):
+        return [f"license: {_yaml(licence.lower())}"]
+    return ["license: other", f"license_name: {_yaml(licence)}"]
 
 
 def _opening(info: CardInfo) -> str:

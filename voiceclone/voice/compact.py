@@ -62,6 +62,19 @@ def expand(parts: Mapping[str, Tensor], name: str) -> VoicePack:
     return VoicePack((mean.double() + rows.double() @ basis.double())[:, None], name)
 
 
+VOICES = "voices.safetensors"  # a base's stock voices, which need not be stored with all their rows
+
+
+def all_rows(tensor: Tensor) -> Tensor:
+    """A stock voice of a base whole, ``(510, 1, 256)``: the last row stored stands for all that lack.
+
+    Other shapes are left as they are; :class:`VoicePack` refuses them.
+    """
+    if tensor.ndim == 3 and 0 < len(tensor) < ROWS:
+        return torch.cat([tensor, tensor[-1:].expand(ROWS - len(tensor), -1, -1)])
+    return tensor
+
+
 def voices_of(tensors: Mapping[str, Tensor]) -> dict[str, VoicePack]:
     """The voices of a safetensors file, in order of their names; whole and compact ones may stand side by side.
 

@@ -108,13 +108,14 @@ def voice_map(pack: VoicePack, stock: Mapping[str, VoicePack], half: str) -> Voi
     """
     if len(stock) < MIN_VOICES:
         raise ValueError(f"a map needs {MIN_VOICES} stock voices, not {len(stock)}")
+    from sklearn.decomposition import PCA
+
     centres = torch.stack([_centre(other, half) for other in stock.values()])
-    mean = centres.mean(dim=0)
-    _, singular, directions = torch.linalg.svd(centres - mean, full_matrices=False)
-    axes = directions[:2]
+    fitted = PCA(n_components=2, svd_solver="full").fit(centres.numpy())
+    mean, axes = (torch.from_numpy(value).to(centres) for value in (fitted.mean_, fitted.components_))
     # The sign of a component is arbitrary: fixed, so that the same voices give the same map.
     axes = axes * torch.where(axes.gather(1, axes.abs().argmax(1, keepdim=True)) < 0, -1.0, 1.0)
-    shares = singular.square() / singular.square().sum()
+    shares = fitted.explained_variance_ratio_
     return VoiceMap(
         names=tuple(stock),
         stock=(centres - mean) @ axes.T,

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_bytes, write_torch
-from voiceclone.voice.compact import compress, named, voices_of
+from voiceclone.voice.compact import VOICES, all_rows, compress, named, voices_of
 from voiceclone.voice.pack import SHAPE, VoicePack
 from voiceclone.voice.provenance import Provenance, to_header
 
@@ -159,6 +159,8 @@ def _read_safetensors(path: Path) -> dict[str, VoicePack]:
     tensors = read_safetensors(path)
     if not tensors:
         raise VoicecloneError(f"{path} is no voice file: it is empty")
+    if path.name == VOICES:
+        tensors = {name: all_rows(tensor) for name, tensor in tensors.items()}
     try:
         found = voices_of(tensors)
     except VoicecloneError as error:

@@ -96,13 +96,10 @@ def speak_parts(
     found = LeftOut() if left_out is None else left_out
     readable_parts = [(_readable(text, pipeline.lang_code, found), voice) for text, voice in parts]
     spoken = 0
-    device = pipeline.model.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for text, voice in readable_parts:
-            for audio in _spoken(pipeline, text, voice, speed, found):
-                spoken += 1
-                yield audio
+    together = (audio for text, voice in readable_parts for audio in _spoken(pipeline, text, voice, speed, found))
+    for audio in _seeded(together, seed, pipeline.model.device):
+        spoken += 1
+        yield audio
     if not spoken:
         text = " ".join(text for text, _ in parts)
         raise UsageError(f"nothing to say: no word in {text[:40]!r} can be spoken: give some in the language of --lang")
@@ -171,6 +168,28 @@ def _readable(text: str, lang: str, left_out: LeftOut) -> str:
         )
     left_out.foreign += found.unread
     return found.text
+
+
+def _seeded(results: Iterator[np.ndarray], seed: int, device: torch.device) -> Iterator[np.ndarray]:
+    """``results`` made with a random state of their own, which goes on from one to the next.
+
+    The caller's state is back before each is handed out: between two pieces the caller may draw numbers of its own.
+    """
+    devices = [device] if device.type == "cuda" else []
+    states: list[torch.Tensor] | None = None
+    while True:
+        with torch.random.fork_rng(devices=devices):
+            if states is None:
+                torch.manual_seed(seed)
+            else:
+                torch.set_rng_state(states[0])
+                for one, state in zip(devices, states[1:], strict=True):
+                    torch.cuda.set_rng_state(state, one)
+            result = next(results, None)
+            states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(one) for one in devices)]
+        if result is None:
+            return
+        yield result
 
 
 def _results(

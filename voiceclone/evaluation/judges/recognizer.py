@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchaudio
 from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
@@ -101,12 +102,7 @@ def collapse(best: Tensor) -> list[str]:
 
 def phone_errors(hypothesis: list[str], reference: list[str]) -> int:
     """The edit distance: fewest substitutions, deletions and insertions that turn one into the other."""
-    row = list(range(len(reference) + 1))
-    for i, heard in enumerate(hypothesis, 1):
-        diagonal, row[0] = row[0], i
-        for j, wanted in enumerate(reference, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (heard != wanted))
-    return row[-1]
+    return torchaudio.functional.edit_distance(hypothesis, reference)
 
 
 def load_recognizer(folder: Path = ASSETS) -> PhoneRecognizer:

@@ -1,0 +1,92 @@
+"""A voice is used with the base it was made for, and with another one only after a warning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from voiceclone import load_base
+from voiceclone.cli.main import main
+from voiceclone.errors import UsageError
+from voiceclone.files import sha256_of
+from voiceclone.voice.origin import base_for, misfits, origins_of
+from voiceclone.voice.pack import VoicePack
+
+
+@pytest.fixture(scope="module")
+def pack(base_folder: Path) -> VoicePack:
+    return load_base(base_folder).stock_voices["stock_1"]
+
+
+def made(folder: Path, pack: VoicePack, *, kind: str, sha256: str = "0" * 64, base: str = "auto") -> Path:
+    """A voice as a clone run leaves it, as far as its origin goes."""
+    folder.mkdir(parents=True)
+    voice = folder / f"{folder.name}.pt"
+    pack.save(voice)
+    facts = {"name": f"the {kind} base", "kind": kind, "sha256": sha256}
+    report = {"name": folder.name, "base": facts, "voice_sha256": sha256_of(voice)}
+    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "config.json").write_text(json.dumps({"base": base}))
+    return voice
+
+
+def test_auto_means_the_base_the_voice_was_made_for(tmp_path: Path, pack, base_folder: Path) -> None:
+    for kind in ("nano", "kokoro"):
+        assert base_for(str(made(tmp_path / kind, pack, kind=kind)), "auto") == kind
+    custom = made(tmp_path / "own", pack, kind="custom", base=str(base_folder))
+    assert base_for(str(custom), "auto") == str(base_folder)
+    assert base_for(f"0.5*{custom} + 0.5*stock_0", "auto") == str(base_folder)
+    assert base_for(str(custom), "nano") == "nano"
+    assert base_for("af_heart", "auto") == "auto"
+
+
+def test_a_voice_without_a_report_of_its_own_says_nothing(tmp_path: Path, pack) -> None:
+    voice = made(tmp_path / "v", pack, kind="nano")
+    other = VoicePack(name="v", tensor=pack.tensor * 0.9)
+    other.save(voice)
+    assert origins_of(str(voice)) == [] and base_for(str(voice), "auto") == "auto"
+
+
+def test_voices_of_two_bases_are_not_mixed(tmp_path: Path, pack, capsys) -> None:
+    one, other = (made(tmp_path / kind, pack, kind=kind) for kind in ("nano", "kokoro"))
+    with pytest.raises(UsageError, match="cannot be mixed"):
+        base_for(f"{one} + {other}", "auto")
+    assert main(["mix", f"{one} + {other}", "--out", str(tmp_path / "m.pt")]) == 2
+    assert "voices of two bases cannot be mixed" in capsys.readouterr().err and not (tmp_path / "m.pt").exists()
+    again = made(tmp_path / "again", pack, kind="kokoro", sha256="1" * 64)  # other weights of Kokoro, the same space
+    assert base_for(f"{other} + {again}", "auto") == "kokoro"
+
+
+def test_a_base_that_is_gone_is_asked_for(tmp_path: Path, pack) -> None:
+    voice = made(tmp_path / "v", pack, kind="custom", base=str(tmp_path / "gone"))
+    with pytest.raises(UsageError, match="give its folder with --base"):
+        base_for(str(voice), "auto")
+
+
+def test_say_speaks_on_the_voices_own_base_and_warns_on_another(tmp_path: Path, pack, base_folder, capsys) -> None:
+    base = load_base(base_folder)
+    own = made(tmp_path / "own", pack, kind="custom", sha256=base.sha256, base=str(base_folder))
+    say = ["say", "Good morning.", "--offline", "--json", "--out", str(tmp_path / "a.wav"), "--overwrite", "--voice"]
+    assert main([*say, str(own)]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["base"] == base.title and "made for" not in captured.err
+    foreign = made(tmp_path / "foreign", pack, kind="kokoro")
+    assert main([*say, str(foreign), "--base", str(base_folder)]) == 0
+    assert "was made for the base the kokoro base, not for tiny" in capsys.readouterr().err
+
+
+def test_export_to_programs_of_stock_kokoro_warns_of_a_voice_of_another_base(tmp_path: Path, pack, capsys) -> None:
+    for kind, warned in (("nano", True), ("kokoro", False)):
+        voice = made(tmp_path / kind, pack, kind=kind)
+        assert main(["export", str(voice), "--to", "bin", "--out", str(tmp_path / f"{kind}.bin")]) == 0
+        assert ("cannot use it" in capsys.readouterr().err) is warned
+
+
+def test_the_header_of_a_safetensors_file_says_it_too(tmp_path: Path, pack) -> None:
+    voice = made(tmp_path / "v", pack, kind="nano")
+    out = tmp_path / "elsewhere.safetensors"
+    assert main(["export", str(voice), "--to", "safetensors", "--out", str(out)]) == 0
+    assert base_for(str(out), "auto") == "nano"
+    assert "made for the base the nano base, not for kokoro" in misfits(str(out), "kokoro")[0]

@@ -1,0 +1,61 @@
+"""``.npy`` files that grow row by row, so that a corpus need not fit into memory while its features are computed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from voiceclone.files import atomic_path
+
+_HEADER_BYTES = 128  # room for any shape; numpy pads the header with spaces as needed
+_MAGIC = b"\x93NUMPY\x01\x00"
+
+
+class GrowingArray:
+    """An array on disk that rows are added to; whole once :meth:`close` has written how many there are."""
+
+    def __init__(self, stream: BinaryIO, kind: type[np.generic]) -> None:
+        self._stream, self._kind = stream, np.dtype(kind)
+        self._tail: tuple[int, ...] | None = None
+        self._rows = 0
+        stream.write(bytes(_HEADER_BYTES))
+
+    def append(self, values: np.ndarray) -> None:
+        """Add ``values`` ``(rows, ...)``, converted to the array's kind."""
+        if self._tail is None:
+            self._tail = values.shape[1:]
+        elif values.shape[1:] != self._tail:
+            raise ValueError(f"rows of shape {values.shape[1:]} after rows of shape {self._tail}")
+        self._stream.write(np.ascontiguousarray(values, dtype=self._kind).data)
+        self._rows += len(values)
+
+    def close(self) -> None:
+        """Write the header."""
+        shape = (self._rows, *(self._tail or ()))
+        text = repr({"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape})
+        room = _HEADER_BYTES - len(_MAGIC) - 2
+        header = text.encode("ascii").ljust(room - 1) + b"\n"
+        assert len(header) == room
+        self._stream.seek(0)
+        self._stream.write(_MAGIC + room.to_bytes(2, "little") + header)
+
+
+@contextlib.contextmanager
+def growing_arrays(folder: Path, kinds: Mapping[str, type[np.generic]]) -> Iterator[dict[str, GrowingArray]]:
+    """``NAME.npy`` in ``folder`` for each of ``kinds``; they replace older ones at the end, or are removed on failure.
+
+    Raises:
+        VoicecloneError: the folder cannot be written to, or the disk is full.
+    """
+    with contextlib.ExitStack() as stack:
+        arrays = {}
+        for name, kind in kinds.items():
+            temporary = stack.enter_context(atomic_path(folder / f"{name}.npy"))
+            arrays[name] = GrowingArray(stack.enter_context(temporary.open("wb")), kind)
+        yield arrays
+        for array in arrays.values():
+            array.close()

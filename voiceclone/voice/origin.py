@@ -1,0 +1,121 @@
+"""Which base a voice was made for, as the report beside it or the header of its file says: it fits no other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceclone.errors import UsageError
+from voiceclone.voice.lookup import file_of, is_expression, names_a_file
+from voiceclone.voice.mixing import parse
+from voiceclone.voice.provenance import from_header, provenance_of
+
+if TYPE_CHECKING:
+    from voiceclone.models.base import Base
+
+AUTO = "auto"
+NAMED = ("kokoro", "nano")  # kinds of bases that --base takes by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What is known of the base of one file's voice."""
+
+    voice: str
+    """As the command line names it."""
+    base: str
+    """The base's name, for people."""
+    kind: str
+    """``kokoro``, ``nano`` or ``custom``."""
+    sha256: str
+    """Of the base's weights; empty where it is not known."""
+    folder: str | None = None
+    """Of a custom base, as the clone run was given it."""
+
+    def fits(self, other: Origin) -> bool:
+        """Whether both voices lie in one space. Kokoro's is one, whatever the precision of its weights."""
+        return self.kind == other.kind and (self.kind == "kokoro" or self.sha256 == other.sha256)
+
+
+def origins_of(voice: str) -> list[Origin]:
+    """The origin of each file that a voice or a mix names, as far as it is known."""
+    names = [voice]
+    if not names_a_file(voice) and is_expression(voice):
+        try:
+            mix = parse(voice, names_a_file)
+        except UsageError:  # said by whoever reads the voice
+            return []
+        names = list(dict.fromkeys((*mix.timbre, *mix.prosody)))
+    return [origin for name in names if (origin := _origin(name)) is not None]
+
+
+def base_for(voice: str, base: str) -> str:
+    """What ``--base`` means for a voice: with ``auto`` the base it was made for, where that is known.
+
+    Raises:
+        UsageError: it mixes voices of two bases, or its base is not there any more.
+    """
+    origins = origins_of(voice)
+    first = next(iter(origins), None)
+    for other in origins[1:]:
+        if not first.fits(other):
+            raise UsageError(
+                f"{first.voice} was made for the base {first.base} and {other.voice} for {other.base}: voices of two "
+                "bases cannot be mixed"
+            )
+    if base != AUTO or first is None:
+        return base
+    if first.kind in NAMED:
+        return first.kind
+    if first.folder is not None and Path(first.folder).is_dir():
+        return first.folder
+    where = f", which is not at {first.folder}" if first.folder else ""
+    raise UsageError(f"{first.voice} was made for the base {first.base}{where}: give its folder with --base")
+
+
+def misfits(voice: str, base: Base | str) -> list[str]:
+    """A line for each file of a voice or mix that was made for another base than the one it is used with.
+
+    Args:
+        base: loaded, or what ``--base`` says; of a folder nothing is known before it is loaded.
+    """
+    if not isinstance(base, str):
+        used = Origin(voice="", base=base.title, kind=base.kind, sha256=base.sha256)
+    elif base in NAMED:
+        used = Origin(voice="", base=base, kind=base, sha256="")
+    else:
+        return []
+    return [
+        f"{origin.voice} was made for the base {origin.base}, not for {used.base}: it will not sound like its speaker"
+        for origin in origins_of(voice)
+        if not (origin.fits(used) or (not used.sha256 and origin.kind == used.kind))
+    ]
+
+
+def _origin(voice: str) -> Origin | None:
+    located = file_of(voice)
+    if located is None:
+        return None
+    path, name = located
+    header = from_header(path)
+    facts = header.get(name or path.stem) or (next(iter(header.values())) if len(header) == 1 else provenance_of(path))
+    kind = facts.get("base_kind")
+    if kind not in (*NAMED, "custom"):
+        return None
+    return Origin(
+        voice=voice,
+        base=str(facts.get("base", kind)),
+        kind=kind,
+        sha256=str(facts.get("base_sha256", "")),
+        folder=_folder_of_base(path) if kind == "custom" else None,
+    )
+
+
+def _folder_of_base(voice: Path) -> str | None:
+    try:
+        folder = json.loads((voice.parent / "config.json").read_text(encoding="utf-8"))["base"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return folder if isinstance(folder, str) else None
