@@ -103,7 +103,7 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(monkeypatch, capsys, tmp_pa
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a_wrong_argument_shows_the_usage_of_its_command(command: str, capsys) -> None:
+def test_a_wrong_argument_names_its_command(command: str, capsys) -> None:
     needed = {
         "batch": ["v.csv"], "say": ["hi", "--voice", "v", "--out", "o.wav"], "inspect": ["v"],
         "evaluate": ["--voice", "v", "--data", "d"], "mix": ["v", "--out", "o.pt"],
@@ -113,5 +113,6 @@ def test_a_wrong_argument_shows_the_usage_of_its_command(command: str, capsys) -
     with pytest.raises(SystemExit) as stop:
         main([command, *needed.get(command, []), "--no-such-option"])
     error = capsys.readouterr().err
-    assert stop.value.code == 2 and error.startswith(f"usage: voiceclone {command} ")
-    assert error.splitlines()[-1] == f"voiceclone {command}: error: unrecognized arguments: --no-such-option"
+    assert stop.value.code == 2 and error.splitlines() == [
+        f"voiceclone {command}: error: unrecognized arguments: --no-such-option (see voiceclone {command} --help)"
+    ]

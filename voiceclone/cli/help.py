@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from voiceclone.errors import shown
+
 NEED, QUALITY, SPEED, TRACKING, FILES, EXPERTS, OTHER = GROUPS = (
     "what you need",
     "quality",
@@ -93,7 +95,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line, and where to read on; the whole usage fills a screen."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {shown(message)} (see {self.prog} --help)\n")
 
 
 def _with_default(settings: dict[str, Any]) -> dict[str, Any]:

@@ -52,9 +52,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
             print(f"{path_through()}\n\nall commands: voiceclone --help")
             return 0
         parser = _parser(arguments, program)
-        options, unknown = parser.parse_known_args(arguments if program is None else arguments[1:])
-        if unknown:
-            _of_command(parser, options).error(f"unrecognized arguments: {' '.join(map(shown, unknown))}")
+        options = parser.parse_args(arguments if program is None else arguments[1:])
         check_numbers(vars(options), "clone" if program is not None else options.command)
         _print_any_name()
         let_break_interrupt()
@@ -89,12 +87,6 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
             file=sys.stderr,
         )
         return 1
-
-
-def _of_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.ArgumentParser:
-    """The parser whose usage belongs to a wrong argument: the command's, where there are commands."""
-    commands = next((action.choices for action in parser._actions if isinstance(action.choices, dict)), {})
-    return commands.get(getattr(options, "command", None), parser)
 
 
 def _print_any_name() -> None:
