@@ -8,7 +8,6 @@ import torch
 
 from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
 from voiceclone.projection.losses import MIN_VOICED_HZ
-from voiceclone.projection.pauses import spoken_durations
 from voiceclone.projection.targets import Target
 from voiceclone.voice.pack import STYLE_DIM, VoicePack
 
@@ -19,15 +18,14 @@ def prosody_errors(pack: VoicePack, targets: Sequence[Target], kokoro: FrozenKok
 
     Returns:
         ``f0_error_semitones``: |difference of the median F0s| of a clip, over frames voiced in the clip;
-        ``rate_error_percent``: |relative difference of total duration|, without the clip's pauses, BOS and EOS.
+        ``rate_error_percent``: |relative difference of total duration|, BOS and EOS left out.
     """
     pitch, rate = [], []
     for target in targets:
         prosodic = pack.row(target.text.phoneme_count)[:, STYLE_DIM:].to(kokoro.device)
         true = target.alignment.durations.to(kokoro.device)
         soft, states = kokoro.durations(target.text, prosodic)
-        spoken = spoken_durations(true, target.text.symbols, target.energy)
-        rate.append(100.0 * abs(float(soft[spoken.counted].sum() / spoken.frames[spoken.counted].sum()) - 1.0))
+        rate.append(100.0 * abs(float(soft[1:-1].sum() / true[1:-1].sum()) - 1.0))
         f0, _ = kokoro.prosody(states, alignment_matrix(true), prosodic)
         voiced = target.f0 > MIN_VOICED_HZ
         if voiced.any():

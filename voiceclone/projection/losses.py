@@ -110,17 +110,12 @@ def speaker_term(vectors: Tensor, speaker: Tensor) -> Tensor:
     return 1.0 - (vectors @ speaker).mean()
 
 
-def duration_terms(soft: Tensor, true: Tensor, counted: Tensor | None = None) -> dict[str, Tensor]:
-    """``duration`` and ``rate`` from soft and true durations ``(T,)`` in frames; BOS and EOS (silence) are left out.
-
-    Args:
-        counted: tokens ``(T,)`` whose durations make up the rate; all but BOS and EOS where it is None.
-    """
+def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
+    """``duration`` and ``rate`` from soft and true durations ``(T,)`` in frames; BOS and EOS (silence) are left out."""
     soft, true = soft[1:-1], true[1:-1].to(soft)
-    ours, theirs = (soft, true) if counted is None or not counted.any() else (soft[counted[1:-1]], true[counted[1:-1]])
     return {
         "duration": (soft - true).abs().mean() / true.mean(),
-        "rate": (torch.log(ours.sum()) - torch.log(theirs.sum())).abs(),
+        "rate": (torch.log(soft.sum()) - torch.log(true.sum())).abs(),
     }
 
 

@@ -14,7 +14,6 @@ from voiceclone.listener.net import Listener, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
 from voiceclone.projection.losses import LossWeights
-from voiceclone.projection.pauses import spoken_durations
 from voiceclone.projection.targets import Target, aligned_text
 from voiceclone.voice.pack import STYLE_DIM
 from voiceclone.voice.profile import LengthProfile
@@ -104,9 +103,6 @@ class Objective:
         self.multi_mel = losses.MultiMel().to(kokoro.device)
         self._drawn = [i for i, t in enumerate(self.targets) if self.whole_clips or t.frames >= crop_frames]
         self._texts = [aligned_text(target) for target in self.targets]
-        self._spoken = [
-            spoken_durations(t.alignment.durations.to(t.energy.device), t.text.symbols, t.energy) for t in self.targets
-        ]
         self._labels = [self._phones(target) for target in self.targets] if listener is not None else []
 
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
@@ -205,10 +201,10 @@ class Objective:
     def _prosody_terms(self, predictions: Sequence[Prediction], crops: Sequence[Crop]) -> dict[str, Tensor]:
         each = []
         for prediction, crop in zip(predictions, crops):
-            target, spoken = self.targets[crop.clip], self._spoken[crop.clip]
+            target = self.targets[crop.clip]
             each.append(
                 {
-                    **losses.duration_terms(prediction.soft, spoken.frames, spoken.counted),
+                    **losses.duration_terms(prediction.soft, target.alignment.durations.to(prediction.soft.device)),
                     **losses.f0_terms(prediction.f0, target.f0),
                     "energy": losses.energy_term(prediction.energy, target.energy),
                 }
