@@ -6,6 +6,10 @@ import torch
 
 from voiceclone import load_base
 from voiceclone.models.presets import NANO_FOLDER
+from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.projection.losses import MIN_VOICED_HZ
+from voiceclone.projection.stock_table import SENTENCES, find_table
+from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.health import HealthRange, examine
 
 
@@ -36,3 +40,16 @@ def test_its_voices_are_healthy_vary_with_length_and_speak() -> None:
         sum(r.audio.numel() for r in pipeline("We meet again.", voice=name)) for name in list(base.stock_voices)[:3]
     ]
     assert all(12_000 < length < 120_000 for length in lengths)
+
+
+def test_its_table_says_how_its_own_voices_sound() -> None:
+    base = load_base("nano")
+    table = find_table(base)
+    assert table is not None and set(table.names) == set(base.stock_voices)
+    kokoro, texts = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a", offline=True)
+    text = kokoro.text(texts.phonemes(SENTENCES[0]))
+    for index in (int(table.prosody[:, 0].argmin()), int(table.prosody[:, 0].argmax())):
+        spoken = kokoro.utter(text, base.stock_voices[table.names[index]].row(text.phoneme_count))
+        voiced = spoken.f0[spoken.f0 > MIN_VOICED_HZ].log()
+        assert abs(float(voiced.mean() - table.prosody[index, 0])) < 0.1  # 1.7 semitones: one sentence of three
+    assert float(table.prosody[:, 0].max() - table.prosody[:, 0].min()) > 0.4
