@@ -18,7 +18,7 @@ from voiceclone.extras import EXTRAS, install_command, is_installed
 NEEDED = (
     "torch", "torchaudio", "kokoro", "misaki", "accelerate", "transformers", "huggingface_hub", "numpy", "librosa",
     "soundfile", "soxr", "onnx", "tensorboard", "wandb", "matplotlib", "PIL", "safetensors", "filelock", "tqdm", "yaml",
-    "espeakng_loader", "spacy",
+    "espeakng_loader", "spacy", "scipy", "sklearn",
 )  # fmt: skip
 THERE, MISSING, DAMAGED = "there", "missing", "damaged"
 LITTLE_SPACE = 2_000_000_000  # bytes; a fetch of the real Kokoro and a clone together take about one

@@ -113,19 +113,19 @@ def test_files_are_found_without_suffix_and_in_the_home_folder(tmp_path: Path, m
 def test_official_voices_need_neither_a_base_nor_the_network(monkeypatch) -> None:
     for asked in ("get_weights", "weights_at_hand"):
         monkeypatch.setattr(bases, asked, lambda *a, **k: pytest.fail("a model was asked for"))
-    mixed = finder_of("auto", offline=False).find("0.5*bf_emma + 0.5*am_onyx").tensor
+    mixed = finder_of("auto").find("0.5*bf_emma + 0.5*am_onyx").tensor
     torch.testing.assert_close(mixed, 0.5 * (PACK.tensor + OTHER.tensor), rtol=0, atol=1e-5)
 
 
 def test_official_voices_are_not_taken_for_those_of_another_base(base_folder: Path) -> None:
     for voice in ("af_heart", "0.5*af_heart + 0.5*stock_0"):
         with pytest.raises(UsageError, match="'af_heart' in --base .*: it is an official voice.*--base kokoro"):
-            finder_of(str(base_folder), offline=True).find(voice)
+            finder_of(str(base_folder)).find(voice)
 
 
 def test_a_wrong_voice_beside_an_official_one(base_folder: Path, monkeypatch) -> None:
     with pytest.raises(UsageError, match="no voice 'stock_0': give a voice file or a stock voice of Kokoro-82M"):
-        finder_of("auto", offline=True).find("af_heart,stock_0")
+        finder_of("auto").find("af_heart,stock_0")
 
 
 def test_every_command_takes_every_file(tmp_path: Path, base_folder: Path, monkeypatch, capsys) -> None:

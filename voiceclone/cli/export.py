@@ -85,7 +85,7 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, 
         packs, earlier = read_voices(located[0]), from_header(located[0])
         return packs, {name: earlier.get(name) or provenance_of(located[0]) for name in packs}
     chosen = base_for(options.voice, options.base)
-    pack = finder_of(chosen, offline=options.offline).find(options.voice)
+    pack = finder_of(chosen).find(options.voice)
     known = from_header(located[0]).get(pack.name) if located else None
     return {pack.name: pack}, {pack.name: known or provenance_of_name(options.voice)}
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     reporter = Reporter(verbosity=verbosity(options))
     chosen = base_for(options.expression, options.base)
-    finder = finder_of(chosen, offline=options.offline)
+    finder = finder_of(chosen)
     pack = finder.find(options.expression)
     expected = finder.used if chosen == "auto" else finder.stock
     for line in misfits(options.expression, chosen):

@@ -106,7 +106,7 @@ def check_names(voice: str, known: Collection[str], *, where: str) -> None:
     Raises:
         UsageError: a name is that of no file and no stock voice, or a list of voices is not well formed.
     """
-    for name in _names_in(voice):
+    for name in names_in(voice):
         if name in known or file_of(name):
             continue
         if file := missing_file(name):
@@ -114,25 +114,24 @@ def check_names(voice: str, known: Collection[str], *, where: str) -> None:
         raise unknown_voice(name, known, where)
 
 
-def _names_in(voice: str) -> list[str]:
+def names_in(voice: str) -> list[str]:
     """The names of a voice, or of the voices of a mix; none where it cannot be read (``find`` says why)."""
     from voiceclone.voice.mix_lists import is_list, parse_list
     from voiceclone.voice.mix_tokens import HALVES, NAMES, tokens
 
     if file_of(voice) or not is_expression(voice):
         return [voice]
-    if voice.endswith(SUFFIXES):  # perhaps meant as a file
-        return []
     try:
         found = tokens(voice, lambda name: file_of(name) is not None)
     except UsageError:
         return []
-    if is_list(found):
-        return list(parse_list(found))
-    return [text for kind, text in found if kind in NAMES and text not in HALVES]
+    names = list(parse_list(found)) if is_list(found) else [t for kind, t in found if kind in NAMES and t not in HALVES]
+    if voice.endswith(SUFFIXES) and not all(map(file_of, names)):  # perhaps meant as one file
+        return []
+    return names
 
 
-def finder_of(base: str, *, offline: bool) -> VoiceFinder:
+def finder_of(base: str) -> VoiceFinder:
     """For commands that need no model: with ``auto``, official voices are found without a look at the network."""
     from voiceclone.models.base import load_stock_voices
 

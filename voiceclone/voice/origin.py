@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.errors import UsageError
-from voiceclone.voice.lookup import file_of, is_expression, names_a_file
-from voiceclone.voice.mixing import parse
+from voiceclone.voice.lookup import file_of, names_in
 from voiceclone.voice.provenance import from_header, provenance_of
 
 if TYPE_CHECKING:
@@ -41,13 +40,7 @@ class Origin:
 
 def origins_of(voice: str) -> list[Origin]:
     """The origin of each file that a voice or a mix names, as far as it is known."""
-    names = [voice]
-    if not names_a_file(voice) and is_expression(voice):
-        try:
-            mix = parse(voice, names_a_file)
-        except UsageError:  # said by whoever reads the voice
-            return []
-        names = list(dict.fromkeys((*mix.timbre, *mix.prosody)))
+    names = dict.fromkeys(names_in(voice))
     return [origin for name in names if (origin := _origin(name)) is not None]
 
 
