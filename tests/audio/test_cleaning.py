@@ -1,5 +1,7 @@
 """What is no speech goes, what is speech stays, and the bandwidth is what the recording has."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
@@ -52,6 +54,18 @@ def test_a_recording_that_was_not_cut_has_half_its_rate(rate, floor_db) -> None:
     if floor_db is not None:
         sound = sound + noise(len(sound), floor_db)
     assert bandwidth(sound, rate) == rate / 2
+
+
+@pytest.mark.parametrize(("compression", "lowest", "highest"), [(0.9, 5_500, 7_000), (0.5, 11_000, RATE / 2)])
+def test_what_a_codec_cut_off_is_found(compression, lowest, highest) -> None:
+    """MP3 at about 24 and 80 kbit/s: LAME cuts off above 6 and above 11.4 kHz."""
+    coded = io.BytesIO()
+    with soundfile.SoundFile(coded, "w", RATE, 1, format="MP3", compression_level=compression,
+                             bitrate_mode="CONSTANT") as file:  # fmt: skip
+        file.write(speech())
+    coded.seek(0)
+    sound, _ = soundfile.read(coded, dtype="float32")
+    assert lowest <= bandwidth(sound, RATE) <= highest
 
 
 def test_a_narrow_recording_at_a_high_rate_is_seen_through() -> None:
