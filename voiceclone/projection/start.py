@@ -24,7 +24,6 @@ ZERO_SHOT = "zero-shot"
 BLENDED = 8  # stock voices in a blend at most, the nearest ones
 BLEND_STEPS = 15  # of the search for a blend
 BLEND_RATE = 0.3  # step of the blend's logits
-FINALISTS = 2  # stock voices whose prosody is heard in the decoder, where no listener judges all of them
 MIN_VOICES = 5  # for a covariance
 NOT_PROSODIC = ("mel_mse", "mel", "drift")  # terms that say nothing of a prosodic half on its own
 FREE_CROPS = 16  # on which the listener hears the best stock voice
@@ -110,17 +109,12 @@ def best_start(
     blending = "blend" not in left_out and len(stock) > 1
     added = {ZERO_SHOT: zero_shot.cpu()} if zero_shot is not None and "prior" not in left_out else {}
     timbres = _Choice(timbre, named, {n: timbre.loss(found) for n, (found, _) in terms.items()}, added, blending)
-    scores = {n: predicted.loss(found) for n, (_, found) in terms.items()}
-    spoken = half(partial(_spoken_terms, objective, timbres.vector[:, :STYLE_DIM]), weights=predicted.weights)
-    if not objective.free:
-        prosodies = _Choice(predicted, named, scores, added, blending)
-    elif objective.listener is not None:
-        scores = {name: spoken.loss(spoken.terms(vector)) for name, vector in named.items()}
-        prosodies = _Choice(spoken, named, scores, added, blending)
-    else:  # nobody hears whether a phone is clipped: the decoder is run for the last choice alone
-        nearest = {name: named[name] for name in sorted(named, key=scores.__getitem__)[:FINALISTS]}
-        blend = {BLEND: _best_blend(predicted, named, scores)} if blending else {}
-        prosodies = _Choice(spoken, nearest, {}, {**added, **blend}, blending=False)
+    prosody, scores = predicted, {n: predicted.loss(found) for n, (_, found) in terms.items()}
+    if objective.free:
+        spoken = partial(_spoken_terms, objective, timbres.vector[:, :STYLE_DIM])
+        prosody = half(spoken, weights=predicted.weights)
+        scores = {name: prosody.loss(prosody.terms(vector)) for name, vector in named.items()}
+    prosodies = _Choice(prosody, named, scores, added, blending)
 
     candidates = {} if zero_shot is None else {"zero_shot": zero_shot.cpu()}
     if blending:
