@@ -26,7 +26,7 @@ _HELP = {
     "lang": "Kokoro's language code (a American, b British English, e, f, h, i, p, j, z)",
     "device": "auto, cuda, mps or cpu",
     "precision": "of the decoder's convolutions in training: float32, bfloat16, or auto: bfloat16 on CPUs with matrix "
-    "units (Intel AMX), where it is twice as fast",
+    "units (Intel AMX), where a step takes little more than half the time",
     "seed": "seed of everything random: the same command with the same seed gives the same voice",
     "overwrite": "replace a finished voice or an unfinished run",
     "offline": "never use the network",
