@@ -125,10 +125,10 @@ def names_in(voice: str) -> list[str]:
         found = tokens(voice, lambda name: file_of(name) is not None)
     except UsageError:
         return []
-    names = list(parse_list(found)) if is_list(found) else [t for kind, t in found if kind in NAMES and t not in HALVES]
-    if voice.endswith(SUFFIXES) and not all(map(file_of, names)):  # perhaps meant as one file
+    named = [text for kind, text in found if kind in NAMES and text not in HALVES]
+    if voice.endswith(SUFFIXES) and not all(map(file_of, named)):  # perhaps meant as one file
         return []
-    return names
+    return list(parse_list(found)) if is_list(found) else named
 
 
 def finder_of(base: str) -> VoiceFinder:
