@@ -174,7 +174,7 @@ def test_a_mix_is_saved_once_and_under_a_proper_name(studio: Studio, tmp_path: P
 def test_voices_of_two_bases_are_not_mixed(studio: Studio, tmp_path: Path) -> None:
     for name, kind in (("x", "nano"), ("y", "kokoro")):
         load_stock_voices(studio.base)["stock_0"].save(tmp_path / name / f"{name}.pt")
-        (tmp_path / name / "report.json").write_text(json.dumps({"base": {"kind": kind}}))
+        (tmp_path / name / "report.json").write_text(json.dumps({"name": name, "base": {"kind": kind}}))
     with pytest.raises(UsageError, match=r"different bases \(kokoro, nano\)"):
         studio.mix((str(tmp_path / "x" / "x.pt"), str(tmp_path / "y" / "y.pt")), 0.5, 0.5)
 

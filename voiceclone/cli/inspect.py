@@ -107,11 +107,11 @@ def describe(pack: VoicePack, stock: Mapping[str, VoicePack]) -> dict[str, Any]:
 def _stock_voices(options: argparse.Namespace) -> Mapping[str, VoicePack]:
     """The stock voices of ``--base``; without it, of what the voice was made on, without using the network."""
     from voiceclone.models.base import STOCK_KOKORO, load_stock_voices
-    from voiceclone.voice.lookup import base_in_report, path_of
+    from voiceclone.voice.origin import known_base
 
     if options.base is not None:
         return load_stock_voices(options.base)
-    return load_stock_voices(base_in_report(path_of(options.voice)) or STOCK_KOKORO)
+    return load_stock_voices(known_base(options.voice) or STOCK_KOKORO)
 
 
 def _as_text(facts: dict[str, Any]) -> str:

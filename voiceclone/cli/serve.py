@@ -8,8 +8,6 @@ from pathlib import Path
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.extras import require
 
-LIMITS = ("port", "max_characters", "queue", "seed")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``serve``."""
@@ -43,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     require("serve", what="the server")
     from voiceclone.serving.server import ServeConfig, serve
 
-    names = ("out", "base", "device", "host", "offline", *LIMITS)
+    names = ("out", "base", "device", "host", "port", "offline", "max_characters", "queue", "seed")
     config = ServeConfig(lang=lang, **{name: getattr(options, name) for name in names})
     serve(config, Reporter(verbosity=verbosity(options)))
     return 0

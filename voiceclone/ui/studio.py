@@ -14,8 +14,9 @@ import numpy as np
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.voice.library import voice_files
-from voiceclone.voice.lookup import VoiceFinder, base_in_report
+from voiceclone.voice.lookup import VoiceFinder
 from voiceclone.voice.mixing import Mix, blend
+from voiceclone.voice.origin import known_base
 from voiceclone.voice.pack import VoicePack
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Studio:
 
     def base_of(self, voice: str) -> str:
         """The base that speaks with a voice: what its report says, else the studio's."""
-        return base_in_report(Path(voice)) or self.base
+        return known_base(voice) or self.base
 
     def clips_of(self, voice: str) -> list[tuple[str, str]]:
         """(path, text) of the clips a voice was made from, held-out ones first; none where they are gone."""
@@ -104,7 +105,7 @@ class Studio:
 
     def _common_base(self, voices: tuple[str, str]) -> str:
         """The base of the voices that name one; two different ones cannot be mixed."""
-        named = {name for name in (base_in_report(Path(voice)) for voice in voices) if name}
+        named = {name for name in map(known_base, voices) if name}
         if len(named) > 1:
             raise UsageError(f"the voices belong to different bases ({', '.join(sorted(named))}): mix voices of one")
         return named.pop() if named else self.base

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -182,18 +181,6 @@ def path_of(voice: str) -> Path:
 def is_expression(voice: str) -> bool:
     """True where ``voice`` is written as a mix."""
     return any(sign in voice for sign in ("*", "+", "(", '"', ",", " - ")) or bool(re.search(r":[\d.]+\s*$", voice))
-
-
-def base_in_report(voice: Path) -> str | None:
-    """The base that the files beside a cloned voice name, as ``--base`` takes it."""
-    try:
-        kind = json.loads((voice.parent / "report.json").read_text(encoding="utf-8"))["base"]["kind"]
-        if kind in ("nano", "kokoro"):
-            return kind
-        folder = json.loads((voice.parent / "config.json").read_text(encoding="utf-8"))["base"]
-        return folder if kind == "custom" and Path(folder).is_dir() else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _mix_name(mix: Mix) -> str:

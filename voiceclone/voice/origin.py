@@ -33,6 +33,13 @@ class Origin:
     folder: str | None = None
     """Of a custom base, as the clone run was given it."""
 
+    @property
+    def as_flag(self) -> str | None:
+        """What ``--base`` takes for it; None for a folder that is not there any more."""
+        if self.kind in NAMED:
+            return self.kind
+        return self.folder if self.folder is not None and Path(self.folder).is_dir() else None
+
     def fits(self, other: Origin) -> bool:
         """Whether both voices lie in one space. Kokoro's is one, whatever the precision of its weights."""
         return self.kind == other.kind and (self.kind == "kokoro" or self.sha256 == other.sha256)
@@ -42,6 +49,11 @@ def origins_of(voice: str) -> list[Origin]:
     """The origin of each file that a voice or a mix names, as far as it is known."""
     names = dict.fromkeys(names_in(voice))
     return [origin for name in names if (origin := _origin(name)) is not None]
+
+
+def known_base(voice: str) -> str | None:
+    """The base that a voice was made for, as ``--base`` takes it; None where it is not known or not there."""
+    return next((origin.as_flag for origin in origins_of(voice)), None)
 
 
 def base_for(voice: str, base: str) -> str:
@@ -60,10 +72,8 @@ def base_for(voice: str, base: str) -> str:
             )
     if base != AUTO or first is None:
         return base
-    if first.kind in NAMED:
-        return first.kind
-    if first.folder is not None and Path(first.folder).is_dir():
-        return first.folder
+    if first.as_flag is not None:
+        return first.as_flag
     where = f", which is not at {first.folder}" if first.folder else ""
     raise UsageError(f"{first.voice} was made for the base {first.base}{where}: give its folder with --base")
 
