@@ -33,13 +33,16 @@ def users_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def same_logging() -> Iterator[None]:
-    """Commands set up the package's logger for their process; the next test gets it as it was."""
+def plain_logging() -> None:
+    """Commands set up logging for their process; each test gets it as an import leaves it.
+
+    Before the test, not after: a fixture of a wider scope may have run a command in between.
+    """
+    logging.getLogger().setLevel(logging.WARNING)
     logger = logging.getLogger("voiceclone")
-    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    logger.setLevel(level)
-    logger.propagate, logger.handlers[:] = propagate, handlers
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+    logger.handlers.clear()
 
 
 @pytest.fixture(scope="session")
