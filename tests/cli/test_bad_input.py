@@ -20,7 +20,7 @@ import pytest
 import soundfile
 import torch
 from safetensors.torch import save_file
-from support import QUICK
+from support import QUICK, REPOSITORY
 
 from voiceclone.cli.main import main
 from voiceclone.data import dataset
@@ -574,6 +574,11 @@ CASES = [
 def phonemizer() -> Callable:
     """One a language for all rows: it takes most of a second to build, and is no part of what is tested here."""
     return functools.cache(dataset.Phonemizer)
+
+
+def test_the_document_counts_the_rows() -> None:
+    text = (REPOSITORY / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert f"| {len(CASES)} wrong calls:" in text and f"{len(CASES)} of {len(CASES)} rows pass" in text
 
 
 @pytest.mark.parametrize(("arguments", "prepare", "code", "says"), CASES, ids=[str(i) for i in range(len(CASES))])

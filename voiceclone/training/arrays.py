@@ -11,9 +11,6 @@ import numpy as np
 
 from voiceclone.files import atomic_path
 
-_HEADER_BYTES = 128  # room for any shape; numpy pads the header with spaces as needed
-_MAGIC = b"\x93NUMPY\x01\x00"
-
 
 class GrowingArray:
     """An array on disk that rows are added to; whole once :meth:`close` has written how many there are."""
@@ -22,26 +19,28 @@ class GrowingArray:
         self._stream, self._kind = stream, np.dtype(kind)
         self._tail: tuple[int, ...] | None = None
         self._rows = 0
-        stream.write(bytes(_HEADER_BYTES))
 
     def append(self, values: np.ndarray) -> None:
         """Add ``values`` ``(rows, ...)``, converted to the array's kind."""
         if self._tail is None:
             self._tail = values.shape[1:]
+            self._write_header()
         elif values.shape[1:] != self._tail:
             raise ValueError(f"rows of shape {values.shape[1:]} after rows of shape {self._tail}")
         self._stream.write(np.ascontiguousarray(values, dtype=self._kind).data)
         self._rows += len(values)
 
     def close(self) -> None:
-        """Write the header."""
-        shape = (self._rows, *(self._tail or ()))
-        text = repr({"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape})
-        room = _HEADER_BYTES - len(_MAGIC) - 2
-        header = text.encode("ascii").ljust(room - 1) + b"\n"
-        assert len(header) == room
+        """Write how many rows there are."""
+        self._tail = self._tail or ()
         self._stream.seek(0)
-        self._stream.write(_MAGIC + room.to_bytes(2, "little") + header)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        """numpy leaves room in it for the first axis to grow, so that it can be written again in its place."""
+        shape = (self._rows, *self._tail)
+        facts = {"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._stream, facts)
 
 
 @contextlib.contextmanager
