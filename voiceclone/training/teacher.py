@@ -48,6 +48,11 @@ class TeacherConfig:
     """Share of the blends that are moved along the stock voices' principal directions."""
     moved: float = 0.8
     """Size of the move at most, in standard deviations of the stock voices; uniform from 0."""
+    scattered: float = 0.12
+    """Standard deviation at most (uniform from 0) of a further move of the blends in every one of the 256 values.
+    Cloning takes voices by about 0.1 a value out of the span of the stock voices."""
+    other_row: float = 0.25
+    """Share of the utterances that take the row of another length than their own."""
     phonemes: tuple[int, int] = (20, 200)
     """Length of the texts: least and most."""
     seed: int = 0
@@ -90,9 +95,11 @@ class VoiceSampler:
         halves, recipes = zip(self._blend(rng), self._blend(rng))
         rows, recipe = torch.cat([halves[0][:, :STYLE_DIM], halves[1][:, STYLE_DIM:]], dim=1), " | ".join(recipes)
         if rng.random() < self.config.moved_share:
-            size = float(rng.uniform(0.0, self.config.moved))
+            size, scatter = float(rng.uniform(0.0, self.config.moved)), float(rng.uniform(0.0, self.config.scattered))
             noise = torch.from_numpy(rng.standard_normal(len(self.directions))).float()
-            rows, recipe = rows + size * noise @ self.directions, f"{recipe} moved {size:.2f}"
+            further = torch.from_numpy(rng.standard_normal(VOICE_DIM)).float()
+            rows = rows + size * noise @ self.directions + scatter * further
+            recipe = f"{recipe} moved {size:.2f} scattered {scatter:.3f}"
         return TeacherVoice(rows=rows, recipe=recipe)
 
     def _blend(self, rng: np.random.Generator) -> tuple[Tensor, str]:
@@ -133,7 +140,8 @@ def speak_utterance(
     voice = sampler.draw(rng)
     phonemes = _draw_text(texts, sampler.config.phonemes, rng)
     text = kokoro.text(phonemes)
-    row = voice.rows[min(len(phonemes), ROWS) - 1]
+    length = int(rng.integers(ROWS)) if rng.random() < sampler.config.other_row else min(len(phonemes), ROWS) - 1
+    row = voice.rows[length]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         spoken = kokoro.utter(text, row[None].to(kokoro.device))
