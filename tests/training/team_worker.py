@@ -15,6 +15,7 @@ from voiceclone.team import ProcessLostError, open_team
 from voiceclone.training.batches import Batch
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
+from voiceclone.training.recorded import RecordedSystem
 from voiceclone.training.second_pair import train_second_pair
 from voiceclone.training.trainer import Trainer
 
@@ -45,14 +46,14 @@ def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> 
                 torch.save(pair.state_dict(), out / f"pair-{rank}.pt")
                 return
             _compute_in_double()
-            trainer = Trainer(Corpus([cache]), CONFIG, out, team=team)
+            trainer = Trainer(RecordedSystem(Corpus([cache]), CONFIG, team=team), out)
             if job == "resume":
                 trainer.config = dataclasses.replace(CONFIG, steps=6)
                 trainer.resume()
             if job in ("dies", "sleeps") and rank == 1:
                 trainer.train_step = lambda: os._exit(9) if job == "dies" else time.sleep(12)
             trainer.run()
-            torch.save(trainer.trainee.state_dict(), out / f"trainee-{rank}.pt")
+            torch.save(trainer.system.trained.state_dict(), out / f"trainee-{rank}.pt")
     except ProcessLostError:
         sys.exit(LOST)
 

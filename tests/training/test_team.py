@@ -16,6 +16,7 @@ from training.team_worker import CONFIG, LOST, REPLACED, train
 from voiceclone.errors import UsageError
 from voiceclone.team import Team, open_team
 from voiceclone.training.batches import BatchMaker
+from voiceclone.training.recorded import RecordedSystem
 from voiceclone.training.trainer import Trainer, read_checkpoint
 
 
@@ -57,7 +58,7 @@ def test_several_processes_train_what_one_does(corpus, cache, alone, tmp_path, s
     expected, found = read_checkpoint(alone), read_checkpoint(tmp_path)
     fresh = untrained(corpus, tmp_path)
     for part in ("trainee", "averaged", "discriminators"):
-        start_state = getattr(fresh, part).state_dict()
+        start_state = getattr(fresh.system, "trained" if part == "trainee" else part).state_dict()
         moved = apart(expected[part], start_state)
         assert moved > 1e-2, part
         assert apart(found[part], expected[part]) < 1e-6 * moved, part
@@ -71,8 +72,8 @@ def test_several_processes_train_what_one_does(corpus, cache, alone, tmp_path, s
 def untrained(corpus, out):
     """A trainer before its first step; its prosodic encoder is the copy that training starts it as."""
     with double_precision():  # as in the processes: other draws than in single precision
-        trainer = Trainer(corpus, CONFIG, out)
-    for trainee in (trainer.trainee, trainer.averaged):
+        trainer = Trainer(RecordedSystem(corpus, CONFIG), out)
+    for trainee in (trainer.system.trained, trainer.system.averaged):
         trainee.encoders.prosodic.load_state_dict(trainee.encoders.acoustic.state_dict())
     return trainer
 
@@ -100,7 +101,7 @@ def test_another_number_of_processes_goes_on(corpus, cache, tmp_path):
         assert start(second, cache, out, "resume") == [0] * second
     ours, theirs = (read_checkpoint(tmp_path / name) for name in "ab")
     assert ours["step"] == theirs["step"] == 6
-    moved = apart(ours["trainee"], untrained(corpus, tmp_path).trainee.state_dict())
+    moved = apart(ours["trainee"], untrained(corpus, tmp_path).system.trained.state_dict())
     assert apart(ours["trainee"], theirs["trainee"]) < 1e-6 * moved
 
 
@@ -128,8 +129,8 @@ def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
     for module, name, function in REPLACED:
         monkeypatch.setattr(module, name, function)
     with double_precision():
-        trainer = Trainer(corpus, CONFIG, tmp_path)
-        trainer.trainee.train()
+        trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path)
+        trainer.system.trained.train()
         whole, parts = gradients(trainer, None), [gradients(trainer, Team(index=i, size=2)) for i in range(2)]
     assert len(whole) > 100
     largest = max(float(value.norm()) for value in whole.values())
@@ -142,16 +143,16 @@ def gradients(trainer, team):
     """The gradient of each parameter in the prosodic and the acoustic terms of the rows that ``team`` takes."""
 
     def acoustic(batch):
-        return trainer.objective.acoustic(batch, adversarial=False)[0]
+        return trainer.system.objective.acoustic(batch, adversarial=False)[0]
 
-    batches, found = BatchMaker(trainer.corpus, CONFIG, team=team), {}
-    start_state = {name: value.clone() for name, value in trainer.trainee.state_dict().items()}
-    for batch, term in ((batches.prosody(0), trainer.objective.prosody), (batches.acoustic(0), acoustic)):
+    batches, found = BatchMaker(trainer.system.corpus, CONFIG, team=team), {}
+    start_state = {name: value.clone() for name, value in trainer.system.trained.state_dict().items()}
+    for batch, term in ((batches.prosody(0), trainer.system.objective.prosody), (batches.acoustic(0), acoustic)):
         batch = doubled(batch)
-        trainer.trainee.zero_grad()
-        trainer.objective.total(batch.share.of(term(batch))).backward()
-        trainer.trainee.load_state_dict(start_state)  # spectral norm moves on with every pass
-        for name, parameter in trainer.trainee.named_parameters():
+        trainer.system.trained.zero_grad()
+        trainer.system.objective.total(batch.share.of(term(batch))).backward()
+        trainer.system.trained.load_state_dict(start_state)  # spectral norm moves on with every pass
+        for name, parameter in trainer.system.trained.named_parameters():
             if parameter.grad is not None:
                 found[term.__name__, name] = parameter.grad.clone()
     return found

@@ -21,6 +21,7 @@ from voiceclone.training.config import TrainConfig
 from voiceclone.training.export import FILES
 from voiceclone.training.listening import Listener
 from voiceclone.training.recipe import BaseFacts, read_facts, train_and_pack
+from voiceclone.training.recorded import RecordedSystem
 from voiceclone.training.trainer import Trainer, read_checkpoint
 
 from .conftest import crude_f0  # isort: skip
@@ -32,7 +33,7 @@ CONFIG = TrainConfig(
 
 
 def trained(corpus, out, **changes):
-    trainer = Trainer(corpus, dataclasses.replace(CONFIG, **changes), out)
+    trainer = Trainer(RecordedSystem(corpus, dataclasses.replace(CONFIG, **changes)), out)
     trainer.run()
     return trainer
 
@@ -52,8 +53,8 @@ def test_stages_bring_their_terms_one_after_the_other(corpus, tmp_path):
 
 def test_resumed_run_is_equal_bit_for_bit(corpus, tmp_path):
     whole = trained(corpus, tmp_path / "whole")
-    part = Trainer(corpus, CONFIG, tmp_path / "part")
-    part.trainee.train()
+    part = Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "part")
+    part.system.trained.train()
     for _ in range(5):
         with torch.random.fork_rng():
             torch.manual_seed(CONFIG.seed * 1_000_003 + part.step)
@@ -61,10 +62,10 @@ def test_resumed_run_is_equal_bit_for_bit(corpus, tmp_path):
         part.step += 1
     part.save()
     torch.manual_seed(99)  # the caller's random state has no say
-    resumed = Trainer(corpus, CONFIG, tmp_path / "part")
+    resumed = Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "part")
     resumed.resume()
     resumed.run()
-    ours, theirs = resumed.averaged.state_dict(), whole.averaged.state_dict()
+    ours, theirs = resumed.system.averaged.state_dict(), whole.system.averaged.state_dict()
     assert resumed.step == whole.step == 8
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
@@ -90,22 +91,22 @@ def test_callers_random_state_is_kept(corpus, tmp_path):
 
 
 def test_gradient_that_is_not_finite_leaves_the_weights_alone(corpus, tmp_path):
-    trainer = Trainer(corpus, CONFIG, tmp_path)
-    before = {key: value.clone() for key, value in trainer.trainee.named_parameters()}
-    for parameter in trainer.trainee.parameters():
+    trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path)
+    before = {key: value.clone() for key, value in trainer.system.trained.named_parameters()}
+    for parameter in trainer.system.trained.parameters():
         parameter.grad = torch.full_like(parameter, float("nan"))
-    assert not trainer._update(trainer.trainee, trainer.optimizer)
-    assert all(torch.equal(value, before[key]) for key, value in trainer.trainee.named_parameters())
+    assert not trainer._update(trainer.system.trained, trainer.optimizer)
+    assert all(torch.equal(value, before[key]) for key, value in trainer.system.trained.named_parameters())
 
 
 def test_averaged_encoders_keep_the_scale_of_spectral_norm(corpus, tmp_path):
     trainer = trained(corpus, tmp_path, steps=4)
-    vectors = [v for k, v in trainer.averaged.encoders.named_buffers() if k.endswith(("weight_u", "weight_v"))]
+    vectors = [v for k, v in trainer.system.averaged.encoders.named_buffers() if k.endswith(("weight_u", "weight_v"))]
     assert vectors
     assert all(abs(float(vector.norm()) - 1) < 1e-3 for vector in vectors)
     mel = torch.from_numpy(corpus.mel(0, 0, 60)[None].copy())
     with torch.no_grad():
-        ours, theirs = (t.encoders.eval()(mel).norm() for t in (trainer.averaged, trainer.trainee))
+        ours, theirs = (t.encoders.eval()(mel).norm() for t in (trainer.system.averaged, trainer.system.trained))
     assert 0.7 < float(ours / theirs) < 1.4
 
 
@@ -203,7 +204,7 @@ def test_full_preset_trains_two_steps(corpus, tmp_path):
     trainer = trained(corpus, tmp_path, preset="full", steps=2, acoustic_share=0.0, adversarial_share=1.0, crop_batch=1,
                       prosody_batch=2)  # fmt: skip
     assert trainer.step == 2
-    assert all(torch.isfinite(value).all() for value in trainer.trainee.state_dict().values())
+    assert all(torch.isfinite(value).all() for value in trainer.system.trained.state_dict().values())
 
 
 class Kept:
@@ -232,7 +233,7 @@ class Kept:
 def test_trackers_get_numbers_sounds_and_mels(corpus, tmp_path):
     kept = Kept()
     with Trackers([kept]) as trackers:
-        trainer = Trainer(corpus, CONFIG, tmp_path, listener=Listener(trackers))
+        trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path, listener=Listener(trackers))
         trainer.run()
         assert len(trackers) == 1  # it never failed
     assert {"train/mel", "train/learning_rate", "audio/recording", "audio/spoken"} <= set(kept.tags)
@@ -241,15 +242,15 @@ def test_trackers_get_numbers_sounds_and_mels(corpus, tmp_path):
 
 def test_a_start_from_a_trained_base_takes_its_weights(corpus, tmp_path):
     trainer = trained(corpus, tmp_path / "first", steps=3)
-    save_state(trainer.averaged.model, tmp_path / "base" / "model.safetensors")
-    save_state(trainer.averaged.encoders, tmp_path / "base" / "own_encoders.safetensors")
+    save_state(trainer.system.averaged.model, tmp_path / "base" / "model.safetensors")
+    save_state(trainer.system.averaged.encoders, tmp_path / "base" / "own_encoders.safetensors")
     write_json(tmp_path / "base" / "config.json", preset("tiny")[0])
-    second = Trainer(corpus, CONFIG, tmp_path / "second")
+    second = Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "second")
     second.start_from(tmp_path / "base")
-    for ours, theirs in zip(second.trainee.model.parameters(), trainer.averaged.model.parameters()):
+    for ours, theirs in zip(second.system.trained.model.parameters(), trainer.system.averaged.model.parameters()):
         assert torch.equal(ours, theirs)
-    assert second.prosodic_started and second.init == "base"
+    assert second.system.prosodic_started and second.init == "base"
     second.run()
     assert read_checkpoint(tmp_path / "second")["init"] == "base"
     with pytest.raises(UsageError, match="no trained base of preset tiny"):
-        Trainer(corpus, CONFIG, tmp_path / "third").start_from(tmp_path)
+        Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "third").start_from(tmp_path)

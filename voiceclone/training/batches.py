@@ -5,7 +5,9 @@ Where several processes train together, all of them draw the same batch and each
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,9 +45,9 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One batch, or a process's rows of it.
+    """What every system trains on: one batch of crops, or a process's rows of it.
 
-    N is the longest token count, C the frames of the crop, S the frames of the style crop.
+    N is the longest token count, C the frames of the crop.
     """
 
     tokens: Tensor
@@ -62,14 +64,6 @@ class Batch:
     """float32 ``(B, 2 C)`` in Hz."""
     energy: Tensor
     """float32 ``(B, 2 C)``."""
-    style_mel: Tensor
-    """float32 ``(B, 80, S)``."""
-    attributes: Tensor
-    """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
-    speakers: Tensor
-    """int64 ``(B,)``."""
-    style_noise: Tensor
-    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
     smoothing: tuple[int, int]
     """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
     share: Share
@@ -82,13 +76,37 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+        return type(self)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
 
 
-class BatchMaker:
-    """Draws batches; one utterance of every speaker that has at least 5 is kept back for validation.
+@dataclass(frozen=True, kw_only=True)
+class StyledBatch(Batch):
+    """Crops whose styles come from recordings of their speakers. S is the frames of the style crop."""
+
+    style_mel: Tensor
+    """float32 ``(B, 80, S)``."""
+    attributes: Tensor
+    """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
+    speakers: Tensor
+    """int64 ``(B,)``."""
+    style_noise: Tensor
+    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorBatch(Batch):
+    """Crops whose voice vectors are known."""
+
+    vectors: Tensor
+    """float32 ``(B, 256)``: acoustic half, prosodic half."""
+
+
+class Batches(ABC):
+    """Draws crops for the decoder and whole utterances for the prosody half out of a corpus.
 
     Args:
+        training: the utterances to draw from, by group.
+        boost: how often a group is drawn, relative to the others; 1 where it is not named.
         team: the processes that share every batch; None where one takes all of it.
     """
 
@@ -96,24 +114,25 @@ class BatchMaker:
         self,
         corpus: Corpus,
         config: TrainConfig,
+        training: dict[str, list[int]],
         *,
-        speaker_boost: dict[str, float] | None = None,
+        boost: dict[str, float] | None = None,
         team: Team | None = None,
     ) -> None:
-        self.corpus, self.config, self.team = corpus, config, team
-        rng = np.random.default_rng(config.seed + 17)
-        self.validation: list[int] = []
-        self.training: dict[str, list[int]] = {}
-        for speaker, indices in corpus.by_speaker.items():
-            held = int(rng.choice(indices)) if len(indices) >= 5 else None
-            self.validation += [] if held is None else [held]
-            self.training[speaker] = [i for i in indices if i != held]
-        boost = speaker_boost or {}
-        weights = np.array([boost.get(s, 1.0) for s in corpus.speakers])
-        self._speaker_weights = weights / weights.sum()
-        kept = [i for indices in self.training.values() for i in indices]
+        self.corpus, self.config, self.team, self.training = corpus, config, team, training
+        self._groups = sorted(training)
+        weights = np.array([(boost or {}).get(group, 1.0) for group in self._groups])
+        self._weights = weights / weights.sum()
+        kept = [i for indices in training.values() for i in indices]
         self._by_length = np.array(sorted(kept, key=lambda i: corpus.frames[i]))
-        self._attributes = self._speaker_attributes()
+
+    @abstractmethod
+    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
+        """What is random about the voice of each row."""
+
+    @abstractmethod
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> Batch:
+        """The batch of these utterances, given its other fields."""
 
     def acoustic(self, step: int) -> Batch:
         """Crops of equal length for the decoder."""
@@ -125,8 +144,8 @@ class BatchMaker:
         crop = crop_length(crop, self.corpus.frames[self._by_length])
         picked = []
         while len(picked) < count:
-            speaker = rng.choice(len(self.corpus.speakers), p=self._speaker_weights)
-            index = int(rng.choice(self.training[self.corpus.speakers[speaker]]))
+            group = self._groups[int(rng.choice(len(self._groups), p=self._weights))]
+            index = int(rng.choice(self.training[group]))
             if self.corpus.frames[index] >= crop:
                 picked.append(index)
         return self._batch(picked, crop, rng, with_audio=True)
@@ -165,36 +184,30 @@ class BatchMaker:
         """Draw everything random for all rows, then make the rows that are ours."""
         corpus = self.corpus
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
-        styles = self._style_cuts(picked, rng)
+        voices = self._draw_voices(picked, rng)
         smoothing = tuple(int(width) for width in rng.choice(SMOOTHING, size=2))
-        noise = rng.standard_normal((len(picked), STYLE_SIZE), dtype=np.float32)
         lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
         rows, part = (range(len(picked)), 1.0) if whole or self.team is None else self.team.rows(len(picked))
         cut = [(picked[row], starts[row]) for row in rows]
-        utterances = [corpus.utterances[i] for i, _ in cut]
         tokens, durations, frame_tokens = self._spoken(cut, crop, int(lengths.max()))
-        speakers = [corpus.speakers.index(u.speaker) for u in utterances]
         audio = [corpus.audio(i, s, crop) for i, s in cut] if with_audio else [np.zeros(0, dtype=np.float32)]
         ours = lengths[list(rows)] if part else np.zeros(1, dtype=np.int64)
-        return Batch(
-            tokens=torch.from_numpy(tokens),
-            lengths=torch.tensor([len(u.tokens) for u in utterances]),
-            durations=torch.from_numpy(durations),
-            frame_tokens=torch.from_numpy(frame_tokens),
-            audio=torch.from_numpy(np.stack(audio)),
-            f0=torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
-            energy=torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
-            style_mel=torch.from_numpy(np.stack([self._style_mel(*styles[row]) for row in rows])),
-            attributes=torch.from_numpy(self._attributes[speakers]),
-            speakers=torch.tensor(speakers),
-            style_noise=torch.from_numpy(noise[list(rows)]),
-            smoothing=smoothing,
-            share=Share(
+        common = {
+            "tokens": torch.from_numpy(tokens),
+            "lengths": torch.tensor([len(corpus.utterances[i].tokens) for i, _ in cut]),
+            "durations": torch.from_numpy(durations),
+            "frame_tokens": torch.from_numpy(frame_tokens),
+            "audio": torch.from_numpy(np.stack(audio)),
+            "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
+            "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
+            "smoothing": smoothing,
+            "share": Share(
                 rows=part,
                 tokens=float(ours.sum() / lengths.sum()),
                 inner=float((ours - 2).clip(0).sum() / (lengths - 2).sum()),
             ),
-        )
+        }
+        return self._with_voices(common, [i for i, _ in cut], [voices[row] for row in rows])
 
     def _spoken(self, cut: list[tuple[int, int]], crop: int, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tokens and durations ``(B, N)`` and the tokens spoken in the frames of the crops ``(B, C)``.
@@ -212,6 +225,46 @@ class BatchMaker:
             spoken = np.repeat(np.arange(len(utterance.tokens)), utterance.durations)
             frame_tokens[row] = spoken[start : start + crop]
         return tokens, durations, frame_tokens
+
+
+class BatchMaker(Batches):
+    """Batches of recordings; one utterance of every speaker that has at least 5 is kept back for validation.
+
+    Args:
+        team: the processes that share every batch; None where one takes all of it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        speaker_boost: dict[str, float] | None = None,
+        team: Team | None = None,
+    ) -> None:
+        rng = np.random.default_rng(config.seed + 17)
+        self.validation: list[int] = []
+        training: dict[str, list[int]] = {}
+        for speaker, indices in corpus.by_speaker.items():
+            held = int(rng.choice(indices)) if len(indices) >= 5 else None
+            self.validation += [] if held is None else [held]
+            training[speaker] = [i for i in indices if i != held]
+        super().__init__(corpus, config, training, boost=speaker_boost, team=team)
+        self._attributes = self._speaker_attributes()
+
+    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
+        cuts = self._style_cuts(picked, rng)
+        return list(zip(cuts, rng.standard_normal((len(picked), STYLE_SIZE), dtype=np.float32), strict=True))
+
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:
+        speakers = [self.corpus.speakers.index(self.corpus.utterances[i].speaker) for i in picked]
+        return StyledBatch(
+            **common,
+            style_mel=torch.from_numpy(np.stack([self._style_mel(*cut) for cut, _ in drawn])),
+            attributes=torch.from_numpy(self._attributes[speakers]),
+            speakers=torch.tensor(speakers),
+            style_noise=torch.from_numpy(np.stack([noise for _, noise in drawn])),
+        )
 
     def _style_cuts(self, picked: list[int], rng: np.random.Generator) -> list[tuple[int, int, int]]:
         """Utterance, first frame and frames of the crops to take the style from.
@@ -242,3 +295,23 @@ class BatchMaker:
             log_f0 = np.log(f0[f0 > 0]) if (f0 > 0).sum() > 10 else np.log(np.array([100.0, 120.0]))
             rows.append(((np.log(rate) - 2.5) / 0.15, (log_f0.mean() - 5.0) / 0.35, (log_f0.std() - 0.2) / 0.08))
         return np.array(rows, dtype=np.float32)
+
+
+class VectorBatches(Batches):
+    """Batches of a teacher's speech, whose voice vectors are known; the last ones are kept back."""
+
+    HELD = 0.02
+    """Share of the utterances kept back for validation."""
+
+    def __init__(self, corpus: Corpus, config: TrainConfig, *, team: Team | None = None) -> None:
+        count = len(corpus.utterances)
+        held = max(round(self.HELD * count), 1) if count > 1 else 0
+        self.validation = list(range(count - held, count))
+        super().__init__(corpus, config, {"teacher": list(range(count - held))}, team=team)
+
+    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
+        return [None] * len(picked)
+
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> VectorBatch:
+        vectors = np.stack([self.corpus.vector(index) for index in picked])
+        return VectorBatch(**common, vectors=torch.from_numpy(vectors))

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 LEVEL_RMS = 0.06
 MAX_TOKENS = 508
+VECTORS = "vectors"  # an array that only caches of a teacher's speech have
 _ARRAYS = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
 _VERSION = 2
 
@@ -71,19 +72,24 @@ class Corpus:
 
     A cache holds ``audio`` int16 ``(600 F,)``; ``mel`` float16 ``(2 F, 80)``, StyleTTS2's normalised log-mel; ``f0``
     float32 ``(2 F,)`` in Hz, 0 where unvoiced; ``energy`` float32 ``(2 F,)``; F is the frames of all its utterances.
+    A cache of a teacher's speech (:mod:`voiceclone.training.teacher_corpus`) has ``vectors`` float32 ``(U, 256)``, a
+    row an utterance, instead of ``mel``.
     """
 
     def __init__(self, caches: Sequence[Path]) -> None:
         self.utterances: list[Utterance] = []
         self._part_of: list[int] = []
+        self._row_in_part: list[int] = []
         self._arrays: list[dict[str, np.ndarray]] = []
         for part, folder in enumerate(caches):
             index = json.loads((Path(folder) / "index.json").read_text(encoding="utf-8"))
-            for u in index["utterances"]:
+            for row, u in enumerate(index["utterances"]):
                 lists = {key: tuple(u[key]) for key in ("tokens", "durations")}
                 self.utterances.append(Utterance(**{**u, **lists}))
                 self._part_of.append(part)
-            self._arrays.append({n: np.load(Path(folder) / f"{n}.npy", mmap_mode="r") for n in _ARRAYS})
+                self._row_in_part.append(row)
+            paths = {name: Path(folder) / f"{name}.npy" for name in (*_ARRAYS, VECTORS)}
+            self._arrays.append({n: np.load(path, mmap_mode="r") for n, path in paths.items() if path.is_file()})
         self.frames = np.array([sum(u.durations) for u in self.utterances])
         self.speakers = sorted({u.speaker for u in self.utterances})
         self.by_speaker: dict[str, list[int]] = {s: [] for s in self.speakers}
@@ -110,6 +116,10 @@ class Corpus:
     def energy(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
         """Log energy, float32 ``(2 frames,)``."""
         return np.array(self._part("energy", index, first, frames, 2))
+
+    def vector(self, index: int) -> np.ndarray:
+        """The voice vector that the utterance was spoken with, float32 ``(256,)``; a teacher's speech has one."""
+        return np.array(self._arrays[self._part_of[index]][VECTORS][self._row_in_part[index]])
 
     def _part(self, name: str, index: int, first: int, frames: int | None, per_frame: int) -> np.ndarray:
         utterance = self.utterances[index]

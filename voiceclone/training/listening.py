@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.evaluation.plots import figure_to_rgb, mel_figure
-from voiceclone.training.measures import speak
-from voiceclone.voice.pack import ROWS
 
 if TYPE_CHECKING:
     from voiceclone.tracking.trackers import Trackers
@@ -29,15 +26,10 @@ class Listener:
 
     def checkpoint(self, trainer: Trainer) -> None:
         """Log one validation utterance as the averaged model speaks it, all prosody predicted, beside the recording."""
-        if not len(self.trackers) or not trainer.batches.validation:
+        preview = trainer.system.preview() if len(self.trackers) else None
+        if preview is None:
             return
-        index = trainer.batches.validation[0]
-        utterance, recording = trainer.corpus.utterances[index], trainer.corpus.audio(index)
-        mel = torch.from_numpy(np.ascontiguousarray(trainer.corpus.mel(index)))[None].to(trainer.device)
-        averaged = trainer.averaged
-        with torch.no_grad():
-            style = averaged.encoders(mel)
-        spoken, _ = speak(averaged.model, utterance.phonemes, style.expand(ROWS, 256)[:, None])
+        _, recording, spoken = preview
         self.trackers.audio("audio/recording", recording, trainer.step)
         self.trackers.audio("audio/spoken", spoken, trainer.step)
         mels = [LogMel()(torch.from_numpy(audio)[None])[0].numpy() for audio in (recording, spoken)]

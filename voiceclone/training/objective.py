@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from kokoro.model import KModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,7 +13,7 @@ from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 from voiceclone.team import Team
-from voiceclone.training.batches import ATTRIBUTES, Batch
+from voiceclone.training.batches import ATTRIBUTES, Batch, StyledBatch
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.discriminators import Discriminators
 from voiceclone.training.forward import (
@@ -50,32 +51,31 @@ class Trainee(nn.Module):
         self.speaker_head = nn.Linear(128, speakers)
 
 
-class Objective:
-    """Loss terms of a trainee, unweighted; each is a mean over the rows of the batch it is given.
+class SpeechObjective:
+    """Loss terms of a model whose styles are given, unweighted; each is a mean over the rows of the batch.
 
     Args:
+        model: what is trained.
         team: the processes that share every batch; None where there is one.
     """
 
     def __init__(
-        self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+        self, model: KModel, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
     ) -> None:
-        self.trainee, self.discriminators, self.config, self.team = trainee, discriminators, config, team
-        self.spectral = SpectralLoss().to(next(trainee.parameters()).device)
+        self.model, self.discriminators, self.config, self.team = model, discriminators, config, team
+        self.spectral = SpectralLoss().to(next(model.parameters()).device)
 
-    def acoustic(self, batch: Batch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
-        """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
-        trainee = self.trainee
-        style = trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
-        terms = {
-            "style_range": style_range(style),
-            "speaker": F.cross_entropy(trainee.speaker_head(style), batch.speakers),
-        }
-        features = text_features(trainee.model, batch.tokens, batch.lengths)
+    def decoded(self, batch: Batch, style: Tensor, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """Terms of the decoder with true durations, F0 and energy, and the audio made, ``(B, 600 C)``.
+
+        Args:
+            style: acoustic styles ``(B, 128)``.
+        """
+        features = text_features(self.model, batch.tokens, batch.lengths)
         f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
         energy = smoothed(batch.energy, batch.smoothing[1])
-        audio = decode(trainee.model, features, batch.frame_tokens, f0, energy, self._noisy(style, batch))
-        terms.update(self.spectral(audio, batch.audio))
+        audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+        terms = self.spectral(audio, batch.audio)
         if adversarial:
             with torch.no_grad():
                 _, real = self._judged(batch.audio)
@@ -84,24 +84,23 @@ class Objective:
             terms["feature_match"] = feature_match_loss(real, fake, partial(self._over_all, batch=batch))
         return terms, audio
 
-    def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
-        """The discriminators' own loss on real audio and on ``audio``."""
-        return discriminator_loss(self._judged(batch.audio)[0], self._judged(audio.detach())[0])
+    def predicted(self, batch: Batch, style: Tensor) -> dict[str, Tensor]:
+        """Terms of the prosody predictor.
 
-    def prosody(self, batch: Batch) -> dict[str, Tensor]:
-        """Terms of the prosody half."""
-        trainee = self.trainee
-        style = trainee.encoders.prosodic(batch.style_mel.unsqueeze(1))
-        noisy = self._noisy(style, batch)
-        features = prosody_features(trainee.model, batch.tokens, batch.lengths, noisy)
-        logits = duration_logits(trainee.model, features, batch.lengths)
-        f0, energy = curves(trainee.model, features, batch.frame_tokens, noisy)
+        Args:
+            style: prosodic styles ``(B, 128)``.
+        """
+        features = prosody_features(self.model, batch.tokens, batch.lengths, style)
+        logits = duration_logits(self.model, features, batch.lengths)
+        f0, energy = curves(self.model, features, batch.frame_tokens, style)
         return {
             **duration_losses(logits, batch.durations, batch.mask),
             **prosody_losses(f0, energy, batch.f0, batch.energy),
-            "attributes": F.smooth_l1_loss(trainee.attribute_head(style), batch.attributes),
-            "style_range": style_range(style),
         }
+
+    def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
+        """The discriminators' own loss on real audio and on ``audio``."""
+        return discriminator_loss(self._judged(batch.audio)[0], self._judged(audio.detach())[0])
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
@@ -116,7 +115,34 @@ class Objective:
         """Means over our rows to means over the rows of all processes."""
         return means if self.team is None else self.team.total(means * batch.share.rows)
 
-    def _noisy(self, style: Tensor, batch: Batch) -> Tensor:
+
+class Objective(SpeechObjective):
+    """Loss terms of a trainee, whose styles come from its own encoders."""
+
+    def __init__(
+        self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+    ) -> None:
+        super().__init__(trainee.model, discriminators, config, team)
+        self.trainee = trainee
+
+    def acoustic(self, batch: StyledBatch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
+        style = self.trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
+        terms, audio = self.decoded(batch, self._noisy(style, batch), adversarial=adversarial)
+        terms["style_range"] = style_range(style)
+        terms["speaker"] = F.cross_entropy(self.trainee.speaker_head(style), batch.speakers)
+        return terms, audio
+
+    def prosody(self, batch: StyledBatch) -> dict[str, Tensor]:
+        """Terms of the prosody half."""
+        style = self.trainee.encoders.prosodic(batch.style_mel.unsqueeze(1))
+        return {
+            **self.predicted(batch, self._noisy(style, batch)),
+            "attributes": F.smooth_l1_loss(self.trainee.attribute_head(style), batch.attributes),
+            "style_range": style_range(style),
+        }
+
+    def _noisy(self, style: Tensor, batch: StyledBatch) -> Tensor:
         return style + self.config.style_noise * batch.style_noise
 
 

@@ -24,6 +24,7 @@ from voiceclone.training.export import CardFacts, averaged_trainee, export_base
 from voiceclone.training.listening import Listener
 from voiceclone.training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.training.objective import Trainee
+from voiceclone.training.recorded import RecordedSystem
 from voiceclone.training.second_pair import train_second_pair
 from voiceclone.training.stock_voices import stock_voice, varied_speakers
 from voiceclone.training.trainer import Trainer, read_checkpoint
@@ -106,7 +107,8 @@ def train_and_pack(
     """
     team = Team(device=torch.device(config.device)) if team is None else team
     if train:
-        trainer = Trainer(corpus, config, out, speaker_boost=boost, listener=listener, team=team)
+        system = RecordedSystem(corpus, config, speaker_boost=boost, team=team)
+        trainer = Trainer(system, out, listener=listener)
         if resume:
             trainer.resume()
         elif init is not None:

@@ -20,7 +20,7 @@ from voiceclone.audio.features import N_MELS, LogMel
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
 from voiceclone.team import Team
-from voiceclone.training.batches import ATTRIBUTES, Batch, BatchMaker
+from voiceclone.training.batches import ATTRIBUTES, BatchMaker, StyledBatch
 from voiceclone.training.config import TrainConfig
 from voiceclone.training.corpus import Corpus
 from voiceclone.training.forward import padding_mask
@@ -59,7 +59,7 @@ class MelTrainee(nn.Module):
             x = (x + F.leaky_relu(convolution(x * keep), 0.2)) * keep
         return x
 
-    def losses(self, batch: Batch, mel: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: StyledBatch, mel: Tensor) -> dict[str, Tensor]:
         """Terms for one batch whose crop has the normalised log-mel ``(B, 80, 2 C)``."""
         image = batch.style_mel.unsqueeze(1)
         acoustic, prosodic = self.encoders.acoustic(image), self.encoders.prosodic(image)

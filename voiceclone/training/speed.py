@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from kokoro.model import KModel
 from torch import Tensor
 
-from voiceclone.training.objective import Trainee
 
-
-def speed_up_vocoder(trainee: Trainee, *, compiled: bool, bfloat16: bool) -> None:
+def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool) -> None:
     """Compile the residual blocks of the generator, where most of the time goes, and run them in bfloat16.
 
     Their inputs have few and constant shapes. The layers that make magnitude and phase stay float32: a phase of eight
@@ -20,7 +19,7 @@ def speed_up_vocoder(trainee: Trainee, *, compiled: bool, bfloat16: bool) -> Non
 
     if compiled:
         torch._dynamo.config.recompile_limit = 64
-    for module in trainee.model.decoder.modules():
+    for module in model.decoder.modules():
         if isinstance(module, AdaINResBlock1):
             if bfloat16:
                 module.forward = _in_bfloat16(module.forward)

@@ -1,4 +1,4 @@
-"""The training loop of a base: steps, schedule, averaged weights, checkpoints, resume."""
+"""The training loop of every system: steps, schedule, averaged weights, checkpoints, resume."""
 
 from __future__ import annotations
 
@@ -13,18 +13,8 @@ from torch import nn
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
-from voiceclone.models.base_folder import read_config, read_info
-from voiceclone.models.checkpoint import load_strictly, read_state
-from voiceclone.models.presets import preset
-from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
-from voiceclone.team import Team
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.discriminators import Discriminators
 from voiceclone.training.listening import Listener
-from voiceclone.training.objective import Objective, Trainee
-from voiceclone.training.speed import speed_up_vocoder
+from voiceclone.training.system import System
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -32,48 +22,27 @@ MAX_BAD_STEPS = 20
 
 
 class Trainer:
-    """Trains alone or in a team; everything random in a step follows from the seed and the step's number.
+    """Trains a system alone or in a team; everything random in a step follows from the seed and the step's number.
 
     A team trains what one process would: every loss term is the mean over the whole batch, up to rounding (which the
     vocoder's source branch turns into thousandths of its gradient). Only dropout and the noise of that source, drawn
     inside Kokoro's modules, are other draws of the same kind.
 
     Args:
+        system: what is trained, with its config and its team.
         out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
         listener: hears of every progress line and checkpoint.
-        team: the processes that train together; None is this one alone.
     """
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        config: TrainConfig,
-        out: Path,
-        *,
-        speaker_boost: dict[str, float] | None = None,
-        listener: Listener | None = None,
-        team: Team | None = None,
-    ) -> None:
-        self.corpus, self.config, self.out, self.listener = corpus, config, Path(out), listener
-        self.team = Team(device=torch.device(config.device)) if team is None else team
-        self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, team=self.team)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.trainee = Trainee(config.preset, len(corpus.speakers))
-            self.discriminators = Discriminators()
-            # Weight norm forbids a deep copy.
-            self.averaged = Trainee(config.preset, len(corpus.speakers)).eval().requires_grad_(False)
-        self.averaged.load_state_dict(self.trainee.state_dict())
-        self.device = self.team.device
-        for module in (self.trainee, self.discriminators, self.averaged):
-            module.to(self.device)
-        self.objective = Objective(self.trainee, self.discriminators, config, self.team)
+    def __init__(self, system: System, out: Path, *, listener: Listener | None = None) -> None:
+        self.system, self.out, self.listener = system, Path(out), listener
+        self.config, self.team = system.config, system.team
+        config = self.config
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
-        self.optimizer = torch.optim.AdamW(self.trainee.parameters(), lr=config.learning_rate, **settings)
+        self.optimizer = torch.optim.AdamW(system.trained.parameters(), lr=config.learning_rate, **settings)
         rate = config.discriminator_rate
-        self.judge = torch.optim.AdamW(self.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
+        self.judge = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
         self.step, self.seconds, self.bad_steps = 0, 0.0, 0
-        self.prosodic_started = False
         self.history: list[dict[str, float]] = []
         self.init = ""
 
@@ -93,11 +62,12 @@ class Trainer:
         if self.team.is_main:
             write_json(self.out / "train_config.json", self.config.to_json())
         # Processors of two kinds may draw slightly different starts from one seed.
-        self.team.share_state(self.trainee, self.averaged, self.discriminators)
+        system = self.system
+        self.team.share_state(system.trained, system.averaged, system.discriminators)
         if self.config.compile or self.config.bfloat16:
-            speed_up_vocoder(self.trainee, compiled=self.config.compile, bfloat16=self.config.bfloat16)
-        self.trainee.train()
-        self.discriminators.train()
+            system.speed_up()
+        system.trained.train()
+        system.discriminators.train()
         saved, sums, count, began = self.seconds, {}, 0, time.monotonic()
         while self.progress < 1.0:
             clock = time.monotonic()
@@ -121,31 +91,20 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One optimiser step; the unweighted terms as numbers."""
         self._set_rate()
-        if not self.prosodic_started and self.progress >= self.config.acoustic_share:
-            # The paper's second stage: the prosodic encoder starts as a copy of the acoustic one.
-            self.trainee.encoders.prosodic.load_state_dict(self.trainee.encoders.acoustic.state_dict())
-            self.averaged.encoders.prosodic.load_state_dict(self.averaged.encoders.acoustic.state_dict())
-            self.prosodic_started = True
-        adversarial = self.progress >= self.config.adversarial_share and self.step % self.config.judge_every == 0
-        batch = self.batches.acoustic(self.step).to(self.device)
-        self.discriminators.requires_grad_(False)
-        terms, audio = self.objective.acoustic(batch, adversarial=adversarial)
-        terms = batch.share.of(terms)
-        loss = self.objective.total(terms)
-        if self.prosodic_started and self.step % self.config.prosody_every == 0:
-            spoken = self.batches.prosody(self.step).to(self.device)
-            prosody = spoken.share.of(self.objective.prosody(spoken))
-            loss = loss + self.objective.total(prosody)
-            terms = {**prosody, **terms}
+        system = self.system
+        system.begin_step(self.progress)
+        system.discriminators.requires_grad_(False)
+        losses = system.losses(self.step, self.progress)
+        terms = dict(losses.terms)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        finite = self._update(self.trainee, self.optimizer)
-        if adversarial and finite:
-            self.discriminators.requires_grad_(True)
-            judged = self.objective.discriminate(batch, audio) * batch.share.rows
+        losses.total.backward()
+        finite = self._update(system.trained, self.optimizer)
+        if losses.discriminate is not None and finite:
+            system.discriminators.requires_grad_(True)
+            judged = losses.discriminate()
             self.judge.zero_grad(set_to_none=True)
             judged.backward()
-            self._update(self.discriminators, self.judge)
+            self._update(system.discriminators, self.judge)
             terms["discriminator"] = judged
         self._average()
         totals = self.team.total(torch.stack([value.detach().float() for value in terms.values()]))
@@ -157,15 +116,15 @@ class Trainer:
             return
         state = {
             "config": self.config.to_json(),
-            "speakers": self.corpus.speakers,
-            "trainee": self.trainee.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "discriminators": self.discriminators.state_dict(),
+            **self.system.identity(),
+            **self.system.state(),
+            "trainee": self.system.trained.state_dict(),
+            "averaged": self.system.averaged.state_dict(),
+            "discriminators": self.system.discriminators.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "judge": self.judge.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
-            "prosodic_started": self.prosodic_started,
             "history": self.history,
             "init": self.init,
         }
@@ -181,37 +140,28 @@ class Trainer:
             UsageError: there is none, or it belongs to other speakers or another preset.
         """
         state = read_checkpoint(self.out)
-        if state["speakers"] != self.corpus.speakers or state["config"]["preset"] != self.config.preset:
+        wanted = self.system.identity()
+        found = {"preset": state["config"]["preset"], **state}
+        if any(found.get(name) != value for name, value in wanted.items()):
             message = "was trained on other speakers or another preset: choose another --out"
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")
-        for name in ("trainee", "averaged", "discriminators", "optimizer", "judge"):
-            getattr(self, name).load_state_dict(state[name])
-        for name in ("step", "seconds", "prosodic_started", "history"):
+        system = self.system
+        parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}
+        for name, part in {**parts, "optimizer": self.optimizer, "judge": self.judge}.items():
+            part.load_state_dict(state[name])
+        for name in ("step", "seconds", "history"):
             setattr(self, name, state[name])
+        system.load_state(state)
         self.init = state.get("init", "")
 
     def start_from(self, base: Path) -> None:
-        """Take the weights of the base in folder ``base``; optimisers, heads and discriminators start anew.
-
-        The encoders are those the base was trained with, or where it lacks them the ones it is cloned with.
+        """Take the weights of the base in folder ``base``; optimizers and discriminators start anew.
 
         Raises:
             UsageError: no base of this preset lies there.
             VoicecloneError: its files are damaged.
         """
-        base = Path(base)
-        config, encoder = preset(self.config.preset)
-        weights = base / "model.safetensors"
-        if not weights.is_file() or read_config(base / "config.json") != config:
-            raise UsageError(f"--init {base}: is no trained base of preset {self.config.preset}: give its folder")
-        pairs = [base / name for name in ("own_encoders.safetensors", "style_encoders.safetensors")]
-        pair = load_style_encoders(next((p for p in pairs if p.is_file()), pairs[0]), StyleEncoderConfig(**encoder))
-        state = read_state(weights)
-        for trainee in (self.trainee, self.averaged):
-            load_strictly(trainee.model, state, weights)
-            trainee.encoders.load_state_dict(pair.state_dict())
-        self.prosodic_started = True
-        self.init = read_info(base).get("name", base.name)
+        self.init = self.system.start_from(Path(base))
 
     def _set_rate(self) -> None:
         done, config = self.progress, self.config
@@ -242,10 +192,10 @@ class Trainer:
     def _average(self) -> None:
         # A young average forgets fast, or it would hold the random start.
         decay = min(0.5 ** (1.0 / self.config.ema_half_life), (1.0 + self.step) / (10.0 + self.step))
-        ours, theirs = list(self.averaged.parameters()), list(self.trainee.parameters())
+        ours, theirs = list(self.system.averaged.parameters()), list(self.system.trained.parameters())
         torch._foreach_lerp_(ours, theirs, 1.0 - decay)
         # Buffers are copied: the mean of spectral norm's unit vectors is no unit vector, and the scale would be wrong.
-        for mean, last in zip(self.averaged.buffers(), self.trainee.buffers(), strict=True):
+        for mean, last in zip(self.system.averaged.buffers(), self.system.trained.buffers(), strict=True):
             mean.copy_(last)
 
     def _report(self, terms: dict[str, float], step_seconds: float) -> None:
