@@ -34,6 +34,7 @@ from voiceclone.tracking.progress import QUIET, Reporter
 from voiceclone.tracking.wandb import check_project
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
+from voiceclone.voice.space import KOKORO_SPACE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +152,7 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
     notices = []
-    if base.kind == NANO:
+    if base.kind == NANO and base.voice_space != KOKORO_SPACE:
         notices.append(
             "the voice belongs to the nano base, NOT to stock Kokoro-82M: only `--base nano` speaks with it"
             + (" (the real weights are not here and no source of them answered)" if config.base == "auto" else "")

@@ -21,6 +21,7 @@ from voiceclone.versions import package_versions
 from voiceclone.voice.card import NOT_STATED, CardInfo, render_card
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE
 from voiceclone.voice.speaking import speak_whole
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
     report = {
         "name": run.config.name,
         "base": _base_facts(run),
-        "stock_kokoro": run.base.kind == STOCK_KOKORO,
+        "stock_kokoro": run.base.voice_space == KOKORO_SPACE,
         "voice_sha256": sha256_of(run.folder.voice),
         "notices": list(run.notices),
         "consent": _consent(run),
@@ -103,7 +104,8 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
 
 def _base_facts(run: Run) -> dict[str, str]:
     base = run.base
-    return {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights}
+    return {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights,
+            "voice_space": base.voice_space}  # fmt: skip
 
 
 def _verdict(metrics: dict[str, dict[str, float]], start: str, clips: int) -> str:
@@ -241,6 +243,7 @@ def _card(run: Run, report: dict[str, Any]) -> str:
             name=run.config.name,
             base_name=run.base.name,
             base_kind=run.base.kind,
+            voice_space=run.base.voice_space,
             base_weights=run.base.weights if run.base.kind == STOCK_KOKORO else "",
             base=run.config.base,
             base_sha256=run.base.sha256,

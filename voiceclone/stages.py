@@ -33,6 +33,7 @@ from voiceclone.style.extraction import StyleVectors, extract_styles, largest_st
 from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.trackers import open_trackers
 from voiceclone.voice.profile import REFERENCE_ROW
+from voiceclone.voice.space import KOKORO_SPACE
 
 if TYPE_CHECKING:
     from voiceclone.cloning import Run
@@ -67,7 +68,7 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
         for notice in trackers.notices:
             run.reporter.info(notice)
-    if run.base.kind == NANO:
+    if run.base.kind == NANO and run.base.voice_space != KOKORO_SPACE:
         run.reporter.warn(run.notices[0])
     run.reporter.info(f"voice: {run.folder.voice}")
 

@@ -16,7 +16,8 @@ from voiceclone.cli.main import main
 from voiceclone.models.base import load_stock_voices
 from voiceclone.models.stock_names import planned_base, stock_names
 from voiceclone.voice.formats import write_voices
-from voiceclone.voice.library import OwnVoice
+from voiceclone.voice.library import own_voices
+from voiceclone.voice.space import space_of
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def test_own_voices_come_newest_first_then_the_stock_voices(out: Path, base_fold
         "base": "tiny",
         "base_kind": "custom",
         "base_sha256": "ab",
+        "space": "ab",
         "date": "2025-10-09",
         "likeness": 0.8125,
     }
@@ -129,15 +131,22 @@ def test_a_wrong_name_is_refused_before_torch_is_imported(voice: str, base_folde
 @pytest.mark.parametrize(
     ("voice", "base", "fits"),
     [
-        (("kokoro", "full"), ("kokoro", "int8"), True),  # whatever the precision of the weights
-        (("kokoro", "full"), ("nano", "n"), False),
-        (("nano", "n"), ("kokoro", "full"), False),
-        (("nano", "n"), ("nano", "n"), True),
-        (("nano", "older"), ("nano", "n"), False),
-        ((None, None), ("kokoro", "full"), True),
-        ((None, None), ("custom", "c"), True),
+        (("kokoro", "full", None), ("kokoro", "int8", None), True),  # whatever the precision of the weights
+        (("kokoro", "full", None), ("nano", "n", None), False),
+        (("kokoro", "full", None), ("nano", "n", "kokoro-82m"), True),
+        (("nano", "n", "kokoro-82m"), ("kokoro", "full", None), True),
+        (("nano", "n", None), ("kokoro", "full", None), False),
+        (("nano", "n", None), ("nano", "n", None), True),
+        (("nano", "older", None), ("nano", "n", None), False),
+        ((None, None, None), ("kokoro", "full", None), True),
+        ((None, None, None), ("custom", "c", None), True),
     ],
 )
-def test_a_voice_fits_its_base(voice: tuple, base: tuple, fits: bool) -> None:
-    facts = {"name": "v", "file": "v.pt", "kind": "clone", "base": None, "date": "2026-01-01", "likeness": None}
-    assert OwnVoice(**facts, base_kind=voice[0], base_sha256=voice[1]).fits(*base) == fits
+def test_a_voice_fits_the_bases_of_its_space(tmp_path: Path, voice: tuple, base: tuple, fits: bool) -> None:
+    folder = tmp_path / "v"
+    folder.mkdir()
+    (folder / "v.pt").write_bytes(b"")
+    facts = dict(zip(("kind", "sha256", "voice_space"), voice, strict=True))
+    (folder / "report.json").write_text(json.dumps({"name": "v", "base": facts}))
+    (found,) = own_voices(tmp_path)
+    assert found.fits(space_of(*base)) == fits

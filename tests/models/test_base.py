@@ -14,10 +14,11 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.models import base as bases
 from voiceclone.models import hub, kokoro_weights, presets, registry
-from voiceclone.models.base import load_base
+from voiceclone.models.base import load_base, load_stock_voices
 from voiceclone.models.base_folder import read_voices
 from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import PARTS, read_state, save_state
+from voiceclone.voice.official import OFFICIAL_NAMES
 
 
 @pytest.fixture
@@ -226,3 +227,20 @@ def test_voices_of_another_base_do_not_leak(tmp_path: Path) -> None:
     first = load_base(write_base(tmp_path / "a", voices=2))
     second = load_base(write_base(tmp_path / "b", voices=0))
     assert len(first.stock_voices) == 2 and not second.stock_voices
+
+
+def test_a_base_of_kokoros_voice_space_takes_kokoros_voices_and_encoders(tmp_path: Path) -> None:
+    folder = write_base(tmp_path / "student", voices=0)
+    (folder / "style_encoders.safetensors").unlink()
+    info = {**json.loads((folder / "base.json").read_text()), "voice_space": "kokoro-82m"}
+    (folder / "base.json").write_text(json.dumps(info))
+    base = load_base(folder)
+    assert base.voice_space == "kokoro-82m" and base.styles_are_voices and base.kind == "custom"
+    assert set(base.stock_voices) == set(OFFICIAL_NAMES) == set(load_stock_voices(folder))
+    assert base.style_encoders(torch.zeros(1, 80, 120)).shape == (1, 256)
+    assert base.pipeline("a", offline=True).load_voice("af_heart").shape == (510, 1, 256)
+
+
+def test_a_base_without_a_named_voice_space_shares_it_with_no_other(base_folder: Path) -> None:
+    base = load_base(base_folder)
+    assert base.voice_space == base.sha256 and not base.styles_are_voices

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     write_voices(options.out, {**existing, **packs}, options.to, provenance={**known, **origin})
     reporter = Reporter(verbosity=verbosity(options))
     for name, facts in origin.items():
-        if options.to in KOKORO_PROGRAMS and facts.get("base_kind") not in (None, "kokoro"):
+        if options.to in KOKORO_PROGRAMS and not _is_for_kokoro(facts):
             reporter.warn(
                 f"{name} was made for the base {facts.get('base')}: programs that speak with stock Kokoro cannot use it"
             )
@@ -71,6 +71,13 @@ def run(options: argparse.Namespace) -> int:
         done += f" (no value changed by more than {error:.1g})"
     reporter.info(done)
     return 0
+
+
+def _is_for_kokoro(facts: Provenance) -> bool:
+    """Whether stock Kokoro can speak with a voice, as far as is known."""
+    from voiceclone.voice.space import KOKORO_SPACE, space_of
+
+    return space_of(facts.get("base_kind"), facts.get("base_sha256"), facts.get("voice_space")) in ("", KOKORO_SPACE)
 
 
 def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, Provenance]]:

@@ -7,101 +7,20 @@ import contextlib
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voiceclone.cli.train_base_flags import add_arguments
 from voiceclone.errors import UsageError, VoicecloneError, shown
+
+__all__ = ["add_arguments", "run"]
 
 if TYPE_CHECKING:
     from voiceclone.team import Team
     from voiceclone.training.caches import Preparation
     from voiceclone.training.config import TrainConfig
     from voiceclone.training.corpus import Corpus
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's flags."""
-    _add_data(parser)
-    _add_training(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; the base is packed into OUT/base")
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
-    parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
-    parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
-    parser.add_argument("--voices", type=int, default=30, help="stock voices to pack (default: 30)")
-    parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
-    parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
-    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
-    parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases (WANDB_MODE is respected)")
-    parser.add_argument("--wandb-project", default="voiceclone", help="Weights & Biases project (default: voiceclone)")
-    parser.add_argument("--offline", action="store_true", help="never use the network")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quiet", action="store_true", help="only warnings and errors")
-    group.add_argument("--verbose", action="store_true", help="more detail")  # fmt: skip
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    """Flags of what is trained on."""
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="datasets: metadata.jsonl or a table with file_name, text and a speaker column, or one "
-        "folder a speaker; phonemes and durations columns are used where they are there",
-    )
-    parser.add_argument("--lang", default="a", help="Kokoro's language code, for texts without phonemes (default: a)")
-    parser.add_argument(
-        "--alignment",
-        default="auto",
-        choices=("auto", "given", "warp", "learned"),
-        help="where durations come from that the data does not bring: warp (eSpeak-NG's reading of the text, English), "
-        "learned (an aligner trained on the data first, any language), given (refuse data without); "
-        "auto: warp for English, learned for other languages (default: auto)",
-    )
-    parser.add_argument(
-        "--boost",
-        nargs="*",
-        default=[],
-        metavar="SPEAKER=WEIGHT",
-        help="speakers drawn more often than others, for example lj=3",
-    )
-    parser.add_argument(
-        "--kept-out",
-        nargs="*",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="datasets of speakers in no training: measured with voices of the base's own encoders",
-    )
-    parser.add_argument(
-        "--quick-f0",
-        action="store_true",
-        help="track F0 of rows that bring durations (synthesised speech) by pyworld's DIO: 15 times as fast",
-    )
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    """Flags of how it is trained."""
-    parser.add_argument("--preset", default="nano", help="nano, full or tiny (default: nano)")
-    parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
-    parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
-    parser.add_argument(
-        "--second-share",
-        type=float,
-        default=0.3,
-        help="length of the second pair's training as a share of the run (default: 0.3)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
-    parser.add_argument(
-        "--init", type=Path, metavar="BASE", help="start from a trained base of the same preset instead of at random"
-    )
-    parser.add_argument("--compile", action="store_true", help="compile the vocoder (needs a C compiler)")
-    parser.add_argument("--bfloat16", action="store_true", help="run the vocoder's inner blocks in bfloat16")
-    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 1e-3)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--settings", type=Path, help="JSON with any other settings of a run, as in train_config.json")
-    parser.add_argument("--threads", type=int, help="CPU threads")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -138,22 +57,55 @@ def _run(options: argparse.Namespace) -> int:
     # Before the team is there: later the main process may write it.
     done = read_checkpoint(options.out)["step"] if resume else 0
     with open_team(config.device) as team:
-        corpus, kept_out = _corpora(options, team)
-        base = _train(
-            options, config, done, corpus=corpus, kept_out=kept_out, facts=facts, boost=boost, resume=resume, team=team
-        )
+        if options.teacher is not None:
+            train, data = _student(options, team)
+        else:
+            train, data = _recorded(options, team, boost)
+        base = _train(train, options, config, done, team=team, facts=facts, resume=resume, **data)
     if main:
         print(f"base: {base}")
     return 0
 
 
-def _train(options: argparse.Namespace, config: TrainConfig, done: int, *, team: Team, **settings: Any) -> Path:
+def _recorded(
+    options: argparse.Namespace, team: Team, boost: dict[str, float]
+) -> tuple[Callable[..., Path], dict[str, Any]]:
+    """What trains on recordings, and its data and settings."""
+    from voiceclone.training.recipe import train_and_pack
+
+    corpus, kept_out = _corpora(options, team)
+    return train_and_pack, {
+        "corpus": corpus,
+        "kept_out": kept_out,
+        "boost": boost,
+        "second_share": options.second_share,
+        "voices": options.voices,
+        "voice_first": options.voice_first,
+    }
+
+
+def _student(options: argparse.Namespace, team: Team) -> tuple[Callable[..., Path], dict[str, Any]]:
+    """What trains a student, and its data."""
+    from voiceclone.training.corpus import Corpus
+    from voiceclone.training.student_base import train_student
+    from voiceclone.training.teacher_corpus import prepare_teacher_corpus
+
+    given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
+    if wrong := next((flag for flag, value in given.items() if value), None):
+        raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
+    cache = options.out / "cache" / "teacher"
+    team.from_main(lambda: prepare_teacher_corpus(options.teacher, cache) and None)
+    return train_student, {"corpus": Corpus([cache])}
+
+
+def _train(
+    train: Callable[..., Path], options: argparse.Namespace, config: TrainConfig, done: int, *, team: Team, **data: Any
+) -> Path:
     """Train and pack, with trackers open in the main process; the base's folder."""
     import torch
 
     from voiceclone.tracking.trackers import open_trackers
     from voiceclone.training.listening import Listener
-    from voiceclone.training.recipe import train_and_pack
 
     with (
         open_trackers(
@@ -172,17 +124,14 @@ def _train(options: argparse.Namespace, config: TrainConfig, done: int, *, team:
         stack.callback(torch.set_flush_denormal, False)
         # Values near 0 cost hundreds of times more than others on most CPUs, and mean nothing here.
         torch.set_flush_denormal(True)
-        return train_and_pack(
+        return train(
             config=config,
             out=options.out,
             train=not options.pack_only,
-            second_share=options.second_share,
-            voices=options.voices,
-            voice_first=options.voice_first,
             init=options.init,
             listener=Listener(trackers),
             team=team,
-            **settings,
+            **data,
         )
 
 

@@ -51,7 +51,7 @@ def list_voices(out: Path, base: str, *, offline: bool) -> list[dict[str, Any]]:
         from voiceclone.models.base import load_stock_voices
 
         names = tuple(load_stock_voices(planned))
-    unknown = dict.fromkeys(("base_kind", "base_sha256", "date", "likeness"))
+    unknown = dict.fromkeys(("base_kind", "base_sha256", "space", "date", "likeness"))
     stock = [{"name": name, "file": None, "kind": STOCK, "base": str(planned), **unknown} for name in names]
     return [*(voice.as_json() for voice in own_voices(out)), *stock]
 

@@ -7,26 +7,27 @@ Layout of a base folder::
     style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
     own_encoders.safetensors     optional: the pair the base was trained with, for measuring its ceiling
     voices.safetensors | voices/NAME.pt   in safetensors, the last row stands for all that lack
-    base.json                    optional: name, version, licence, widths of the encoders
+    base.json                    optional: name, version, licence, widths of the encoders, voice space
 
-Only the model is read at once; style encoders and stock voices are read when they are first asked for.
+A base whose ``voice_space`` is ``kokoro-82m`` speaks with Kokoro's own voice vectors: where it brings no voices and no
+style encoders, Kokoro's are its own. Only the model is read at once; style encoders and stock voices are read when they
+are first asked for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models import hub, presets
 from voiceclone.models.base_folder import (
     encoder_config,
+    has_encoders,
     read_config,
     read_encoders,
     read_info,
@@ -37,6 +38,7 @@ from voiceclone.models.build import load_kmodel
 from voiceclone.models.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
 from voiceclone.models.presets import KOKORO_CONFIG
 from voiceclone.models.stock_names import checked_base
+from voiceclone.models.stock_voices import PipelineVoices, StockVoices
 from voiceclone.models.store import stamped_sha256
 from voiceclone.style.encoders import (
     StyleEncoderConfig,
@@ -46,6 +48,7 @@ from voiceclone.style.encoders import (
 )
 from voiceclone.voice.official import OFFICIAL_NAMES, official_voice
 from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE, space_of
 
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
@@ -56,31 +59,6 @@ NANO = "nano"
 CUSTOM = "custom"
 OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
 ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, looked for beside its model
-
-
-class StockVoices(Mapping[str, VoicePack]):
-    """Voices by name, each read when it is first asked for.
-
-    Args:
-        names: what there is.
-        read: reads one of them.
-    """
-
-    def __init__(self, names: tuple[str, ...], read: Callable[[str], VoicePack]) -> None:
-        self._names, self._read, self._had = tuple(sorted(names)), read, dict[str, VoicePack]()
-
-    def __getitem__(self, name: str) -> VoicePack:
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._had:
-            self._had[name] = self._read(name)
-        return self._had[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +76,11 @@ class Base:
     sha256: str = ""  # of the weight file, or of the published file it was converted from
     weights: str = FULL_PRECISION  # which weights these are, for people
     folder: Path | None = None  # None for the real Kokoro
+
+    @property
+    def voice_space(self) -> str:
+        """What voices must have in common with the base to sound on it as on their own: a name, or this base's hash."""
+        return space_of(self.kind, self.sha256, self.info.get("voice_space"))
 
     @property
     def styles_are_voices(self) -> bool:
@@ -128,23 +111,8 @@ class Base:
         from voiceclone.text.g2p import build_pipeline
 
         pipeline = build_pipeline(lang, self.kmodel, offline=offline)
-        pipeline.voices = _PipelineVoices(self.stock_voices)
+        pipeline.voices = PipelineVoices(self.stock_voices)
         return pipeline
-
-
-class _PipelineVoices(dict[str, Tensor]):
-    """``KPipeline.voices`` that finds stock voices, too, and reads one only when it is spoken with."""
-
-    def __init__(self, stock: Mapping[str, VoicePack]) -> None:
-        super().__init__()
-        self._stock = stock
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self._stock
-
-    def __missing__(self, name: str) -> Tensor:
-        self[name] = self._stock[name].tensor
-        return self[name]
 
 
 def load_base(
@@ -205,7 +173,16 @@ def load_stock_voices(which: str | Path = "auto") -> Mapping[str, VoicePack]:
     if which != NANO and Path(which).is_file():
         return _voices_beside(Path(which))
     folder = presets.NANO_FOLDER if which == NANO else Path(which)
-    return read_voices(folder) or (_official_voices() if _holds_stock_kokoro(folder) else {})
+    shares = _holds_stock_kokoro(folder) or named_space(folder) == KOKORO_SPACE
+    return read_voices(folder) or (_official_voices() if shares else {})
+
+
+def named_space(folder: Path) -> str | None:
+    """The voice space that a base folder's ``base.json`` names, without loading anything else; None without one."""
+    try:
+        return json.loads((folder / "base.json").read_text(encoding="utf-8")).get("voice_space")
+    except (OSError, ValueError, AttributeError, RecursionError):  # who loads it says what is wrong
+        return None
 
 
 def _holds_stock_kokoro(folder: Path) -> bool:
@@ -220,15 +197,19 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
     info, config = read_info(folder), read_config(config_path)
     widths = encoder_config(folder, info)
     own = folder / "own_encoders.safetensors"
+    pair = has_encoders(folder)
     sha256 = stamped_sha256(weights)
     kind = STOCK_KOKORO if sha256 == hub.KOKORO_WEIGHTS.sha256 else kind
+    shares = space_of(kind, sha256, info.get("voice_space")) == KOKORO_SPACE
+    if shares and not pair:
+        info = {**info, "styles_are_voices": True}
     return Base(
         name=str(info.get("name", folder.name)),
         kind=kind,
         kmodel=load_kmodel(config, config_path, weights),
-        load_encoders=partial(read_encoders, folder, widths),
+        load_encoders=kokoro_encoders if shares and not pair else partial(read_encoders, folder, widths),
         load_own_encoders=partial(load_style_encoders, own, widths) if own.is_file() else None,
-        stock_voices=read_voices(folder) or (_official_voices() if kind == STOCK_KOKORO else {}),
+        stock_voices=read_voices(folder) or (_official_voices() if shares else {}),
         config=config,
         info=info,
         sha256=sha256,

@@ -97,6 +97,11 @@ def weight_file(folder: Path) -> Path:
     return found[0]
 
 
+def has_encoders(folder: Path) -> bool:
+    """Whether a folder brings style encoders of its own."""
+    return (folder / "style_encoders.safetensors").is_file() or bool(_checkpoint_files(folder))
+
+
 def read_encoders(folder: Path, config: StyleEncoderConfig) -> StyleEncoders:
     """The pair of style encoders that cloning uses.
 
@@ -109,13 +114,17 @@ def read_encoders(folder: Path, config: StyleEncoderConfig) -> StyleEncoders:
 
 
 def _checkpoint_file(folder: Path) -> Path:
-    found = sorted(folder.glob("epochs_2nd_*.pth")) + sorted(folder.glob("*/**/epochs_2nd_*.pth"))
+    found = _checkpoint_files(folder)
     if not found:
         raise VoicecloneError(
             f"{folder} holds no style encoders: put style_encoders.safetensors or StyleTTS2-LibriTTS's "
             "epochs_2nd_00020.pth there"
         )
     return found[0]
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epochs_2nd_*.pth")) + sorted(folder.glob("*/**/epochs_2nd_*.pth"))
 
 
 def encoder_config(folder: Path, info: Mapping[str, Any]) -> StyleEncoderConfig:

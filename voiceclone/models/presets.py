@@ -25,14 +25,14 @@ def full_config() -> dict[str, Any]:
 
 
 def nano_config() -> dict[str, Any]:
-    """About 4.4M parameters: fast enough to be trained and cloned with on two CPU cores."""
+    """10.8M parameters (21.7 MB as float16), about a tenth of the arithmetic of Kokoro-82M."""
     return _narrow(
-        hidden_dim=128,
+        hidden_dim=192,
         n_layer=2,
-        plbert={"hidden_size": 64, "embedding_size": 96, "num_attention_heads": 4, "intermediate_size": 192,
-                "max_position_embeddings": 512, "num_hidden_layers": 2},
-        nano={"encode_dim": 192, "decode_dims": [192, 192, 128], "asr_res_dim": 32},
-        upsample_initial_channel=128,
+        plbert={"hidden_size": 128, "embedding_size": 96, "num_attention_heads": 4, "intermediate_size": 384,
+                "max_position_embeddings": 512, "num_hidden_layers": 4},
+        nano={"encode_dim": 320, "decode_dims": [320, 320, 256], "asr_res_dim": 64},
+        upsample_initial_channel=256,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from voiceclone.audio.features import FRAME_SAMPLES
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
-from voiceclone.models.base import STOCK_KOKORO, Base
+from voiceclone.models.base import Base
 from voiceclone.models.checkpoint import read_safetensors
 from voiceclone.models.store import cache_root
 from voiceclone.projection.forward import FrozenKokoro, Utterance
@@ -26,6 +26,7 @@ from voiceclone.projection.objective import Speaker
 from voiceclone.projection.targets import Target
 from voiceclone.speaker.resemblyzer import ResemblyzerEncoder
 from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE
 
 FILE = "stock_table.safetensors"
 KOKORO_TABLE = Path(__file__).parent / "assets" / "kokoro_stock_table.safetensors"
@@ -88,7 +89,7 @@ def find_table(base: Base) -> StockTable | None:
         VoicecloneError: the file is damaged.
     """
     places = [] if base.folder is None else [base.folder / FILE]
-    places += [KOKORO_TABLE] if base.kind == STOCK_KOKORO else []
+    places += [KOKORO_TABLE] if base.voice_space == KOKORO_SPACE else []
     path = next((place for place in (*places, table_cache_path(base)) if place.is_file()), None)
     table = None if path is None else StockTable.load(path)
     return table if table is not None and set(table.names) <= set(base.stock_voices) else None

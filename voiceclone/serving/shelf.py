@@ -74,4 +74,4 @@ class Shelf:
         raise ApiError(404, f"no voice {name[:80]!r}: {reason}", param="voice", code="voice_not_found")
 
     def _fits(self, voice: OwnVoice) -> bool:
-        return voice.fits(self._base.kind, self._base.sha256)
+        return voice.fits(self._base.voice_space)

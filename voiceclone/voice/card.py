@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from voiceclone.voice.space import KOKORO_SPACE, space_of
+
 STOCK_REPO = "hexgrad/Kokoro-82M"
 NOT_STATED = "not stated"
 _LANGUAGES = {  # Kokoro's code: ISO 639-1 code, name
@@ -32,7 +34,9 @@ class CardInfo:
     base_weights: str = ""
     """Which of the base's weights the voice was made with, where there are several."""
     base_kind: str
-    """"kokoro" (stock Kokoro-82M can speak with the voice), "nano" or "custom" (it cannot)."""
+    """``kokoro``, ``nano`` or ``custom``."""
+    voice_space: str = ""
+    """The base's; stock Kokoro-82M can speak with voices of the space ``kokoro-82m``."""
     base: str = ""
     """The folder of a custom base, as ``load_base`` takes it."""
     base_sha256: str = ""
@@ -62,7 +66,7 @@ class CardInfo:
     @property
     def is_stock(self) -> bool:
         """Whether stock Kokoro-82M can speak with the voice."""
-        return self.base_kind == "kokoro"
+        return space_of(self.base_kind, self.base_sha256, self.voice_space) == KOKORO_SPACE
 
     @property
     def file(self) -> str:

@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from voiceclone.voice.space import space_of
+
 CLONE, OTHER = "clone", "other"  # kinds of own voices: made by a clone run, or a mix or copy
 REPORT, EVALUATION = "report.json", "evaluation.json"
 
@@ -26,16 +28,16 @@ class OwnVoice:
     """``kokoro`` (whatever the precision of its weights), ``nano`` or ``custom``."""
     base_sha256: str | None
     """Of that base's weights."""
+    space: str
+    """The base's voice space; empty where nothing is known of it."""
     date: str
     """Day on which the file was written, ``YYYY-MM-DD``, UTC."""
     likeness: float | None
     """Mean similarity to the speaker's recordings out of ``evaluation.json``, -1 to 1; None where there is none."""
 
-    def fits(self, kind: str, sha256: str) -> bool:
-        """Whether the voice is for a base of that kind and hash, as far as is known."""
-        if "kokoro" in (self.base_kind, kind):
-            return self.base_kind in (None, kind)
-        return self.base_sha256 in (None, sha256)
+    def fits(self, space: str) -> bool:
+        """Whether the voice is for bases of that voice space, as far as is known."""
+        return self.space in ("", space)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -64,6 +66,7 @@ def _described(path: Path) -> OwnVoice:
         base=facts["name"],
         base_kind=facts["kind"],
         base_sha256=facts["sha256"],
+        space=space_of(facts["kind"], facts["sha256"], base.get("voice_space")),
         date=datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).date().isoformat(),
         likeness=_likeness(_json_object(path.parent / EVALUATION)),
     )

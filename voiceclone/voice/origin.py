@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from voiceclone.errors import UsageError
 from voiceclone.voice.lookup import file_of, names_in
 from voiceclone.voice.provenance import from_header, provenance_of
+from voiceclone.voice.space import KOKORO_SPACE, space_of
 
 if TYPE_CHECKING:
     from voiceclone.models.base import Base
@@ -30,19 +31,26 @@ class Origin:
     """``kokoro``, ``nano`` or ``custom``."""
     sha256: str
     """Of the base's weights; empty where it is not known."""
+    space: str = ""
+    """The base's voice space; empty where nothing is known of it."""
     folder: str | None = None
     """Of a custom base, as the clone run was given it."""
 
     @property
     def as_flag(self) -> str | None:
-        """What ``--base`` takes for it; None for a folder that is not there any more."""
+        """What ``--base`` takes for it; None for a folder that is not there any more.
+
+        A voice of Kokoro's space speaks on Kokoro where its weights are at hand, whichever base it was made on.
+        """
+        if self.kind == "nano" and self.space == KOKORO_SPACE:
+            return AUTO
         if self.kind in NAMED:
             return self.kind
         return self.folder if self.folder is not None and Path(self.folder).is_dir() else None
 
     def fits(self, other: Origin) -> bool:
         """Whether both voices lie in one space. Kokoro's is one, whatever the precision of its weights."""
-        return self.kind == other.kind and (self.kind == "kokoro" or self.sha256 == other.sha256)
+        return self.space == other.space or (self.kind == other.kind and "" in (self.space, other.space))
 
 
 def origins_of(voice: str) -> list[Origin]:
@@ -85,15 +93,15 @@ def misfits(voice: str, base: Base | str) -> list[str]:
         base: loaded, or what ``--base`` says; of a folder nothing is known before it is loaded.
     """
     if not isinstance(base, str):
-        used = Origin(voice="", base=base.title, kind=base.kind, sha256=base.sha256)
+        used = Origin(voice="", base=base.title, kind=base.kind, sha256=base.sha256, space=base.voice_space)
     elif base in NAMED:
-        used = Origin(voice="", base=base, kind=base, sha256="")
+        used = Origin(voice="", base=base, kind=base, sha256="", space=_named_space(base))
     else:
         return []
     return [
         f"{origin.voice} was made for the base {origin.base}, not for {used.base}: it will not sound like its speaker"
         for origin in origins_of(voice)
-        if not (origin.fits(used) or (not used.sha256 and origin.kind == used.kind))
+        if not origin.fits(used)
     ]
 
 
@@ -112,8 +120,16 @@ def _origin(voice: str) -> Origin | None:
         base=str(facts.get("base", kind)),
         kind=kind,
         sha256=str(facts.get("base_sha256", "")),
+        space=space_of(kind, str(facts.get("base_sha256", "")), facts.get("voice_space")),
         folder=_folder_of_base(path) if kind == "custom" else None,
     )
+
+
+def _named_space(base: str) -> str:
+    from voiceclone.models import presets
+    from voiceclone.models.base import named_space
+
+    return space_of(base, None, named_space(presets.NANO_FOLDER) if base == "nano" else None)
 
 
 def _folder_of_base(voice: Path) -> str | None:

@@ -38,6 +38,7 @@ def provenance_of(voice: Path) -> Provenance:
         "base": base.get("name"),
         "base_kind": base.get("kind"),
         "base_sha256": base.get("sha256"),
+        "voice_space": base.get("voice_space"),
         "dataset_fingerprint": dataset.get("fingerprint"),
         "consent": report.get("consent"),
         "seed": report.get("seed"),

@@ -1,0 +1,97 @@
+"""The flags of ``voiceclone train-base``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    _add_data(parser)
+    _add_training(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; the base is packed into OUT/base")
+    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
+    parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
+    parser.add_argument("--voices", type=int, default=30, help="stock voices to pack (default: 30)")
+    parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
+    parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
+    parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases (WANDB_MODE is respected)")
+    parser.add_argument("--wandb-project", default="voiceclone", help="Weights & Biases project (default: voiceclone)")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quiet", action="store_true", help="only warnings and errors")
+    group.add_argument("--verbose", action="store_true", help="more detail")  # fmt: skip
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """Flags of what is trained on."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="DIR",
+        help="train a student instead: speech of a base, written by scripts/speak_with_teacher.py",
+    )
+    source.add_argument(
+        "--data",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="datasets: metadata.jsonl or a table with file_name, text and a speaker column, or one "
+        "folder a speaker; phonemes and durations columns are used where they are there",
+    )
+    parser.add_argument("--lang", default="a", help="Kokoro's language code, for texts without phonemes (default: a)")
+    parser.add_argument(
+        "--alignment",
+        default="auto",
+        choices=("auto", "given", "warp", "learned"),
+        help="where durations come from that the data does not bring: warp (eSpeak-NG's reading of the text, English), "
+        "learned (an aligner trained on the data first, any language), given (refuse data without); "
+        "auto: warp for English, learned for other languages (default: auto)",
+    )
+    parser.add_argument(
+        "--boost",
+        nargs="*",
+        default=[],
+        metavar="SPEAKER=WEIGHT",
+        help="speakers drawn more often than others, for example lj=3",
+    )
+    parser.add_argument(
+        "--kept-out",
+        nargs="*",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="datasets of speakers in no training: measured with voices of the base's own encoders",
+    )
+    parser.add_argument(
+        "--quick-f0",
+        action="store_true",
+        help="track F0 of rows that bring durations (synthesised speech) by pyworld's DIO: 15 times as fast",
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """Flags of how it is trained."""
+    parser.add_argument("--preset", default="nano", help="nano, full or tiny (default: nano)")
+    parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
+    parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
+    parser.add_argument(
+        "--second-share",
+        type=float,
+        default=0.3,
+        help="length of the second pair's training as a share of the run (default: 0.3)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    parser.add_argument(
+        "--init", type=Path, metavar="BASE", help="start from a trained base of the same preset instead of at random"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile the vocoder (needs a C compiler)")
+    parser.add_argument("--bfloat16", action="store_true", help="run the vocoder's inner blocks in bfloat16")
+    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 1e-3)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--settings", type=Path, help="JSON with any other settings of a run, as in train_config.json")
+    parser.add_argument("--threads", type=int, help="CPU threads")

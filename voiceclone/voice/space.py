@@ -1,0 +1,24 @@
+"""Voice spaces: what two bases have in common that speak alike with one voice vector."""
+
+from __future__ import annotations
+
+KOKORO_SPACE = "kokoro-82m"
+"""The space of Kokoro-82M's voice vectors; its students share it."""
+_KOKORO = "kokoro"  # the kind of base whose space it is, whatever the precision of its weights
+
+
+def space_of(kind: str | None, sha256: str | None, named: object = None) -> str:
+    """The voice space of a base.
+
+    Args:
+        kind: ``kokoro``, ``nano`` or ``custom``.
+        sha256: of the base's weights.
+        named: the space that the base's ``base.json`` or a report names, if any.
+
+    Returns:
+        What is named, else Kokoro's for Kokoro, else the hash: the base shares its space with no other. Empty where
+        nothing is known.
+    """
+    if isinstance(named, str) and named:
+        return named
+    return KOKORO_SPACE if kind == _KOKORO else sha256 or ""
