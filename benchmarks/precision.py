@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import LogMel
-from voiceclone.devices import convolution_dtype
-from voiceclone.models.base import load_base
-from voiceclone.projection.forward import FrozenKokoro, Utterance, alignment_matrix
+from voiceclone.bases.base import load_base
+from voiceclone.distributed import convolution_dtype
+from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance, alignment_matrix
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.pack import STYLE_DIM
 

@@ -116,7 +116,7 @@ _COMPUTE = """
 import sys
 import numpy as np
 import torch
-from voiceclone.models.base import load_base
+from voiceclone.bases.base import load_base
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import preset
 from voiceclone.style.extraction import extract_styles

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from voiceclone.config import CloneConfig
-from voiceclone.devices import convolution_dtype
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.distributed import convolution_dtype
 from voiceclone.errors import UsageError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

@@ -1,8 +1,8 @@
-"""Several processes that train one base or one voice: who writes, who waits, how gradients and clocks come together.
+"""Which device the work runs on, and several processes that train one base or one voice together.
 
-Started by ``accelerate launch``. Every process holds the whole model and works on its rows of every batch; the
-gradients are added up. The model is not wrapped in DistributedDataParallel, which wants one forward pass a step: a step
-here runs parts of the model several times, and some of them not in every step.
+The processes are started by ``accelerate launch``. Every process holds the whole model and works on its rows of every
+batch; the gradients are added up. The model is not wrapped in DistributedDataParallel, which wants one forward pass a
+step: a step here runs parts of the model several times, and some of them not in every step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.devices import make_accelerator
 from voiceclone.errors import UsageError, VoicecloneError
 
 if TYPE_CHECKING:
@@ -32,10 +31,57 @@ PREPARING = timedelta(days=7)
 BUCKET = 1 << 24  # values added up at once: a copy of all gradients would take much memory
 _RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables that keep oneDNN from newer instructions
 
 
 class ProcessLostError(VoicecloneError):
     """Another process of the run stopped or does not answer."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """``auto`` takes CUDA where there is one, else the CPU; MPS, on which nothing was ever run, only by its name.
+
+    Raises:
+        UsageError: the wanted device is not on this machine.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available.get(wanted, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UsageError(f"--device {wanted}: not available on this machine; available: {there} (or use --device auto)")
+    return torch.device(wanted)
+
+
+def convolution_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """What the frozen decoder's convolutions are computed in; None: float32, like everything else.
+
+    ``auto`` takes bfloat16 on CPUs with matrix units (Intel AMX), which multiply it eight times as fast as float32.
+    AVX-512's own bfloat16 instructions alone are slower than float32, and so is bfloat16 without any.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cpu" and _has_matrix_units() else None
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
+def _has_matrix_units() -> bool:
+    limited = any("AMX" not in os.environ.get(name, "AMX").upper() for name in _ISA_LIMITS)
+    return bool(torch.cpu.get_capabilities().get("amx_bf16")) and not limited
+
+
+def make_accelerator(device: torch.device, *, timeout: timedelta | None = None) -> Accelerator:
+    """An ``accelerate`` accelerator for one run on ``device``; earlier runs in this process leave nothing behind.
+
+    Args:
+        timeout: how long an operation waits for other processes, where the run has several.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import InitProcessGroupKwargs
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    handlers = [] if timeout is None else [InitProcessGroupKwargs(timeout=timeout)]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=handlers)
 
 
 @dataclass(frozen=True, kw_only=True)

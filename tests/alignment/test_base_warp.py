@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone.projection.alignment import align, to_whole_frames
+from voiceclone.alignment.base_warp import align, to_whole_frames
 
 
 @given(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from voiceclone.alignment.durations import durations_from_events, units_of_events, whole_frames
 from voiceclone.text.espeak import PhonemeEvent
-from voiceclone.training.durations import durations_from_events, units_of_events, whole_frames
 
 
 def event(ipa, start):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from voiceclone.alignment.durations import durations_from_events
+from voiceclone.alignment.espeak_warp import EspeakAligner, warp
 from voiceclone.audio.io import resample
+from voiceclone.base_training.synthesis import trim_and_level
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
-from voiceclone.training.alignment import EspeakAligner, warp
-from voiceclone.training.durations import durations_from_events
-from voiceclone.training.synthesis import trim_and_level
 
 TEXT, PHONEMES = "The old boat left the harbour early.", "ðɪ ˈOld bˈOt lˈɛft ðə hˈɑɹbəɹ ˈɜɹli."
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.training.forward_sum import best_path, even, posteriors
+from voiceclone.alignment.forward_sum import best_path, even, posteriors
 
 
 def alignments(states, frames):

@@ -5,20 +5,19 @@ import shutil
 
 import numpy as np
 import pytest
+from synthesized import SENTENCES, crude_f0
 
+from voiceclone.alignment import learned as aligner_module
+from voiceclone.alignment.durations import PAUSES, STRESSES, durations_from_events, units_of_events, whole_frames
+from voiceclone.alignment.learned import AlignerConfig, LearnedAligner, durations_with_stresses
 from voiceclone.audio.io import resample, write_wav
+from voiceclone.base_training import corpus as corpus_module
+from voiceclone.base_training.corpus import Row
+from voiceclone.base_training.synthesis import trim_and_level
 from voiceclone.cli import main as command_line
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.presets import tiny_config
 from voiceclone.text.espeak import EspeakSynthesizer
-from voiceclone.training import aligner as aligner_module
-from voiceclone.training import corpus as corpus_module
-from voiceclone.training.aligner import AlignerConfig, LearnedAligner, durations_with_stresses
-from voiceclone.training.corpus import Row
-from voiceclone.training.durations import PAUSES, STRESSES, durations_from_events, units_of_events, whole_frames
-from voiceclone.training.synthesis import trim_and_level
-
-from .conftest import SENTENCES, crude_f0  # isort: skip
 
 pytest.importorskip("monotonic_alignment_search")
 VOICES = (("en-us+f2", 150), ("en-us+m3", 130), ("en-us+f4", 165), ("en-us+m1", 140))
@@ -103,9 +102,9 @@ def test_a_stress_takes_part_of_what_stands_before_it():
 
 def test_a_run_learns_its_alignment_and_given_refuses(spoken, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.training.measures.track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.training.recipe.resemblyzer_embed", lambda: None)
-    monkeypatch.setattr("voiceclone.training.recipe.load_recognizer", lambda: None)
+    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
+    monkeypatch.setattr("voiceclone.base_training.recipe.load_recognizer", lambda: None)
     data = tmp_path / "plain"
     shutil.copytree(spoken / "train", data)
     lines = [json.loads(line) for line in (data / "metadata.jsonl").read_text().splitlines()]

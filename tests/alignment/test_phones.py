@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from voiceclone.prepare.features import SIZE
-from voiceclone.prepare.phones import PAUSE, PhoneSums, PhoneTable
+from voiceclone.alignment.features import SIZE
+from voiceclone.alignment.phones import PAUSE, PhoneSums, PhoneTable
 
 THIRDS = [None, ("a", 0), ("a", 1), ("b", 0)]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from talks import SENTENCES, Talk, plain_words, speak_talk
 
-from voiceclone.prepare.ear import Ear
-from voiceclone.prepare.learning import Learned, learn
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.learning import Learned, learn
 from voiceclone.prepare.plan import Planned, plan_recording
 from voiceclone.prepare.sources import find_recordings
 from voiceclone.prepare.transcripts import Script
@@ -51,8 +51,8 @@ def test_every_word_is_in_the_clip_that_holds_its_sound(talk: Talk, learned: Lea
 
 
 def test_words_are_placed_to_a_fraction_of_a_second(talk: Talk, learned: Learned) -> None:
-    from voiceclone.prepare.coarse import settled
-    from voiceclone.prepare.fine import align_section
+    from voiceclone.alignment.coarse import settled
+    from voiceclone.alignment.fine import align_section
 
     ear = ear_of(talk, talk.text)
     voice = learned.voice(ear, 0)

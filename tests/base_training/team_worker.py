@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from support import doubled
 
-from voiceclone import team as team_module
-from voiceclone.team import ProcessLostError, open_team
-from voiceclone.training.batches import Batch
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.second_pair import train_second_pair
-from voiceclone.training.trainer import Trainer
+from voiceclone import distributed as team_module
+from voiceclone.base_training.batches import Batch
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.second_pair import train_second_pair
+from voiceclone.base_training.trainer import Trainer
+from voiceclone.distributed import ProcessLostError, open_team
 
 LOST = 7
 """Exit code of a process that noticed that another one is gone."""

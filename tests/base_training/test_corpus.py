@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from voiceclone.audio.io import write_wav
+from voiceclone.base_training import corpus as corpus_module
+from voiceclone.base_training.corpus import Row, Utterance, prepare_corpus, read_rows
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import tiny_config
-from voiceclone.training import corpus as corpus_module
-from voiceclone.training.corpus import Row, Utterance, prepare_corpus, read_rows
 
 
 def test_synthesised_rows_bring_everything(spoken):

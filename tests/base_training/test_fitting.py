@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from voiceclone.base_training.fitting import FitConfig, fit
 from voiceclone.errors import VoicecloneError
-from voiceclone.models.fitting import FitConfig, fit
 
 
 def fitted(**settings) -> nn.Linear:

@@ -2,7 +2,7 @@
 
 import torch
 
-from voiceclone.training.losses import (
+from voiceclone.base_training.losses import (
     SpectralLoss,
     adversarial_loss,
     discriminator_loss,
@@ -11,7 +11,7 @@ from voiceclone.training.losses import (
     prosody_losses,
     style_range,
 )
-from voiceclone.training.objective import smoothed
+from voiceclone.base_training.objective import smoothed
 
 
 def noise(*shape, seed=0):

@@ -2,9 +2,9 @@
 
 import torch
 
+from voiceclone.base_training.stock_voices import BANDS, stock_voice, varied_speakers
 from voiceclone.models.presets import TINY_ENCODER
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
-from voiceclone.training.stock_voices import BANDS, stock_voice, varied_speakers
 
 
 def test_rows_follow_length_smoothly(corpus):
@@ -31,9 +31,9 @@ def test_rows_that_are_all_alike_are_stored_once_and_come_back(base_folder, tmp_
 
     from safetensors.torch import load_file, save_file
 
+    from voiceclone.base_training.export import shortened
+    from voiceclone.bases.base import load_base
     from voiceclone.cli.main import main
-    from voiceclone.models.base import load_base
-    from voiceclone.training.export import shortened
     from voiceclone.voice.pack import VoicePack
 
     pack = torch.randn(510, 1, 256)

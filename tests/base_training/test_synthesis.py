@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from voiceclone.audio.io import read_audio
-from voiceclone.errors import UsageError
-from voiceclone.text.espeak import PhonemeEvent
-from voiceclone.training.synthesis import (
+from voiceclone.base_training.synthesis import (
     LEAD_FRAMES,
     LEVEL_RMS,
     SynthesisConfig,
@@ -16,6 +14,8 @@ from voiceclone.training.synthesis import (
     read_sentences,
     trim_and_level,
 )
+from voiceclone.errors import UsageError
+from voiceclone.text.espeak import PhonemeEvent
 
 
 def test_speakers_follow_the_seed_and_differ():

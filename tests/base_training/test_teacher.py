@@ -9,18 +9,14 @@ import pytest
 import torch
 from support import settle
 
-from voiceclone.errors import VoicecloneError
-from voiceclone.models.base import Base, load_base
-from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
-from voiceclone.training.teacher import (
+from voiceclone.base_training.teacher import (
     TeacherConfig,
     VoiceSampler,
     read_utterance,
     speak_utterance,
     utterance_numbers,
 )
-from voiceclone.training.voice_encoders import (
+from voiceclone.base_training.voice_encoders import (
     CROP_FRAMES,
     EncoderTraining,
     Speech,
@@ -30,6 +26,10 @@ from voiceclone.training.voice_encoders import (
     recovered,
     train_voice_encoders,
 )
+from voiceclone.bases.base import Base, load_base
+from voiceclone.errors import VoicecloneError
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 
 TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
 

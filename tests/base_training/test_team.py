@@ -10,20 +10,20 @@ import time
 
 import pytest
 import torch
+from base_training.team_worker import CONFIG, LOST, REPLACED, train
 from support import REPOSITORY, double_precision, doubled
-from training.team_worker import CONFIG, LOST, REPLACED, train
 
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.distributed import Team, open_team
 from voiceclone.errors import UsageError
-from voiceclone.team import Team, open_team
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.trainer import Trainer, read_checkpoint
 
 
 def start(size, cache, out, job="base", timeout=900):
     """Run the job in ``size`` processes; their exit codes."""
     out.mkdir(exist_ok=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["voiceclone.training.trainer"])  # imported once for all processes
+    context.set_forkserver_preload(["voiceclone.base_training.trainer"])  # imported once for all processes
     port = free_port()
     workers = [context.Process(target=train, args=(rank, size, port, cache, out, job)) for rank in range(size)]
     for worker in workers:

@@ -7,23 +7,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from synthesized import crude_f0
 
+from voiceclone.base_training import corpus as corpus_module
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.export import FILES
+from voiceclone.base_training.listening import Listener
+from voiceclone.base_training.recipe import BaseFacts, read_facts, train_and_pack
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.bases.base import load_base
 from voiceclone.cli import main as command_line
 from voiceclone.errors import UsageError
 from voiceclone.files import write_json
-from voiceclone.models.base import load_base
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.tracking.trackers import Trackers
-from voiceclone.training import corpus as corpus_module
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.export import FILES
-from voiceclone.training.listening import Listener
-from voiceclone.training.recipe import BaseFacts, read_facts, train_and_pack
-from voiceclone.training.trainer import Trainer, read_checkpoint
-
-from .conftest import crude_f0  # isort: skip
 
 CONFIG = TrainConfig(
     preset="tiny", steps=8, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
@@ -117,8 +116,8 @@ def test_validation_utterances_are_in_no_batch(corpus):
 
 
 def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, monkeypatch):
-    monkeypatch.setattr("voiceclone.training.measures.track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.training.recipe.resemblyzer_embed", lambda: None)
+    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     facts = BaseFacts(name="test", data=("eSpeak-NG speech",))
     folder = train_and_pack(
         corpus, dataclasses.replace(CONFIG, steps=3), tmp_path, facts, second_share=0.7, voices=2, kept_out=unseen
@@ -146,8 +145,8 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
 
 def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.training.measures.track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.training.recipe.resemblyzer_embed", lambda: None)
+    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path), "--quiet"]
     assert command_line.main([*command, "--steps", "2", "--second-share", "0.5", "--voices", "2"]) == 0
     assert read_checkpoint(tmp_path)["step"] == 2

@@ -10,12 +10,13 @@ import pytest
 import torch
 from support import write_base
 
+from voiceclone.bases import base as bases
+from voiceclone.bases import kokoro_weights
+from voiceclone.bases.base import load_base
+from voiceclone.bases.folder import read_voices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
-from voiceclone.models import base as bases
-from voiceclone.models import hub, kokoro_weights, presets, registry
-from voiceclone.models.base import load_base
-from voiceclone.models.base_folder import read_voices
+from voiceclone.models import hub, presets, registry
 from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import PARTS, read_state, save_state
 

@@ -12,10 +12,10 @@ import torch
 from models.onnx_files import convert_narrow, export, take_narrow_models
 from models.test_onnx_kokoro import narrow_model
 
+from voiceclone.bases import base as bases
+from voiceclone.bases import conversion
+from voiceclone.bases.base import load_base, load_stock_voices
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.models import base as bases
-from voiceclone.models import conversion
-from voiceclone.models.base import load_base, load_stock_voices
 from voiceclone.voice.formats import write_voices
 from voiceclone.voice.official import official_voice
 
@@ -54,7 +54,7 @@ def test_the_converted_model_agrees_with_onnxruntime(narrow, onnx_file: Path) ->
     facts = json.loads((converted.folder / conversion.FACTS).read_text())
     assert facts["precision"] == "float32" and facts["self_test"]["largest_duration_difference"] is None
     # The exported graph is of one length; asked for that, its durations are the model's within a frame.
-    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
 
     kokoro = FrozenKokoro(load_base(onnx_file).kmodel, torch.device("cpu"))
     voice = official_voice("af_heart").row(6)

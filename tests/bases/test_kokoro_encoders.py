@@ -10,9 +10,10 @@ import torch
 from support import needs_shared
 
 from voiceclone.audio.io import read_audio
-from voiceclone.models import base as bases
-from voiceclone.models.base import KOKORO_ENCODERS, kokoro_encoders
-from voiceclone.models.kokoro_weights import KokoroWeights
+from voiceclone.bases import base as bases
+from voiceclone.bases.base import kokoro_encoders
+from voiceclone.bases.kokoro_weights import KokoroWeights
+from voiceclone.models.presets import KOKORO_ENCODERS
 from voiceclone.style.extraction import extract_styles, largest_style
 from voiceclone.voice.official import official_voices
 from voiceclone.voice.profile import REFERENCE_ROW

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from voiceclone import load_base
+from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.presets import NANO_FOLDER
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.stock_table import SENTENCES, find_table
 from voiceclone.text.g2p import Phonemizer

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.models import kokoro_weights
-from voiceclone.models.base import Base, load_base
+from voiceclone.bases import kokoro_weights
+from voiceclone.bases.base import Base, load_base
 from voiceclone.projection.stock_table import find_table, measure_stock
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.pack import VoicePack
@@ -24,7 +24,7 @@ def real(users_cache) -> Base:
 
 def test_every_official_voice_speaks(real: Base) -> None:
     """The same words take each of the 54 voices between one and four seconds, at a speaking level."""
-    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
 
     kokoro = FrozenKokoro(real.kmodel, torch.device("cpu"))
     text = kokoro.text(Phonemizer("a", offline=True).phonemes("Nothing is quite so quiet."))
@@ -46,10 +46,11 @@ def test_a_pipeline_finds_stock_voices_by_name_and_takes_a_new_one_by_path(real:
 def test_the_same_voice_speaks_alike_with_full_and_int8_weights(users_cache) -> None:
     """The bounds are set beforehand: full precision has not been at hand where this was written."""
     from voiceclone.audio.features import LogMel
-    from voiceclone.models import conversion, hub, registry
+    from voiceclone.bases import conversion
+    from voiceclone.models import hub, registry
     from voiceclone.models.build import load_kmodel
+    from voiceclone.models.frozen_kokoro import FrozenKokoro, alignment_matrix
     from voiceclone.models.presets import KOKORO_CONFIG, full_config
-    from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
     from voiceclone.voice.official import official_voice
 
     full, int8 = hub.cached(hub.KOKORO_WEIGHTS), conversion.find_converted(registry.KOKORO_INT8.sha256)
@@ -73,8 +74,8 @@ def test_the_same_voice_speaks_alike_with_full_and_int8_weights(users_cache) -> 
 
 
 def test_the_table_in_the_package_is_what_the_model_says(real: Base) -> None:
-    from voiceclone.projection.forward import FrozenKokoro
-    from voiceclone.speaker.resemblyzer import load_resemblyzer
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+    from voiceclone.nets.resemblyzer import load_resemblyzer
 
     table, encoder = find_table(real), load_resemblyzer()
     if encoder is None:

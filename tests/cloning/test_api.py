@@ -185,7 +185,7 @@ def test_resuming_with_other_settings_or_data_is_refused(
 
 
 def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
-    from voiceclone.runs import RunFolder
+    from voiceclone.cloning.folder import RunFolder
 
     with RunFolder(tmp_path / "v").locked(), pytest.raises(UsageError, match="another run is writing"):
         clone(**settings(dataset_folder, base_folder, tmp_path))
@@ -237,7 +237,7 @@ def test_a_voice_whose_folder_cannot_be_written_is_one_clear_error(
 
 
 def test_a_clone_that_loses_is_called_so() -> None:
-    from voiceclone.products import _verdict
+    from voiceclone.cloning.outputs import _verdict
 
     def verdict(before: float, after: float, *, pitch: tuple[float, float] = (1.0, 1.0), clips: int = 4) -> str:
         metrics = {
@@ -255,7 +255,7 @@ def test_a_clone_that_loses_is_called_so() -> None:
 
 
 def test_terms_without_a_weight_are_not_drawn() -> None:
-    from voiceclone.products import _curves
+    from voiceclone.cloning.outputs import _curves
 
     losses = {"loss": 3.0, "mel": 1.0, "drift": 4.0}
     curves = _curves([{"epoch": 1, "train": losses, "validation": losses}], LossWeights(drift=0.0))
@@ -288,7 +288,7 @@ def test_another_language_goes_the_way_kpipeline_goes(tmp_path: Path, dataset_fo
 def test_the_voices_a_clone_has_to_beat_lie_beside_it(finished: Path, base_folder: Path) -> None:
     from safetensors.torch import load_file
 
-    from voiceclone.models.base import load_base
+    from voiceclone.bases.base import load_base
 
     candidates = load_file(finished / "artifacts" / "candidates.safetensors")
     report = json.loads((finished / "report.json").read_text())
@@ -330,7 +330,7 @@ def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: P
 
 
 def test_a_wrong_dataset_is_said_before_the_base_is_loaded(tmp_path: Path, base_folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("voiceclone.cloning.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
+    monkeypatch.setattr("voiceclone.cloning.api.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
     with pytest.raises(UsageError, match="no such dataset folder"):
         clone(**settings(tmp_path / "nowhere", base_folder, tmp_path))
     assert os.listdir(tmp_path) == []

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from voiceclone.models.batched_forward import curves, decode, duration_logits, prosody_features, text_features
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import tiny_config
-from voiceclone.training.forward import curves, decode, duration_logits, prosody_features, text_features
 
 PHONEMES = ("hɛlˈO wˈɜɹld", "ðɪs ɪz ɐ lˈɔŋɡəɹ tˈɛst ʌv ðə sˈAm θˈɪŋ")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.projection.forward import FrozenKokoro, alignment_matrix, token_ids
+from voiceclone.models.frozen_kokoro import FrozenKokoro, alignment_matrix, token_ids
 
 TEXT = "hɛlˈO wˈɜɹld, ðɪs ɪz ɐ tˈɛst."
 

@@ -10,10 +10,10 @@ from kokoro.istftnet import AdaINResBlock1, Decoder
 from torch import nn
 
 from voiceclone.audio.features import LogMel
-from voiceclone.models.base import Base
+from voiceclone.bases.base import Base
 from voiceclone.models.checkpoint import fold_weight_norm
-from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.projection.fused import fused
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.models.fused import fused
 
 STYLE = 6
 

@@ -7,19 +7,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from voiceclone.audio.io import resample
+from voiceclone.base_training import judges_measuring as measuring
+from voiceclone.base_training.judges_training import JudgeTraining, train_recognizer, train_speaker_net
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.judges import measuring
-from voiceclone.evaluation.judges.front_end import ASSETS, SAMPLE_RATE, log_mel
-from voiceclone.evaluation.judges.recognizer import (
+from voiceclone.files import sha256_of
+from voiceclone.nets.front_end import ASSETS, SAMPLE_RATE, log_mel
+from voiceclone.nets.phone_recognizer import (
     ALPHABET,
     PhoneRecognizer,
     RecognizerConfig,
     load_recognizer,
     phone_errors,
 )
-from voiceclone.evaluation.judges.speaker_net import SpeakerNet, SpeakerNetConfig, load_speaker_net
-from voiceclone.evaluation.judges.training import JudgeTraining, train_recognizer, train_speaker_net
-from voiceclone.files import sha256_of
+from voiceclone.nets.xvector import SpeakerNet, SpeakerNetConfig, load_speaker_net
 
 SENTENCES = (
     ("The old man walked slowly along the river and thought about his children.",

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from voiceclone.audio.features import LogMel
+from voiceclone.base_training.phone_classifier import ListenerTraining, train_listener
+from voiceclone.bases.base import load_base
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import sha256_of
-from voiceclone.listener.net import (
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import (
     ASSETS,
     UNLABELLED,
     Listener,
@@ -22,9 +25,6 @@ from voiceclone.listener.net import (
     phone_loss,
     share_heard,
 )
-from voiceclone.listener.training import ListenerTraining, train_listener
-from voiceclone.models.base import load_base
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.preparation import listens
 from voiceclone.projection.start import neutral_start
 from voiceclone.projection.targets import aligned, prepare_target

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.speaker import resemblyzer
-from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.nets import resemblyzer
+from voiceclone.nets.resemblyzer import load_resemblyzer
 
 needs_package = pytest.mark.skipif(
     not resemblyzer.is_installed(), reason=f"Resemblyzer is not installed: {resemblyzer.INSTALL}"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.plots import (
+from voiceclone.plotting.plots import (
     figure_to_rgb,
     find_best_epoch,
     loss_figure,

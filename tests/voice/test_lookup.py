@@ -11,9 +11,9 @@ import pytest
 import torch
 from support import needs_shared
 
+from voiceclone.bases import base as bases
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.models import base as bases
 from voiceclone.voice.compact import compress, expand
 from voiceclone.voice.formats import FORMATS, RAW_BYTES, write_voices
 from voiceclone.voice.lookup import VoiceFinder, file_of, finder_of, names_a_file

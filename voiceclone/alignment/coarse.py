@@ -13,10 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from voiceclone.prepare.features import CEPSTRA, Scale
-from voiceclone.prepare.listening import FRAME, Listening, runs
-from voiceclone.prepare.paths import Prices, cheapest_path
-from voiceclone.prepare.reading import SENTENCE, Reading
+from voiceclone.alignment.features import CEPSTRA, Scale
+from voiceclone.alignment.listening import FRAME, Listening, runs
+from voiceclone.alignment.paths import Prices, cheapest_path
+from voiceclone.alignment.reading import SENTENCE, Reading
 
 POOL = 2  # mel frames in a step: 40 ms
 STEP = POOL * FRAME  # seconds

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from voiceclone.alignment.coarse import WINDOW_SECONDS, Judge, Section, align_long, align_window, pace
+from voiceclone.alignment.features import Scale, scale_of
+from voiceclone.alignment.listening import FRAME, Listening, listen
+from voiceclone.alignment.reading import Reader, Reading
 from voiceclone.errors import VoicecloneError
-from voiceclone.prepare.coarse import WINDOW_SECONDS, Judge, Section, align_long, align_window, pace
-from voiceclone.prepare.features import Scale, scale_of
-from voiceclone.prepare.listening import FRAME, Listening, listen
-from voiceclone.prepare.reading import Reader, Reading
 from voiceclone.prepare.sources import Recording
 from voiceclone.prepare.transcripts import Part, Script
 from voiceclone.text.espeak import EspeakSynthesizer
@@ -21,7 +21,7 @@ class Ear:
     """Holds the last recording that was heard and the last running text that was read.
 
     Args:
-        lang: one of :data:`~voiceclone.prepare.reading.ESPEAK_VOICES`, or None where nothing can be aligned.
+        lang: one of :data:`~voiceclone.alignment.reading.ESPEAK_VOICES`, or None where nothing can be aligned.
     """
 
     def __init__(self, recordings: Sequence[Recording], script: Script, lang: str | None) -> None:

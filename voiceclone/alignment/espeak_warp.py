@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from voiceclone.alignment.durations import durations_from_events, whole_frames
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
 from voiceclone.audio.io import resample
+from voiceclone.base_training.synthesis import MAX_EDIT_COST, trim_and_level
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
-from voiceclone.training.durations import durations_from_events, whole_frames
-from voiceclone.training.synthesis import MAX_EDIT_COST, trim_and_level
 
 VOICES = ("en-us+f2", "en-us+m3", "en-us")
 CEPSTRA = 13

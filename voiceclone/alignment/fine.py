@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voiceclone.prepare.coarse import POOL, RoughWord, Section
-from voiceclone.prepare.features import Scale
-from voiceclone.prepare.listening import CELL, FRAME, Listening, pauses, runs
-from voiceclone.prepare.paths import Prices
-from voiceclone.prepare.phones import PAUSE, PhoneModels, Third
-from voiceclone.prepare.reading import NO_BREAK, PHRASE, SENTENCE, Reading
+from voiceclone.alignment.coarse import POOL, RoughWord, Section
+from voiceclone.alignment.features import Scale
+from voiceclone.alignment.listening import CELL, FRAME, Listening, pauses, runs
+from voiceclone.alignment.paths import Prices
+from voiceclone.alignment.phones import PAUSE, PhoneModels, Third
+from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE, Reading
 
 RANGE_DB = 60.0
 BAND_SECONDS = 2.0  # how far the rough alignment may be out
@@ -34,7 +34,7 @@ class SpokenWord:
     """Seconds in the recording."""
     end: float
     gap: float
-    """How much worse its sound fits the text than any phones, see :mod:`voiceclone.prepare.phones`: 0.2 is usual."""
+    """How much worse its sound fits the text than any phones, see :mod:`voiceclone.alignment.phones`: 0.2 is usual."""
 
 
 class OwnVoice:
@@ -57,7 +57,7 @@ class OwnVoice:
         return self.models.gaps(self.scale.apply(listening.mel))
 
     def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
-        """See :class:`voiceclone.prepare.coarse.Judge`."""
+        """See :class:`voiceclone.alignment.coarse.Judge`."""
         gaps = self.gaps(listening)
         steps = len(gaps) // POOL
         thirds = [reading.words[reading.word_of[place]].thirds[reading.unit_of[place]] for place in places]

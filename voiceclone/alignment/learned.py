@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voiceclone.alignment.durations import STRESSES, whole_frames
+from voiceclone.alignment.espeak_warp import BANDS, CEPSTRA, cepstra
+from voiceclone.alignment.forward_sum import best_path, even, posteriors
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.audio.io import read_audio
+from voiceclone.base_training.corpus import Row, condition
 from voiceclone.errors import VoicecloneError
-from voiceclone.extras import require
 from voiceclone.files import write_json
 from voiceclone.models.checkpoint import load_strictly, read_state, save_state
-from voiceclone.training.alignment import BANDS, CEPSTRA, cepstra
-from voiceclone.training.corpus import Row, condition
-from voiceclone.training.durations import STRESSES, whole_frames
-from voiceclone.training.forward_sum import best_path, even, posteriors
+from voiceclone.system.extras import require
 
 logger = logging.getLogger(__name__)
 VERSION = 1

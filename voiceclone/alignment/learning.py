@@ -9,14 +9,14 @@ from itertools import islice
 
 import numpy as np
 
-from voiceclone.prepare.coarse import POOL, RANGE_DB, Judge, Likeness, Section, pace, settled
-from voiceclone.prepare.ear import Ear
-from voiceclone.prepare.features import Scale, scale_of
-from voiceclone.prepare.fine import RANGE_DB as FINE_RANGE_DB
-from voiceclone.prepare.fine import OwnVoice, align_section, rough_labels
-from voiceclone.prepare.listening import FRAME
-from voiceclone.prepare.phones import PhoneSums, PhoneTable, Third
-from voiceclone.prepare.reading import READERS, Reading
+from voiceclone.alignment.coarse import POOL, RANGE_DB, Judge, Likeness, Section, pace, settled
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.features import Scale, scale_of
+from voiceclone.alignment.fine import RANGE_DB as FINE_RANGE_DB
+from voiceclone.alignment.fine import OwnVoice, align_section, rough_labels
+from voiceclone.alignment.listening import FRAME
+from voiceclone.alignment.phones import PhoneSums, PhoneTable, Third
+from voiceclone.alignment.reading import READERS, Reading
 
 LEARN_SECONDS = 900.0  # of the recordings teach the phones
 REFINEMENTS = 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from voiceclone.prepare.features import SIZE
+from voiceclone.alignment.features import SIZE
 
 Third = tuple[str, int]
 """A phone and which third of it."""

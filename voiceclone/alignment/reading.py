@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from voiceclone.alignment.listening import FRAME, hear_samples
 from voiceclone.errors import VoicecloneError
-from voiceclone.prepare.listening import FRAME, hear_samples
 from voiceclone.text.espeak import EspeakSynthesizer, Speech
 
 # Kokoro's language codes to voices of eSpeak-NG. It cannot read kanji, so Japanese is missing.

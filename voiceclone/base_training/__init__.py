@@ -1,1 +1,1 @@
-"""Train a base: a Kokoro-format model, its style encoders and its stock voices, from a multi-speaker dataset."""
+"""Train a base, and the small nets of the package; no part of cloning imports it."""

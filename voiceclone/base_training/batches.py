@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import crop_length
-from voiceclone.team import Team
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.distributed import Team
 
 # Few different shapes: on the CPU every new one costs the building of new kernels, more than the work itself.
 TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8

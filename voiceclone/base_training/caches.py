@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from voiceclone.audio.features import track_f0
+from voiceclone.base_training.corpus import Aligner, Row, prepare_corpus, read_rows
 from voiceclone.errors import UsageError
-from voiceclone.training.corpus import Aligner, Row, prepare_corpus, read_rows
 
 ALIGNMENTS = ("auto", "given", "warp", "learned")
 ENGLISH = ("a", "b")
@@ -76,10 +76,10 @@ def _aligner(
 ) -> tuple[Aligner, str]:
     """The aligner and what marks the durations it makes."""
     if config.method == "warp":
-        from voiceclone.training.alignment import EspeakAligner
+        from voiceclone.alignment.espeak_warp import EspeakAligner
 
         return EspeakAligner(), ""
-    from voiceclone.training.aligner import LearnedAligner
+    from voiceclone.alignment.learned import LearnedAligner
 
     aligner = LearnedAligner(rows, config.vocab, out, phonemize=phonemize)
     return aligner, aligner.key

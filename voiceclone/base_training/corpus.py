@@ -19,10 +19,10 @@ import torch
 
 from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy, track_f0
 from voiceclone.audio.io import probe, read_audio
+from voiceclone.base_training.arrays import growing_arrays
 from voiceclone.data.metadata import Entry, read_train
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json
-from voiceclone.training.arrays import growing_arrays
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from voiceclone.base_training.objective import Trainee
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoders
-from voiceclone.training.objective import Trainee
 from voiceclone.voice.card import NOT_STATED, licence_matter
 
 FILES = (

@@ -11,18 +11,18 @@ import numpy as np
 from torch import nn
 
 from voiceclone.audio.io import read_audio, resample
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.judges_measuring import disturbed, mfcc_embed, phone_error_percent, speaker_measures
+from voiceclone.base_training.judges_training import JudgeTraining, train_recognizer, train_speaker_net
+from voiceclone.base_training.measures import resemblyzer_embed
 from voiceclone.errors import UsageError
-from voiceclone.evaluation.judges.front_end import SAMPLE_RATE, log_mel
-from voiceclone.evaluation.judges.measuring import disturbed, mfcc_embed, phone_error_percent, speaker_measures
-from voiceclone.evaluation.judges.recognizer import ALPHABET, PhoneRecognizer, to_alphabet
-from voiceclone.evaluation.judges.speaker_net import SpeakerNet
-from voiceclone.evaluation.judges.training import JudgeTraining, train_recognizer, train_speaker_net
 from voiceclone.files import sha256_of, write_json
 from voiceclone.models.checkpoint import save_state
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.measures import resemblyzer_embed
+from voiceclone.nets.front_end import SAMPLE_RATE, log_mel
+from voiceclone.nets.phone_recognizer import ALPHABET, PhoneRecognizer, to_alphabet
+from voiceclone.nets.xvector import SpeakerNet
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from voiceclone.evaluation.judges.front_end import SAMPLE_RATE
-from voiceclone.evaluation.judges.recognizer import PhoneRecognizer
+from voiceclone.nets.front_end import SAMPLE_RATE
+from voiceclone.nets.phone_recognizer import PhoneRecognizer
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """24 kHz audio ``(T,)`` to a unit vector ``(D,)``."""

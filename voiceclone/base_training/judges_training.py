@@ -1,4 +1,4 @@
-"""Train the two judges; measured by :mod:`voiceclone.evaluation.judges.measuring`."""
+"""Train the two judges; measured by :mod:`voiceclone.base_training.judges_measuring`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.audio import augment
-from voiceclone.evaluation.judges.front_end import N_MELS
-from voiceclone.evaluation.judges.recognizer import ALPHABET, BLANK, PhoneRecognizer
-from voiceclone.evaluation.judges.speaker_net import SpeakerNet
-from voiceclone.models.fitting import FitConfig, fit
+from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.nets.front_end import N_MELS
+from voiceclone.nets.phone_recognizer import ALPHABET, BLANK, PhoneRecognizer
+from voiceclone.nets.xvector import SpeakerNet
 
 
 @dataclass(frozen=True, kw_only=True)

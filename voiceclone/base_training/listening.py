@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from voiceclone.audio.features import LogMel
-from voiceclone.evaluation.plots import figure_to_rgb, mel_figure
-from voiceclone.training.measures import speak
+from voiceclone.base_training.measures import speak
+from voiceclone.plotting.plots import figure_to_rgb, mel_figure
 from voiceclone.voice.pack import ROWS
 
 if TYPE_CHECKING:
+    from voiceclone.base_training.trainer import Trainer
     from voiceclone.tracking.trackers import Trackers
-    from voiceclone.training.trainer import Trainer
 
 
 class Listener:

@@ -10,11 +10,11 @@ from kokoro.model import KModel
 from torch import Tensor
 
 from voiceclone.audio.features import SAMPLE_RATE, track_f0
-from voiceclone.evaluation.judges.recognizer import PhoneRecognizer
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.forward import decode, text_features
-from voiceclone.training.losses import SpectralLoss
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.losses import SpectralLoss
+from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.nets.phone_recognizer import PhoneRecognizer
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """24 kHz audio ``(T,)`` to a unit speaker vector."""

@@ -8,21 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voiceclone.models.nano import NanoKModel, init_for_speech
-from voiceclone.models.presets import preset
-from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
-from voiceclone.team import Team
-from voiceclone.training.batches import ATTRIBUTES, Batch
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.discriminators import Discriminators
-from voiceclone.training.forward import (
-    curves,
-    decode,
-    duration_logits,
-    prosody_features,
-    text_features,
-)
-from voiceclone.training.losses import (
+from voiceclone.base_training.batches import ATTRIBUTES, Batch
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.losses import (
     SpectralLoss,
     adversarial_loss,
     discriminator_loss,
@@ -31,6 +20,17 @@ from voiceclone.training.losses import (
     prosody_losses,
     style_range,
 )
+from voiceclone.distributed import Team
+from voiceclone.models.batched_forward import (
+    curves,
+    decode,
+    duration_logits,
+    prosody_features,
+    text_features,
+)
+from voiceclone.models.nano import NanoKModel, init_for_speech
+from voiceclone.models.presets import preset
+from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 
 
 class Trainee(nn.Module):

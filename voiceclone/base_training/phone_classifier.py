@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from voiceclone.audio import augment
 from voiceclone.audio.features import LOG_MEAN, LOG_STD
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.fitting import FitConfig, fit
 from voiceclone.files import sha256_of, write_json
-from voiceclone.listener.net import UNLABELLED, Listener, frame_labels, share_heard
 from voiceclone.models.checkpoint import save_state
-from voiceclone.models.fitting import FitConfig, fit
+from voiceclone.nets.phone_classifier import UNLABELLED, Listener, frame_labels, share_heard
 from voiceclone.text.alphabet import ALPHABET
-from voiceclone.training.corpus import Corpus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,22 +11,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
+from voiceclone.base_training.listening import Listener
+from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
+from voiceclone.base_training.objective import Trainee
+from voiceclone.base_training.second_pair import train_second_pair
+from voiceclone.base_training.stock_voices import stock_voice, varied_speakers
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.distributed import Team
 from voiceclone.errors import UsageError
-from voiceclone.evaluation.judges.recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
+from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
-from voiceclone.team import Team
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.export import CardFacts, averaged_trainee, export_base
-from voiceclone.training.listening import Listener
-from voiceclone.training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
-from voiceclone.training.objective import Trainee
-from voiceclone.training.second_pair import train_second_pair
-from voiceclone.training.stock_voices import stock_voice, varied_speakers
-from voiceclone.training.trainer import Trainer, read_checkpoint
 
 logger = logging.getLogger(__name__)
 SECOND_PAIR = "second_encoders.safetensors"

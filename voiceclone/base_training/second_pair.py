@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceclone.audio.features import N_MELS, LogMel
+from voiceclone.base_training.batches import ATTRIBUTES, Batch, BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.losses import duration_losses, prosody_losses, style_range
+from voiceclone.distributed import Team
+from voiceclone.models.batched_forward import padding_mask
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
-from voiceclone.team import Team
-from voiceclone.training.batches import ATTRIBUTES, Batch, BatchMaker
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.forward import padding_mask
-from voiceclone.training.losses import duration_losses, prosody_losses, style_range
 
 logger = logging.getLogger(__name__)
 SEED_OFFSET = 1_000  # another start and another order of the data than the base's

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from voiceclone.training.objective import Trainee
+from voiceclone.base_training.objective import Trainee
 
 
 def speed_up_vocoder(trainee: Trainee, *, compiled: bool, bfloat16: bool) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.base_training.corpus import Corpus
 from voiceclone.style.encoders import StyleEncoders
-from voiceclone.training.corpus import Corpus
 from voiceclone.voice.pack import ROWS
 
 BANDS = (12, 24, 48, 120)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from voiceclone.alignment.durations import durations_from_events
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
 from voiceclone.audio.io import resample, write_wav
 from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.text.espeak import EspeakSynthesizer, PhonemeEvent
-from voiceclone.training.durations import durations_from_events
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.files import write_bytes
-from voiceclone.projection.forward import FrozenKokoro, Utterance
+from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance
 from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 

@@ -11,20 +11,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.listening import Listener
+from voiceclone.base_training.objective import Objective, Trainee
+from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.bases.folder import read_config, read_info
+from voiceclone.distributed import Team
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
-from voiceclone.models.base_folder import read_config, read_info
 from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
-from voiceclone.team import Team
-from voiceclone.training.batches import BatchMaker
-from voiceclone.training.config import TrainConfig
-from voiceclone.training.corpus import Corpus
-from voiceclone.training.discriminators import Discriminators
-from voiceclone.training.listening import Listener
-from voiceclone.training.objective import Objective, Trainee
-from voiceclone.training.speed import speed_up_vocoder
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"

@@ -1,9 +1,9 @@
 """Train style encoders whose space is a base's own: speech of the base in, the voice vector that made it out.
 
 StyleTTS2's published encoders were never trained with Kokoro. These are trained on a corpus of the base's own speech
-(:mod:`voiceclone.training.teacher`): the acoustic encoder finds the first half of the vector, the prosodic encoder the
-second. The speech is disturbed by level, microphone, room, noise, bandwidth and blur, so that recordings of people stay
-within what the encoders know.
+(:mod:`voiceclone.base_training.teacher`): the acoustic encoder finds the first half of the vector, the prosodic encoder
+the second. The speech is disturbed by level, microphone, room, noise, bandwidth and blur, so that recordings of people
+stay within what the encoders know.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch.nn import functional
 
 from voiceclone.audio import augment
 from voiceclone.audio.features import LOG_MEAN, LOG_STD, LogMel
+from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.base_training.teacher import read_utterance, utterance_numbers
 from voiceclone.errors import VoicecloneError
-from voiceclone.models.fitting import FitConfig, fit
 from voiceclone.style.encoders import StyleEncoders
 from voiceclone.style.extraction import MIN_FRAMES, reference_mel
-from voiceclone.training.teacher import read_utterance, utterance_numbers
 from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM
 
 CROP_FRAMES = (72, 200)  # mel frames of a training crop, 80 a second: 0.9 to 2.5 s
@@ -58,7 +58,7 @@ class Speech:
 
 
 def read_speech(folder: Path) -> Speech:
-    """Read a corpus that :mod:`voiceclone.training.teacher` wrote; preprocessing is that of stage 1.
+    """Read a corpus that :mod:`voiceclone.base_training.teacher` wrote; preprocessing is that of stage 1.
 
     Raises:
         VoicecloneError: there is nothing to learn from.

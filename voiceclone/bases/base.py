@@ -23,9 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.models import hub, presets
-from voiceclone.models.base_folder import (
+from voiceclone.bases.folder import (
     encoder_config,
     read_config,
     read_encoders,
@@ -33,10 +31,12 @@ from voiceclone.models.base_folder import (
     read_voices,
     weight_file,
 )
+from voiceclone.bases.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
+from voiceclone.bases.stock_names import checked_base
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models import hub, presets
 from voiceclone.models.build import load_kmodel
-from voiceclone.models.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
-from voiceclone.models.presets import KOKORO_CONFIG
-from voiceclone.models.stock_names import checked_base
+from voiceclone.models.presets import KOKORO_CONFIG, KOKORO_ENCODERS
 from voiceclone.models.store import stamped_sha256
 from voiceclone.style.encoders import (
     StyleEncoderConfig,
@@ -50,7 +50,6 @@ from voiceclone.voice.pack import VoicePack
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
 
-KOKORO_ENCODERS = Path(__file__).parent / "assets" / "kokoro"
 STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
 NANO = "nano"
 CUSTOM = "custom"

@@ -17,10 +17,10 @@ from voiceclone.files import write_bytes, write_failure, write_json
 from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import fold_weight_norm, load_strictly
 from voiceclone.models.converted import FACTS, FORMAT, WEIGHTS, Converted, find_converted, folder_of
+from voiceclone.models.frozen_kokoro import FrozenKokoro, token_ids
 from voiceclone.models.onnx_kokoro import read_onnx_state
 from voiceclone.models.presets import full_config
 from voiceclone.models.store import cache_root, stamped_sha256
-from voiceclone.projection.forward import FrozenKokoro, token_ids
 from voiceclone.voice.official import official_voice
 
 # "The quick brown fox jumps over the lazy dog.", American English

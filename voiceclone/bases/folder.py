@@ -1,4 +1,4 @@
-"""Read the parts of a base folder; its layout stands in :mod:`voiceclone.models.base`."""
+"""Read the parts of a base folder; its layout stands in :mod:`voiceclone.bases.base`."""
 
 from __future__ import annotations
 

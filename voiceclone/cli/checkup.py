@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.extras import EXTRAS, install_command, is_installed
+from voiceclone.system.extras import EXTRAS, install_command, is_installed
 
 # What has to be importable: the names that pyproject.toml's dependencies are imported by.
 NEEDED = (
@@ -50,7 +50,7 @@ def device() -> dict[str, Any]:
     """What ``--device auto`` takes."""
     import torch
 
-    from voiceclone.devices import choose_device
+    from voiceclone.distributed import choose_device
 
     chosen = choose_device("auto").type
     name = torch.cuda.get_device_name() if chosen == "cuda" else platform.processor() or platform.machine()
@@ -59,10 +59,10 @@ def device() -> dict[str, Any]:
 
 def weights(problems: list[str]) -> list[dict[str, Any]]:
     """The bases' weights, the one that ``--base auto`` takes first; damaged files become problems."""
+    from voiceclone.bases.folder import read_info
+    from voiceclone.bases.kokoro_weights import FULL_PRECISION
     from voiceclone.models import hub, presets, registry
-    from voiceclone.models.base_folder import read_info
     from voiceclone.models.converted import find_converted
-    from voiceclone.models.kokoro_weights import FULL_PRECISION
 
     int8 = registry.KOKORO_INT8
     converted, parts = find_converted(int8.sha256), registry.installed(int8)
@@ -122,7 +122,7 @@ def _checked(what: str, look: Any, problems: list[str]) -> Any:
 
 
 def _versions() -> dict[str, str]:
-    from voiceclone.versions import package_versions
+    from voiceclone.system.versions import package_versions
 
     return package_versions()
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.errors import UsageError, VoicecloneError, shown
 
 if TYPE_CHECKING:
-    from voiceclone.team import Team
-    from voiceclone.training.caches import Preparation
-    from voiceclone.training.config import TrainConfig
-    from voiceclone.training.corpus import Corpus
+    from voiceclone.base_training.caches import Preparation
+    from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.corpus import Corpus
+    from voiceclone.distributed import Team
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
 
     Of several processes only the main one speaks, unless another one fails by itself.
     """
-    from voiceclone.team import ProcessLostError, process_index
+    from voiceclone.distributed import ProcessLostError, process_index
 
     if process_index() == 0:
         return _run(options)
@@ -122,9 +122,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voiceclone.team import open_team, process_index
-    from voiceclone.training.recipe import read_facts
-    from voiceclone.training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.base_training.recipe import read_facts
+    from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.distributed import open_team, process_index
 
     main = process_index() == 0
     _show_progress(logging.ERROR if not main else logging.WARNING if options.quiet else logging.INFO)
@@ -151,9 +151,9 @@ def _train(options: argparse.Namespace, config: TrainConfig, done: int, *, team:
     """Train and pack, with trackers open in the main process; the base's folder."""
     import torch
 
+    from voiceclone.base_training.listening import Listener
+    from voiceclone.base_training.recipe import train_and_pack
     from voiceclone.tracking.trackers import open_trackers
-    from voiceclone.training.listening import Listener
-    from voiceclone.training.recipe import train_and_pack
 
     with (
         open_trackers(
@@ -188,7 +188,7 @@ def _train(options: argparse.Namespace, config: TrainConfig, done: int, *, team:
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The run's settings: defaults, then --settings, then flags."""
-    from voiceclone.training.config import TrainConfig
+    from voiceclone.base_training.config import TrainConfig
 
     values = TrainConfig(steps=1).to_json()
     if options.settings is not None:
@@ -229,8 +229,8 @@ def _device(name: str) -> str:
 
 def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | None]:
     """The training data and the speakers kept out; the main process computes the features, the others wait for them."""
-    from voiceclone.training.caches import prepare_caches
-    from voiceclone.training.corpus import Corpus
+    from voiceclone.base_training.caches import prepare_caches
+    from voiceclone.base_training.corpus import Corpus
 
     folder = options.out / "cache"
     data, kept = (
@@ -250,8 +250,8 @@ def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | 
 
 
 def _preparation(options: argparse.Namespace) -> Preparation:
+    from voiceclone.base_training.caches import Preparation
     from voiceclone.models.presets import preset
-    from voiceclone.training.caches import Preparation
 
     return Preparation(
         vocab=preset(options.preset)[0]["vocab"],

@@ -15,20 +15,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from voiceclone.config import CloneConfig, dump, merge
+from voiceclone.bases.base import NANO, Base, load_base
+from voiceclone.bases.kokoro_weights import FULL_PRECISION
+from voiceclone.bases.stock_names import checked_base
+from voiceclone.cloning.config import CloneConfig, dump, merge
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.cloning.pipeline import three_stages, uses_speaker
 from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.data.metadata import read_dataset
-from voiceclone.devices import choose_device
+from voiceclone.distributed import Team, choose_device, open_team
 from voiceclone.files import write_json, write_text
-from voiceclone.models.base import NANO, Base, load_base
-from voiceclone.models.kokoro_weights import FULL_PRECISION
-from voiceclone.models.stock_names import checked_base
+from voiceclone.nets.resemblyzer import INSTALL, is_installed
 from voiceclone.projection.recipes import parse_parts
 from voiceclone.projection.state import TrainingState
-from voiceclone.runs import RunFolder
-from voiceclone.speaker.resemblyzer import INSTALL, is_installed
-from voiceclone.stages import three_stages, uses_speaker
-from voiceclone.team import Team, open_team
 from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import QUIET, Reporter
 from voiceclone.tracking.wandb import check_project
@@ -74,7 +73,7 @@ def clone(
         data: dataset folder (``train/metadata.jsonl`` or ``metadata.jsonl`` beside the clips).
         name: name of the voice.
         reporter: where lines and progress go; by default only warnings are written, to standard error.
-        settings: fields of :class:`voiceclone.config.CloneConfig`.
+        settings: fields of :class:`voiceclone.cloning.config.CloneConfig`.
 
     Raises:
         UsageError: a setting or path is wrong.
@@ -207,7 +206,7 @@ def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: 
 
 
 def _resolved_config(run: Run) -> str:
-    from voiceclone.versions import package_versions
+    from voiceclone.system.versions import package_versions
 
     resolved = json.loads(dump(run.config))
     resolved.update(device=str(run.device), base_name=run.base.name, base_sha256=run.base.sha256)

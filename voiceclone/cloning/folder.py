@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import remove_partial_files
-from voiceclone.locks import LOCK, held
+from voiceclone.files import LOCK, held, remove_partial_files
 from voiceclone.projection.state import BEST, LAST, TrainingState, load_state
 
 

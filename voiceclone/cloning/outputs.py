@@ -12,19 +12,19 @@ from safetensors.torch import save
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
+from voiceclone.bases.base import STOCK_KOKORO
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.plots import save_figure, training_figure
 from voiceclone.evaluation.quick import prosody_errors
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text, write_torch
-from voiceclone.models.base import STOCK_KOKORO
-from voiceclone.versions import package_versions
+from voiceclone.plotting.plots import save_figure, training_figure
+from voiceclone.system.versions import package_versions
 from voiceclone.voice.card import NOT_STATED, CardInfo, render_card
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.speaking import speak_whole
 
 if TYPE_CHECKING:
-    from voiceclone.cloning import Run
+    from voiceclone.cloning.api import Run
     from voiceclone.projection.losses import LossWeights
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.style.extraction import StyleVectors

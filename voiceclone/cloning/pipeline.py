@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from voiceclone.audio.io import read_audio
-from voiceclone.config import CloneConfig
+from voiceclone.bases.base import NANO
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.outputs import finish_voice
 from voiceclone.data.dataset import Clip
-from voiceclone.devices import convolution_dtype, make_accelerator
+from voiceclone.distributed import convolution_dtype, make_accelerator
 from voiceclone.errors import VoicecloneError
-from voiceclone.listener.net import load_listener
-from voiceclone.models.base import NANO
-from voiceclone.products import finish_voice
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import load_listener
+from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.preparation import Material, first_state, listens, prepare_targets, usable
 from voiceclone.projection.prior import load_prior
@@ -28,14 +29,13 @@ from voiceclone.projection.state import TrainingState, save_state
 from voiceclone.projection.stock_table import find_table
 from voiceclone.projection.targets import Target
 from voiceclone.projection.trainer import ProjectionTrainer
-from voiceclone.speaker.resemblyzer import load_resemblyzer
 from voiceclone.style.extraction import StyleVectors, extract_styles, largest_style
 from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.trackers import open_trackers
 from voiceclone.voice.profile import REFERENCE_ROW
 
 if TYPE_CHECKING:
-    from voiceclone.cloning import Run
+    from voiceclone.cloning.api import Run
 
 
 def three_stages(run: Run, state: TrainingState | None) -> None:

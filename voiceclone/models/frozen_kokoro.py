@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.projection.fused import fused
+from voiceclone.models.fused import fused
 from voiceclone.voice.pack import STYLE_DIM
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Speaker encoders: who is speaking, as a vector."""
+"""Small nets that hear: who is speaking, and which phones."""

@@ -23,7 +23,7 @@ N_FFT = 1024
 WIN = 600  # samples
 LOWEST, HIGHEST = 60.0, 7200.0  # Hz
 SHORTEST = 2400  # samples; what is shorter is padded with silence
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = Path(__file__).resolve().parent / "assets" / "judges"
 
 
 @functools.cache

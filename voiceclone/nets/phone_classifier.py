@@ -20,7 +20,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.models.checkpoint import load_strictly, read_safetensors
 from voiceclone.text.alphabet import ALPHABET, to_alphabet
 
-ASSETS = Path(__file__).resolve().parent / "assets"
+ASSETS = Path(__file__).resolve().parent / "assets" / "phone_classifier"
 UNLABELLED = -100
 """Label of frames that belong to no phone: pauses, stress marks, letters that are no English phoneme."""
 _CODES = {phone: index for index, phone in enumerate(ALPHABET)}

@@ -17,8 +17,8 @@ import torchaudio
 from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.judges.front_end import ASSETS, N_MELS, log_mel
 from voiceclone.models.checkpoint import load_strictly, read_safetensors
+from voiceclone.nets.front_end import ASSETS, N_MELS, log_mel
 from voiceclone.text.alphabet import ALPHABET, to_alphabet
 
 BLANK = 0

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.evaluation.judges.front_end import ASSETS, N_MELS, log_mel
-from voiceclone.evaluation.judges.recognizer import config_of, read_info, restore
+from voiceclone.nets.front_end import ASSETS, N_MELS, log_mel
+from voiceclone.nets.phone_recognizer import config_of, read_info, restore
 
 
 @dataclass(frozen=True, kw_only=True)

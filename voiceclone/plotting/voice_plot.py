@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceclone.evaluation.plots import heading, new_figure
+from voiceclone.plotting.plots import heading, new_figure
 from voiceclone.voice.comparison import HALVES, MIN_VOICES, NormBand, neighbours, norm_bands, row_norms, voice_map
 from voiceclone.voice.pack import ROWS, VoicePack
 

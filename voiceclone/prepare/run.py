@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone import __version__
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.reading import ESPEAK_VOICES
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.prepare.config import PrepareConfig
-from voiceclone.prepare.ear import Ear
 from voiceclone.prepare.folder import PrepareFolder
-from voiceclone.prepare.reading import ESPEAK_VOICES
 from voiceclone.prepare.recognition import require_recognition
 from voiceclone.prepare.report import full_report, little_used, split_rows
 from voiceclone.prepare.sources import Recording, check_apart, find_recordings, recordings_of_metadata

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.learning import Learned, learn
 from voiceclone.files import write_bytes, write_json
 from voiceclone.prepare.clips import Embed, PlannedClip, write_clips
 from voiceclone.prepare.config import PrepareConfig
-from voiceclone.prepare.ear import Ear
 from voiceclone.prepare.folder import PrepareFolder
-from voiceclone.prepare.learning import Learned, learn
 from voiceclone.prepare.plan import Planned, plan_recording
 from voiceclone.prepare.recognition import load_recogniser, recognise
 from voiceclone.prepare.report import clip_row

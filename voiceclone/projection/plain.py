@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voiceclone.audio.features import LOG_STD
-from voiceclone.projection.forward import alignment_matrix
+from voiceclone.models.frozen_kokoro import alignment_matrix
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop, Objective
 from voiceclone.projection.targets import Target

@@ -132,7 +132,7 @@ def names_in(voice: str) -> list[str]:
 
 def finder_of(base: str) -> VoiceFinder:
     """For commands that need no model: with ``auto``, official voices are found without a look at the network."""
-    from voiceclone.models.base import load_stock_voices
+    from voiceclone.bases.base import load_stock_voices
 
     return VoiceFinder(lambda: load_stock_voices(base), where=f"--base {base}", official=base == "auto")
 

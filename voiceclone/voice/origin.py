@@ -12,7 +12,7 @@ from voiceclone.voice.lookup import file_of, names_in
 from voiceclone.voice.provenance import from_header, provenance_of
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
 
 AUTO = "auto"
 NAMED = ("kokoro", "nano")  # kinds of bases that --base takes by name

@@ -14,10 +14,10 @@ import pytest
 from support import QUICK, REPOSITORY
 
 from voiceclone import VoicePack
-from voiceclone.batch.plan import read_table
-from voiceclone.batch.report import read_outcome
-from voiceclone.batch.run import Place, environment, gpus_of_slots, last_words, run_batch
 from voiceclone.cli.main import main
+from voiceclone.cloning.batch.plan import read_table
+from voiceclone.cloning.batch.report import read_outcome
+from voiceclone.cloning.batch.run import Place, environment, gpus_of_slots, last_words, run_batch
 from voiceclone.errors import UsageError
 from voiceclone.tracking.progress import Reporter
 
@@ -228,7 +228,7 @@ def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
             others.release()
         return 1, "made for this test"
 
-    monkeypatch.setattr("voiceclone.batch.run._Clones._clone", clone)
+    monkeypatch.setattr("voiceclone.cloning.batch.run._Clones._clone", clone)
     run_batch(rows, tmp_path, processes=2, place=Place(), reporter=Reporter(verbosity=-1, stream=io.StringIO()))
     assert {used["v1"], used["v2"], used["v3"]} == {"4", "5"} - {used["v0"]}
 

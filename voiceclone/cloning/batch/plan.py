@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from voiceclone.config import CloneConfig, merge
+from voiceclone.cloning.config import CloneConfig, merge
 from voiceclone.data.tables import (
     SEPARATORS,
     first_line,
@@ -70,9 +70,9 @@ def check_rows(path: Path, rows: Sequence[Row]) -> None:
     Raises:
         UsageError: of the first such row; the message names its line.
     """
-    from voiceclone.cloning import check_settings
+    from voiceclone.cloning.api import check_settings
+    from voiceclone.cloning.folder import RunFolder
     from voiceclone.data.metadata import read_dataset
-    from voiceclone.runs import RunFolder
 
     for row in rows:
         try:

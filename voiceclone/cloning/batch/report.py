@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voiceclone.batch.plan import Row
+from voiceclone.cloning.batch.plan import Row
+from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json, write_text
-from voiceclone.runs import RunFolder
 
 FINISHED, FAILED, WAITING = "finished", "failed", "waiting"
 FOLDER = "batch"  # under --out: how each voice went, one small file each, so that several processes can share a report

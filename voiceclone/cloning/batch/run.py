@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceclone.batch.plan import Row
-from voiceclone.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
+from voiceclone.cloning.batch.plan import Row
+from voiceclone.cloning.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
+from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
-from voiceclone.processes import apart, stop_all
-from voiceclone.runs import RunFolder
+from voiceclone.system.processes import apart, stop_all
 from voiceclone.tracking.trackers import LOST
 
 if TYPE_CHECKING:
-    from voiceclone.config import CloneConfig
+    from voiceclone.cloning.config import CloneConfig
     from voiceclone.tracking.progress import Reporter
 
 # What a launcher of several processes sets: a clone that inherited it would wait for the others.
