@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.cloning.api import Run, open_run
 from voiceclone.cloning.config import merge
+from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import prepare_training, style_stage
 from voiceclone.distributed import Team

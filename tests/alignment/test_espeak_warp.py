@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from voiceclone.alignment.conditioning import trim_and_level
 from voiceclone.alignment.durations import durations_from_events
 from voiceclone.alignment.espeak_warp import EspeakAligner, warp
 from voiceclone.audio.io import resample
-from voiceclone.base_training.synthesis import trim_and_level
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
 

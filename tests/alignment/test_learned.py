@@ -8,13 +8,13 @@ import pytest
 from synthesized import SENTENCES, crude_f0
 
 from voiceclone.alignment import learned as aligner_module
+from voiceclone.alignment.conditioning import trim_and_level
 from voiceclone.alignment.durations import PAUSES, STRESSES, durations_from_events, units_of_events, whole_frames
 from voiceclone.alignment.learned import AlignerConfig, LearnedAligner, durations_with_stresses
 from voiceclone.audio.io import resample, write_wav
 from voiceclone.base_training import corpus as corpus_module
-from voiceclone.base_training.corpus import Row
-from voiceclone.base_training.synthesis import trim_and_level
 from voiceclone.cli import main as command_line
+from voiceclone.data.rows import Row
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.presets import tiny_config
 from voiceclone.text.espeak import EspeakSynthesizer

@@ -10,9 +10,9 @@ from talks import SENTENCES, Talk, plain_words, speak_talk
 
 from voiceclone.alignment.ear import Ear
 from voiceclone.alignment.learning import Learned, learn
+from voiceclone.data.recordings import Script
 from voiceclone.prepare.plan import Planned, plan_recording
 from voiceclone.prepare.sources import find_recordings
-from voiceclone.prepare.transcripts import Script
 from voiceclone.prepare.words import CutRules
 
 RULES = CutRules(min_seconds=2.0, max_seconds=8.0, min_ready_seconds=1.0, min_score=0.5, min_weakest=0.35)

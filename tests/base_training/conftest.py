@@ -4,7 +4,8 @@ import pytest
 from synthesized import crude_f0
 
 from voiceclone.base_training import corpus as corpus_module
-from voiceclone.base_training.corpus import Corpus, prepare_corpus, read_rows
+from voiceclone.base_training.corpus import Corpus, prepare_corpus
+from voiceclone.data.rows import read_rows
 from voiceclone.models.presets import tiny_config
 
 

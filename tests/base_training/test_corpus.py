@@ -8,7 +8,8 @@ import pytest
 
 from voiceclone.audio.io import write_wav
 from voiceclone.base_training import corpus as corpus_module
-from voiceclone.base_training.corpus import Row, Utterance, prepare_corpus, read_rows
+from voiceclone.base_training.corpus import Utterance, prepare_corpus
+from voiceclone.data.rows import Row, read_rows
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import tiny_config
 

@@ -5,14 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from voiceclone.alignment.conditioning import LEAD_FRAMES, LEVEL_RMS, trim_and_level
 from voiceclone.audio.io import read_audio
 from voiceclone.base_training.synthesis import (
-    LEAD_FRAMES,
-    LEVEL_RMS,
     SynthesisConfig,
     make_speakers,
     read_sentences,
-    trim_and_level,
 )
 from voiceclone.errors import UsageError
 from voiceclone.text.espeak import PhonemeEvent

@@ -330,7 +330,7 @@ def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: P
 
 
 def test_a_wrong_dataset_is_said_before_the_base_is_loaded(tmp_path: Path, base_folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("voiceclone.cloning.api.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
+    monkeypatch.setattr("voiceclone.cloning.context.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
     with pytest.raises(UsageError, match="no such dataset folder"):
         clone(**settings(tmp_path / "nowhere", base_folder, tmp_path))
     assert os.listdir(tmp_path) == []

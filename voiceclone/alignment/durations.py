@@ -16,6 +16,7 @@ STRESSES = "ˈˌ"
 PAUSES = ' ;:,.!?—…"()“”'
 VOWELS = frozenset("AIOQWYaiuæɑɒɔəɛɜɪʊʌᵻɐeoᵊ")
 _SILENCE = "_"
+MAX_EDIT_COST = 0.45  # a text whose phonemes eSpeak-NG speaks otherwise is not used
 _GAP_COST = 0.8
 # eSpeak's IPA to misaki's symbols; longest first, so that a diphthong is not read as two vowels.
 _TO_MISAKI = (

@@ -8,9 +8,8 @@ from voiceclone.alignment.coarse import WINDOW_SECONDS, Judge, Section, align_lo
 from voiceclone.alignment.features import Scale, scale_of
 from voiceclone.alignment.listening import FRAME, Listening, listen
 from voiceclone.alignment.reading import Reader, Reading
+from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.errors import VoicecloneError
-from voiceclone.prepare.sources import Recording
-from voiceclone.prepare.transcripts import Part, Script
 from voiceclone.text.espeak import EspeakSynthesizer
 
 OWN_SCALE_SECONDS = 30.0  # of speech; shorter recordings share one scale

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from voiceclone.alignment.durations import durations_from_events, whole_frames
+from voiceclone.alignment.conditioning import trim_and_level
+from voiceclone.alignment.durations import MAX_EDIT_COST, durations_from_events, whole_frames
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
 from voiceclone.audio.io import resample
-from voiceclone.base_training.synthesis import MAX_EDIT_COST, trim_and_level
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
 

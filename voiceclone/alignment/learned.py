@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voiceclone.alignment.conditioning import condition
 from voiceclone.alignment.durations import STRESSES, whole_frames
 from voiceclone.alignment.espeak_warp import BANDS, CEPSTRA, cepstra
 from voiceclone.alignment.forward_sum import best_path, even, posteriors
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.base_training.corpus import Row, condition
+from voiceclone.data.rows import Row
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json
 from voiceclone.models.checkpoint import load_strictly, read_state, save_state

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from voiceclone.audio.features import track_f0
-from voiceclone.base_training.corpus import Aligner, Row, prepare_corpus, read_rows
+from voiceclone.base_training.corpus import Aligner, prepare_corpus
+from voiceclone.data.rows import Row, read_rows
 from voiceclone.errors import UsageError
 
 ALIGNMENTS = ("auto", "given", "warp", "learned")

@@ -3,47 +3,36 @@
 Read: dataset folders as :mod:`voiceclone.data.metadata` reads them, where a ``speaker`` column names the speaker (the
 folder's name does where there is none; a dataset root with ``train/`` is read from there). Rows may bring ``phonemes``
 and ``durations`` (frames of 25 ms of BOS, each symbol, EOS); where they do not, the text is phonemised and the
-durations come from an aligner: ``alignment.py`` or ``aligner.py``.
+durations come from an aligner: :mod:`voiceclone.alignment.espeak_warp` or :mod:`voiceclone.alignment.learned`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from voiceclone.alignment.conditioning import condition
 from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy, track_f0
 from voiceclone.audio.io import probe, read_audio
 from voiceclone.base_training.arrays import growing_arrays
-from voiceclone.data.metadata import Entry, read_train
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.data.rows import Row
+from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json
 
 logger = logging.getLogger(__name__)
 
-LEVEL_RMS = 0.06
 MAX_TOKENS = 508
 _ARRAYS = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
 _VERSION = 2
 
 Aligner = Callable[[np.ndarray, str, str], np.ndarray]
 """(audio (T,) with T a multiple of 600, text, phonemes) to frames of every token, int64 (len(phonemes) + 2,)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of metadata before its features are computed."""
-
-    path: Path
-    speaker: str
-    text: str
-    phonemes: str | None
-    durations: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,33 +105,6 @@ class Corpus:
         count = int(self.frames[index]) - first if frames is None else frames
         begin = (utterance.start + first) * per_frame
         return self._arrays[self._part_of[index]][name][begin : begin + count * per_frame]
-
-
-def read_rows(folders: Iterable[Path]) -> list[Row]:
-    """Read the metadata of every folder.
-
-    Raises:
-        UsageError: a folder has no metadata, or there are no rows.
-        VoicecloneError: a line of the metadata is broken, or names a file outside its folder.
-    """
-    rows = [_row(entry, Path(folder).name) for folder in folders for entry in read_train(folder)]
-    if not rows:
-        raise UsageError("the datasets hold no utterances: give --data folders with metadata.jsonl")
-    return rows
-
-
-def _row(entry: Entry, default_speaker: str) -> Row:
-    try:
-        durations = None if entry.durations is None else tuple(int(d) for d in entry.durations)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise VoicecloneError(f'{entry.where}: "durations" are no list of whole numbers: correct the line') from error
-    return Row(
-        path=entry.path,
-        speaker=entry.speaker or default_speaker,
-        text=entry.text,
-        phonemes=entry.phonemes,
-        durations=durations,
-    )
 
 
 def prepare_corpus(
@@ -236,15 +198,3 @@ def _features(
         tokens=(0, *(vocab[c] for c in phonemes), 0), durations=tuple(int(d) for d in durations),
     )  # fmt: skip
     return utterance, features
-
-
-def condition(audio: np.ndarray) -> np.ndarray:
-    """Bring recorded speech ``(T,)`` to the corpus' level and silences: trimmed at 35 dB, .1 s before, .15 s after."""
-    import librosa
-
-    _, (first, last) = librosa.effects.trim(audio, top_db=35)
-    lead, tail = 4 * FRAME_SAMPLES, 6 * FRAME_SAMPLES
-    first, last = max(first - lead, 0), min(last + tail, len(audio))
-    body = audio[first:last]
-    body = body * (LEVEL_RMS / max(float(np.sqrt(np.mean(body**2))), 1e-6))
-    return np.pad(body, (0, -len(body) % FRAME_SAMPLES)).astype(np.float32)

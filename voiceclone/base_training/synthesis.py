@@ -15,19 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from voiceclone.alignment.durations import durations_from_events
+from voiceclone.alignment.conditioning import trim_and_level
+from voiceclone.alignment.durations import MAX_EDIT_COST, durations_from_events
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
 from voiceclone.audio.io import resample, write_wav
 from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_text
-from voiceclone.text.espeak import EspeakSynthesizer, PhonemeEvent
+from voiceclone.text.espeak import EspeakSynthesizer
 
 logger = logging.getLogger(__name__)
 
-LEVEL_RMS = 0.06  # full scale 1.0, over the whole utterance
-LEAD_FRAMES, TAIL_FRAMES = 4, 6  # silence before and after, frames of 25 ms: BOS and EOS own it
-MAX_EDIT_COST = 0.45  # an utterance whose phonemes eSpeak speaks otherwise is dropped
 STOCK_VARIANTS = (
     "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "Alex", "Alicia", "Andrea", "Andy",
     "Annie", "Denis", "Gene", "Hugo", "Jacky", "Lee", "Marco", "Michael", "Mike", "adam", "anika", "belinda",
@@ -163,23 +161,6 @@ def read_sentences(path: Path, max_characters: int) -> list[str]:
     if len(sentences) < 10:
         raise UsageError(f"{path}: holds {len(sentences)} usable sentences: give at least 10, one a line")
     return sentences
-
-
-def trim_and_level(audio: np.ndarray, events: Sequence[PhonemeEvent]) -> tuple[np.ndarray, list[PhonemeEvent]]:
-    """Give 24 kHz speech ``(T,)`` its fixed silences and level; T becomes a multiple of 600; events move along."""
-    loud = np.flatnonzero(np.abs(audio) > 1e-3)
-    first, last = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(audio))
-    body = audio[first:last]
-    frames = LEAD_FRAMES + -(-len(body) // FRAME_SAMPLES) + TAIL_FRAMES
-    padded = np.zeros(frames * FRAME_SAMPLES, dtype=np.float32)
-    lead = LEAD_FRAMES * FRAME_SAMPLES
-    padded[lead : lead + len(body)] = body
-    # Digital silence has a log-mel far below anything else: a breath of noise keeps the features in range.
-    noise = np.random.default_rng(len(body)).standard_normal(len(padded)).astype(np.float32)
-    padded = padded * (LEVEL_RMS / max(float(np.sqrt(np.mean(body**2))), 1e-6)) + 3e-4 * noise
-    shift = (lead - first) / SAMPLE_RATE
-    moved = [PhonemeEvent(ipa=e.ipa, start=max(e.start + shift, 0.0)) for e in events]
-    return np.clip(padded, -0.99, 0.99), moved
 
 
 def _utterance(

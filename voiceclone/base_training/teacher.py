@@ -25,8 +25,8 @@ from torch import Tensor
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.files import write_bytes
-from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance
-from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM, VoicePack
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, Utterance
+from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 
 ATTEMPTS = 200  # texts drawn for one utterance before its length limits are given up

@@ -23,9 +23,10 @@ from voiceclone.audio.features import LOG_MEAN, LOG_STD, LogMel
 from voiceclone.base_training.fitting import FitConfig, fit
 from voiceclone.base_training.teacher import read_utterance, utterance_numbers
 from voiceclone.errors import VoicecloneError
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.style.encoders import StyleEncoders
 from voiceclone.style.extraction import MIN_FRAMES, reference_mel
-from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM
+from voiceclone.voice.pack import VOICE_DIM
 
 CROP_FRAMES = (72, 200)  # mel frames of a training crop, 80 a second: 0.9 to 2.5 s
 LEVEL_DB = (-12.0, 9.0)

@@ -24,7 +24,7 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.speaking import speak_whole
 
 if TYPE_CHECKING:
-    from voiceclone.cloning.api import Run
+    from voiceclone.cloning.context import Run
     from voiceclone.projection.losses import LossWeights
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.style.extraction import StyleVectors

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ import torch
 from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import NANO
 from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.context import Run, uses_speaker
 from voiceclone.cloning.outputs import finish_voice
 from voiceclone.data.dataset import Clip
 from voiceclone.distributed import convolution_dtype, make_accelerator
@@ -24,7 +24,7 @@ from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.preparation import Material, first_state, listens, prepare_targets, usable
 from voiceclone.projection.prior import load_prior
-from voiceclone.projection.recipes import SEED, parse_parts, projection_config
+from voiceclone.projection.recipes import parse_parts, projection_config
 from voiceclone.projection.state import TrainingState, save_state
 from voiceclone.projection.stock_table import find_table
 from voiceclone.projection.targets import Target
@@ -33,9 +33,6 @@ from voiceclone.style.extraction import StyleVectors, extract_styles, largest_st
 from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.trackers import open_trackers
 from voiceclone.voice.profile import REFERENCE_ROW
-
-if TYPE_CHECKING:
-    from voiceclone.cloning.api import Run
 
 
 def three_stages(run: Run, state: TrainingState | None) -> None:
@@ -184,11 +181,6 @@ def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device
         return None
     vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.cpu().numpy()) for target in train]))
     return Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0).to(device))
-
-
-def uses_speaker(config: CloneConfig) -> bool:
-    """Whether the recipe has the speaker encoder's term."""
-    return config.recipe != SEED and "speaker" not in parse_parts(config.without)
 
 
 def _projection_config(config: CloneConfig) -> ProjectionConfig:

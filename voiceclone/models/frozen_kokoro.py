@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.fused import fused
-from voiceclone.voice.pack import STYLE_DIM
 
 if TYPE_CHECKING:
     from kokoro import KModel
+
+STYLE_DIM = 128  # width of each half of a voice: acoustic style, then prosodic style
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,8 +11,8 @@ from voiceclone.alignment.fine import SpokenWord, align_section
 from voiceclone.alignment.learning import Learned
 from voiceclone.alignment.listening import FRAME, pauses
 from voiceclone.alignment.reading import Reading
+from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip
-from voiceclone.prepare.transcripts import Part
 from voiceclone.prepare.words import CutRules, Heard, clip_as_it_is, clips_of_cues, clips_of_words
 
 Group = tuple[Part | None, Reading, list[SpokenWord]]
