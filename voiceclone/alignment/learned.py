@@ -1,6 +1,6 @@
 """Durations learned from the recordings themselves: a small model of how every phoneme sounds, and where it is spoken.
 
-Each phoneme has a Gaussian over the normalised cepstra that ``alignment`` warps by. They are fitted to the
+Each phoneme has a Gaussian over the normalised cepstra that ``espeak_warp`` warps by. They are fitted to the
 likelihood of the frames summed over all monotonic alignments (expectation-maximisation from an even alignment on), and
 the durations are those of the best alignment. Glow-TTS and RAD-TTS learn the same with a network that makes the
 Gaussians out of the text; a table needs minutes of speech and seconds of work instead. Nothing but recordings and
