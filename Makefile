@@ -1,5 +1,5 @@
-# `make demo` clones a voice from a spoken demo dataset; `make test` runs the tests. Both set everything up first, with
-# the releases in constraints.txt; `make constraints` renews those.
+# `make demo` clones a voice from a spoken demo dataset; `make test` runs the linters and the tests. Both set everything
+# up first, with the releases in constraints.txt; `make constraints` renews those.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
@@ -21,15 +21,17 @@ demo-kokoro: setup
 	$(RUN) training_styletts2.py --data datasets/demo --name demo --base kokoro --out output/kokoro --resume
 
 # A process for each core with one thread each: several threads in several processes starve one another.
-test: setup
+test: lint
 	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist worksteal
 
 slow: setup
 	$(RUN) -m pytest -m slow
 
+# Style, and which package may import which (the contracts in pyproject.toml).
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 setup: $(VENV)/.ready
 

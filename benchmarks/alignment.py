@@ -19,9 +19,9 @@ import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.listener.net import Listener, load_listener
-from voiceclone.models.base import load_base
-from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.bases.base import load_base
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import Listener, load_listener
 from voiceclone.projection.start import Start, neutral_start
 from voiceclone.projection.targets import Target, Unusable, aligned, prepare_target
 from voiceclone.voice.profile import LengthProfile

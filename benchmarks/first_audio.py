@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    from voiceclone.models.kokoro_weights import weights_at_hand
+    from voiceclone.bases.kokoro_weights import weights_at_hand
     from voiceclone.models.presets import KOKORO_CONFIG
 
     weights = weights_at_hand()

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.io import read_audio
+from voiceclone.bases.base import Base, load_base
 from voiceclone.data.dataset import Dataset, load_dataset
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.judges.recognizer import load_recognizer
-from voiceclone.evaluation.judges.speaker_net import load_speaker_net
-from voiceclone.models.base import Base, load_base
-from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_recognizer import load_recognizer
+from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
 PHONEMES = range(21, 160)  # of a sentence

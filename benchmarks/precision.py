@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import LogMel
-from voiceclone.devices import convolution_dtype
-from voiceclone.models.base import load_base
-from voiceclone.projection.forward import FrozenKokoro, Utterance, alignment_matrix
+from voiceclone.bases.base import load_base
+from voiceclone.distributed import convolution_dtype
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, Utterance, alignment_matrix
 from voiceclone.text.g2p import Phonemizer
-from voiceclone.voice.pack import STYLE_DIM
 
 TEXT = "The boat came slowly round the bend, and everybody on the bank began to wave."
 CROPS, FRAMES = 4, 48  # a step of the clone: frames of 25 ms

@@ -21,17 +21,17 @@ import numpy as np
 import torch
 from quality_table import UNTRAINED, table
 
-from voiceclone.cloning import clone
-from voiceclone.config import CloneConfig
+from voiceclone.bases.base import Base, load_base
+from voiceclone.cloning.api import clone
+from voiceclone.cloning.config import CloneConfig
 from voiceclone.data.dataset import Dataset, load_dataset
-from voiceclone.evaluation.judges.recognizer import load_recognizer
-from voiceclone.evaluation.judges.speaker_net import load_speaker_net
 from voiceclone.evaluation.report import evaluate
 from voiceclone.evaluation.voices import oracle_voice, read_candidates
 from voiceclone.files import write_json
-from voiceclone.models.base import Base, load_base
-from voiceclone.projection.forward import FrozenKokoro
-from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_recognizer import load_recognizer
+from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
 STOCK_SENTENCES = 3  # training sentences on which the best stock voice is searched by ear of the trained encoder

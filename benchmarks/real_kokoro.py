@@ -20,14 +20,14 @@ import soundfile
 import torch
 
 from voiceclone.audio.io import SAMPLE_RATE, read_audio, resample
+from voiceclone.bases.base import Base, load_base
 from voiceclone.data.dataset import Clip, Dataset, load_dataset
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.judges.speaker_net import load_speaker_net
 from voiceclone.evaluation.metrics import measure_pitch, spoken_seconds
 from voiceclone.evaluation.metrics_words import load_word_recognizer
-from voiceclone.models.base import Base, load_base
 from voiceclone.models.checkpoint import read_safetensors
-from voiceclone.speaker.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.speaking import speak_whole
 

@@ -71,7 +71,7 @@ def styles(work: Path) -> dict[str, float]:
     import soundfile
 
     from voiceclone.audio.io import read_audio
-    from voiceclone.models.base import load_base
+    from voiceclone.bases.base import load_base
     from voiceclone.style.extraction import extract_styles
 
     base = load_base(str(full_size_base(work / "full")), offline=True)
@@ -97,7 +97,7 @@ def say(work: Path) -> dict[str, float]:
     """``voiceclone say``'s speaking against KPipeline called directly, same text and voice, in turns."""
     from kokoro import KPipeline
 
-    from voiceclone.models.base import load_base
+    from voiceclone.bases.base import load_base
     from voiceclone.voice.speaking import deliver, speak
 
     base = load_base(str(full_size_base(work / "full")), offline=True)

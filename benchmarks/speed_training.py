@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.cloning import Run, open_run
-from voiceclone.config import merge
-from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.cloning.config import merge
+from voiceclone.cloning.context import Run, open_run
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.cloning.pipeline import prepare_training, style_stage
+from voiceclone.distributed import Team
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.trainer import ProjectionTrainer
-from voiceclone.runs import RunFolder
-from voiceclone.speaker.resemblyzer import load_resemblyzer
-from voiceclone.stages import prepare_training, style_stage
 from voiceclone.style.extraction import StyleVectors
-from voiceclone.team import Team
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.pack import VoicePack
 
@@ -77,7 +77,7 @@ def step(base: Path, data: Path) -> dict[str, float]:
     """A training step against forward and backward of the frozen decoder alone, on the same crops, in turns.
 
     The floor is the faster of two ways: all crops at once, or as many at once as the step takes. It is Kokoro's own
-    decoder; the floor of the decoder as the step itself runs it (``voiceclone.projection.fused``) is given beside it.
+    decoder; the floor of the decoder as the step itself runs it (``voiceclone.models.fused``) is given beside it.
     """
     trainer = prepare(str(base), data, data.parent / "out").trainer
     generator = np.random.default_rng(0)

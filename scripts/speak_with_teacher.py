@@ -26,8 +26,8 @@ def main() -> int:
     """Speak; the exit code."""
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    from voiceclone.models.base import load_base
-    from voiceclone.training.teacher import TeacherConfig
+    from voiceclone.base_training.teacher import TeacherConfig
+    from voiceclone.bases.base import load_base
 
     base = load_base(options.base)
     english = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(ENGLISH)}
@@ -46,10 +46,10 @@ def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: 
     """Speak the utterances of these numbers into a folder; those that are there are left alone."""
     import torch
 
-    from voiceclone.devices import convolution_dtype
-    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.base_training.teacher import VoiceSampler, speak_utterance
+    from voiceclone.distributed import convolution_dtype
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.tracking.progress import Reporter
-    from voiceclone.training.teacher import VoiceSampler, speak_utterance
 
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cpu")

@@ -29,9 +29,9 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
+    from voiceclone.base_training.synthesis import SynthesisConfig, synthesize_corpus
     from voiceclone.models.presets import full_config
     from voiceclone.text.g2p import Phonemizer
-    from voiceclone.training.synthesis import SynthesisConfig, synthesize_corpus
 
     config = SynthesisConfig(
         speakers=options.speakers, held_out=options.held_out, sentences=options.sentences, seed=options.seed

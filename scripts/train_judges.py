@@ -18,7 +18,7 @@ from pathlib import Path
 
 from voiceclone.errors import VoicecloneError
 
-ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "evaluation" / "assets"
+ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "nets" / "assets" / "judges"
 
 
 def main() -> int:
@@ -35,9 +35,9 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
-    from voiceclone.evaluation.judges.material import Material, make_recognizer, make_speaker_net
-    from voiceclone.evaluation.judges.training import JudgeTraining
-    from voiceclone.training.recipe import read_facts
+    from voiceclone.base_training.judges_material import Material, make_recognizer, make_speaker_net
+    from voiceclone.base_training.judges_training import JudgeTraining
+    from voiceclone.base_training.recipe import read_facts
 
     makers = {"recognizer": make_recognizer, "speaker_net": make_speaker_net}
     steps = {"recognizer": options.recognizer_steps, "speaker_net": options.speaker_steps}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from voiceclone.errors import UsageError, VoicecloneError
 
-ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "listener" / "assets"
+ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "nets" / "assets" / "phone_classifier"
 
 
 def main() -> int:
@@ -33,12 +33,18 @@ def main() -> int:
 
     import torch
 
-    from voiceclone.listener.net import Listener
-    from voiceclone.listener.training import ListenerTraining, Speech, heard_percent, train_listener, write_listener
-    from voiceclone.training.batches import BatchMaker
-    from voiceclone.training.config import TrainConfig
-    from voiceclone.training.corpus import Corpus
-    from voiceclone.training.recipe import read_facts
+    from voiceclone.base_training.batches import BatchMaker
+    from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.corpus import Corpus
+    from voiceclone.base_training.phone_classifier import (
+        ListenerTraining,
+        Speech,
+        heard_percent,
+        train_listener,
+        write_listener,
+    )
+    from voiceclone.base_training.recipe import read_facts
+    from voiceclone.nets.phone_classifier import Listener
 
     cache = options.run / "cache"
     parts = [sorted(p.parent for p in cache.glob(f"{kind}-*/index.json")) for kind in ("data", "kept-out")]

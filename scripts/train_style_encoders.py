@@ -27,8 +27,8 @@ def main() -> int:
     """Speak, train, test, write; the exit code."""
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    from voiceclone.models.base import load_base
-    from voiceclone.training.teacher import TeacherConfig
+    from voiceclone.base_training.teacher import TeacherConfig
+    from voiceclone.bases.base import load_base
 
     base = load_base(options.base)
     english = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(("a", "b"))}
@@ -62,9 +62,9 @@ def _speak(base, voices, config, options, folder: Path, count: int) -> None:
     """Speak ``count`` utterances; those that are there are left alone."""
     import torch
 
-    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.base_training.teacher import VoiceSampler, speak_utterance
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.tracking.progress import Reporter
-    from voiceclone.training.teacher import VoiceSampler, speak_utterance
 
     folder.mkdir(parents=True, exist_ok=True)
     texts = _texts(options.text, folder.parent / "phonemes.txt", config.phonemes)
@@ -96,11 +96,11 @@ def _texts(source: Path, cache: Path, limits: tuple[int, int]) -> list[str]:
 def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
     import torch
 
+    from voiceclone.base_training.voice_encoders import EncoderTraining, read_speech, recovered, train_voice_encoders
     from voiceclone.files import write_json
     from voiceclone.models.checkpoint import save_state
     from voiceclone.models.presets import NANO_ENCODER
     from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders, load_style_encoders
-    from voiceclone.training.voice_encoders import EncoderTraining, read_speech, recovered, train_voice_encoders
 
     widths = StyleEncoderConfig(**NANO_ENCODER)
     with torch.random.fork_rng(devices=[]):
@@ -132,9 +132,9 @@ def spoken_again(base, encoders, folder: Path) -> dict[str, float]:
     import torch
 
     from voiceclone.audio.features import LogMel
-    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.base_training.teacher import read_utterance, utterance_numbers
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.style.extraction import reference_mel
-    from voiceclone.training.teacher import read_utterance, utterance_numbers
     from voiceclone.voice.profile import LengthProfile
 
     kokoro, profile = FrozenKokoro(base.kmodel, torch.device("cpu")), LengthProfile.of(base.stock_voices.values())

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imp
 os.environ.setdefault("VOICECLONE_TRACEBACK", "1")  # a bug that a test meets should show where
 
 from support import write_base, write_dataset
+from synthesized import SENTENCES, crude_phonemes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from voiceclone.bases.base import Base
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
 
 # The user's own cache may hold the real Kokoro, and ``--base auto`` would take it: tests have a cache of their own.
 USERS_CACHE = os.environ.get("XDG_CACHE_HOME")
@@ -53,3 +61,41 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "ds")
+
+
+@pytest.fixture(scope="session")
+def base(base_folder: Path) -> Base:
+    """A tiny base with random weights."""
+    from voiceclone.bases.base import load_base
+
+    return load_base(base_folder)
+
+
+@pytest.fixture(scope="session")
+def kokoro(base: Base) -> FrozenKokoro:
+    """Its model, frozen."""
+    import torch
+
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+
+    return FrozenKokoro(base.kmodel, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def voice(base: Base) -> Tensor:
+    """A row of one of its stock voices, ``(1, 256)``."""
+    return base.stock_voices["stock_0"].tensor[100]
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AudioFolder spoken by eSpeak-NG: two training speakers and one kept out."""
+    from voiceclone.base_training.synthesis import SynthesisConfig, synthesize_corpus
+    from voiceclone.models.presets import tiny_config
+
+    folder = tmp_path_factory.mktemp("spoken")
+    text = folder / "text.txt"
+    text.write_text("\n".join(SENTENCES), encoding="utf-8")
+    config = SynthesisConfig(speakers=3, held_out=1, sentences=6, seed=1)
+    synthesize_corpus(text, folder, config, crude_phonemes, tiny_config()["vocab"])
+    return folder

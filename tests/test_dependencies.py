@@ -89,7 +89,7 @@ def old_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.slow
 def test_with_requirements_txt_the_style_encoder_is_the_packages_own(old_python: Path) -> None:
     """Bit for bit, and the style is that of the package's own ``compute_style``; and models load, and files come."""
-    parts = ["tests/style", "tests/models", "tests/cli/test_download.py"]
+    parts = ["tests/style", "tests/models", "tests/bases", "tests/cli/test_download.py"]
     command = [old_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *parts]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == 0, done.stdout
@@ -116,7 +116,7 @@ _COMPUTE = """
 import sys
 import numpy as np
 import torch
-from voiceclone.models.base import load_base
+from voiceclone.bases.base import load_base
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import preset
 from voiceclone.style.extraction import extract_styles

@@ -59,7 +59,7 @@ def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch)
     names = ["ljspeech_lj", *(f"voice_{number}" for number in range(1, len(voices)))]
     save_file(dict(zip(names, voices, strict=True)), nano / "voices.safetensors")
     monkeypatch.setattr("voiceclone.models.presets.NANO_FOLDER", nano)
-    from voiceclone.models.base import load_stock_voices
+    from voiceclone.bases.base import load_stock_voices
 
     for name in ("my_voice", "demo"):
         load_stock_voices("nano")["voice_1"].save(tmp_path / "output" / name / f"{name}.pt")

@@ -13,11 +13,19 @@ import pytest
 import torch
 from support import QUICK
 
-from voiceclone import processes
-from voiceclone.devices import choose_device
+from voiceclone.distributed import choose_device
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import atomic_path, remove_partial_files, sha256_of, write_json, write_text, write_torch
-from voiceclone.locks import LOCK, held
+from voiceclone.files import (
+    LOCK,
+    atomic_path,
+    held,
+    remove_partial_files,
+    sha256_of,
+    write_json,
+    write_text,
+    write_torch,
+)
+from voiceclone.system import processes
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from support import REPOSITORY
 
 from voiceclone.cli.main import COMMANDS
-from voiceclone.config import CloneConfig
+from voiceclone.cloning.config import CloneConfig
 
 README = (REPOSITORY / "README.md").read_text()
 CLONE = (REPOSITORY / "docs" / "clone.md").read_text()

@@ -81,7 +81,7 @@ def test_installed_in_a_fresh_environment_it_speaks(wheel: Path, tmp_path: Path)
     assert soundfile.info(tmp_path / "a.wav").duration > 0.3
 
 
-_FIRST_VOICE = "from voiceclone.models.base import load_stock_voices; print(sorted(load_stock_voices('nano'))[0])"
+_FIRST_VOICE = "from voiceclone.bases.base import load_stock_voices; print(sorted(load_stock_voices('nano'))[0])"
 
 
 def _copy_of_source(folder: Path) -> Path:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 __all__ = ["VoicePack", "__version__", "clone", "load_base"]
 
-_HOMES = {"clone": "voiceclone.cloning", "load_base": "voiceclone.models.base", "VoicePack": "voiceclone.voice.pack"}
+_HOMES = {"clone": "voiceclone.cloning.api", "load_base": "voiceclone.bases.base", "VoicePack": "voiceclone.voice.pack"}
 
 if TYPE_CHECKING:
-    from voiceclone.cloning import clone
-    from voiceclone.models.base import load_base
+    from voiceclone.bases.base import load_base
+    from voiceclone.cloning.api import clone
     from voiceclone.voice.pack import VoicePack
 
 

@@ -14,11 +14,11 @@ import pytest
 from packaging.utils import canonicalize_name
 from support import REPOSITORY, project_requirements
 
-from voiceclone import checkup
+from voiceclone.cli import checkup
 from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
-from voiceclone.extras import EXTRAS, install_line, is_installed, require
 from voiceclone.models import hub, presets
+from voiceclone.system.extras import EXTRAS, install_line, is_installed, require
 
 
 @pytest.fixture(autouse=True)

@@ -180,8 +180,9 @@ def test_files_of_the_users_own_are_kept(call, voice: Path, capsys) -> None:
 
 
 def test_an_encoder_that_is_not_installed_is_said(monkeypatch) -> None:
-    from voiceclone.evaluation.judges import recognizer, speaker_net
-    from voiceclone.speaker import resemblyzer
+    from voiceclone.nets import phone_recognizer as recognizer
+    from voiceclone.nets import resemblyzer
+    from voiceclone.nets import xvector as speaker_net
 
     monkeypatch.setattr(speaker_net, "load_speaker_net", Bright)
     monkeypatch.setattr(recognizer, "load_recognizer", Phones)

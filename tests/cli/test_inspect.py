@@ -10,9 +10,9 @@ import torch
 from support import needs_shared
 
 from voiceclone import VoicePack
+from voiceclone.bases.base import load_stock_voices
 from voiceclone.cli.main import main
-from voiceclone.evaluation.voice_plot import voice_figure
-from voiceclone.models.base import load_stock_voices
+from voiceclone.plotting.voice_plot import voice_figure
 from voiceclone.voice.comparison import HALVES, neighbours, norm_bands, row_norms, voice_map
 from voiceclone.voice.pack import SHAPE
 from voiceclone.voice.profile import REFERENCE_ROW

@@ -59,7 +59,7 @@ def test_flags_win_over_the_config_file_and_that_over_the_defaults(tmp_path: Pat
 
 
 def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, dataset_folder, base_folder, tmp_path: Path) -> None:
-    from voiceclone import stages
+    from voiceclone.cloning import pipeline as stages
 
     def interrupted(*_):
         raise KeyboardInterrupt

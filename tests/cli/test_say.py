@@ -20,9 +20,9 @@ from support import REPOSITORY
 from voiceclone import load_base
 from voiceclone.audio.io import write_wav
 from voiceclone.audio.stream import encoded, sound_file, sound_stream
+from voiceclone.bases.stock_names import default_voice, stock_names
 from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
-from voiceclone.models.stock_names import default_voice, stock_names
 from voiceclone.text.voice_markers import parts_by_voice
 from voiceclone.voice import speaking
 from voiceclone.voice.speaking import deliver, speak

@@ -12,9 +12,9 @@ import pytest
 from support import REPOSITORY, write_base
 
 from voiceclone import load_base
+from voiceclone.bases.base import load_stock_voices
+from voiceclone.bases.stock_names import planned_base, stock_names
 from voiceclone.cli.main import main
-from voiceclone.models.base import load_stock_voices
-from voiceclone.models.stock_names import planned_base, stock_names
 from voiceclone.voice.formats import write_voices
 from voiceclone.voice.library import own_voices
 from voiceclone.voice.space import space_of
@@ -104,8 +104,8 @@ def _smooth(voices):
 
 
 def test_auto_is_what_is_at_hand(monkeypatch) -> None:
+    from voiceclone.bases import stock_names as module
     from voiceclone.models import registry
-    from voiceclone.models import stock_names as module
 
     monkeypatch.setattr(registry, "installed", lambda file: None)
     monkeypatch.setattr(module, "weights_at_hand", lambda: None)

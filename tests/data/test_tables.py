@@ -5,10 +5,10 @@ import unicodedata
 
 import pytest
 
+from voiceclone.base_training.synthesis import read_sentences
 from voiceclone.data.metadata import read_dataset, read_metadata
 from voiceclone.errors import VoicecloneError
 from voiceclone.prepare import transcripts
-from voiceclone.training.synthesis import read_sentences
 
 IDS = ["clip_1", "clip_2", "clip_3", "clip_4"]
 TEXTS = ["Come in, dear guest.", "Snow fell, then rain, then snow.", "Who is there?", "Nobody, said the door."]

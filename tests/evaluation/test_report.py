@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from voiceclone.audio.io import read_audio
+from voiceclone.bases.base import load_base
 from voiceclone.data.dataset import Clip
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.evaluation.report import evaluate
@@ -21,7 +22,6 @@ from voiceclone.evaluation.voices import (
     read_candidates,
     stock_name,
 )
-from voiceclone.models.base import load_base
 from voiceclone.voice.pack import VoicePack
 
 PHONEMES = ("həlˈO ðˌɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə jˈu", "wˌi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt")

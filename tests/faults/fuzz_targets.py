@@ -67,7 +67,7 @@ def check_metadata(content: bytes, folder: Path) -> None:
 
 def config_inputs() -> st.SearchStrategy[bytes]:
     """Config files: YAML and JSON of known and unknown keys."""
-    from voiceclone.config import CloneConfig
+    from voiceclone.cloning.config import CloneConfig
 
     keys = [field.name for field in fields(CloneConfig)]
     value = st.recursive(
@@ -88,8 +88,8 @@ def config_inputs() -> st.SearchStrategy[bytes]:
 
 
 def check_config(content: bytes, folder: Path) -> None:
-    from voiceclone.config import dump, merge, read_config_file
-    from voiceclone.runs import RunFolder
+    from voiceclone.cloning.config import dump, merge, read_config_file
+    from voiceclone.cloning.folder import RunFolder
 
     path = folder / "c.yaml"
     path.write_bytes(content)

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from voiceclone.cli.main import main
+from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.projection import state as states
 from voiceclone.projection.trainer import ProjectionTrainer
-from voiceclone.runs import RunFolder
 
 Run = Callable[..., int]
 

@@ -23,14 +23,14 @@ import torch
 from safetensors.torch import save_file
 from support import REPOSITORY, styletts2_checkpoint
 
+from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
-from voiceclone.models.base import load_base
 from voiceclone.models.checkpoint import read_state
 from voiceclone.models.tensor_only import load_tensors
 from voiceclone.projection.state import load_state
 from voiceclone.style.encoders import StyleEncoderConfig, load_styletts2_checkpoint
-from voiceclone.training.trainer import CHECKPOINT, read_checkpoint
 from voiceclone.voice.formats import read_voices
 from voiceclone.voice.pack import SHAPE, VoicePack
 

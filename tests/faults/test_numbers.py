@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from voiceclone import products
+from voiceclone.cloning import outputs as products
 from voiceclone.projection import losses
 from voiceclone.projection.state import load_state
 from voiceclone.projection.trainer import MAX_BAD_STEPS, ProjectionTrainer

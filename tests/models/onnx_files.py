@@ -11,8 +11,8 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-from voiceclone.models import base as bases
-from voiceclone.models import conversion
+from voiceclone.bases import base as bases
+from voiceclone.bases import conversion
 from voiceclone.models.checkpoint import fold_weight_norm
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import preset

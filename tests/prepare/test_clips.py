@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from voiceclone.alignment.listening import blocks, hear_samples, listen, pauses
 from voiceclone.prepare.clips import (
     HIGHEST_PEAK,
     ClipLimits,
@@ -18,7 +19,6 @@ from voiceclone.prepare.clips import (
     noise_and_silence,
     write_clips,
 )
-from voiceclone.prepare.listening import blocks, hear_samples, listen, pauses
 from voiceclone.prepare.speakers import MIN_LIKENESS, wrong_speakers
 
 RATE = 16_000  # Hz

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from voiceclone.data.recordings import Recording
 from voiceclone.prepare.clips import PlannedClip
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.plan import Planned
 from voiceclone.prepare.report import clip_row, full_report, little_used, split_rows, used_shares
-from voiceclone.prepare.sources import Recording
 
 
 def planned(number: int, *, problem: str | None = None, fit: float | None = 0.6) -> PlannedClip:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone.prepare.reading import NO_BREAK, PHRASE, SENTENCE
+from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE
 from voiceclone.prepare.segments import LONGEST_PAUSE, SHORTEST_PAUSE, Stretch, Unit, cut
 
 CELLS = 100  # a second

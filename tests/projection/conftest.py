@@ -1,4 +1,4 @@
-"""A tiny frozen Kokoro and aligned targets on it."""
+"""Aligned targets on a tiny frozen Kokoro."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.models.base import Base, load_base
-from voiceclone.projection.forward import FrozenKokoro
+from voiceclone.bases.base import Base
+from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.projection.targets import Target, align_all, prepare_target
 from voiceclone.voice.profile import LengthProfile
 
@@ -18,23 +18,8 @@ PHONEMES = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ h�
 
 
 @pytest.fixture(scope="session")
-def base(base_folder: Path) -> Base:
-    return load_base(base_folder)
-
-
-@pytest.fixture(scope="session")
-def kokoro(base: Base) -> FrozenKokoro:
-    return FrozenKokoro(base.kmodel, torch.device("cpu"))
-
-
-@pytest.fixture(scope="session")
 def profile(base: Base) -> LengthProfile:
     return LengthProfile.of(base.stock_voices.values())
-
-
-@pytest.fixture(scope="session")
-def voice(base: Base) -> torch.Tensor:
-    return base.stock_voices["stock_0"].tensor[100]
 
 
 @pytest.fixture(scope="session")

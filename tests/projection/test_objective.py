@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.listener.net import load_listener
+from voiceclone.nets.phone_classifier import load_listener
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, total
 from voiceclone.projection.objective import Crop, Objective, freely

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support import double_precision, doubled
 
+from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.projection import losses
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients

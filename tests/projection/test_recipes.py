@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from voiceclone.config import CloneConfig
+from voiceclone.alignment.base_warp import Alignment, stretched
+from voiceclone.cloning.config import CloneConfig
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.projection.alignment import Alignment, stretched
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.preparation import misaligned

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.listener.net import load_listener
+from voiceclone.nets.phone_classifier import load_listener
 from voiceclone.projection.losses import LossWeights, weights_from
 from voiceclone.projection.objective import Objective
 from voiceclone.projection.start import (

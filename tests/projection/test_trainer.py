@@ -8,7 +8,7 @@ import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.devices import make_accelerator
+from voiceclone.distributed import make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.state import TrainingState, load_state, save_state

@@ -20,7 +20,7 @@ import torch
 from support import REPOSITORY, write_base, write_dataset
 
 from voiceclone import VoicePack
-from voiceclone.models.base import load_stock_voices
+from voiceclone.bases.base import load_stock_voices
 
 pytestmark = pytest.mark.slow
 WAIT_SECONDS = 240.0

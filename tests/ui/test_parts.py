@@ -13,10 +13,10 @@ import torch
 from support import QUICK
 
 from voiceclone import VoicePack
+from voiceclone.bases.base import load_stock_voices
 from voiceclone.cli.main import main
 from voiceclone.data.metadata import read_dataset
 from voiceclone.errors import UsageError
-from voiceclone.models.base import load_stock_voices
 from voiceclone.tracking.tensorboard import TensorBoardTracker
 from voiceclone.ui.clips import make_dataset, transcripts_of
 from voiceclone.ui.events import EventReader

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voiceclone.bases.base import load_stock_voices
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
-from voiceclone.models.base import load_stock_voices
 from voiceclone.voice.mixing import Mix, blend, parse
 from voiceclone.voice.pack import SHAPE, VoicePack
 
@@ -136,7 +136,7 @@ def test_names_are_found_as_files_with_or_without_suffix_and_as_stock_voices(
 
 
 def test_files_alone_need_no_base(tmp_path: Path, monkeypatch) -> None:
-    from voiceclone.models import base
+    from voiceclone.bases import base
 
     monkeypatch.setattr(base, "load_stock_voices", lambda *a, **k: pytest.fail("no stock voice was named"))
     for name in "ab":

@@ -10,9 +10,9 @@ import pytest
 import torch
 from support import REPOSITORY, needs_shared
 
+from voiceclone.bases.base import load_stock_voices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
-from voiceclone.models.base import load_stock_voices
 from voiceclone.models.voice_hashes import VOICE_SHA256
 from voiceclone.voice import official
 from voiceclone.voice.health import HealthRange, examine

@@ -23,18 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the whole table, clone, report; 1 where a voice failed."""
-    from voiceclone.batch.plan import check_rows, read_table
     from voiceclone.cli.clone import verbosity
-    from voiceclone.config import CloneConfig, read_config_file
+    from voiceclone.cloning.batch.plan import check_rows, read_table
+    from voiceclone.cloning.config import CloneConfig, read_config_file
 
     names = [name for name in CloneConfig(data="").as_dict() if name not in _OF_ONE_VOICE]
     flags = {name: getattr(options, name) for name in names}
     rows = read_table(options.table, flags, read_config_file(options.config) if options.config else {})
     check_rows(options.table, rows)
 
-    from voiceclone.batch.report import FAILED, REPORT_TEXT, write_report
-    from voiceclone.batch.run import Place, run_batch
-    from voiceclone.team import process_count, process_index
+    from voiceclone.cloning.batch.report import FAILED, REPORT_TEXT, write_report
+    from voiceclone.cloning.batch.run import Place, run_batch
+    from voiceclone.distributed import process_count, process_index
     from voiceclone.tracking.progress import Reporter
 
     out = Path(rows[0].config.out)

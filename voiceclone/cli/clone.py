@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from voiceclone.config import CloneConfig, merge, read_config_file
+from voiceclone.cloning.config import CloneConfig, merge, read_config_file
 
 _TYPES = {"int": int, "float": float, "str": str, "str | None": str}
 _HELP = {
@@ -76,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
     """Merge flags and config file, then clone."""
     flags = {name: getattr(options, name) for name in CloneConfig(data="").as_dict()}
     config = merge(flags, read_config_file(options.config) if options.config else {})
-    from voiceclone.cloning import clone_with
+    from voiceclone.cloning.api import clone_with
+    from voiceclone.distributed import process_index
     from voiceclone.errors import VoicecloneError
-    from voiceclone.team import process_index
     from voiceclone.tracking.progress import Reporter
 
     try:

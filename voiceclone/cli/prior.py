@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
 
 
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Speak, hear, fit, save; the exit code."""
+    from voiceclone.bases.base import load_base
     from voiceclone.cli.clone import verbosity
-    from voiceclone.models.base import load_base
     from voiceclone.projection.prior import PriorConfig, cache_path, fit, make_pairs, save_prior
     from voiceclone.projection.stock_table import FILE as TABLE
     from voiceclone.projection.stock_table import table_cache_path
@@ -62,9 +62,9 @@ def _measure_stock_voices(base: Base, path: Path, phonemize: Callable[[str], str
     """Write the table of the base's stock voices, where the speaker encoder is installed."""
     import torch
 
-    from voiceclone.projection.forward import FrozenKokoro
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+    from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer
     from voiceclone.projection.stock_table import measure_stock
-    from voiceclone.speaker.resemblyzer import INSTALL, load_resemblyzer
 
     encoder = load_resemblyzer()
     if encoder is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.extras import require
+from voiceclone.system.extras import require
 
 if TYPE_CHECKING:
     from voiceclone.recording.microphone import Microphone
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show, record, trim, check, write; go on where an earlier call stopped."""
-    from voiceclone.locks import held
+    from voiceclone.files import held
     from voiceclone.recording.microphone import Microphone, inputs
     from voiceclone.recording.sentences import SENTENCES, read_sentences
     from voiceclone.recording.session import Session

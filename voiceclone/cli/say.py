@@ -16,7 +16,7 @@ from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.pack import VoicePack
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_voices(options: argparse.Namespace, parts: Parts) -> str | Path:
     """Refuse names that are no voice before torch is imported; returns the base that will speak, as far as known."""
-    from voiceclone.models.stock_names import checked_base, planned_base, stock_names
+    from voiceclone.bases.stock_names import checked_base, planned_base, stock_names
     from voiceclone.voice.lookup import check_names
     from voiceclone.voice.origin import base_for
 
@@ -109,7 +109,7 @@ def _speak(
     options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter, output: Any
 ) -> dict[str, Any]:
     from voiceclone.audio.stream import sound_file, sound_stream
-    from voiceclone.devices import choose_device
+    from voiceclone.distributed import choose_device
     from voiceclone.text.g2p import LANGUAGES, notice_of
     from voiceclone.text.pieces import LeftOut
     from voiceclone.voice.speaking import check_speed, deliver, speak_parts
@@ -159,8 +159,8 @@ def _voices_and_base(
 
     ``options.voice`` becomes the default voice where none is given and a part of the text has none.
     """
-    from voiceclone.models.base import NANO, load_base, load_stock_voices
-    from voiceclone.models.stock_names import default_voice
+    from voiceclone.bases.base import NANO, load_base, load_stock_voices
+    from voiceclone.bases.stock_names import default_voice
     from voiceclone.voice.lookup import VoiceFinder
     from voiceclone.voice.origin import misfits
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.extras import require
+from voiceclone.system.extras import require
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    from voiceclone.models.stock_names import checked_base
+    from voiceclone.bases.stock_names import checked_base
     from voiceclone.text.g2p import language_code
     from voiceclone.tracking.progress import Reporter
 

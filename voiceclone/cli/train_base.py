@@ -17,10 +17,10 @@ from voiceclone.errors import UsageError, VoicecloneError, shown
 __all__ = ["add_arguments", "run"]
 
 if TYPE_CHECKING:
-    from voiceclone.team import Team
-    from voiceclone.training.caches import Preparation
-    from voiceclone.training.config import TrainConfig
-    from voiceclone.training.corpus import Corpus
+    from voiceclone.base_training.caches import Preparation
+    from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.corpus import Corpus
+    from voiceclone.distributed import Team
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
 
     Of several processes only the main one speaks, unless another one fails by itself.
     """
-    from voiceclone.team import ProcessLostError, process_index
+    from voiceclone.distributed import ProcessLostError, process_index
 
     if process_index() == 0:
         return _run(options)
@@ -41,9 +41,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voiceclone.team import open_team, process_index
-    from voiceclone.training.recipe import read_facts
-    from voiceclone.training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.base_training.recipe import read_facts
+    from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.distributed import open_team, process_index
 
     main = process_index() == 0
     _show_progress(logging.ERROR if not main else logging.WARNING if options.quiet else logging.INFO)
@@ -71,7 +71,7 @@ def _recorded(
     options: argparse.Namespace, team: Team, boost: dict[str, float]
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains on recordings, and its data and settings."""
-    from voiceclone.training.recipe import train_and_pack
+    from voiceclone.base_training.recipe import train_and_pack
 
     corpus, kept_out = _corpora(options, team)
     return train_and_pack, {
@@ -86,9 +86,9 @@ def _recorded(
 
 def _student(options: argparse.Namespace, team: Team) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains a student, and its data."""
-    from voiceclone.training.corpus import Corpus
-    from voiceclone.training.student_base import train_student
-    from voiceclone.training.teacher_corpus import prepare_teacher_corpus
+    from voiceclone.base_training.corpus import Corpus
+    from voiceclone.base_training.student_base import train_student
+    from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
     if wrong := next((flag for flag, value in given.items() if value), None):
@@ -104,8 +104,8 @@ def _train(
     """Train and pack, with trackers open in the main process; the base's folder."""
     import torch
 
+    from voiceclone.base_training.listening import Listener
     from voiceclone.tracking.trackers import open_trackers
-    from voiceclone.training.listening import Listener
 
     with (
         open_trackers(
@@ -137,7 +137,7 @@ def _train(
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The run's settings: defaults, then --settings, then flags."""
-    from voiceclone.training.config import TrainConfig
+    from voiceclone.base_training.config import TrainConfig
 
     values = TrainConfig(steps=1).to_json()
     if options.settings is not None:
@@ -178,8 +178,8 @@ def _device(name: str) -> str:
 
 def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | None]:
     """The training data and the speakers kept out; the main process computes the features, the others wait for them."""
-    from voiceclone.training.caches import prepare_caches
-    from voiceclone.training.corpus import Corpus
+    from voiceclone.base_training.caches import prepare_caches
+    from voiceclone.base_training.corpus import Corpus
 
     folder = options.out / "cache"
     data, kept = (
@@ -199,8 +199,8 @@ def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | 
 
 
 def _preparation(options: argparse.Namespace) -> Preparation:
+    from voiceclone.base_training.caches import Preparation
     from voiceclone.models.presets import preset
-    from voiceclone.training.caches import Preparation
 
     return Preparation(
         vocab=preset(options.preset)[0]["vocab"],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import MissingPackageError
-from voiceclone.extras import install_line, require
+from voiceclone.system.extras import install_line, require
 
 OLDEST_GRADIO = 6
 

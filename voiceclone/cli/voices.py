@@ -41,14 +41,14 @@ def list_voices(out: Path, base: str, *, offline: bool) -> list[dict[str, Any]]:
         UsageError: no such base.
         VoicecloneError: the base's voices cannot be read.
     """
-    from voiceclone.models.stock_names import AUTO, KOKORO, checked_base, planned_base, stock_names
+    from voiceclone.bases.stock_names import AUTO, KOKORO, checked_base, planned_base, stock_names
     from voiceclone.voice.library import own_voices
 
     planned = planned_base(checked_base(base), offline=offline)
     planned = KOKORO if planned == AUTO else planned  # what it will be where a source answers
     names = stock_names(planned)
     if names is None:
-        from voiceclone.models.base import load_stock_voices
+        from voiceclone.bases.base import load_stock_voices
 
         names = tuple(load_stock_voices(planned))
     unknown = dict.fromkeys(("base_kind", "base_sha256", "space", "date", "likeness"))

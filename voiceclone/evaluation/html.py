@@ -26,7 +26,7 @@ from voiceclone.evaluation.voices import (
 )
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
 
 MEANINGS = {
     CLONE: "the voice under test",

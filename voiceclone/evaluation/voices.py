@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from voiceclone.audio.io import read_audio
+from voiceclone.bases.base import Base
 from voiceclone.data.dataset import Clip
 from voiceclone.errors import UsageError
-from voiceclone.models.base import Base
 from voiceclone.style.extraction import extract_styles
 from voiceclone.voice.compact import TOLERANCE
 from voiceclone.voice.formats import read_voices

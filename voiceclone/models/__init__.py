@@ -1,1 +1,1 @@
-"""The bases: Kokoro-format models with their style encoders and stock voices. Build, load and fetch are kept apart."""
+"""Kokoro-format models: build, load and fetch, kept apart, and the differentiable passes through them."""

@@ -12,6 +12,7 @@ from typing import Any
 from voiceclone.errors import UsageError
 
 KOKORO_CONFIG = Path(__file__).parent / "assets" / "kokoro_config.json"
+KOKORO_ENCODERS = Path(__file__).parent / "assets" / "kokoro"
 NANO_FOLDER = Path(__file__).parent / "assets" / "nano"
 NANO_ENCODER = {"dim_in": 16, "style_dim": 128, "max_conv_dim": 64}
 FULL_ENCODER = {"dim_in": 64, "style_dim": 128, "max_conv_dim": 512}

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from voiceclone.alignment.listening import CELL, Listening, blocks
 from voiceclone.audio.cleaning import without_rumble
 from voiceclone.audio.io import SAMPLE_RATE, probe, resample, write_wav
 from voiceclone.data.quality import QualityLimits, measure_samples
 from voiceclone.files import write_json
-from voiceclone.prepare.listening import CELL, Listening, blocks
 
 HIGHEST_PEAK = 0.97  # full scale 1.0
 FADE_SECONDS = 0.01  # at both ends, so that a cut in room noise does not click

@@ -14,8 +14,7 @@ from typing import Any
 
 from voiceclone.data.metadata import SPLITS
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import remove_partial_files, write_failure, write_json, write_text
-from voiceclone.locks import LOCK, held
+from voiceclone.files import LOCK, held, remove_partial_files, write_failure, write_json, write_text
 
 REPORT = "prepare_report.json"
 WORK = ".prepare"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voiceclone.alignment.coarse import settled
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.fine import SpokenWord, align_section
+from voiceclone.alignment.learning import Learned
+from voiceclone.alignment.listening import FRAME, pauses
+from voiceclone.alignment.reading import Reading
+from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip
-from voiceclone.prepare.coarse import settled
-from voiceclone.prepare.ear import Ear
-from voiceclone.prepare.fine import SpokenWord, align_section
-from voiceclone.prepare.learning import Learned
-from voiceclone.prepare.listening import FRAME, pauses
-from voiceclone.prepare.reading import Reading
-from voiceclone.prepare.transcripts import Part
 from voiceclone.prepare.words import CutRules, Heard, clip_as_it_is, clips_of_cues, clips_of_words
 
 Group = tuple[Part | None, Reading, list[SpokenWord]]

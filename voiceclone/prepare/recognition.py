@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.extras import require
 from voiceclone.prepare.subtitles import Cue, spoken_text
+from voiceclone.system.extras import require
 
 # Kokoro's language codes to Whisper's.
 _LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt", "j": "ja", "z": "zh"}

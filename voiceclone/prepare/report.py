@@ -10,10 +10,10 @@ from typing import Any
 from voiceclone import __version__
 from voiceclone.data.dataset import hold_out
 from voiceclone.data.metadata import SPLITS
+from voiceclone.data.recordings import Recording
 from voiceclone.prepare.clips import PlannedClip
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.plan import Planned
-from voiceclone.prepare.sources import Recording
 
 LEAST_USED = 0.7  # of words and sound; right texts reach 0.9, another recording's text 0.4
 _FIGURES = ("level_dbfs", "peak", "clipped", "bandwidth_hz", "warnings", "loudness_before", "gain_db")

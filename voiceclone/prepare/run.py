@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone import __version__
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.reading import ESPEAK_VOICES
+from voiceclone.data.recordings import Recording, Script
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.prepare.config import PrepareConfig
-from voiceclone.prepare.ear import Ear
 from voiceclone.prepare.folder import PrepareFolder
-from voiceclone.prepare.reading import ESPEAK_VOICES
 from voiceclone.prepare.recognition import require_recognition
 from voiceclone.prepare.report import full_report, little_used, split_rows
-from voiceclone.prepare.sources import Recording, check_apart, find_recordings, recordings_of_metadata
+from voiceclone.prepare.sources import check_apart, find_recordings, recordings_of_metadata
 from voiceclone.prepare.speakers import load_embedder
 from voiceclone.prepare.steps import Steps
 from voiceclone.prepare.subtitles import script_of_subtitles
-from voiceclone.prepare.transcripts import Script, script_of_text
+from voiceclone.prepare.transcripts import script_of_text
 from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import QUIET, Reporter
 

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone.audio.io import AUDIO_SUFFIXES, AudioInfo, cancels, probe
 from voiceclone.data.metadata import read_metadata
+from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.prepare.transcripts import Part, Script
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """One file with speech."""
-
-    path: Path
-    name: str
-    """As the report calls it: relative to the source folder."""
-    stem: str
-    """What its clips' names begin with: letters, digits, ``-`` and ``_``; no two recordings share it."""
-    seconds: float
-    """By its header."""
-    doubts: tuple[str, ...] = ()
-    """``reason: detail`` of what is wrong with its sound and does not keep it from being used."""
 
 
 def find_recordings(sources: Sequence[Path]) -> tuple[list[Recording], list[tuple[str, str]]]:

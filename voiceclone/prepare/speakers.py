@@ -16,7 +16,7 @@ _ROUNDS = 3
 
 def load_embedder() -> Embed | None:
     """Audio ``(T,)`` at 24 kHz to a unit vector of its speaker; None where Resemblyzer is not installed."""
-    from voiceclone.speaker.resemblyzer import load_resemblyzer
+    from voiceclone.nets.resemblyzer import load_resemblyzer
 
     encoder = load_resemblyzer()
     return None if encoder is None else encoder.embed

@@ -9,19 +9,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.learning import Learned, learn
+from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.files import write_bytes, write_json
 from voiceclone.prepare.clips import Embed, PlannedClip, write_clips
 from voiceclone.prepare.config import PrepareConfig
-from voiceclone.prepare.ear import Ear
 from voiceclone.prepare.folder import PrepareFolder
-from voiceclone.prepare.learning import Learned, learn
 from voiceclone.prepare.plan import Planned, plan_recording
 from voiceclone.prepare.recognition import load_recogniser, recognise
 from voiceclone.prepare.report import clip_row
-from voiceclone.prepare.sources import Recording
 from voiceclone.prepare.speakers import wrong_speakers
 from voiceclone.prepare.subtitles import Cue, parts_of_cues
-from voiceclone.prepare.transcripts import Part, Script
 from voiceclone.prepare.words import CutRules
 from voiceclone.tracking.progress import Reporter
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voiceclone.data.recordings import Part, Script
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.prepare.transcripts import Part, Script, read_text
+from voiceclone.prepare.transcripts import read_text
 
 SUFFIXES = (".srt", ".vtt")
 LONGEST_CUE = 60.0  # seconds; longer ones have a wrong time

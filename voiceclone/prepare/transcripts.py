@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from voiceclone.data.recordings import Part, Script
 from voiceclone.data.tables import decode
 from voiceclone.errors import UsageError, VoicecloneError
 
 MAX_BYTES = 20_000_000  # about 400 hours of speech
 _WRAPPED = range(45, 110)  # characters in a line that an editor has wrapped
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A stretch of one recording and what is said in it."""
-
-    recording: int
-    """Index of the recording."""
-    text: str = field(repr=False)
-    start: float = 0.0
-    """Seconds in the recording."""
-    end: float | None = None
-    """Seconds; the recording's end when None."""
-    name: str = ""
-    """Where the text comes from, for messages."""
-    cues: tuple[tuple[float, float, str], ...] = ()
-    """Start, end and text of the subtitles in it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Script:
-    """What is said in a number of recordings: one running text for all of them, or parts."""
-
-    running: str | None = field(default=None, repr=False)
-    parts: tuple[Part, ...] = ()
-    ready_cut: bool = False
-    """Every recording is one clip already, where it is not too long."""
-    problems: tuple[tuple[str, str], ...] = ()
-    """What was passed over: (where, why)."""
-
-    @property
-    def words(self) -> int:
-        """How many words the text has."""
-        texts = [part.text for part in self.parts] if self.running is None else [self.running]
-        return sum(len(text.split()) for text in texts)
 
 
 def read_text(path: Path) -> str:

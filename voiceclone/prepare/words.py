@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voiceclone.alignment.fine import SpokenWord
+from voiceclone.alignment.listening import CELL, FRAME, Listening
+from voiceclone.alignment.reading import Reading
+from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip, noise_and_silence
-from voiceclone.prepare.fine import SpokenWord
-from voiceclone.prepare.listening import CELL, FRAME, Listening
-from voiceclone.prepare.reading import Reading
 from voiceclone.prepare.segments import Stretch, Unit, cut
-from voiceclone.prepare.transcripts import Part
 
 _FOREIGN_SECONDS = 0.4  # of sound between two words that is in neither of them
 _WEAKEST_SECONDS = 0.8

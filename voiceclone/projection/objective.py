@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
-from voiceclone.listener.net import Listener, frame_labels, phone_loss
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix
+from voiceclone.nets.phone_classifier import Listener, frame_labels, phone_loss
 from voiceclone.projection import losses
-from voiceclone.projection.forward import FrozenKokoro, alignment_matrix
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.targets import Target, aligned_text
-from voiceclone.voice.pack import STYLE_DIM
 from voiceclone.voice.profile import LengthProfile
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.projection import losses
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop
 

@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from voiceclone.audio.features import LOG_STD
-from voiceclone.projection.forward import alignment_matrix
+from voiceclone.models.frozen_kokoro import STYLE_DIM, alignment_matrix
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop, Objective
 from voiceclone.projection.targets import Target
-from voiceclone.voice.pack import STYLE_DIM
 
 WEIGHTS = LossWeights(
     mel_mse=1.0, mel=0.0, speaker=0.0, phones=0.0, duration=0.0, rate=0.0, f0=0.0, f0_level=0.0, f0_spread=0.0,

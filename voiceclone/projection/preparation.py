@@ -12,9 +12,9 @@ from torch import Tensor
 
 from voiceclone.audio.features import LogMel, crop_length
 from voiceclone.errors import VoicecloneError
-from voiceclone.listener.net import Listener, frame_labels, share_heard
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import Listener, frame_labels, share_heard
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.prior import zero_shot

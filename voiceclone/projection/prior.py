@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from voiceclone.bases.base import Base
 from voiceclone.errors import VoicecloneError
-from voiceclone.models.base import Base
 from voiceclone.models.checkpoint import load_strictly, read_safetensors, save_state
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro
 from voiceclone.models.store import cache_root
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.start import whitening
 from voiceclone.style.extraction import extract_styles
-from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM
+from voiceclone.voice.pack import VOICE_DIM
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
 FILE = "prior.safetensors"

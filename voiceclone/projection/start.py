@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, weights_from
 from voiceclone.projection.objective import Crop, Objective, freely
 from voiceclone.projection.passes import TermsOf, crops_at_once, mean_terms, term_gradients
-from voiceclone.voice.pack import STYLE_DIM, VOICE_DIM, VoicePack
+from voiceclone.voice.pack import VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
 BLEND = "a blend of stock voices"

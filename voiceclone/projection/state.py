@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from voiceclone.alignment.base_warp import Alignment
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
-from voiceclone.projection.alignment import Alignment
 
 FORMAT = 5
 LAST = "last.pt"

@@ -15,16 +15,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from voiceclone.audio.features import FRAME_SAMPLES
+from voiceclone.bases.base import Base
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
-from voiceclone.models.base import Base
 from voiceclone.models.checkpoint import read_safetensors
+from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance
 from voiceclone.models.store import cache_root
-from voiceclone.projection.forward import FrozenKokoro, Utterance
+from voiceclone.nets.resemblyzer import ResemblyzerEncoder
 from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.targets import Target
-from voiceclone.speaker.resemblyzer import ResemblyzerEncoder
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.alignment.base_warp import Alignment, align, stretched
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
 from voiceclone.audio.silence import sounding_range
-from voiceclone.listener.net import Listener, phones_heard
-from voiceclone.projection.alignment import Alignment, align, stretched
-from voiceclone.projection.forward import FrozenKokoro, TextFeatures, alignment_matrix
+from voiceclone.models.frozen_kokoro import FrozenKokoro, TextFeatures, alignment_matrix
+from voiceclone.nets.phone_classifier import Listener, phones_heard
 
 TRIM_DB = 40  # silence below the clip's peak that is cut off both ends before aligning
 MARGIN_SAMPLES = 2400  # silence kept at either end (0.1 s), for BOS and EOS

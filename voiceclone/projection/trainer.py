@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel, crop_length
+from voiceclone.distributed import Team
 from voiceclone.errors import VoicecloneError
-from voiceclone.listener.net import Listener
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import Listener
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.forward import FrozenKokoro
 from voiceclone.projection.losses import weights_from
 from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
@@ -25,7 +26,6 @@ from voiceclone.projection.passes import crops_at_once, term_gradients
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.state import AFRESH, TrainingState, copied_weights, restore_into
 from voiceclone.projection.targets import Target
-from voiceclone.team import Team
 from voiceclone.voice.profile import LengthProfile
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from starlette.routing import Route
 from voiceclone.audio.sound_formats import FORMATS
 from voiceclone.audio.stream import PCM, STREAMS
 from voiceclone.errors import UsageError, VoicecloneError, shown
-from voiceclone.ports import LOOPBACK
 from voiceclone.serving.engine import Engine, Job, Speech
 from voiceclone.serving.requests import MODELS, ApiError, SpeechRequest, parse_json, parse_speech
+from voiceclone.system.ports import LOOPBACK
 from voiceclone.text.voice_markers import parts_by_voice
 
 if TYPE_CHECKING:

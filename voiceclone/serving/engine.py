@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from voiceclone.devices import choose_device
-from voiceclone.models.base import NANO, load_base
-from voiceclone.ports import LOOPBACK, is_loopback, listening_socket
+from voiceclone.bases.base import NANO, load_base
+from voiceclone.distributed import choose_device
 from voiceclone.serving.app import Api
 from voiceclone.serving.engine import Engine
 from voiceclone.serving.shelf import Shelf
+from voiceclone.system.ports import LOOPBACK, is_loopback, listening_socket
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
 
 GRACE_SECONDS = 5  # which requests get to end after Ctrl-C

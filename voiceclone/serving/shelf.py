@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voiceclone.bases.stock_names import default_voice
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.models.stock_names import default_voice
 from voiceclone.serving.requests import ApiError
 from voiceclone.voice.formats import read_voice
 from voiceclone.voice.library import OwnVoice, own_voices
@@ -14,7 +14,7 @@ from voiceclone.voice.lookup import is_expression
 from voiceclone.voice.mixing import blend, parse
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
     from voiceclone.voice.pack import VoicePack
 
 # Voices of OpenAI's that have a namesake among Kokoro's.

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.evaluation.plots import figure_to_rgb, mel_figure
+from voiceclone.plotting.plots import figure_to_rgb, mel_figure
 
 if TYPE_CHECKING:
     from torch import Tensor

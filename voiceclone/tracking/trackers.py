@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from voiceclone.errors import one_line
+
 LOST = ("the work goes on", "W&B is offline")
 """What stands in every warning that a tracker does not log as was asked for."""
 
@@ -172,11 +174,6 @@ def open_trackers(
     trackers = Trackers(opened, warn=warn)
     trackers.config(config)
     return trackers
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type when it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _tensorboard(folder: Path, resume_step: int) -> Tracker:

@@ -21,9 +21,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, one_line
 from voiceclone.files import write_json
-from voiceclone.tracking.trackers import one_line
 
 FOLDER = "wandb"
 RUN_FILE = "voiceclone-run.json"  # in FOLDER: which run a resumed job goes on with

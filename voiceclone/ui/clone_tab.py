@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.config import CloneConfig
+from voiceclone.cloning.config import CloneConfig
 from voiceclone.errors import UsageError
 from voiceclone.ui.clips import make_dataset, transcripts_of
 from voiceclone.ui.events import Snapshot
@@ -156,6 +156,6 @@ def _tick(training: Training, seen: tuple) -> list[Any]:
 
 def _curve(snapshot: Snapshot) -> Any:
     """A picture ``(H, W, 3)`` of the losses so far, None before the first."""
-    from voiceclone.evaluation.plots import figure_to_rgb, loss_figure
+    from voiceclone.plotting.plots import figure_to_rgb, loss_figure
 
     return figure_to_rgb(loss_figure(snapshot.losses)) if snapshot.losses else None

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from voiceclone.errors import shown
-from voiceclone.ports import listening_socket
+from voiceclone.system.ports import listening_socket
 from voiceclone.ui.clone_tab import build_clone_tab
 from voiceclone.ui.listen_tab import build_listen_tab
 from voiceclone.ui.mix_tab import build_mix_tab

@@ -20,7 +20,7 @@ from voiceclone.voice.origin import known_base
 from voiceclone.voice.pack import VoicePack
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class Studio:
 
     def all_voices(self) -> list[str]:
         """Own voices, then the stock voices of the base."""
-        from voiceclone.models.base import load_stock_voices
-        from voiceclone.models.stock_names import planned_base
+        from voiceclone.bases.base import load_stock_voices
+        from voiceclone.bases.stock_names import planned_base
 
         return [*self.own_voices(), *load_stock_voices(planned_base(self.base, offline=self.offline))]
 
@@ -89,7 +89,7 @@ class Studio:
 
     def save_mix(self, name: str, voices: tuple[str, str], timbre: float, prosody: float) -> Path:
         """Write a mix as ``OUT/NAME/NAME.pt``; the name follows the rules of ``clone --name``."""
-        from voiceclone.config import CloneConfig
+        from voiceclone.cloning.config import CloneConfig
 
         CloneConfig(data="", name=name)  # refuses what is no name
         path = self.out / name / f"{name}.pt"
@@ -131,7 +131,7 @@ class Studio:
         return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
 
     def _load_base(self, which: str) -> Base:
-        from voiceclone.models.base import load_base
+        from voiceclone.bases.base import load_base
 
         return load_base(which, offline=self.offline)
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.processes import apart, stop_all
+from voiceclone.system.processes import apart, stop_all
 from voiceclone.ui.events import EventReader, Snapshot
 
 LOG_LINES = 12

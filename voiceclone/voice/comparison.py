@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from voiceclone.voice.pack import ROWS, STYLE_DIM, VoicePack
+from voiceclone.models.frozen_kokoro import STYLE_DIM
+from voiceclone.voice.pack import ROWS, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, interpolate
 
 HALVES = {"timbre": slice(0, STYLE_DIM), "prosody": slice(STYLE_DIM, 2 * STYLE_DIM)}

@@ -130,13 +130,6 @@ def names_in(voice: str) -> list[str]:
     return list(parse_list(found)) if is_list(found) else named
 
 
-def finder_of(base: str) -> VoiceFinder:
-    """For commands that need no model: with ``auto``, official voices are found without a look at the network."""
-    from voiceclone.models.base import load_stock_voices
-
-    return VoiceFinder(lambda: load_stock_voices(base), where=f"--base {base}", official=base == "auto")
-
-
 def file_of(voice: str) -> tuple[Path, str | None] | None:
     """The file that ``voice`` names and which of its voices, None where there is no such file.
 

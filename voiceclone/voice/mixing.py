@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import torch
 
 from voiceclone.errors import UsageError
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.voice.mix_lists import is_list, parse_list
 from voiceclone.voice.mix_tokens import HALVES, NAMES, Token, tokens
-from voiceclone.voice.pack import STYLE_DIM, VoicePack
+from voiceclone.voice.pack import VoicePack
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # brackets within brackets

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from voiceclone.errors import UsageError
 from voiceclone.voice.lookup import file_of, names_in
 from voiceclone.voice.provenance import from_header, provenance_of
-from voiceclone.voice.space import KOKORO_SPACE, space_of
+from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
 
 if TYPE_CHECKING:
-    from voiceclone.models.base import Base
+    from voiceclone.bases.base import Base
 
 AUTO = "auto"
 NAMED = ("kokoro", "nano")  # kinds of bases that --base takes by name
@@ -127,7 +127,6 @@ def _origin(voice: str) -> Origin | None:
 
 def _named_space(base: str) -> str:
     from voiceclone.models import presets
-    from voiceclone.models.base import named_space
 
     return space_of(base, None, named_space(presets.NANO_FOLDER) if base == "nano" else None)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 
 ROWS = 510  # one row for each phoneme count from 1 to 510
-STYLE_DIM = 128  # width of each half: acoustic style, then prosodic style
 VOICE_DIM = 2 * STYLE_DIM
 SHAPE = (ROWS, 1, VOICE_DIM)
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM, VoicePack
+from voiceclone.models.frozen_kokoro import STYLE_DIM
+from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 
 REFERENCE_ROW = 100  # rows from about 60 on hold the voice proper; 100 is where the published figures were taken
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 KOKORO_SPACE = "kokoro-82m"
 """The space of Kokoro-82M's voice vectors; its students share it."""
 _KOKORO = "kokoro"  # the kind of base whose space it is, whatever the precision of its weights
@@ -22,3 +25,11 @@ def space_of(kind: str | None, sha256: str | None, named: object = None) -> str:
     if isinstance(named, str) and named:
         return named
     return KOKORO_SPACE if kind == _KOKORO else sha256 or ""
+
+
+def named_space(folder: Path) -> str | None:
+    """The voice space that a base folder's ``base.json`` names, without loading anything else; None without one."""
+    try:
+        return json.loads((folder / "base.json").read_text(encoding="utf-8")).get("voice_space")
+    except (OSError, ValueError, AttributeError, RecursionError):  # who loads it says what is wrong
+        return None

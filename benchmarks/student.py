@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Measure a student against its teacher: the same voice vectors, sentences that no training held.
+
+    python benchmarks/student.py --student nano --text sentences.txt --json student.json
+
+The last lines of the text are spoken, which scripts/speak_with_teacher.py leaves unused. Each of VOICES stock voices
+speaks its share of the sentences on both models; each English stock voice speaks two further sentences for the ranking
+of speakers. Needs the extra ``judges`` and Resemblyzer. No judge has a part in any training of the student.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import track_f0
+from voiceclone.audio.io import SAMPLE_RATE, resample
+from voiceclone.bases.base import Base, load_base
+from voiceclone.distributed import convolution_dtype
+from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.metrics_words import load_word_recognizer
+from voiceclone.files import write_json
+from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance
+from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.text.g2p import Phonemizer
+from voiceclone.voice.pack import VoicePack
+
+VOICES = (
+    "af_heart", "af_bella", "af_nicole", "am_adam", "am_michael", "am_puck", "bf_emma", "bf_lily", "bm_george",
+    "bm_lewis",
+)  # fmt: skip
+FOR_RANKING = 2  # further sentences that every stock voice speaks, others on each of the models
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """Measures of one model, an entry an utterance or a voice."""
+
+    errors: list[tuple[float, float]] = field(default_factory=list)  # wrong words, words
+    opinions: list[float] = field(default_factory=list)
+    pitches: list[float] = field(default_factory=list)  # median F0, semitones
+    frames: list[float] = field(default_factory=list)  # length without BOS and EOS
+    speakers: dict[str, np.ndarray] = field(default_factory=dict)  # mean vector over the further sentences
+
+    def summary(self) -> dict[str, float]:
+        """Means over the utterances."""
+        wrong, words = np.sum(self.errors, axis=0)
+        return {"word_errors_percent": 100 * float(wrong / words), "mos": float(np.mean(self.opinions))}
+
+
+def main() -> int:
+    """Parse, speak with both, print the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--student", default="nano", help="a base as --base takes it")
+    parser.add_argument("--teacher", default="kokoro")
+    parser.add_argument("--text", type=Path, required=True, help="one sentence a line")
+    parser.add_argument("--sentences", type=int, default=100)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    options = parser.parse_args()
+    try:
+        lines = [line.strip() for line in options.text.read_text(encoding="utf-8").splitlines()]
+        lines = [line for line in lines if 30 < len(line) < 120][-(options.sentences + 2 * FOR_RANKING) :]
+        student, teacher = (Speaking(load_base(which, offline=True)) for which in (options.student, options.teacher))
+        judges = Judges()
+        spoken, first, second = (
+            lines[: -2 * FOR_RANKING],
+            lines[-2 * FOR_RANKING : -FOR_RANKING],
+            lines[-FOR_RANKING:],
+        )
+        found = {
+            "student": measure(student, judges, spoken, first),
+            "teacher": measure(teacher, judges, spoken, second),
+        }
+    except VoicecloneError as error:
+        parser.error(str(error))
+    figures = compare(**found)
+    print("| figure | student | teacher |\n|---|---|---|")
+    for name, (ours, theirs) in figures.items():
+        print(f"| {name} | {ours:.3f} | {'' if theirs is None else f'{theirs:.3f}'} |")
+    if options.json is not None:
+        write_json(options.json, {name: list(pair) for name, pair in figures.items()})
+    return 0
+
+
+class Speaking:
+    """A model that speaks English sentences with its stock voices."""
+
+    def __init__(self, base: Base) -> None:
+        device = torch.device("cpu")
+        self.voices = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(("a", "b"))}
+        self.kokoro = FrozenKokoro(base.kmodel, device, convolutions=convolution_dtype("auto", device))
+        self.phonemizers = {lang: Phonemizer(lang, offline=True) for lang in "ab"}
+
+    @torch.no_grad()
+    def speak(self, sentence: str, name: str, seed: int) -> Utterance:
+        """A sentence by a stock voice, all prosody predicted."""
+        pack: VoicePack = self.voices[name]
+        text = self.kokoro.text(self.phonemizers[name[0]].phonemes(sentence))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.kokoro.utter(text, pack.row(text.phoneme_count))
+
+
+class Judges:
+    """Whisper, DistilMOS and Resemblyzer."""
+
+    def __init__(self) -> None:
+        import distillmos
+
+        self.words, reason = load_word_recognizer("a")
+        self.speakers = load_resemblyzer()
+        if self.words is None or self.speakers is None:
+            raise VoicecloneError(reason or "Resemblyzer is not installed")
+        self.opinion = distillmos.ConvTransformerSQAModel().eval()
+
+    @torch.no_grad()
+    def mos(self, audio: np.ndarray) -> float:
+        """Predicted mean opinion score of audio ``(T,)`` at 24 kHz."""
+        return float(self.opinion(torch.from_numpy(resample(audio, SAMPLE_RATE, 16_000))[None]))
+
+
+def measure(model: Speaking, judges: Judges, spoken: list[str], further: list[str]) -> Measured:
+    """Everything that is measured of one model; every stock voice speaks the ``further`` sentences."""
+    found = Measured()
+    for number, sentence in enumerate(spoken):
+        said = model.speak(sentence, VOICES[number % len(VOICES)], number)
+        audio = said.audio.numpy()
+        found.errors.append(judges.words.error_rate(audio, sentence))
+        found.opinions.append(judges.mos(audio))
+        f0 = track_f0(audio)
+        found.pitches.append(12 * float(np.log2(np.median(f0[f0 > 0]))) if (f0 > 0).sum() > 5 else float("nan"))
+        found.frames.append(float(said.durations[1:-1].sum()))
+    for voice in model.voices:
+        heard = [judges.speakers.embed(model.speak(s, voice, n).audio.numpy()) for n, s in enumerate(further)]
+        mean = np.mean(heard, axis=0)
+        found.speakers[voice] = mean / np.linalg.norm(mean)
+    return found
+
+
+def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, float | None]]:
+    """The table's rows: the student's figure and the teacher's own, where it has one."""
+    ours, theirs = student.summary(), teacher.summary()
+    names = list(teacher.speakers)
+    cosines = np.array([[student.speakers[a] @ teacher.speakers[b] for b in names] for a in names])
+    among = np.array([[teacher.speakers[a] @ teacher.speakers[b] for b in names] for a in names])
+    apart = among[~np.eye(len(names), dtype=bool)].mean()
+    own = cosines.diagonal()
+    return {
+        "word errors, % (Whisper)": (ours["word_errors_percent"], theirs["word_errors_percent"]),
+        "MOS (DistilMOS)": (ours["mos"], theirs["mos"]),
+        "speaker cosine student-teacher, same vector, other sentences": (float(own.mean()), None),
+        "the same between two stock voices of the teacher": (float(apart), None),
+        "own teacher first among the stock voices, %": (
+            100 * float(np.mean(cosines.argmax(axis=1) == np.arange(len(names)))),
+            None,
+        ),
+        "median F0, mean absolute difference, semitones": (
+            float(np.nanmean(np.abs(np.subtract(student.pitches, teacher.pitches)))),
+            None,
+        ),
+        "length, mean absolute difference, %": (
+            100 * float(np.mean(np.abs(np.divide(student.frames, teacher.frames) - 1))),
+            None,
+        ),
+        "length, difference of the sums, %": (
+            100 * float(np.sum(student.frames) / np.sum(teacher.frames) - 1),
+            None,
+        ),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What the processes of a team run in tests; a module of its own, since they import it by name."""
+
+import dataclasses
+import os
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from support import doubled
+
+from voiceclone import distributed as team_module
+from voiceclone.base_training.batches import Batch
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.recorded import RecordedSystem
+from voiceclone.base_training.second_pair import train_second_pair
+from voiceclone.base_training.trainer import Trainer
+from voiceclone.distributed import ProcessLostError, open_team
+
+LOST = 7
+"""Exit code of a process that noticed that another one is gone."""
+CONFIG = TrainConfig(
+    preset="tiny", steps=4, warmup_steps=1, crop_frames=16, crop_batch=3, long_batch=2, long_every=2, prosody_batch=3,
+    prosody_frames=40, prosody_every=1, acoustic_share=0.25, adversarial_share=0.5, learning_rate=0.01,
+    discriminator_rate=0.05, log_every=1, ema_half_life=2.0,
+)  # fmt: skip
+
+
+def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> None:
+    """Train a base (``job`` "base" or "resume"), a second pair, or leave the others alone ("dies", "sleeps")."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1",
+                      MASTER_PORT=str(port))  # fmt: skip
+    torch.set_num_threads(1)
+    for module, name, function in REPLACED:
+        setattr(module, name, function)
+    # Adam makes a whole step of the rounding of a gradient that is zero.
+    torch.optim.AdamW = lambda parameters, lr, **options: torch.optim.SGD(parameters, lr=lr)
+    if job == "sleeps":
+        team_module.PATIENCE = timedelta(seconds=4)
+    try:
+        with open_team("cpu") as team:
+            if job == "second":
+                pair = train_second_pair(Corpus([cache]), "tiny", seed=0, steps=2, team=team)
+                torch.save(pair.state_dict(), out / f"pair-{rank}.pt")
+                return
+            _compute_in_double()
+            trainer = Trainer(RecordedSystem(Corpus([cache]), CONFIG, team=team), out)
+            if job == "resume":
+                trainer.config = dataclasses.replace(CONFIG, steps=6)
+                trainer.resume()
+            if job in ("dies", "sleeps") and rank == 1:
+                trainer.train_step = lambda: os._exit(9) if job == "dies" else time.sleep(12)
+            trainer.run()
+            torch.save(trainer.system.trained.state_dict(), out / f"trainee-{rank}.pt")
+    except ProcessLostError:
+        sys.exit(LOST)
+
+
+def _compute_in_double() -> None:
+    """In single precision the vocoder's source branch makes thousandths of a gradient out of rounding."""
+    torch.set_default_dtype(torch.float64)
+    to = Batch.to
+
+    Batch.to = lambda batch, device: to(doubled(batch), device)
+
+
+def _every_row_the_same(*shape: int) -> torch.Tensor:
+    """Normal noise that is the same in every row, whatever the number of rows.
+
+    Not zeros: the phase of a spectrum of nothing is rounding.
+    """
+    noise = torch.randn(shape[1:], generator=torch.Generator().manual_seed(0))
+    return noise.expand(shape).clone()
+
+
+REPLACED = (
+    (torch.nn.functional, "dropout", lambda x, p=0.5, training=True, inplace=False: x),
+    (torch, "randn_like", lambda x, **_: _every_row_the_same(*x.shape)),
+    (torch, "rand", lambda *shape, **_: _every_row_the_same(*shape).sigmoid()),
+)
+"""Replacements for what is not the same in a team inside Kokoro's modules: (module, name, function)."""

@@ -1,0 +1,131 @@
+"""A student learns to speak as a teacher does, with the teacher's own voice vectors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import write_base
+
+from voiceclone.base_training.batches import VectorBatches
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.student import StudentSystem
+from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_utterance
+from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
+from voiceclone.base_training.trainer import Trainer
+from voiceclone.bases.base import load_base
+from voiceclone.cli.main import main
+from voiceclone.errors import UsageError
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+
+CONFIG = TrainConfig(
+    preset="tiny", steps=8, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
+    prosody_frames=40, log_every=4, adversarial_share=0.5, learning_rate=3e-3,
+)  # fmt: skip
+TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
+COUNT = 8
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory) -> Path:
+    """Speech of a teacher with random weights."""
+    base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
+    folder = tmp_path_factory.mktemp("speech")
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
+    for number in range(COUNT):
+        speak_utterance(number, kokoro, sampler, TEXTS, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(speech: Path, tmp_path_factory):
+    return prepare_teacher_corpus(speech, tmp_path_factory.mktemp("cache"))
+
+
+def test_the_corpus_holds_what_the_teacher_wrote(speech: Path, corpus) -> None:
+    assert len(corpus.utterances) == COUNT
+    for index, utterance in enumerate(corpus.utterances):
+        one = read_utterance(speech, int(utterance.name))
+        assert np.allclose(corpus.audio(index), one.audio, atol=1e-4)
+        assert np.array_equal(corpus.f0(index), one.f0.numpy()) and np.array_equal(corpus.vector(index), one.vector)
+        assert utterance.durations == tuple(one.durations.tolist()) and utterance.phonemes == one.phonemes
+
+
+def test_the_corpus_is_read_again_only_where_there_is_more_speech(speech: Path, tmp_path: Path) -> None:
+    prepare_teacher_corpus(speech, tmp_path)
+    written = (tmp_path / "audio.npy").stat().st_mtime_ns
+    prepare_teacher_corpus(speech, tmp_path)
+    assert (tmp_path / "audio.npy").stat().st_mtime_ns == written
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UsageError, match="holds no speech of a teacher"):
+        prepare_teacher_corpus(empty, tmp_path / "other")
+
+
+def test_a_batch_pairs_each_crop_with_the_vector_that_made_it(corpus) -> None:
+    batches = VectorBatches(corpus, CONFIG)
+    assert batches.validation == [COUNT - 1]
+    batch = batches.acoustic(0)
+    whole = [corpus.audio(index) for index in range(COUNT)]
+    for audio, vector in zip(batch.audio.numpy(), batch.vectors.numpy(), strict=True):
+        (index,) = [i for i in range(COUNT) if np.array_equal(corpus.vector(i), vector)]
+        assert index not in batches.validation
+        assert any(np.array_equal(whole[index][at : at + len(audio)], audio) for at in range(0, len(whole[index]), 600))
+
+
+def test_it_comes_nearer_to_its_teacher(corpus, tmp_path: Path) -> None:
+    trainer = Trainer(StudentSystem(corpus, dataclasses.replace(CONFIG, steps=40, adversarial_share=1.0)), tmp_path)
+    trainer.run()
+    first, last = trainer.history[0], trainer.history[-1]
+    assert last["mel"] < 0.85 * first["mel"] and last["duration"] < first["duration"]
+
+
+def test_a_resumed_run_is_the_same_run(corpus, tmp_path: Path) -> None:
+    whole = Trainer(StudentSystem(corpus, CONFIG), tmp_path / "whole")
+    whole.run()
+    part = Trainer(StudentSystem(corpus, dataclasses.replace(CONFIG, steps=100)), tmp_path / "part")
+    part.config = part.system.config = dataclasses.replace(CONFIG, steps=8)
+    part.system.trained.train()
+    part.system.discriminators.train()
+    for _ in range(5):
+        with part.team.seeded(CONFIG.seed * 1_000_003 + part.step):
+            part.train_step()
+        part.step += 1
+    part.save()
+    resumed = Trainer(StudentSystem(corpus, CONFIG), tmp_path / "part")
+    resumed.resume()
+    resumed.run()
+    ours, theirs = (trainer.system.averaged.state_dict() for trainer in (resumed, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_command_trains_a_base_that_speaks_with_kokoros_voices(speech: Path, tmp_path: Path, capsys) -> None:
+    settings = tmp_path / "settings.json"
+    changed = ("warmup_steps", "crop_frames", "crop_batch", "long_batch", "prosody_batch", "prosody_frames")
+    settings.write_text(json.dumps({name: getattr(CONFIG, name) for name in changed}))
+    out = tmp_path / "run"
+    train = ["train-base", "--teacher", str(speech), "--preset", "tiny", "--steps", "3", "--out", str(out), "--quiet"]
+    assert main([*train, "--settings", str(settings), "--device", "cpu"]) == 0
+    base = load_base(out / "base")
+    assert base.voice_space == "kokoro-82m" and base.info["measured"]["utterances"] == 1
+    assert "Voices made for Kokoro-82M speak on it" in (out / "base" / "README.md").read_text()
+    wav = tmp_path / "said.wav"
+    say = ["say", "Good morning.", "--base", str(out / "base"), "--voice", "af_heart", "--out", str(wav), "--offline"]
+    assert main(say) == 0 and wav.stat().st_size > 10_000
+    assert main([*train[:-1], "--init", str(out / "base"), "--out", str(tmp_path / "second"), "--quiet"]) == 0
+    assert "from base on" in (tmp_path / "second" / "base" / "README.md").read_text()
+
+
+def test_flags_without_a_meaning_for_a_student_are_refused(speech: Path, tmp_path: Path, capsys) -> None:
+    train = ["train-base", "--teacher", str(speech), "--preset", "tiny", "--steps", "1", "--out", str(tmp_path / "o")]
+    assert main([*train, "--boost", "lj=3"]) == 2
+    assert "--boost: has no meaning with --teacher" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*train, "--data", str(tmp_path)])
+    assert main(["train-base", "--teacher", str(tmp_path), "--steps", "1", "--out", str(tmp_path / "o")]) == 2
+    assert "holds no speech of a teacher" in capsys.readouterr().err

@@ -1,0 +1,248 @@
+"""Many voices from one table, as a user calls it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from support import QUICK, REPOSITORY
+
+from voiceclone import VoicePack
+from voiceclone.cli.main import main
+from voiceclone.cloning.batch.plan import read_table
+from voiceclone.cloning.batch.report import read_outcome
+from voiceclone.cloning.batch.run import Place, environment, gpus_of_slots, last_words, run_batch
+from voiceclone.errors import UsageError
+from voiceclone.tracking.progress import Reporter
+
+
+@pytest.fixture
+def flags(base_folder: Path, tmp_path: Path) -> list[str]:
+    return ["--base", str(base_folder), "--out", str(tmp_path / "out"), "--epochs-projection", "1", "--offline",
+            "--device", "cpu", "--quiet", "--without", QUICK]  # fmt: skip
+
+
+def table_of(folder: Path, *lines: str) -> Path:
+    path = folder / "voices.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tmp_path: Path, capsys) -> None:
+    """One good voice, one whose clips are not there: the first is made, the second is said, neither stops the other."""
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "metadata.csv").write_text("lost_1.wav|Gone.\nlost_2.wav|Gone, too.\n")
+    table = table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"', "bert,nowhere,")
+    assert main(["batch", str(table), *flags, "--processes", "2"]) == 1
+    assert "bert failed" in (said := capsys.readouterr().err) and "nowhere" in said and "Traceback" not in said
+    out = tmp_path / "out"
+    report = json.loads((out / "batch_report.json").read_text())
+    assert [(v["name"], v["status"]) for v in report["voices"]] == [("anna", "finished"), ("bert", "failed")]
+    assert not any(voice["kept"] for voice in report["voices"])
+    assert report["voices"][0]["consent"] == "Anna, by letter" and "nowhere" in report["voices"][1]["error"]
+    assert "| anna | finished |" in (out / "batch_report.md").read_text()
+    assert VoicePack.load(out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
+
+    made, whole = (out / "anna" / "anna.pt").stat().st_mtime_ns, (out / "anna" / "report.json").read_text()
+    table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"')
+    assert main(["batch", str(table), *flags, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["finished"] == 1 and again["voices"][0]["kept"]
+    assert "| anna | finished, kept |" in (out / "batch_report.md").read_text()
+    assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made, "a finished voice was made again"
+
+    (out / "anna" / "report.json").write_text("{}")
+    assert main(["batch", str(table), *flags]) == 1
+    assert "report.json cannot be read" in capsys.readouterr().err
+    (out / "anna" / "report.json").write_text(whole)
+
+    table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
+    assert main(["batch", str(table), *flags]) == 1
+    assert "other settings (seed)" in capsys.readouterr().err
+    assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("b,nowhere,a,,", "line 3: {tmp}/nowhere: no such dataset folder"),
+        ("b,broken,a,,", "line 3: {tmp}/broken/metadata.csv line 1: is not UTF-8"),
+        ("b,{ds},xx,,", "line 3: unknown language 'xx'"),
+        ("b,{ds},a,no_such_base,", "line 3: no base 'no_such_base'"),
+        ("b,{ds},a,,luck", "line 3: --without 'luck'"),
+    ],
+)
+def test_the_whole_table_is_checked_before_the_first_voice(
+    row: str, said: str, flags, dataset_folder, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "metadata.csv").write_bytes("a|caf\xe9\n".encode("latin-1"))
+    places = {"tmp": tmp_path, "ds": dataset_folder}
+    table = table_of(tmp_path, "name,data,lang,base,without", f"a,{dataset_folder},a,,", row.format(**places))
+    assert main(["batch", str(table), *flags]) == 2
+    assert said.format(**places) in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_trackers_of_the_clones_apply_or_are_said_to_be_off(flags, dataset_folder, tmp_path: Path, capsys) -> None:
+    table = table_of(tmp_path, "name,data,tensorboard", f"anna,{dataset_folder},yes")
+    (tmp_path / "out" / "anna").mkdir(parents=True)
+    (tmp_path / "out" / "anna" / "tensorboard").write_text("in the way")
+    assert main(["batch", str(table), *flags]) == 0
+    assert "warning: anna: TensorBoard is off, the work goes on" in capsys.readouterr().err
+
+
+def test_a_voice_of_the_batch_is_the_voice_of_clone(flags, dataset_folder, tmp_path: Path) -> None:
+    table = table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},4")
+    assert main(["batch", str(table), *flags]) == 0
+    alone = [*flags, "--out", str(tmp_path / "alone"), "--seed", "4"]
+    assert main(["clone", "--data", str(dataset_folder), "--name", "anna", *alone]) == 0
+    one, other = (VoicePack.load(tmp_path / place / "anna" / "anna.pt") for place in ("out", "alone"))
+    assert one.tensor.equal(other.tensor)
+
+
+@pytest.mark.slow
+def test_launched_processes_share_the_table(flags, dataset_folder, tmp_path: Path) -> None:
+    """As `accelerate launch` starts them: each takes its rows, and together they leave one whole report."""
+    table = table_of(tmp_path, "name,data", f"anna,{dataset_folder}", f"bert,{dataset_folder}")
+    launched = [
+        subprocess.Popen(
+            [sys.executable, "-m", "voiceclone", "batch", str(table), *flags],
+            env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "OMP_NUM_THREADS": "1"},
+            cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for process in launched:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    report = json.loads((tmp_path / "out" / "batch_report.json").read_text())
+    assert report["finished"] == 2 and report["waiting"] == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "no column 'name'"),
+        (["name"], "no column 'data'"),
+        (["name,data"], "no voices"),
+        (["name,data,colour", "a,b,red"], "unknown column 'colour'"),
+        (["name,data,out", "a,b,c"], "unknown column 'out'"),
+        (["name,data,data", "a,b,c"], "twice"),
+        (["name,data", "a,b,c"], "line 2: 3 cells under 2 columns"),
+        (["name,data", "a,"], "line 2: no data"),
+        (["name,data", ",b"], "line 2: no name"),
+        (["name,data", "../a,b"], "line 2: --name"),
+        (["name,data", "a,b", "a,c"], "line 3: the name 'a' stands in line 2"),
+        (["name,data,seed", "a,b,x"], "line 2: seed 'x': int expected"),
+        (["name,data,offline", "a,b,perhaps"], "yes or no"),
+        (["name,data,recipe", "a,b,cake"], "line 2: --recipe"),
+        (["name,data", '"a,b'], "is not CSV"),
+    ],
+)
+def test_a_bad_table_is_one_line_before_anything_runs(lines, said, flags, tmp_path: Path, capsys) -> None:
+    table = table_of(tmp_path, *lines)
+    assert main(["batch", str(table), *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name;data;consent\nanna;voices\\anna;yes, by letter\n".encode("utf-16"),
+        "sep=;\r\nname;data;consent;;\r\nanna;voices/anna;yes, by letter;;\r\n".encode("utf-8-sig"),
+        b"name\tdata\tconsent\nanna\tvoices/anna\tyes, by letter\n",
+        b'"data","name","consent"\n"voices\\anna","anna","yes, by letter"\n',
+    ],
+    ids=["UTF-16", "Excel", "tabs", "quoted"],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "voices" / "anna").mkdir(parents=True)
+    (tmp_path / "voices.csv").write_bytes(content)
+    (row,) = read_table(tmp_path / "voices.csv", {}, {})
+    assert (row.config.name, row.config.consent) == ("anna", "yes, by letter")
+    assert Path(row.config.data) == tmp_path / "voices" / "anna"
+
+
+def test_other_bad_calls(flags, tmp_path: Path, capsys) -> None:
+    assert main(["batch", str(tmp_path / "none.csv"), *flags]) == 2
+    assert "none.csv" in capsys.readouterr().err
+    (tmp_path / "latin.csv").write_bytes(b"name,data\nJos\xe9,b\n")
+    assert main(["batch", str(tmp_path / "latin.csv"), *flags]) == 2
+    assert "UTF-8" in capsys.readouterr().err
+    table = table_of(tmp_path, "name,data", "a,b")
+    assert main(["batch", str(table), *flags, "--processes", "0"]) == 2
+    assert "--processes" in capsys.readouterr().err
+
+
+def test_a_cell_wins_over_the_flag_and_that_over_the_file(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "name,data,seed,tensorboard", "a,b,7,yes", "c,/d,,no")
+    first, second = (row.config for row in read_table(table, {"seed": 5, "lang": "b"}, {"lang": "a", "seed": 1}))
+    assert (first.seed, first.lang, first.tensorboard) == (7, "b", True)
+    assert (second.seed, second.lang, second.tensorboard) == (5, "b", False)
+    assert first.data == str(tmp_path / "b") and second.data == "/d"
+
+
+def test_every_row_belongs_to_one_process(tmp_path: Path) -> None:
+    rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(7))), {}, {})
+    shares = [Place(index=i, count=3).share(rows) for i in range(3)]
+    assert sorted(row.line for share in shares for row in share) == [row.line for row in rows]
+
+
+def test_clones_do_not_inherit_the_launcher() -> None:
+    launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "ACCELERATE_USE_CPU": "1", "PATH": "/bin"}
+    assert environment(launched, None).keys() & launched.keys() == {"PATH"}
+    assert environment(launched, "3")["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_every_slot_has_a_gpu_where_there_are_some() -> None:
+    gpus = {"CUDA_VISIBLE_DEVICES": "4,5"}
+    assert gpus_of_slots(gpus, 3) == ["4", "5", "4"]
+    assert gpus_of_slots({**gpus, "LOCAL_RANK": "1"}, 2) == ["5", "5"]
+    assert gpus_of_slots({"CUDA_VISIBLE_DEVICES": ""}, 2) == [None, None]
+
+
+def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
+    """The first voice takes long: the three others follow one another on the other GPU."""
+    rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(4))), {"out": str(tmp_path)}, {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    used: dict[str, str | None] = {}
+    others = threading.Semaphore(0)
+
+    def clone(self, config, gpu):
+        used[config.name] = gpu
+        if config.name == "v0":
+            for _ in range(3):
+                assert others.acquire(timeout=60)
+        else:
+            others.release()
+        return 1, "made for this test"
+
+    monkeypatch.setattr("voiceclone.cloning.batch.run._Clones._clone", clone)
+    run_batch(rows, tmp_path, processes=2, place=Place(), reporter=Reporter(verbosity=-1, stream=io.StringIO()))
+    assert {used["v1"], used["v2"], used["v3"]} == {"4", "5"} - {used["v0"]}
+
+
+def test_what_a_failed_clone_said_last() -> None:
+    assert last_words("warning: a\nerror: no clips\n  later\n") == "no clips"
+    assert last_words("killed\n\n") == "killed" and last_words("") == ""
+
+
+def test_an_outcome_that_cannot_be_read_counts_as_waiting(tmp_path: Path) -> None:
+    (row,) = read_table(table_of(tmp_path, "name,data", "a,b"), {"out": str(tmp_path)}, {})
+    (tmp_path / "batch").mkdir()
+    for content in ("{", "[]", '{"status": "finished", "error": ""}'):
+        (tmp_path / "batch" / "a.json").write_text(content)
+        assert read_outcome(tmp_path, row).status == "waiting"
+    with pytest.raises(UsageError):
+        read_table(tmp_path, {}, {})

@@ -1,0 +1,336 @@
+"""The whole job on a tiny base: the exact file set, determinism, interruption and resuming, what trackers recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from support import QUICK, REPOSITORY
+
+from voiceclone import VoicePack, clone, load_base
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.trainer import ProjectionTrainer
+
+FILES = {
+    "artifacts/candidates.safetensors",
+    "README.md", "checkpoints/best.pt", "checkpoints/last.pt", "config.json", "dataset_report.json", "report.json",
+    "training.png", "v.pt", "v_artifacts.pt", "v_test_1.wav", "v_test_2.wav", "v_test_3.wav",
+}  # fmt: skip
+EPOCHS = 4
+
+
+def settings(dataset: Path, base: Path, out: Path, **more) -> dict:
+    return {"data": dataset, "name": "v", "out": str(out), "base": str(base), "epochs_projection": EPOCHS,
+            "device": "cpu", "offline": True, **more}  # fmt: skip
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, dataset_folder: Path, base_folder: Path) -> Path:
+    """An uninterrupted run with TensorBoard."""
+    out = tmp_path_factory.mktemp("out")
+    result = clone(**settings(dataset_folder, base_folder, out, tensorboard=True))
+    assert result.folder == out / "v"
+    return out / "v"
+
+
+def test_it_leaves_exactly_these_files(finished: Path) -> None:
+    found = files_in(finished)
+    events = {name for name in found if name.startswith("tensorboard/")}
+    assert found - events == FILES and len(events) == 1
+
+
+def test_the_voice_is_what_stock_kokoro_loads(finished: Path, base_folder: Path) -> None:
+    tensor = torch.load(finished / "v.pt", weights_only=True)
+    assert isinstance(tensor, torch.FloatTensor) and tuple(tensor.shape) == (510, 1, 256) and tensor.is_contiguous()
+    pipeline = load_base(base_folder).pipeline("a", offline=True)
+    audio = [r.audio for r in pipeline("Good morning.", voice=str(finished / "v.pt"))]
+    assert audio and all(torch.isfinite(a).all() and a.numel() for a in audio)
+
+
+def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
+    report = json.loads((finished / "report.json").read_text())
+    assert report["stock_kokoro"] is False and report["epochs"] == EPOCHS and report["consent"] == "not stated"
+    assert set(report["metrics"]) == {"before", "after"}
+    assert report["listener"]["heard"] < 0.3 and report["listener"]["used"] is False, "random weights speak no phones"
+    assert report["metrics"]["after"]["validation_loss"] < report["metrics"]["before"]["validation_loss"]
+    artifacts = torch.load(finished / "v_artifacts.pt", weights_only=True)
+    assert artifacts["style_vectors"].shape == (len(artifacts["style_names"]), 256)
+    torch.testing.assert_close(artifacts["style_mean"][0], artifacts["style_vectors"].mean(dim=0))
+    voice = VoicePack.load(finished / "v.pt")
+    rebuilt = artifacts["base_vector"] * artifacts["length_scale"] + artifacts["length_delta"]
+    torch.testing.assert_close(voice.tensor[:, 0], rebuilt)
+    config = json.loads((finished / "config.json").read_text())
+    assert config["seed"] == 0 and config["versions"]["kokoro"] and config["base_sha256"] == report["base"]["sha256"]
+    assert "not stated" in (finished / "README.md").read_text()
+    listed = json.loads((finished / "dataset_report.json").read_text())
+    assert len(listed["clips"]) == 4
+
+
+def test_the_test_wavs_are_24_khz_speech_of_some_length(finished: Path) -> None:
+    for number in (1, 2, 3):
+        samples, rate = soundfile.read(finished / f"v_test_{number}.wav")
+        assert rate == 24000 and len(samples) > 2400 and abs(samples).max() > 0
+
+
+def test_tensorboard_read_back_with_its_own_reader(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished / "tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    tags = events.Tags()
+    terms = {"loss", "mel_mse", "mel", "duration", "rate", "f0", "f0_level", "f0_spread", "energy", "drift"}
+    assert {f"train/{t}" for t in terms} | {f"val/{t}" for t in terms} <= set(tags["scalars"])
+    assert {"train/lr", "train/gradient_norm", "train/step_seconds", "system/memory_mib"} <= set(tags["scalars"])
+    assert {"audio/target", "audio/clone"} <= set(tags["audio"])
+    assert "mel/target_and_clone" in tags["images"] and "projection/base_vector" in tags["histograms"]
+    assert len(events.Scalars("val/loss")) == EPOCHS
+
+
+def test_the_same_command_gives_the_same_voice_and_another_seed_another(
+    finished: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path
+) -> None:
+    torch.manual_seed(int(time.time()))  # whatever the caller's state is
+    state = torch.random.get_rng_state()
+    again = clone(**settings(dataset_folder, base_folder, tmp_path))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(again.voice.tensor, VoicePack.load(finished / "v.pt").tensor)
+    assert (tmp_path / "v" / "v_test_1.wav").read_bytes() == (finished / "v_test_1.wav").read_bytes()
+    other = clone(**settings(dataset_folder, base_folder, tmp_path, seed=1, name="w"))
+    assert not torch.equal(other.voice.tensor, again.voice.tensor)
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_an_interrupted_run_resumes_to_the_same_voice(
+    finished: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path, monkeypatch, epoch: int
+) -> None:
+    train_epoch = ProjectionTrainer._train_epoch
+
+    def interrupted(self, number, observer):
+        if number == epoch:
+            raise KeyboardInterrupt
+        return train_epoch(self, number, observer)
+
+    options = settings(dataset_folder, base_folder, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(ProjectionTrainer, "_train_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            clone(**options)
+    assert not (tmp_path / "v" / "v.pt").exists() and (tmp_path / "v" / "checkpoints" / "last.pt").exists()
+    with pytest.raises(UsageError, match="unfinished run.*--resume"):
+        clone(**options)
+    resumed = clone(**options, resume="auto")
+    assert torch.equal(resumed.voice.tensor, VoicePack.load(finished / "v.pt").tensor)
+    assert files_in(tmp_path / "v") == FILES
+
+
+def test_killed_with_9_and_resumed(finished: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "training_styletts2.py"), "--data", str(dataset_folder), "--name", "v",
+               "--out", str(tmp_path), "--base", str(base_folder), "--epochs-projection", str(EPOCHS),
+               "--device", "cpu", "--offline", "--resume"]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    checkpoint = tmp_path / "v" / "checkpoints" / "last.pt"
+    deadline = time.monotonic() + 300
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    (tmp_path / "v" / ".partial-stray").write_bytes(b"half a file")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(VoicePack.load(tmp_path / "v" / "v.pt").tensor, VoicePack.load(finished / "v.pt").tensor)
+    assert files_in(tmp_path / "v") == FILES
+
+
+def test_a_finished_voice_is_never_overwritten_unasked(finished: Path, dataset_folder: Path, base_folder: Path) -> None:
+    options = settings(dataset_folder, base_folder, finished.parent)
+    before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
+    with pytest.raises(UsageError, match="--overwrite"):
+        clone(**options)
+    assert clone(**options, resume="auto").report["epochs"] == EPOCHS
+    with pytest.raises(UsageError, match="--overwrite"):
+        clone(**options, resume=str(finished / "checkpoints" / "best.pt"))
+    assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
+
+
+def test_overwrite_replaces_it(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+    options = settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=QUICK)
+    first = clone(**options)
+    second = clone(**{**options, "seed": 3}, overwrite=True)
+    assert not torch.equal(first.voice.tensor, second.voice.tensor)
+    assert json.loads((tmp_path / "v" / "report.json").read_text())["seed"] == 3
+
+
+def test_resuming_with_other_settings_or_data_is_refused(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path
+) -> None:
+    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=QUICK))
+    (tmp_path / "v" / "report.json").unlink()
+    with pytest.raises(UsageError, match="different settings"):
+        clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=2, without=QUICK), resume="auto")
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+    from voiceclone.cloning.folder import RunFolder
+
+    with RunFolder(tmp_path / "v").locked(), pytest.raises(UsageError, match="another run is writing"):
+        clone(**settings(dataset_folder, base_folder, tmp_path))
+    assert files_in(tmp_path / "v") <= {".lock"}
+
+
+def test_no_epochs_give_the_start(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+    result = clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=0))
+    artifacts = torch.load(tmp_path / "v" / "v_artifacts.pt", weights_only=True)
+    assert torch.equal(artifacts["base_vector"], artifacts["anchor"]) and result.report["epochs"] == 0
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path, monkeypatch
+) -> None:
+    from voiceclone.projection import losses
+
+    real, calls = losses.mel_mse, []
+
+    def sometimes_nan(*arguments):
+        calls.append(1)
+        return real(*arguments) * (float("nan") if len(calls) > 40 else 1.0)
+
+    monkeypatch.setattr(losses, "mel_mse", sometimes_nan)
+    with pytest.raises(VoicecloneError, match="not finite"):
+        clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=50, without=QUICK))
+    state = torch.load(tmp_path / "v" / "checkpoints" / "last.pt", weights_only=True)["state"]
+    assert all(torch.isfinite(v).all() for v in state["projection"].values())
+    assert not (tmp_path / "v" / "v.pt").exists()
+
+
+def test_wandb_offline_leaves_a_run_to_sync(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, wandb=True, without=QUICK))
+    runs = list((tmp_path / "v").rglob("*.wandb"))
+    assert len(runs) == 1 and runs[0].stat().st_size > 1000
+
+
+def test_a_voice_whose_folder_cannot_be_written_is_one_clear_error(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(VoicecloneError, match="cannot write"):
+        clone(**settings(dataset_folder, base_folder, blocked))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_clone_that_loses_is_called_so() -> None:
+    from voiceclone.cloning.outputs import _verdict
+
+    def verdict(before: float, after: float, *, pitch: tuple[float, float] = (1.0, 1.0), clips: int = 4) -> str:
+        metrics = {
+            when: {"validation_loss": loss, "f0_error_semitones": semitones, "rate_error_percent": 2.0}
+            for when, loss, semitones in zip(("before", "after"), (before, after), pitch, strict=True)
+        }
+        return _verdict(metrics, "stock_1", clips)
+
+    assert verdict(2.0, 1.0) == "better than its start (stock_1) on 4 held-out clips: loss 2.000 -> 1.000"
+    assert verdict(1.0, 1.0).startswith("no better than its start (stock_1)")
+    assert verdict(3.425, 3.415, clips=1).startswith("no better than its start (stock_1) on 1 held-out clip:")
+    assert verdict(1.0, 1.1).startswith("worse than its start")
+    mixed = verdict(2.0, 1.0, pitch=(0.4, 1.9))
+    assert mixed.startswith("mixed") and mixed.endswith("but further off in pitch 0.4 -> 1.9 semitones")
+
+
+def test_terms_without_a_weight_are_not_drawn() -> None:
+    from voiceclone.cloning.outputs import _curves
+
+    losses = {"loss": 3.0, "mel": 1.0, "drift": 4.0}
+    curves = _curves([{"epoch": 1, "train": losses, "validation": losses}], LossWeights(drift=0.0))
+    assert curves == [{"epoch": 1, "train/loss": 3.0, "train/mel": 1.0, "val/loss": 3.0, "val/mel": 1.0}]
+
+
+def test_a_run_that_ends_before_it_wrote_anything_leaves_no_folder(tmp_path: Path, dataset_folder: Path) -> None:
+    with pytest.raises(UsageError, match="no base"):
+        clone(**settings(dataset_folder, tmp_path / "nowhere", tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_card_repeats_verdict_base_and_health(finished: Path) -> None:
+    card, report = (finished / "README.md").read_text(), json.loads((finished / "report.json").read_text())
+    assert report["base"]["sha256"] in card and report["dataset"]["fingerprint"] in card
+    assert report["verdict"].split(":")[0] in card and "health" in card
+
+
+def test_another_language_goes_the_way_kpipeline_goes(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+    data = tmp_path / "ds"
+    shutil.copytree(dataset_folder, data)
+    texts = ["buenos días amigo mío", "es una casa muy grande", "vamos a la playa hoy", "hasta mañana señora"]
+    rows = [json.dumps({"file_name": f"clip_{i}.wav", "text": text}) for i, text in enumerate(texts)]
+    (data / "train" / "metadata.jsonl").write_text("\n".join(rows))
+    result = clone(**settings(data, base_folder, tmp_path, epochs_projection=1, lang="e", without=QUICK))
+    assert set(result.report["test_sentences"]) <= set(texts)
+    assert soundfile.info(tmp_path / "v" / "v_test_3.wav").frames > 2400
+
+
+def test_the_voices_a_clone_has_to_beat_lie_beside_it(finished: Path, base_folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    from voiceclone.bases.base import load_base
+
+    candidates = load_file(finished / "artifacts" / "candidates.safetensors")
+    report = json.loads((finished / "report.json").read_text())
+    assert {"best_stock", "best_blend"} <= set(candidates)
+    assert all(tuple(pack.shape) == (510, 1, 256) for pack in candidates.values())
+    stock = load_base(base_folder).stock_voices[report["start"]["best_stock"]]
+    assert torch.equal(candidates["best_stock"], stock.tensor)
+
+
+@pytest.mark.parametrize("changes", [{"recipe": "seed"}, {"without": "alignment,start,rows"}])
+def test_recipes_and_parts_run_and_are_reported(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path, changes: dict
+) -> None:
+    result = clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, **changes))
+    assert result.report["recipe"] == changes.get("recipe", "best")
+    assert result.report["without"] == sorted(filter(None, changes.get("without", "").split(",")))
+    history = torch.load(tmp_path / "v" / "checkpoints" / "last.pt", weights_only=True)["state"]["history"]
+    terms = set(history[0]["train"])
+    assert ("rate" in terms) == ("recipe" not in changes)
+
+
+def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
+    for without, used in (("blend,prior,speaker", True), ("start,blend,prior,speaker,phones", False)):
+        result = clone(
+            dataset_folder, f"v{used}", out=str(tmp_path), base="nano", offline=True, epochs_projection=1,
+            device="cpu", without=without,
+        )  # fmt: skip
+        state = torch.load(result.folder / "checkpoints" / "last.pt", weights_only=True)["state"]
+        assert ("phones" in state["history"][0]["train"]) is used is result.report["listener"]["used"]
+        assert (state["phones_heard"] > 0.5) is (state["phones_stock"] > 0) is used
+        assert (0 < result.report["listener"]["weight"] <= LossWeights().phones) is used
+
+
+def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+    for wrong, message in (({"recipe": "magic"}, "--recipe 'magic'"), ({"without": "luck"}, "--without 'luck'")):
+        with pytest.raises(UsageError, match=message):
+            clone(**settings(dataset_folder, base_folder, tmp_path, **wrong))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_wrong_dataset_is_said_before_the_base_is_loaded(tmp_path: Path, base_folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("voiceclone.cloning.context.load_base", lambda *_, **__: pytest.fail("the base was loaded"))
+    with pytest.raises(UsageError, match="no such dataset folder"):
+        clone(**settings(tmp_path / "nowhere", base_folder, tmp_path))
+    assert os.listdir(tmp_path) == []

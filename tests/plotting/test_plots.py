@@ -1,0 +1,135 @@
+"""Figures: what is drawn, on which axes, and that no global state is touched."""
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.plotting.plots import (
+    figure_to_rgb,
+    find_best_epoch,
+    loss_figure,
+    loss_terms,
+    mel_figure,
+    save_figure,
+    training_figure,
+)
+
+HISTORY = [
+    {"epoch": 1, "train/loss": 9.0, "train/mel_mse": 2.0, "val/loss": 8.0, "val/mel_mse": 2.5, "train/lr": 1e-3},
+    {"epoch": 2, "train/loss": 3.0, "train/mel_mse": 1.5, "val/loss": 2.0, "val/mel_mse": 2.0, "train/lr": 1e-3},
+    {"epoch": 3, "train/loss": 0.5, "train/mel_mse": 1.4, "val/loss": 4.0, "val/mel_mse": float("nan")},
+]
+
+
+def mel(frames: int, level: float = 0.0) -> np.ndarray:
+    return (np.linspace(-1, 2, 80 * frames).reshape(80, frames) + level).astype(np.float32)
+
+
+def panels(figure) -> dict:
+    found = {}
+    for axes in figure.axes + [a for sub in figure.subfigs for a in sub.axes]:
+        found[axes.get_title()] = axes
+    return found
+
+
+def test_a_panel_for_each_term_with_train_and_validation():
+    axes = panels(training_figure(HISTORY, mel(80), mel(40), "v"))
+    assert {"loss (total), log scale", "mel_mse", "target (1.00 s)", "clone (0.50 s)"} <= set(axes)
+    assert "lr" not in " ".join(axes)
+    total = axes["loss (total), log scale"]
+    assert total.get_yscale() == "log" and axes["mel_mse"].get_yscale() == "linear"
+    train, validation, best = total.get_lines()
+    assert list(train.get_ydata()) == [9.0, 3.0, 0.5]
+    assert list(validation.get_xdata()) == [1, 2, 3]
+    assert list(best.get_xdata()) == [2, 2]
+    # The value that is not finite leaves a gap, no zero.
+    assert list(axes["mel_mse"].get_lines()[1].get_ydata()) == [2.5, 2.0]
+
+
+def test_the_given_best_epoch_wins():
+    figure = training_figure(HISTORY, mel(80), mel(80), "v", best_epoch=3)
+    assert list(panels(figure)["mel_mse"].get_lines()[-1].get_xdata()) == [3, 3]
+    assert "best epoch (3)" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_legend_names_only_what_is_drawn():
+    figure = training_figure([{"train/loss": 1.0}, {"train/loss": 0.5}], mel(80), mel(80), "v")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "best epoch (2)"]
+
+
+def test_both_mels_share_colours_and_time():
+    target, clone = (axes for name, axes in panels(mel_figure(mel(80), mel(40, 3.0))).items() if name)
+    assert target.images[0].get_clim() == clone.images[0].get_clim()
+    low, high = target.images[0].get_clim()
+    assert low < -0.9 and high > 4.5
+    assert target.get_xlim() == clone.get_xlim() == (0, 1.0)
+    assert list(clone.images[0].get_extent()) == [0, 0.5, 0, 80]
+    assert target.get_xlabel() == "time (s)" and target.get_ylabel() == "mel channel"
+
+
+def test_loss_figure_draws_each_curve_in_order_of_steps():
+    losses = [(2, 3.0, "training"), (1, 9.0, "training"), (2, 0.5, "validation")]
+    axes = loss_figure(losses).axes[0]
+    training, validation = axes.get_lines()
+    assert list(training.get_xdata()) == [1, 2] and list(training.get_ydata()) == [9.0, 3.0]
+    assert list(validation.get_ydata()) == [0.5] and axes.get_yscale() == "log"
+    assert figure_to_rgb(loss_figure([])).shape[2] == 3
+
+
+def test_best_epoch_and_terms():
+    assert find_best_epoch(HISTORY) == 2
+    assert find_best_epoch([{"train/loss": 2.0}, {"train/loss": 1.0}, {"val/loss": None}]) == 2
+    assert find_best_epoch([]) is None
+    assert find_best_epoch([{"val/loss": float("nan")}]) is None
+    assert loss_terms(HISTORY) == ["loss", "mel_mse"]
+    assert loss_terms([{"train/f0": 1.0, "val/loss": float("inf")}]) == ["f0"]
+
+
+@pytest.mark.parametrize("history", [[], HISTORY[:1], [{"epoch": 1, "train/loss": 0.0}] * 3, [{"x": 1}]])
+def test_odd_histories_draw(history):
+    assert figure_to_rgb(training_figure(history, mel(3), mel(2), "v")).std() > 0
+
+
+@pytest.mark.parametrize("values", [np.full((80, 10), np.nan), np.zeros((80, 10)), np.full((80, 10), -np.inf)])
+def test_odd_mels_draw(values):
+    assert figure_to_rgb(mel_figure(values, mel(10))).shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [("cost $1 and $", "cost $1 and $"), ("声", "声"), ("x" * 300, "x" * 79 + "…")],
+    ids=["dollars", "no glyph", "long"],
+)
+def test_titles_are_taken_literally_and_in_silence(title, shown, tmp_path):
+    figure = training_figure(HISTORY, mel(80), mel(80), title)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_figure(figure, tmp_path / "a.png")
+    assert figure.get_suptitle() == shown and not figure._suptitle.get_parse_math()
+    without = training_figure(HISTORY, mel(80), mel(80), " ")
+    assert (figure_to_rgb(figure) != figure_to_rgb(without)).any()  # it is drawn
+
+
+def test_rgb_is_the_picture():
+    rgb = figure_to_rgb(mel_figure(mel(80), mel(80)))
+    assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
+    assert rgb.flags.c_contiguous
+    assert (rgb[0, 0] == 255).all()  # the white margin
+
+
+def test_save_writes_a_whole_png_and_nothing_else(tmp_path):
+    save_figure(mel_figure(mel(80), mel(80)), tmp_path / "training.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["training.png"]
+    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    blocked = tmp_path / "training.png" / "below.png"
+    with pytest.raises(VoicecloneError, match="cannot write"):
+        save_figure(mel_figure(mel(80), mel(80)), blocked)
+
+
+def test_pyplot_holds_no_figure():
+    training_figure(HISTORY, mel(80), mel(80), "v")
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or pyplot.get_fignums() == []

@@ -1,0 +1,279 @@
+"""Roughly which word of a text is spoken when: eSpeak-NG's reading of it is warped onto the recording.
+
+Dynamic time warping in windows of two minutes, on cepstra whose mean and spread are taken out. A pause may stand
+between any two words; sound that is not in the text (a cough, a false start) and text that is not in the recording
+are passed over at a price, so that one mistake does not carry the rest along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from voiceclone.alignment.features import CEPSTRA, Scale
+from voiceclone.alignment.listening import FRAME, Listening, runs
+from voiceclone.alignment.paths import Prices, cheapest_path
+from voiceclone.alignment.reading import SENTENCE, Reading
+
+POOL = 2  # mel frames in a step: 40 ms
+STEP = POOL * FRAME  # seconds
+WINDOW_SECONDS = 120.0
+PACE_SECONDS = 60.0
+_PACES = (0.75, 0.9, 1.05, 1.25, 1.5)
+LOOK_AHEAD = 1.6  # text that a window may use, times its length
+RANGE_DB = 45.0
+_STRETCH_LIMITS = (0.6, 1.7)  # of the recording's pace to the reading's
+_SHORTEST_FOREIGN = 0.6  # seconds
+_MARGIN = 0.3  # seconds of it that the words around may yet take
+_BRIEF = 0.8  # seconds of text that is never believed to be left out
+
+
+class Judge(Protocol):
+    """Says how little a frame of the recording sounds like a frame of the reading."""
+
+    prices: Prices
+
+    def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
+        """Costs ``(T, len(places))`` of the recording's steps against the frames ``places`` of the reading."""
+
+
+class Likeness:
+    """The first judge: cosine distance of cepstra, each in its voice's scale."""
+
+    # Frames of the right words lie about .5 apart, of wrong ones about .7 at best.
+    prices = Prices(right=0.5, foreign=0.75, turn=4.0, stay=0.3, hop=0.2, skip=4.0, skip_step=0.08)
+
+    def __init__(self, scale: Scale, reading_scale: Scale) -> None:
+        self.scale, self.reading_scale = scale, reading_scale
+
+    def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
+        """See :class:`Judge`."""
+        target = _unit(self.scale.apply(listening.mel))
+        return 1.0 - target.T @ _unit(self.reading_scale.apply_pooled(reading.mel[:, places]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoughWord:
+    """A word of the reading in the recording."""
+
+    word: int
+    start: float
+    """Seconds in the recording."""
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A stretch of a recording, from pause to pause, and the words roughly in it."""
+
+    start: float
+    """Seconds in the recording."""
+    end: float
+    words: tuple[RoughWord, ...] = field(repr=False)
+    """In order; words of the text that are not in the recording are missing."""
+    cost: float
+    """What the way through cost, a step."""
+    span: tuple[int, int]
+    """First word of the text that belongs here, and the one behind the last."""
+    foreign: tuple[tuple[float, float], ...] = ()
+    """Start and end (seconds in the recording) of sound that is not in the text."""
+
+    def moved(self, seconds: float, words: int) -> Section:
+        """The same later in the recording and later in the text."""
+        return Section(
+            start=self.start + seconds,
+            end=self.end + seconds,
+            words=tuple(
+                RoughWord(word=w.word + words, start=w.start + seconds, end=w.end + seconds) for w in self.words
+            ),
+            cost=self.cost,
+            span=(self.span[0] + words, self.span[1] + words),
+            foreign=tuple((start + seconds, end + seconds) for start, end in self.foreign),
+        )
+
+    def until(self, end: float) -> Section:
+        """The part before ``end``, which lies between two words."""
+        words = tuple(word for word in self.words if word.end <= end)
+        return Section(
+            start=self.start,
+            end=end,
+            words=words,
+            cost=self.cost,
+            span=(self.span[0], words[-1].word + 1 if words else self.span[0]),
+            foreign=tuple((first, min(last, end)) for first, last in self.foreign if first < end),
+        )
+
+
+def align_long(
+    listening: Listening, reading: Reading, first_word: int, judge: Judge, stretch: float
+) -> Iterator[Section]:
+    """Go through a recording window by window, from a word of the reading on; the rest of the text may stay unread.
+
+    Args:
+        stretch: pace of the first window, see :func:`pace`.
+    """
+    done = 0.0
+    while done < listening.seconds - STEP and first_word < len(reading.words):
+        end = min(done + WINDOW_SECONDS, listening.seconds)
+        final = end >= listening.seconds
+        part = next_words(reading, first_word, (end - done) / stretch)
+        found = align_window(listening.part(done, end), part, judge, stretch=stretch, whole=False)
+        words = found.words if final else _up_to_a_pause(found.words, part, end - done)
+        if not words:
+            # Nothing of the text here: music, or another speaker.
+            done = end if final else done + WINDOW_SECONDS / 2
+            continue
+        cut = end - done if final else (words[-1].end + _next_start(found.words, words)) / 2
+        stretch = float(np.clip(0.5 * stretch + 0.5 * _stretch(words, part), *_STRETCH_LIMITS))
+        section = found.until(cut).moved(done, first_word)
+        first_word += words[-1].word + 1
+        done = end if final else done + cut
+        yield section
+
+
+def settled(section: Section, reading: Reading) -> list[Section]:
+    """The section in parts between stretches of foreign sound; a few words that were passed over come back.
+
+    Short words that lack are rather read fast than left out: the exact alignment will tell.
+    """
+    parts, start, words = [], section.start, list(section.words)
+    first_word = section.span[0]
+    for first, last in section.foreign:
+        if last - first < _SHORTEST_FOREIGN:
+            continue
+        before = [word for word in words if word.end <= first + STEP]
+        words = words[len(before) :]
+        if before:
+            end = min(words[0].start if words else section.end, first + _MARGIN)
+            parts.append(_completed(before, (first_word, before[-1].word + 1), start, end, section.cost, reading))
+            first_word = before[-1].word + 1
+        start = max(before[-1].end if before else section.start, last - _MARGIN)
+    if words:
+        parts.append(_completed(words, (first_word, section.span[1]), start, section.end, section.cost, reading))
+    return parts
+
+
+def _completed(
+    words: list[RoughWord], span: tuple[int, int], start: float, end: float, cost: float, reading: Reading
+) -> Section:
+    """A section of these words and of those lacking between them that take little time to read."""
+    lengths = FRAME * np.diff(reading.bounds)
+    found: list[RoughWord] = []
+    for word in [*words, None]:
+        last_end = found[-1].end if found else max(start, words[0].start - _MARGIN)
+        missing = range(found[-1].word + 1 if found else span[0], word.word if word else span[1])
+        if missing and float(lengths[missing.start : missing.stop].sum()) <= _BRIEF:
+            room_end = min(word.start if word else end, last_end + _BRIEF)
+            edges = np.linspace(last_end, max(room_end, last_end), len(missing) + 1)
+            found += [
+                RoughWord(word=index, start=float(a), end=float(b)) for index, a, b in zip(missing, edges, edges[1:])
+            ]
+        if word:
+            found.append(word)
+    return Section(start=start, end=end, words=tuple(found), cost=cost, span=span)
+
+
+def pace(listening: Listening, reading: Reading, first_word: int, judge: Judge) -> tuple[float, float]:
+    """Stretch and cost that fit the beginning of a recording best."""
+    start = listening.part(0.0, min(listening.seconds, PACE_SECONDS))
+    found = []
+    for stretch in _PACES:
+        part = next_words(reading, first_word, start.seconds / stretch)
+        found.append((align_window(start, part, judge, stretch=stretch, whole=False).cost, stretch))
+    cost, stretch = min(found)
+    return stretch, cost
+
+
+def next_words(reading: Reading, first_word: int, seconds: float) -> Reading:
+    """The words from ``first_word`` on that may be read within ``seconds`` of the reading's time, and some more."""
+    low = int(np.searchsorted(reading.word_of, first_word))
+    frame = low + int((seconds * LOOK_AHEAD + 15.0) / FRAME)
+    last = int(reading.word_of[frame]) + 1 if frame < len(reading.word_of) else len(reading.words)
+    return reading.words_part(first_word, last)
+
+
+def align_window(
+    listening: Listening,
+    reading: Reading,
+    judge: Judge,
+    *,
+    stretch: float | None = None,
+    whole: bool = True,
+) -> Section:
+    """Warp a reading onto a stretch of at most a few minutes; memory grows with the product of their lengths.
+
+    Args:
+        stretch: pace of the recording relative to the reading's; from their lengths when None.
+        whole: the stretch is to hold all of the reading; otherwise it may end anywhere.
+    """
+    if stretch is None:
+        stretch = float(listening.speech.sum() / reading.mel.shape[1])
+    stretch = float(np.clip(stretch, *_STRETCH_LIMITS))
+    places, row_word = _rows(reading, stretch)
+    sounds = judge.costs(listening, reading, places)
+    prices = judge.prices
+    costs = np.empty((len(sounds), len(row_word)), dtype=np.float32)
+    costs[:, row_word >= 0] = sounds
+    level = listening.energy[: len(sounds) * 2 * POOL].reshape(-1, 2 * POOL).mean(axis=1)
+    loudness = 1.0 / (1.0 + np.exp((listening.silence_db - level) / 2.0))  # 0 in a pause, 1 in speech
+    pause = 0.2 * prices.right + 2.4 * prices.right * loudness
+    costs[:, row_word < 0] = pause[:, None]
+    path, foreign, cost = cheapest_path(costs, row_word < 0, prices, whole=whole)
+    word_at = np.where(foreign, -1, row_word[path])
+    steps = np.flatnonzero(word_at >= 0)
+    names, first = np.unique(word_at[steps], return_index=True)
+    ends = np.append(first[1:], len(steps)) - 1
+    words = [
+        RoughWord(word=int(name), start=float(steps[a] * STEP), end=float((steps[b] + 1) * STEP))
+        for name, a, b in zip(names, first, ends, strict=True)
+    ]
+    stretches = tuple((first * STEP, last * STEP) for first, last in runs(foreign))
+    last = len(reading.words) if whole or not words else words[-1].word + 1
+    return Section(start=0.0, end=listening.seconds, words=tuple(words), cost=cost, span=(0, last), foreign=stretches)
+
+
+def _rows(reading: Reading, stretch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of the reading at the recording's pace, and the word of each row; pause rows (-1) lie between words."""
+    places, row_word = [], [np.array([-1])]
+    for word, (first, last) in enumerate(zip(reading.bounds[:-1], reading.bounds[1:], strict=True)):
+        count = max(1, round((last - first) * stretch / POOL))
+        places.append(np.minimum(first + ((np.arange(count) + 0.5) * (last - first) / count).astype(int), last - 1))
+        row_word += [np.full(count, word), np.array([-1])]
+    return np.concatenate(places), np.concatenate(row_word)
+
+
+def _up_to_a_pause(words: tuple[RoughWord, ...], reading: Reading, seconds: float) -> tuple[RoughWord, ...]:
+    """The words up to the longest pause in the third quarter of the window, if need be in its second half."""
+    for earliest, latest in ((0.5, 0.8), (0.3, 0.9)):
+        best, chosen = 0.12, 0
+        for index in range(1, len(words)):
+            before, after = words[index - 1], words[index]
+            pause = min(after.start - before.end, 1.0)
+            if reading.words[before.word].break_after == SENTENCE:
+                pause *= 1.5
+            if earliest * seconds <= before.end <= latest * seconds and pause > best:
+                best, chosen = pause, index
+        if chosen:
+            return words[:chosen]
+    inside = [word for word in words if word.end <= 0.7 * seconds]
+    return tuple(inside)
+
+
+def _next_start(words: tuple[RoughWord, ...], kept: tuple[RoughWord, ...]) -> float:
+    return words[len(kept)].start if len(kept) < len(words) else kept[-1].end
+
+
+def _stretch(words: tuple[RoughWord, ...], reading: Reading) -> float:
+    spoken = sum(word.end - word.start for word in words)
+    counts = np.bincount(reading.word_of, minlength=len(reading.words))
+    return spoken / (FRAME * max(1, sum(int(counts[word.word]) for word in words)))
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    values = features.copy()
+    values[CEPSTRA:] *= 0.5  # slopes are noisier
+    values[0] *= 1.5  # loudness separates speech from pauses
+    return values / (np.linalg.norm(values, axis=0, keepdims=True) + 1e-6)

@@ -1,0 +1,90 @@
+"""Recordings heard against their texts: one listening, one reading and one rough alignment at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voiceclone.alignment.coarse import WINDOW_SECONDS, Judge, Section, align_long, align_window, pace
+from voiceclone.alignment.features import Scale, scale_of
+from voiceclone.alignment.listening import FRAME, Listening, listen
+from voiceclone.alignment.reading import Reader, Reading
+from voiceclone.data.recordings import Part, Recording, Script
+from voiceclone.errors import VoicecloneError
+from voiceclone.text.espeak import EspeakSynthesizer
+
+OWN_SCALE_SECONDS = 30.0  # of speech; shorter recordings share one scale
+_SHORTEST_PART = 0.3  # seconds
+
+
+class Ear:
+    """Holds the last recording that was heard and the last running text that was read.
+
+    Args:
+        lang: one of :data:`~voiceclone.alignment.reading.ESPEAK_VOICES`, or None where nothing can be aligned.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], script: Script, lang: str | None) -> None:
+        self.recordings, self.script, self.lang = recordings, script, lang
+        self.parts: dict[int, list[Part]] = {}
+        for part in script.parts:
+            self.parts.setdefault(part.recording, []).append(part)
+        self._engine: EspeakSynthesizer | None = None
+        self._heard: tuple[int, Listening] | None = None
+        self._running: tuple[str, Reading] | None = None
+
+    def listen(self, index: int) -> Listening:
+        """Recording ``index``.
+
+        Raises:
+            VoicecloneError: it cannot be read.
+        """
+        if self._heard is None or self._heard[0] != index:
+            self._heard = (index, listen(self.recordings[index].path))
+        return self._heard[1]
+
+    def scale(self, index: int, shared: Scale) -> Scale:
+        """The scale of recording ``index``, or the shared one where it is too short."""
+        listening = self.listen(index)
+        speech = listening.speech
+        if float(speech.sum()) * FRAME < OWN_SCALE_SECONDS:
+            return shared
+        return scale_of([(listening.mel, speech)], pool=shared.pool, range_db=shared.range_db)
+
+    def reader(self, variant: str) -> Reader:
+        """A reader in a variant of the language's voice."""
+        self._engine = self._engine or EspeakSynthesizer()
+        return Reader(self.lang, variant, self._engine)
+
+    def rough(
+        self, index: int, variant: str, judge: Judge, stretch: float, first_word: int
+    ) -> Iterator[tuple[Part | None, Reading, Section]]:
+        """Where the text of recording ``index`` roughly is, section by section; the part is None for a running text.
+
+        Parts that hold nothing speakable, or lie behind the end of the recording, are passed over.
+        """
+        listening = self.listen(index)
+        if self.script.running is not None:
+            reading = self._read_running(variant)
+            for section in align_long(listening, reading, first_word, judge, stretch):
+                yield None, reading, section
+            return
+        for part in self.parts.get(index, []):
+            end = min(part.end or listening.seconds, listening.seconds)
+            if end - part.start < _SHORTEST_PART:
+                continue
+            try:
+                reading = self.reader(variant).read(part.text)
+            except VoicecloneError:
+                continue
+            window = listening.part(part.start, end)
+            if window.seconds <= WINDOW_SECONDS:
+                sections = iter([align_window(window, reading, judge)])
+            else:
+                sections = align_long(window, reading, 0, judge, pace(window, reading, 0, judge)[0])
+            for section in sections:
+                yield part, reading, section.moved(part.start, 0)
+
+    def _read_running(self, variant: str) -> Reading:
+        if self._running is None or self._running[0] != variant:
+            self._running = (variant, self.reader(variant).read(self.script.running))
+        return self._running[1]

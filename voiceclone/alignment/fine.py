@@ -1,0 +1,194 @@
+"""Exactly which word is spoken when: the phones' own models, near the rough alignment, in frames of 20 ms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from voiceclone.alignment.coarse import POOL, RoughWord, Section
+from voiceclone.alignment.features import Scale
+from voiceclone.alignment.listening import CELL, FRAME, Listening, pauses, runs
+from voiceclone.alignment.paths import Prices
+from voiceclone.alignment.phones import PAUSE, PhoneModels, Third
+from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE, Reading
+
+RANGE_DB = 60.0
+BAND_SECONDS = 2.0  # how far the rough alignment may be out
+FOREIGN_GAP = 0.35  # sound between two words that fits no better than this to any phone there is not in the text
+# How likely a pause is after a word without a mark, with a comma, with a full stop.
+_PAUSE_CHANCE = {NO_BREAK: 0.07, PHRASE: 0.7, SENTENCE: 0.95}
+_LONGEST_CLOSURE = 0.16  # seconds that a stop within a word is silent
+_SPEECH_IN_PAUSE = 0.5  # added to the gaps of all phones there
+_HOP_PRICE = 1.0
+_FAR = np.float32(1e9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenWord:
+    """A word of the reading in the recording."""
+
+    word: int
+    start: float
+    """Seconds in the recording."""
+    end: float
+    gap: float
+    """How much worse its sound fits the text than any phones, see :mod:`voiceclone.alignment.phones`: 0.2 is usual."""
+
+
+class OwnVoice:
+    """The second judge of the rough alignment: the gaps of the recording's own phone models.
+
+    Args:
+        scale: of the recording.
+        known: gaps ``(F, S)`` of the whole recording, where they were computed before.
+    """
+
+    prices = Prices(right=0.2, foreign=0.3, turn=4.0, stay=0.08, hop=0.06, skip=8.0, skip_step=0.08)
+
+    def __init__(self, models: PhoneModels, scale: Scale, known: np.ndarray | None = None) -> None:
+        self.models, self.scale, self.known = models, scale, known
+
+    def gaps(self, listening: Listening) -> np.ndarray:
+        """Gaps ``(F, S)`` of a stretch of the recording."""
+        if self.known is not None:
+            return self.known[listening.first : listening.first + listening.mel.shape[1]].copy()
+        return self.models.gaps(self.scale.apply(listening.mel))
+
+    def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
+        """See :class:`voiceclone.alignment.coarse.Judge`."""
+        gaps = self.gaps(listening)
+        steps = len(gaps) // POOL
+        thirds = [reading.words[reading.word_of[place]].thirds[reading.unit_of[place]] for place in places]
+        pooled = gaps[: steps * POOL].reshape(steps, POOL, -1).mean(axis=1)
+        return pooled[:, self.models.states(thirds)]
+
+
+def rough_labels(words: tuple[RoughWord, ...], reading: Reading, start: float, frames: int) -> list[Third | None]:
+    """The third of a phone in each of ``frames`` from ``start`` (seconds) on, None in pauses."""
+    labels: list[Third | None] = [None] * frames
+    bounds = reading.bounds
+    for rough in words:
+        first, last = int(round((rough.start - start) / FRAME)), int(round((rough.end - start) / FRAME))
+        low, high = bounds[rough.word], bounds[rough.word + 1]
+        thirds = reading.words[rough.word].thirds
+        for frame in range(max(first, 0), min(last, frames)):
+            place = low + int((frame - first) * (high - low) / (last - first))
+            labels[frame] = thirds[reading.unit_of[min(place, high - 1)]]
+    return labels
+
+
+def align_section(
+    section: Section, listening: Listening, reading: Reading, voice: OwnVoice
+) -> tuple[list[SpokenWord], list[Third | None]]:
+    """Place the words of a section exactly.
+
+    Args:
+        listening: the section alone.
+
+    Returns:
+        the words, and the third of a phone in each frame, None in pauses.
+    """
+    gaps = voice.models.gaps(voice.scale.apply(listening.mel))
+    judged = gaps.copy() if voice.known is None else voice.gaps(listening)
+    gaps[_long_pauses(listening), PAUSE + 1 :] += _SPEECH_IN_PAUSE
+    rows = _Rows(section, reading, voice.models)
+    low, width = rows.band(section, len(gaps))
+    if not section.words or len(gaps) < 2:
+        return [], [None] * len(gaps)
+    path = _cheapest_path(gaps, rows, low, width)
+    states, word_at = rows.state[path], rows.word[path]
+    gap_at = judged[np.arange(len(judged)), states]
+    words = []
+    for index, rough in enumerate(section.words):
+        frames = np.flatnonzero((word_at == index) & (states != PAUSE))
+        if len(frames):
+            start, end = section.start + frames[0] * FRAME, section.start + (frames[-1] + 1) * FRAME
+            words.append(SpokenWord(word=rough.word, start=start, end=end, gap=float(gap_at[frames].mean())))
+    return words, [rows.third[row] for row in path]
+
+
+def _long_pauses(listening: Listening) -> np.ndarray:
+    """bool ``(F,)``: the inner frames of silences that no sound within a word is long enough for."""
+    inside = np.zeros(listening.mel.shape[1], dtype=bool)
+    for first, last in runs(pauses(listening)):
+        if (last - first) * CELL >= _LONGEST_CLOSURE:
+            inside[first // 2 + 2 : last // 2 - 2] = True
+    return inside
+
+
+class _Rows:
+    """The states in the order of the text: a pause, the thirds of a word's phones, a pause, ..."""
+
+    def __init__(self, section: Section, reading: Reading, models: PhoneModels) -> None:
+        third: list[Third | None] = [None]
+        word, enter, leave_out, starts = [0], [0.0], [0.0], []
+        for index, rough in enumerate(section.words):
+            spoken = reading.words[rough.word]
+            starts.append(len(third))
+            third += [*spoken.thirds, None]
+            word += [index] * (len(spoken.thirds) + 1)
+            enter += [0.0] * len(spoken.thirds) + [-math.log(_PAUSE_CHANCE[spoken.break_after])]
+            leave_out += [0.0] * len(spoken.thirds) + [-math.log(1.0 - _PAUSE_CHANCE[spoken.break_after])]
+        self.third = third
+        self.state = np.array([PAUSE if t is None else models.states([t])[0] for t in third])
+        self.word = np.array(word)
+        self.is_pause = self.state == PAUSE
+        self.word_start = np.array(starts, dtype=np.int64)
+        self.enter = np.array(enter, dtype=np.float32)
+        self.hop = np.full(len(third), _HOP_PRICE, dtype=np.float32)
+        # Over a pause row lies the way into the next word without a pause.
+        self.hop[1:][self.is_pause[:-1]] = np.array(leave_out, dtype=np.float32)[:-1][self.is_pause[:-1]]
+
+    def band(self, section: Section, frames: int) -> tuple[np.ndarray, int]:
+        """The lowest row allowed in each frame, and how many rows are."""
+        expected = np.zeros(frames)
+        points = [(0.0, 0.0)]
+        for index, rough in enumerate(section.words):
+            first = self.word_start[index]
+            points += [(rough.start - section.start, first), (rough.end - section.start, self._end(index))]
+        points.append((frames * FRAME, len(self.third) - 1))
+        times, places = np.array(points).T
+        expected = np.interp(np.arange(frames) * FRAME, times, np.maximum.accumulate(places))
+        reach = int(BAND_SECONDS / FRAME)
+        padded = np.concatenate([np.zeros(reach), expected, np.full(reach, len(self.third) - 1.0)])
+        low, high = padded[:frames].astype(int), np.ceil(padded[2 * reach :]).astype(int)
+        width = min(int((high - low).max()) + 3, len(self.third))
+        return np.maximum.accumulate(np.clip(low, 0, len(self.third) - width)), width
+
+    def _end(self, index: int) -> int:
+        return int(self.word_start[index + 1]) - 1 if index + 1 < len(self.word_start) else len(self.third) - 1
+
+
+def _cheapest_path(gaps: np.ndarray, rows: _Rows, low: np.ndarray, width: int) -> np.ndarray:
+    """Rows ``(T,)`` from the first to the last, each within ``width`` of the lowest allowed."""
+    frames, count = len(gaps), len(rows.state)
+    moves = np.zeros((frames, width), dtype=np.int8)
+    total = np.full(width, _FAR)
+    total[0] = 0.0
+    total[1:2] = gaps[0, rows.state[1:2]]
+    padded = np.full(width + 2, _FAR)
+    for frame in range(1, frames):
+        shift = low[frame] - low[frame - 1]
+        inside = slice(low[frame], low[frame] + width)
+        # padded[k] is the total of row low + k - 2 in the frame before.
+        padded[:] = _FAR
+        first = max(2 - shift, 0)
+        source = total[max(shift - 2, 0) :]
+        length = min(len(source), width + 2 - first)
+        padded[first : first + length] = source[:length]
+        best, move = padded[2:].copy(), moves[frame]
+        for hops, price in ((1, rows.enter[inside]), (2, rows.hop[inside])):
+            came = padded[2 - hops : width + 2 - hops] + price
+            better = came < best
+            move[better] = hops
+            np.minimum(best, came, out=best)
+        cost = gaps[frame, rows.state[inside]]
+        total = best + np.where(rows.is_pause[inside], np.minimum(cost, FOREIGN_GAP), cost)
+    path = np.empty(frames, dtype=np.int64)
+    row = count - 1
+    for frame in range(frames - 1, -1, -1):
+        path[frame] = row
+        row -= int(moves[frame, row - low[frame]])
+    return path

@@ -1,0 +1,317 @@
+"""Batches drawn from a corpus; the batch of a step depends on the seed and the step alone, so a resumed run goes on.
+
+Where several processes train together, all of them draw the same batch and each takes its own rows of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voiceclone.audio.features import crop_length
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.distributed import Team
+
+# Few different shapes: on the CPU every new one costs the building of new kernels, more than the work itself.
+TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8
+STYLE_SIZE = 128
+ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
+
+
+SMOOTHING = (1, 1, 3, 7)
+"""Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What part of the whole batch these rows are: a mean over the rows, times its part, adds up over the processes."""
+
+    rows: float = 1.0
+    tokens: float = 1.0
+    inner: float = 1.0
+    """Tokens without BOS and EOS."""
+
+    def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms of these rows as summands of the whole batch's."""
+        parts = {"duration": self.inner, "duration_bins": self.tokens}
+        return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What every system trains on: one batch of crops, or a process's rows of it.
+
+    N is the longest token count, C the frames of the crop.
+    """
+
+    tokens: Tensor
+    """int64 ``(B, N)``, 0-padded."""
+    lengths: Tensor
+    """int64 ``(B,)``."""
+    durations: Tensor
+    """float32 ``(B, N)``, frames of 25 ms, 0 in the padding."""
+    frame_tokens: Tensor
+    """int64 ``(B, C)``: the token spoken in each frame of the crop."""
+    audio: Tensor
+    """float32 ``(B, 600 C)``; empty in prosody batches."""
+    f0: Tensor
+    """float32 ``(B, 2 C)`` in Hz."""
+    energy: Tensor
+    """float32 ``(B, 2 C)``."""
+    smoothing: tuple[int, int]
+    """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
+    share: Share
+
+    @property
+    def mask(self) -> Tensor:
+        """``(B, N)``, True at tokens."""
+        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on ``device``."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyledBatch(Batch):
+    """Crops whose styles come from recordings of their speakers. S is the frames of the style crop."""
+
+    style_mel: Tensor
+    """float32 ``(B, 80, S)``."""
+    attributes: Tensor
+    """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
+    speakers: Tensor
+    """int64 ``(B,)``."""
+    style_noise: Tensor
+    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorBatch(Batch):
+    """Crops whose voice vectors are known."""
+
+    vectors: Tensor
+    """float32 ``(B, 256)``: acoustic half, prosodic half."""
+
+
+class Batches(ABC):
+    """Draws crops for the decoder and whole utterances for the prosody half out of a corpus.
+
+    Args:
+        training: the utterances to draw from, by group.
+        boost: how often a group is drawn, relative to the others; 1 where it is not named.
+        team: the processes that share every batch; None where one takes all of it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        training: dict[str, list[int]],
+        *,
+        boost: dict[str, float] | None = None,
+        team: Team | None = None,
+    ) -> None:
+        self.corpus, self.config, self.team, self.training = corpus, config, team, training
+        self._groups = sorted(training)
+        weights = np.array([(boost or {}).get(group, 1.0) for group in self._groups])
+        self._weights = weights / weights.sum()
+        kept = [i for indices in training.values() for i in indices]
+        self._by_length = np.array(sorted(kept, key=lambda i: corpus.frames[i]))
+
+    @abstractmethod
+    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
+        """What is random about the voice of each row."""
+
+    @abstractmethod
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> Batch:
+        """The batch of these utterances, given its other fields."""
+
+    def acoustic(self, step: int) -> Batch:
+        """Crops of equal length for the decoder."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, step, 0])
+        long = config.long_every > 0 and step % config.long_every == config.long_every - 1
+        count, crop = (config.long_batch, 3 * config.crop_frames) if long else (config.crop_batch, config.crop_frames)
+        # Of clips that are long enough: a short one among them would shorten the crops of all.
+        crop = crop_length(crop, self.corpus.frames[self._by_length])
+        picked = []
+        while len(picked) < count:
+            group = self._groups[int(rng.choice(len(self._groups), p=self._weights))]
+            index = int(rng.choice(self.training[group]))
+            if self.corpus.frames[index] >= crop:
+                picked.append(index)
+        return self._batch(picked, crop, rng, with_audio=True)
+
+    def prosody(self, step: int) -> Batch:
+        """Whole utterances of about one length, F0 and energy cut to the shortest."""
+        rng = np.random.default_rng([self.config.seed, step, 1])
+        count = min(self.config.prosody_batch, len(self._by_length))
+        window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
+        first = int(rng.integers(0, len(self._by_length) - window + 1))
+        picked = rng.choice(self._by_length[first : first + window], size=count, replace=False)
+        crop = min(self.config.prosody_frames, int(self.corpus.frames[picked].min()))
+        crop = crop // FRAME_STEP * FRAME_STEP or crop
+        return self._batch([int(i) for i in picked], crop, rng, with_audio=False, from_start=rng.random() < 0.5)
+
+    def fixed(self, indices: list[int], frames: int | None = None) -> Batch:
+        """Whole utterances (or their first ``frames``) with styles from the same speakers, the same at every call.
+
+        Never shared among processes.
+        """
+        rng = np.random.default_rng(self.config.seed + 23)
+        crop = int(self.corpus.frames[indices].min())
+        crop = crop if frames is None else min(crop, frames)
+        return self._batch(indices, crop, rng, with_audio=True, from_start=True, whole=True)
+
+    def _batch(
+        self,
+        picked: list[int],
+        crop: int,
+        rng: np.random.Generator,
+        *,
+        with_audio: bool,
+        from_start: bool = False,
+        whole: bool = False,
+    ) -> Batch:
+        """Draw everything random for all rows, then make the rows that are ours."""
+        corpus = self.corpus
+        starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
+        voices = self._draw_voices(picked, rng)
+        smoothing = tuple(int(width) for width in rng.choice(SMOOTHING, size=2))
+        lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
+        rows, part = (range(len(picked)), 1.0) if whole or self.team is None else self.team.rows(len(picked))
+        cut = [(picked[row], starts[row]) for row in rows]
+        tokens, durations, frame_tokens = self._spoken(cut, crop, int(lengths.max()))
+        audio = [corpus.audio(i, s, crop) for i, s in cut] if with_audio else [np.zeros(0, dtype=np.float32)]
+        ours = lengths[list(rows)] if part else np.zeros(1, dtype=np.int64)
+        common = {
+            "tokens": torch.from_numpy(tokens),
+            "lengths": torch.tensor([len(corpus.utterances[i].tokens) for i, _ in cut]),
+            "durations": torch.from_numpy(durations),
+            "frame_tokens": torch.from_numpy(frame_tokens),
+            "audio": torch.from_numpy(np.stack(audio)),
+            "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
+            "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
+            "smoothing": smoothing,
+            "share": Share(
+                rows=part,
+                tokens=float(ours.sum() / lengths.sum()),
+                inner=float((ours - 2).clip(0).sum() / (lengths - 2).sum()),
+            ),
+        }
+        return self._with_voices(common, [i for i, _ in cut], [voices[row] for row in rows])
+
+    def _spoken(self, cut: list[tuple[int, int]], crop: int, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Tokens and durations ``(B, N)`` and the tokens spoken in the frames of the crops ``(B, C)``.
+
+        N follows from the longest row of the whole batch: padding is the same whoever takes the row.
+        """
+        width = -(-longest // TOKEN_STEP) * TOKEN_STEP
+        tokens = np.zeros((len(cut), width), dtype=np.int64)
+        durations = np.zeros((len(cut), width), dtype=np.float32)
+        frame_tokens = np.zeros((len(cut), crop), dtype=np.int64)
+        for row, (index, start) in enumerate(cut):
+            utterance = self.corpus.utterances[index]
+            tokens[row, : len(utterance.tokens)] = utterance.tokens
+            durations[row, : len(utterance.tokens)] = utterance.durations
+            spoken = np.repeat(np.arange(len(utterance.tokens)), utterance.durations)
+            frame_tokens[row] = spoken[start : start + crop]
+        return tokens, durations, frame_tokens
+
+
+class BatchMaker(Batches):
+    """Batches of recordings; one utterance of every speaker that has at least 5 is kept back for validation.
+
+    Args:
+        team: the processes that share every batch; None where one takes all of it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        speaker_boost: dict[str, float] | None = None,
+        team: Team | None = None,
+    ) -> None:
+        rng = np.random.default_rng(config.seed + 17)
+        self.validation: list[int] = []
+        training: dict[str, list[int]] = {}
+        for speaker, indices in corpus.by_speaker.items():
+            held = int(rng.choice(indices)) if len(indices) >= 5 else None
+            self.validation += [] if held is None else [held]
+            training[speaker] = [i for i in indices if i != held]
+        super().__init__(corpus, config, training, boost=speaker_boost, team=team)
+        self._attributes = self._speaker_attributes()
+
+    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
+        cuts = self._style_cuts(picked, rng)
+        return list(zip(cuts, rng.standard_normal((len(picked), STYLE_SIZE), dtype=np.float32), strict=True))
+
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:
+        speakers = [self.corpus.speakers.index(self.corpus.utterances[i].speaker) for i in picked]
+        return StyledBatch(
+            **common,
+            style_mel=torch.from_numpy(np.stack([self._style_mel(*cut) for cut, _ in drawn])),
+            attributes=torch.from_numpy(self._attributes[speakers]),
+            speakers=torch.tensor(speakers),
+            style_noise=torch.from_numpy(np.stack([noise for _, noise in drawn])),
+        )
+
+    def _style_cuts(self, picked: list[int], rng: np.random.Generator) -> list[tuple[int, int, int]]:
+        """Utterance, first frame and frames of the crops to take the style from.
+
+        Often out of another utterance: the style must not hold the words.
+        """
+        low, high = self.config.style_frames
+        sources = []
+        for index in picked:
+            own = self.training.get(self.corpus.utterances[index].speaker) or [index]
+            sources.append(int(rng.choice(own)) if rng.random() < self.config.other_utterance else index)
+        wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
+        return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
+
+    def _style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
+        """Log-mel ``(80, 2 wanted)``; a shorter utterance is repeated."""
+        mel = self.corpus.mel(source, start, min(wanted, int(self.corpus.frames[source])))
+        repeats = -(-2 * wanted // mel.shape[1])
+        return np.ascontiguousarray(np.tile(mel, (1, repeats))[:, : 2 * wanted])
+
+    def _speaker_attributes(self) -> np.ndarray:
+        rows = []
+        for speaker in self.corpus.speakers:
+            indices = self.corpus.by_speaker[speaker]
+            symbols = sum(len(self.corpus.utterances[i].phonemes) for i in indices)
+            rate = symbols / (0.025 * float(self.corpus.frames[indices].sum()))
+            f0 = np.concatenate([self.corpus.f0(i) for i in indices])
+            log_f0 = np.log(f0[f0 > 0]) if (f0 > 0).sum() > 10 else np.log(np.array([100.0, 120.0]))
+            rows.append(((np.log(rate) - 2.5) / 0.15, (log_f0.mean() - 5.0) / 0.35, (log_f0.std() - 0.2) / 0.08))
+        return np.array(rows, dtype=np.float32)
+
+
+class VectorBatches(Batches):
+    """Batches of a teacher's speech, whose voice vectors are known; the last ones are kept back."""
+
+    HELD = 0.02
+    """Share of the utterances kept back for validation."""
+
+    def __init__(self, corpus: Corpus, config: TrainConfig, *, team: Team | None = None) -> None:
+        count = len(corpus.utterances)
+        held = max(round(self.HELD * count), 1) if count > 1 else 0
+        self.validation = list(range(count - held, count))
+        super().__init__(corpus, config, {"teacher": list(range(count - held))}, team=team)
+
+    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
+        return [None] * len(picked)
+
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> VectorBatch:
+        vectors = np.stack([self.corpus.vector(index) for index in picked])
+        return VectorBatch(**common, vectors=torch.from_numpy(vectors))

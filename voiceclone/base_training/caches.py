@@ -1,0 +1,100 @@
+"""From datasets to caches of features: phonemes and durations where the datasets bring none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from voiceclone.audio.features import track_f0
+from voiceclone.base_training.corpus import Aligner, prepare_corpus
+from voiceclone.data.rows import Row, read_rows
+from voiceclone.errors import UsageError
+
+ALIGNMENTS = ("auto", "given", "warp", "learned")
+ENGLISH = ("a", "b")
+"""Kokoro's codes of the languages that warping reads aloud."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How features are computed."""
+
+    vocab: dict[str, int]
+    alignment: str = "auto"
+    """Where durations come from that the datasets do not bring: ``warp`` (eSpeak-NG's reading), ``learned`` (an aligner
+    trained on the data), ``given`` (nowhere: they must be there); ``auto`` warps English and learns other languages."""
+    language: str = "a"
+    """Kokoro's code, for texts without phonemes."""
+    offline: bool = False
+    quick_f0: bool = False
+    """Track F0 of datasets that bring all durations by the quicker tracker."""
+
+    def __post_init__(self) -> None:
+        if self.alignment not in ALIGNMENTS:
+            raise UsageError(f"--alignment {self.alignment}: use one of {', '.join(ALIGNMENTS)}")
+
+    @property
+    def method(self) -> str:
+        """``given``, ``warp`` or ``learned``."""
+        if self.alignment != "auto":
+            return self.alignment
+        return "warp" if self.language in ENGLISH else "learned"
+
+
+def prepare_caches(
+    data: Sequence[tuple[Path, Path]], kept_out: Sequence[tuple[Path, Path]], out: Path, config: Preparation
+) -> None:
+    """Compute the features of every (dataset, cache), or leave what is there for the same rows.
+
+    Args:
+        data: what is trained on; the aligner learns from it too, where it brings rows without durations.
+        kept_out: what is only measured on.
+        out: folder of the aligner.
+
+    Raises:
+        UsageError: a dataset lacks metadata or, with ``given``, durations.
+        VoicecloneError: no row of a dataset is usable.
+    """
+    rows = {cache: read_rows([folder]) for folder, cache in [*data, *kept_out]}
+    if config.method == "given":
+        for folder, cache in [*data, *kept_out]:
+            _refuse_missing(folder, rows[cache])
+    phonemize = _phonemizer(config) if any(r.phonemes is None for part in rows.values() for r in part) else None
+    missing = [r for _, cache in data for r in rows[cache] if r.durations is None]
+    missing = missing or [r for part in rows.values() for r in part if r.durations is None]
+    align, aligned_by = _aligner(missing, out, config, phonemize) if missing else (None, "")
+    for cache, part in rows.items():
+        whole = all(row.durations is not None for row in part)
+        f0 = partial(track_f0, quick=True) if config.quick_f0 and whole else None
+        aligned = {} if whole else {"align": align, "aligned_by": aligned_by}
+        prepare_corpus(part, cache, config.vocab, phonemize=phonemize, f0=f0, **aligned)
+
+
+def _aligner(
+    rows: Sequence[Row], out: Path, config: Preparation, phonemize: Callable[[str], str] | None
+) -> tuple[Aligner, str]:
+    """The aligner and what marks the durations it makes."""
+    if config.method == "warp":
+        from voiceclone.alignment.espeak_warp import EspeakAligner
+
+        return EspeakAligner(), ""
+    from voiceclone.alignment.learned import LearnedAligner
+
+    aligner = LearnedAligner(rows, config.vocab, out, phonemize=phonemize)
+    return aligner, aligner.key
+
+
+def _phonemizer(config: Preparation) -> Callable[[str], str]:
+    from voiceclone.text.g2p import Phonemizer
+
+    return Phonemizer(config.language, offline=config.offline).phonemes
+
+
+def _refuse_missing(folder: Path, rows: Sequence[Row]) -> None:
+    count = sum(row.durations is None for row in rows)
+    if count:
+        raise UsageError(
+            f"{folder}: {count} of {len(rows)} rows bring no durations: use --alignment warp or --alignment learned"
+        )

@@ -1,0 +1,140 @@
+"""Pack a trained base into its folder: weights, both encoder pairs, stock voices, config and card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from voiceclone.base_training.objective import Trainee
+from voiceclone.files import sha256_of, write_bytes, write_json, write_text
+from voiceclone.models.checkpoint import save_state
+from voiceclone.models.presets import preset
+from voiceclone.style.encoders import StyleEncoders
+from voiceclone.voice.card import NOT_STATED, licence_matter
+
+FILES = (
+    "config.json", "model.safetensors", "style_encoders.safetensors", "own_encoders.safetensors",
+    "voices.safetensors", "base.json", "README.md",
+)  # fmt: skip
+
+
+LEGEND = (
+    "On sentences that were in no training, all prosody predicted; an oracle voice comes from the base's own encoders. "
+    "`duration_frames`: mean absolute error a token, frames of 25 ms. `rate_percent`: mean absolute error of an "
+    "utterance's length. `f0_semitones`: between the medians. `similarity`: Resemblyzer's cosine to the speaker's own "
+    "recordings; `true_similarity`: the same for a recording; `own_first_percent`: own speaker nearest among all in "
+    "training (oracle voices: among all kept out). `mel_l1_true_prosody`: log-mel distance with true durations, F0 and "
+    "energy. `phone_error_percent`: phones that the package's recogniser misses, mistakes or adds, of those of the "
+    "sentence; `true_phone_error_percent`: the same for the recordings, which is what can be reached."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What the card says beyond what the files say themselves."""
+
+    name: str
+    version: str
+    language: str
+    licence: str
+    data: Sequence[str]
+    """One line a data set, with its licence."""
+    kept_out: Sequence[str]
+    """Speakers that were in no training."""
+    training: str
+    """One sentence: how long, on what."""
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Group of speakers to measure to value."""
+    not_measured: Sequence[str] = ()
+    limits: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def averaged_trainee(checkpoint: dict[str, Any]) -> Trainee:
+    """The averaged model of a checkpoint, in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        trainee = Trainee(checkpoint["config"]["preset"], len(checkpoint["speakers"]))
+    trainee.load_state_dict(checkpoint["averaged"])
+    return trainee.eval().requires_grad_(False)
+
+
+def export_base(
+    out: Path, trainee: Trainee, second: StyleEncoders, voices: dict[str, Tensor], preset_name: str, facts: CardFacts
+) -> None:
+    """Write the base's folder; weights and voices as float16.
+
+    Args:
+        second: the pair the clone pipeline gets, trained apart.
+        voices: packs ``(510, 1, 256)`` by name.
+
+    Raises:
+        VoicecloneError: a file cannot be written.
+    """
+    out = Path(out)
+    config, encoder = preset(preset_name)
+    write_json(out / "config.json", config)
+    save_state(trainee.model, out / "model.safetensors", half=True)
+    save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
+    save_state(second, out / "style_encoders.safetensors", half=True)
+    write_bytes(out / "voices.safetensors", save({name: shortened(pack.half()) for name, pack in voices.items()}))
+    info = {
+        "name": facts.name, "version": facts.version, "preset": preset_name, "licence": facts.licence,
+        "language": facts.language, "encoder": encoder, "voices": sorted(voices), "kept_out": sorted(facts.kept_out),
+        "measured": facts.measured, "sha256": sha256_of(out / "model.safetensors"),
+    }  # fmt: skip
+    write_json(out / "base.json", info)
+    write_text(out / "README.md", card(facts, sorted(voices)))
+
+
+def shortened(pack: Tensor) -> Tensor:
+    """A voice ``(510, 1, 256)`` without the rows at its end that are all alike; the last row kept stands for them."""
+    differs = (pack != pack[-1]).flatten(1).any(dim=1).nonzero()
+    return pack[: int(differs[-1]) + 2 if len(differs) else 1].contiguous()
+
+
+def card(facts: CardFacts, voices: Sequence[str]) -> str:
+    """The model card, Markdown."""
+    lines = [
+        "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",
+        "pipeline_tag: text-to-speech", "---", "", f"# {facts.name} {facts.version}", "",
+        "A Kokoro-format text-to-speech base (StyleTTS2's recipe) with its style encoders and stock voices.", "",
+        facts.training, "", "## Files", "",
+        "- `config.json`, `model.safetensors`: the model (float16); Kokoro's config with the widths of the decoder.",
+        "- `style_encoders.safetensors`: the pair of style encoders cloning starts from. Trained apart from the model,",
+        "  its space is not the model's own, as StyleTTS2's space is not Kokoro's.",
+        "- `own_encoders.safetensors`: the pair trained with the model, for measuring the best a clone can reach.",
+        f"- `voices.safetensors`: {len(voices)} stock voices, `(510, 1, 256)` when read: {', '.join(voices)}.",
+        "  Of last rows that are all alike only one is stored; `voiceclone export` writes whole ones.",
+        "", "## Data", "",
+    ]  # fmt: skip
+    lines += [f"- {line}" for line in facts.data]
+    lines += ["", f"Kept out of training, for measuring clones: {', '.join(sorted(facts.kept_out)) or 'none'}.", ""]
+    lines += ["## Measured", "", LEGEND, "", *_table(facts.measured), ""]
+    if facts.not_measured:
+        lines += ["Not measured:", "", *(f"- {line}" for line in facts.not_measured), ""]
+    if facts.notes:
+        lines += ["Looked at:", "", *(f"- {line}" for line in facts.notes), ""]
+    if facts.limits:
+        lines += ["## Limits", "", *(f"- {line}" for line in facts.limits), ""]
+    lines += ["## Licence", "", f"{facts.licence or NOT_STATED}. The vocabulary is Kokoro-82M's (Apache-2.0)."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(measured: dict[str, dict[str, float]]) -> list[str]:
+    if not measured:
+        return ["Nothing has been measured."]
+    columns = sorted({name for values in measured.values() for name in values})
+    rows = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for group, values in measured.items():
+        rows.append(f"| {group} | " + " | ".join(_number(values.get(name)) for name in columns) + " |")
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

@@ -1,0 +1,36 @@
+"""What a base's training shows while it runs: loss terms, and at every checkpoint a sentence it never saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from voiceclone.audio.features import LogMel
+from voiceclone.plotting.plots import figure_to_rgb, mel_figure
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.trainer import Trainer
+    from voiceclone.tracking.trackers import Trackers
+
+
+class Listener:
+    """Hands a training's numbers, sounds and mels to trackers."""
+
+    def __init__(self, trackers: Trackers) -> None:
+        self.trackers = trackers
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Log loss terms and learning rate."""
+        self.trackers.scalars({f"train/{name}": value for name, value in values.items()}, step)
+
+    def checkpoint(self, trainer: Trainer) -> None:
+        """Log one validation utterance as the averaged model speaks it, all prosody predicted, beside the recording."""
+        preview = trainer.system.preview() if len(self.trackers) else None
+        if preview is None:
+            return
+        _, recording, spoken = preview
+        self.trackers.audio("audio/recording", recording, trainer.step)
+        self.trackers.audio("audio/spoken", spoken, trainer.step)
+        mels = [LogMel()(torch.from_numpy(audio)[None])[0].numpy() for audio in (recording, spoken)]
+        self.trackers.image("mel/recording_and_spoken", figure_to_rgb(mel_figure(*mels)), trainer.step)

@@ -1,0 +1,131 @@
+"""Measures of a trained base on sentences it never saw: prosody errors, mel distance, speaker similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from kokoro.model import KModel
+from torch import Tensor
+
+from voiceclone.audio.features import SAMPLE_RATE, track_f0
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.losses import SpectralLoss
+from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.nets.phone_recognizer import PhoneRecognizer
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""24 kHz audio ``(T,)`` to a unit speaker vector."""
+
+
+@torch.no_grad()
+def speak(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Say ``phonemes`` with a voice pack, all prosody predicted; audio ``(T,)`` and frames of every token."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        output = model(phonemes, voice[len(phonemes) - 1], return_output=True)
+    return output.audio.numpy(), output.pred_dur.numpy()
+
+
+@torch.no_grad()
+def teacher_forced_mel(model: KModel, encoders: torch.nn.Module, batches: BatchMaker, indices: Sequence[int]) -> float:
+    """Mean multi-resolution log-mel L1 with true durations, F0 and energy; 2 s of each utterance."""
+    loss, values = SpectralLoss(), []
+    for index in indices:
+        batch = batches.fixed([index], frames=80)
+        style = encoders.acoustic(batch.style_mel.unsqueeze(1))
+        features = text_features(model, batch.tokens, batch.lengths)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            audio = decode(model, features, batch.frame_tokens, batch.f0, batch.energy, style)
+        values.append(float(loss(audio, batch.audio)["mel"]))
+    return float(np.mean(values))
+
+
+def spoken_measures(
+    model: KModel,
+    corpus: Corpus,
+    voices: dict[str, Tensor],
+    indices: Sequence[int],
+    *,
+    embed: Embed | None = None,
+    own_audio: int = 4,
+    recognizer: PhoneRecognizer | None = None,
+) -> dict[str, float]:
+    """Compare utterances spoken with their speaker's voice, all prosody predicted, to the recordings.
+
+    Args:
+        voices: voice packs by speaker; every utterance's speaker must be there.
+        embed: a speaker encoder, where one is installed.
+        own_audio: recordings a speaker, for the speaker's mean embedding.
+        recognizer: the phone recogniser, for English.
+
+    Returns:
+        ``duration_frames`` (mean absolute error a token), ``rate_percent`` (mean absolute error of the length of the
+        utterance), ``f0_semitones`` (mean absolute difference of the medians), and with ``embed`` ``similarity`` (mean
+        cosine to the speaker's recordings), ``own_first_percent`` (own speaker nearest among all of ``voices``) and
+        ``true_similarity`` (the same cosine for the recording itself, not among those of the mean). With ``recognizer``
+        ``phone_error_percent`` and ``true_phone_error_percent`` (the same for the recordings).
+    """
+    duration, rate, f0, similar, first, ceiling, heard, truly = [], [], [], [], [], [], [], []
+    centres = _centres(corpus, voices, indices, embed, own_audio) if embed is not None else {}
+    for index in indices:
+        utterance = corpus.utterances[index]
+        audio, frames = speak(model, utterance.phonemes, voices[utterance.speaker])
+        truth = np.array(utterance.durations)
+        duration.append(np.abs(frames - truth)[1:-1].mean())
+        rate.append(abs(frames[1:-1].sum() / truth[1:-1].sum() - 1.0))
+        ours, theirs = track_f0(audio), corpus.f0(index)
+        if (ours > 0).sum() > 5 and (theirs > 0).sum() > 5:
+            f0.append(12 * abs(np.log2(np.median(ours[ours > 0]) / np.median(theirs[theirs > 0]))))
+        if embed is not None:
+            vector = embed(audio)
+            scores = {name: float(vector @ centre) for name, centre in centres.items()}
+            similar.append(scores[utterance.speaker])
+            first.append(max(scores, key=scores.get) == utterance.speaker)
+            ceiling.append(float(embed(corpus.audio(index)) @ centres[utterance.speaker]))
+        if recognizer is not None:
+            heard.append(recognizer.error_rate(audio, utterance.phonemes))
+            truly.append(recognizer.error_rate(corpus.audio(index), utterance.phonemes))
+    result = {
+        "utterances": float(len(indices)),
+        "duration_frames": float(np.mean(duration)),
+        "rate_percent": 100 * float(np.mean(rate)),
+    }
+    if f0:  # a base that hardly trained speaks without voice
+        result["f0_semitones"] = float(np.mean(f0))
+    if embed is not None:
+        result.update(
+            similarity=float(np.mean(similar)),
+            own_first_percent=100 * float(np.mean(first)),
+            true_similarity=float(np.mean(ceiling)),
+        )
+    if recognizer is not None:
+        for name, counts in (("phone_error_percent", heard), ("true_phone_error_percent", truly)):
+            errors, phones = np.sum(counts, axis=0)
+            result[name] = 100 * float(errors) / float(phones)
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+def _centres(
+    corpus: Corpus, voices: dict[str, Tensor], indices: Sequence[int], embed: Embed, count: int
+) -> dict[str, np.ndarray]:
+    centres = {}
+    for speaker in voices:
+        others = [i for i in corpus.by_speaker.get(speaker, []) if i not in set(indices)][:count]
+        if others:
+            mean = np.mean([embed(corpus.audio(i)) for i in others], axis=0)
+            centres[speaker] = mean / np.linalg.norm(mean)
+    return centres
+
+
+def resemblyzer_embed() -> Embed | None:
+    """Resemblyzer's speaker encoder where it is installed, else None."""
+    try:
+        from resemblyzer import VoiceEncoder, preprocess_wav
+    except ImportError:
+        return None
+    encoder = VoiceEncoder("cpu", verbose=False)
+    return lambda audio: encoder.embed_utterance(preprocess_wav(audio, source_sr=SAMPLE_RATE))

@@ -1,0 +1,161 @@
+"""What is trained together, and the loss terms of one step."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from kokoro.model import KModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from voiceclone.base_training.batches import ATTRIBUTES, Batch, StyledBatch
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.losses import (
+    SpectralLoss,
+    adversarial_loss,
+    discriminator_loss,
+    duration_losses,
+    feature_match_loss,
+    prosody_losses,
+    style_range,
+)
+from voiceclone.distributed import Team
+from voiceclone.models.batched_forward import (
+    curves,
+    decode,
+    duration_logits,
+    prosody_features,
+    text_features,
+)
+from voiceclone.models.nano import NanoKModel, init_for_speech
+from voiceclone.models.presets import preset
+from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+
+
+class Trainee(nn.Module):
+    """The model, its pair of style encoders, and heads that exist in training alone.
+
+    The heads read speaking rate and F0 statistics off the prosodic style and the speaker off the acoustic one: without
+    them the rate hardly enters the style, since short crops say little about it.
+    """
+
+    def __init__(self, preset_name: str, speakers: int) -> None:
+        super().__init__()
+        config, encoder = preset(preset_name)
+        self.model = NanoKModel(config)
+        init_for_speech(self.model)
+        self.encoders = build_style_encoders(StyleEncoderConfig(**encoder))
+        self.attribute_head = nn.Linear(128, len(ATTRIBUTES))
+        self.speaker_head = nn.Linear(128, speakers)
+
+
+class SpeechObjective:
+    """Loss terms of a model whose styles are given, unweighted; each is a mean over the rows of the batch.
+
+    Args:
+        model: what is trained.
+        team: the processes that share every batch; None where there is one.
+    """
+
+    def __init__(
+        self, model: KModel, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+    ) -> None:
+        self.model, self.discriminators, self.config, self.team = model, discriminators, config, team
+        self.spectral = SpectralLoss().to(next(model.parameters()).device)
+
+    def decoded(self, batch: Batch, style: Tensor, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """Terms of the decoder with true durations, F0 and energy, and the audio made, ``(B, 600 C)``.
+
+        Args:
+            style: acoustic styles ``(B, 128)``.
+        """
+        features = text_features(self.model, batch.tokens, batch.lengths)
+        f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
+        energy = smoothed(batch.energy, batch.smoothing[1])
+        audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+        terms = self.spectral(audio, batch.audio)
+        if adversarial:
+            with torch.no_grad():
+                _, real = self._judged(batch.audio)
+            scores, fake = self._judged(audio)
+            terms["adversarial"] = adversarial_loss(scores)
+            terms["feature_match"] = feature_match_loss(real, fake, partial(self._over_all, batch=batch))
+        return terms, audio
+
+    def predicted(self, batch: Batch, style: Tensor) -> dict[str, Tensor]:
+        """Terms of the prosody predictor.
+
+        Args:
+            style: prosodic styles ``(B, 128)``.
+        """
+        features = prosody_features(self.model, batch.tokens, batch.lengths, style)
+        logits = duration_logits(self.model, features, batch.lengths)
+        f0, energy = curves(self.model, features, batch.frame_tokens, style)
+        return {
+            **duration_losses(logits, batch.durations, batch.mask),
+            **prosody_losses(f0, energy, batch.f0, batch.energy),
+        }
+
+    def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
+        """The discriminators' own loss on real audio and on ``audio``."""
+        return discriminator_loss(self._judged(batch.audio)[0], self._judged(audio.detach())[0])
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        weight = self.config.weight
+        return sum(weight[name] * value for name, value in terms.items())
+
+    def _judged(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            return self.discriminators(audio)
+
+    def _over_all(self, means: Tensor, batch: Batch) -> Tensor:
+        """Means over our rows to means over the rows of all processes."""
+        return means if self.team is None else self.team.total(means * batch.share.rows)
+
+
+class Objective(SpeechObjective):
+    """Loss terms of a trainee, whose styles come from its own encoders."""
+
+    def __init__(
+        self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+    ) -> None:
+        super().__init__(trainee.model, discriminators, config, team)
+        self.trainee = trainee
+
+    def acoustic(self, batch: StyledBatch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+        """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
+        style = self.trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
+        terms, audio = self.decoded(batch, self._noisy(style, batch), adversarial=adversarial)
+        terms["style_range"] = style_range(style)
+        terms["speaker"] = F.cross_entropy(self.trainee.speaker_head(style), batch.speakers)
+        return terms, audio
+
+    def prosody(self, batch: StyledBatch) -> dict[str, Tensor]:
+        """Terms of the prosody half."""
+        style = self.trainee.encoders.prosodic(batch.style_mel.unsqueeze(1))
+        return {
+            **self.predicted(batch, self._noisy(style, batch)),
+            "attributes": F.smooth_l1_loss(self.trainee.attribute_head(style), batch.attributes),
+            "style_range": style_range(style),
+        }
+
+    def _noisy(self, style: Tensor, batch: StyledBatch) -> Tensor:
+        return style + self.config.style_noise * batch.style_noise
+
+
+def smoothed(curve: Tensor, width: int, *, keep_zeros: bool = False) -> Tensor:
+    """Smooth ``(B, T)`` over ``width`` frames (odd), as StyleTTS2 does: predictions are smooth."""
+    if width == 1:
+        return curve
+    padded = F.pad(curve.unsqueeze(1), (width // 2, width // 2), mode="replicate")
+    mean = F.avg_pool1d(padded, width, stride=1).squeeze(1)
+    if not keep_zeros:
+        return mean
+    voiced = (curve > 0).float()
+    weight = F.avg_pool1d(F.pad(voiced.unsqueeze(1), (width // 2, width // 2)), width, stride=1).squeeze(1)
+    total = F.avg_pool1d(F.pad(curve.unsqueeze(1), (width // 2, width // 2)), width, stride=1).squeeze(1)
+    # Unvoiced frames stay unvoiced and do not pull their neighbours down.
+    return torch.where(curve > 0, total / weight.clamp(min=1e-6), curve)

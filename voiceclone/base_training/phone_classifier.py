@@ -1,0 +1,123 @@
+"""Train the listener on a base's training speech, whose phone boundaries are known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from voiceclone.audio import augment
+from voiceclone.audio.features import LOG_MEAN, LOG_STD
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.files import sha256_of, write_json
+from voiceclone.models.checkpoint import save_state
+from voiceclone.nets.phone_classifier import UNLABELLED, Listener, frame_labels, share_heard
+from voiceclone.text.alphabet import ALPHABET
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenerTraining(FitConfig):
+    """How the listener is trained."""
+
+    steps: int = 3000
+    batch: int = 16  # crops
+    crop_frames: tuple[int, int] = (40, 100)  # of 25 ms
+    recorded_share: float = 0.15  # of the crops: recorded speech is minutes beside hours of synthesised speech
+    smoothing: float = 0.05  # of the labels
+    log_every: int = 100
+
+
+class Speech:
+    """Log-mels and labels of a corpus, synthesised and recorded utterances apart."""
+
+    def __init__(self, corpus: Corpus, recorded: frozenset[str], unheard: frozenset[int] = frozenset()) -> None:
+        groups: tuple[list, list] = ([], [])
+        for index, utterance in enumerate(corpus.utterances):
+            if index in unheard:
+                continue
+            labels = frame_labels(utterance.phonemes, torch.tensor(utterance.durations)).numpy()
+            groups[utterance.speaker in recorded].append((corpus.mel(index), labels))
+        self.synthesised, self.recorded = groups
+
+    def crops(self, count: int, frames: int, recorded_share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Random crops: normalised log-mels ``(count, 80, 2 frames)`` and labels ``(count, frames)``."""
+        mels, labels = [], []
+        while len(mels) < count:
+            others = self.recorded and (not self.synthesised or rng.random() < recorded_share)
+            mel, label = _pick(self.recorded if others else self.synthesised, rng)
+            if len(label) < frames:
+                continue
+            first = int(rng.integers(0, len(label) - frames + 1))
+            mels.append(mel[:, 2 * first : 2 * (first + frames)].astype(np.float32))
+            labels.append(label[first : first + frames])
+        return torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels))
+
+
+def train_listener(speech: Speech, config: ListenerTraining, net: Listener) -> None:
+    """Train ``net`` in place; the random state is restored afterwards.
+
+    Raises:
+        VoicecloneError: the loss is no number any more.
+    """
+    rng = np.random.default_rng(config.seed)
+
+    def step(generator: torch.Generator, _done: float) -> Tensor:
+        frames = int(rng.integers(*config.crop_frames))
+        mels, labels = speech.crops(config.batch, frames, config.recorded_share, rng)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            scores = net(_disturbed(mels, generator))
+        return functional.cross_entropy(
+            scores.float(), labels, ignore_index=UNLABELLED, label_smoothing=config.smoothing
+        )
+
+    fit(net, list(net.parameters()), step, config)
+
+
+@torch.no_grad()
+def heard_percent(net: Listener, speech: Speech) -> dict[str, dict[str, float]]:
+    """Percent of the phone frames that are heard right, of whole utterances, synthesised and recorded apart."""
+    found = {}
+    for name, group in (("synthesised", speech.synthesised), ("recorded", speech.recorded)):
+        if group:
+            scores = [net(torch.from_numpy(mel.astype(np.float32))[None]) for mel, _ in group]
+            labels = [torch.from_numpy(label)[None] for _, label in group]
+            share = share_heard(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
+            found[name] = {"frames_heard_percent": round(100 * share, 1), "utterances": len(group)}
+    return found
+
+
+def write_listener(net: Listener, out: Path, config: ListenerTraining, measured: dict[str, Any]) -> dict[str, Any]:
+    """Write the weights (float16) and, beside them, config, training and measures; the latter."""
+    path = Path(out) / "listener.safetensors"
+    save_state(net, path, half=True)
+    info = {
+        "config": asdict(net.config),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "training": asdict(config),
+        "measured": measured,
+        "sha256": sha256_of(path),
+        "alphabet": list(ALPHABET),
+    }
+    write_json(path.with_suffix(".json"), info)
+    return info
+
+
+def _disturbed(mels: Tensor, generator: torch.Generator) -> Tensor:
+    """Coloured, smeared, noisy and masked: normalised log-mels in and out."""
+    features = mels * LOG_STD + LOG_MEAN
+    mean_power = torch.log(torch.exp(features).mean(dim=(1, 2), keepdim=True))
+    features = augment.equalize(features - mean_power, generator, spread_db=2.0)
+    features = augment.blur(features, generator, share=0.25)
+    features = augment.add_noise(features, generator, share=0.4, snr_db=(8.0, 35.0))
+    features = augment.mask(features, generator, bands=1, bins=8, stretches=2, frames=6)
+    return (features + mean_power - LOG_MEAN) / LOG_STD
+
+
+def _pick(group: list, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return group[int(rng.integers(len(group)))]

@@ -1,0 +1,253 @@
+"""The whole recipe: train the base, train the second pair, measure, pack."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
+from voiceclone.base_training.listening import Listener
+from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
+from voiceclone.base_training.objective import Trainee
+from voiceclone.base_training.recorded import RecordedSystem
+from voiceclone.base_training.second_pair import train_second_pair
+from voiceclone.base_training.stock_voices import stock_voice, varied_speakers
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.distributed import Team
+from voiceclone.errors import UsageError
+from voiceclone.models.checkpoint import save_state
+from voiceclone.models.presets import preset
+from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
+from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
+
+logger = logging.getLogger(__name__)
+SECOND_PAIR = "second_encoders.safetensors"
+MEASURED_UTTERANCES = 100
+KEPT_OUT_UTTERANCES = 4  # a speaker
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseFacts:
+    """What only the person who trains knows."""
+
+    name: str = "base"
+    version: str = "0.1"
+    language: str = "en"
+    licence: str = ""
+    """Of the base: an id of the Hub, or free text; empty: not stated."""
+    data: tuple[str, ...] = ()
+    """One line a data set, with its licence."""
+    not_measured: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was looked at by eye, or measured outside the recipe."""
+    recorded_speakers: tuple[str, ...] = ()
+    """Speakers of recorded (not synthesised) speech, measured apart."""
+
+
+def read_facts(path: Path | None) -> BaseFacts:
+    """Read the facts from a JSON file; the defaults where there is none.
+
+    Raises:
+        UsageError: the file cannot be read or holds unknown keys.
+    """
+    if path is None:
+        return BaseFacts()
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        unknown = set(values) - {field.name for field in fields(BaseFacts)}
+        if unknown:
+            raise UsageError(f"{path}: unknown keys {', '.join(sorted(unknown))}: correct them")
+        return BaseFacts(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{path}: is no JSON object with facts for the card ({error}): correct it") from error
+
+
+def train_and_pack(
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    facts: BaseFacts,
+    *,
+    boost: dict[str, float] | None = None,
+    resume: bool = False,
+    train: bool = True,
+    second_share: float = 0.3,
+    voices: int = 30,
+    voice_first: Sequence[str] = (),
+    listener: Listener | None = None,
+    kept_out: Corpus | None = None,
+    init: Path | None = None,
+    team: Team | None = None,
+) -> Path:
+    """Train into ``out`` and pack into ``out/base``; that folder.
+
+    Args:
+        second_share: length of the second pair's training as a share of the run's.
+        train: False packs the checkpoint that is there.
+        voices: stock voices, the most different ones first.
+        kept_out: speakers that are in no training, measured with voices made by the base's own encoders.
+        init: folder of a base of the same preset to start from.
+        team: the processes that train together, of which the main one packs; None is this one alone.
+
+    Raises:
+        UsageError: nothing to resume, or the checkpoint belongs to other data.
+        VoicecloneError: training diverged, a file cannot be written, or another process of the team is gone.
+    """
+    team = Team(device=torch.device(config.device)) if team is None else team
+    if train:
+        system = RecordedSystem(corpus, config, speaker_boost=boost, team=team)
+        trainer = Trainer(system, out, listener=listener)
+        if resume:
+            trainer.resume()
+        elif init is not None:
+            trainer.start_from(init)
+        trainer.run()
+    else:
+        config = TrainConfig.from_json(read_checkpoint(out)["config"])
+    second = _second_pair(corpus, config, out, boost, second_share, team, fresh=train and not resume)
+    if not team.is_main:
+        return Path(out) / "base"
+    return pack(corpus, out, facts, second, voices=voices, voice_first=voice_first, kept_out=kept_out)
+
+
+def pack(
+    corpus: Corpus,
+    out: Path,
+    facts: BaseFacts,
+    second: StyleEncoders,
+    *,
+    voices: int,
+    voice_first: Sequence[str] = (),
+    kept_out: Corpus | None = None,
+) -> Path:
+    """Make the stock voices, measure, and write ``out/base``; that folder."""
+    checkpoint = read_checkpoint(out)
+    config = TrainConfig.from_json(checkpoint["config"])
+    trainee = averaged_trainee(checkpoint)
+    batches = BatchMaker(corpus, config)
+    packs = {
+        speaker: stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker])
+        for speaker in corpus.speakers
+    }
+    recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
+    measured = measure(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer)
+    if kept_out is not None:
+        measured.update(measure_kept_out(kept_out, trainee, config, facts.recorded_speakers, recognizer))
+    origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from scratch"
+    chosen = varied_speakers(packs, voices, [s for s in voice_first if s in packs])
+    card = CardFacts(
+        name=facts.name,
+        version=facts.version,
+        language=facts.language,
+        licence=facts.licence,
+        data=facts.data,
+        kept_out=() if kept_out is None else kept_out.speakers,
+        not_measured=facts.not_measured,
+        limits=facts.limits,
+        notes=facts.notes,
+        measured=measured,
+        training=(
+            f"Trained {origin} for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
+            f"{corpus.hours:.1f} hours of {len(corpus.speakers)} speakers, preset {config.preset}."
+        ),
+    )
+    folder = Path(out) / "base"
+    export_base(folder, trainee, second, {name: packs[name] for name in chosen}, config.preset, card)
+    return folder
+
+
+def measure(
+    corpus: Corpus,
+    trainee: Trainee,
+    packs: dict[str, Tensor],
+    batches: BatchMaker,
+    recorded: Sequence[str] = (),
+    recognizer: PhoneRecognizer | None = None,
+) -> dict[str, dict[str, float]]:
+    """The card's numbers on utterances kept back from training, by group of speakers."""
+    embed = resemblyzer_embed()
+    groups = {
+        name: [i for i in batches.validation if (corpus.utterances[i].speaker in recorded) == wanted]
+        for name, wanted in _groups("speakers", recorded)
+    }
+    results = {}
+    for name, indices in groups.items():
+        indices = indices[:MEASURED_UTTERANCES]
+        if indices:
+            results[name] = spoken_measures(trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer)
+            mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, indices)
+            results[name]["mel_l1_true_prosody"] = round(mel, 4)
+            logger.info("%s: %s", name, results[name])
+    return results
+
+
+def _groups(name: str, recorded: Sequence[str]) -> list[tuple[str, bool]]:
+    """Names of the groups of speakers measured apart, and whether each holds those that the facts call recorded.
+
+    Where the facts name none, nothing is known of how the speech came about, and nothing is said of it.
+    """
+    return [(f"synthesised {name}", False), (f"recorded {name}", True)] if recorded else [(name, False)]
+
+
+def measure_kept_out(
+    corpus: Corpus,
+    trainee: Trainee,
+    config: TrainConfig,
+    recorded: Sequence[str] = (),
+    recognizer: PhoneRecognizer | None = None,
+) -> dict[str, dict[str, float]]:
+    """The ceiling of cloning: voices of unseen speakers, made by the base's own encoders from half their recordings.
+
+    The other half is spoken and compared.
+    """
+    embed = resemblyzer_embed()
+    batches = BatchMaker(corpus, config)
+    reference = {speaker: indices[::2] for speaker, indices in corpus.by_speaker.items()}
+    packs = {s: stock_voice(corpus, trainee.encoders, s, indices=indices) for s, indices in reference.items()}
+    results = {}
+    for name, wanted in _groups("kept-out speakers, oracle voice", recorded):
+        spoken = [
+            index
+            for speaker, indices in corpus.by_speaker.items()
+            for index in indices[1::2][:KEPT_OUT_UTTERANCES]
+            if (speaker in recorded) == wanted
+        ]
+        if spoken:
+            results[name] = spoken_measures(trainee.model, corpus, packs, spoken, embed=embed, recognizer=recognizer)
+            mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, spoken)
+            results[name]["mel_l1_true_prosody"] = round(mel, 4)
+            logger.info("%s: %s", name, results[name])
+    return results
+
+
+def _second_pair(
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    boost: dict[str, float] | None,
+    share: float,
+    team: Team,
+    *,
+    fresh: bool,
+) -> StyleEncoders:
+    """Train the second pair, or take the one an earlier call trained."""
+    path = Path(out) / SECOND_PAIR
+    if path.is_file() and not fresh:
+        return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
+    length = {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": config.minutes * share}
+    second = train_second_pair(corpus, config.preset, seed=config.seed, speaker_boost=boost, team=team, **length)
+    if team.is_main:
+        save_state(second, path)
+    return second

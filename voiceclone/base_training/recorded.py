@@ -1,0 +1,127 @@
+"""The system that ``train-base --data`` trains: StyleTTS2's text-to-speech part with its pair of style encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus, Utterance
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.measures import speak
+from voiceclone.base_training.objective import Objective, Trainee
+from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.base_training.system import StepLosses, System
+from voiceclone.bases.folder import read_config, read_info
+from voiceclone.distributed import Team
+from voiceclone.errors import UsageError
+from voiceclone.models.checkpoint import load_strictly, read_state
+from voiceclone.models.presets import preset
+from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
+from voiceclone.voice.pack import ROWS, VOICE_DIM
+
+
+class RecordedSystem(System):
+    """Model and style encoders, trained together on recordings of many speakers.
+
+    Args:
+        speaker_boost: how often a speaker is drawn, relative to the others.
+    """
+
+    trained: Trainee
+    averaged: Trainee
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        speaker_boost: dict[str, float] | None = None,
+        team: Team | None = None,
+    ) -> None:
+        super().__init__(corpus, config, Team(device=torch.device(config.device)) if team is None else team)
+        self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, team=self.team)
+        self._build(lambda: Trainee(config.preset, len(corpus.speakers)), Discriminators)
+        self.objective = Objective(self.trained, self.discriminators, config, self.team)
+        self.prosodic_started = False
+
+    def begin_step(self, progress: float) -> None:
+        """The paper's second stage: the prosodic encoder starts as a copy of the acoustic one."""
+        if not self.prosodic_started and progress >= self.config.acoustic_share:
+            for model in (self.trained, self.averaged):
+                model.encoders.prosodic.load_state_dict(model.encoders.acoustic.state_dict())
+            self.prosodic_started = True
+
+    def losses(self, step: int, progress: float) -> StepLosses:
+        """The acoustic half in every step, the prosody half in every ``prosody_every``-th."""
+        adversarial = self.takes_discriminators(step, progress)
+        batch = self.batches.acoustic(step).to(self.team.device)
+        terms, audio = self.objective.acoustic(batch, adversarial=adversarial)
+        terms = batch.share.of(terms)
+        total = self.objective.total(terms)
+        if self.prosodic_started and step % self.config.prosody_every == 0:
+            spoken = self.batches.prosody(step).to(self.team.device)
+            prosody = spoken.share.of(self.objective.prosody(spoken))
+            total = total + self.objective.total(prosody)
+            terms = {**prosody, **terms}
+        judged = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
+        return StepLosses(terms=terms, total=total, discriminate=judged)
+
+    def start_from(self, base: Path) -> str:
+        """Take the weights of the base in folder ``base``; heads and discriminators start anew.
+
+        The encoders are those the base was trained with, or where it lacks them the ones it is cloned with.
+        """
+        state, weights = read_weights(base, self.config.preset), base / "model.safetensors"
+        pairs = [base / name for name in ("own_encoders.safetensors", "style_encoders.safetensors")]
+        widths = StyleEncoderConfig(**preset(self.config.preset)[1])
+        pair = load_style_encoders(next((p for p in pairs if p.is_file()), pairs[0]), widths)
+        for trainee in (self.trained, self.averaged):
+            load_strictly(trainee.model, state, weights)
+            trainee.encoders.load_state_dict(pair.state_dict())
+        self.prosodic_started = True
+        return read_info(base).get("name", base.name)
+
+    def speed_up(self) -> None:
+        """Compile the vocoder, run it in bfloat16."""
+        speed_up_vocoder(self.trained.model, compiled=self.config.compile, bfloat16=self.config.bfloat16)
+
+    def identity(self) -> dict[str, Any]:
+        """Speakers and preset."""
+        return {"speakers": self.corpus.speakers, "preset": self.config.preset}
+
+    def state(self) -> dict[str, Any]:
+        """Whether the prosody half has begun."""
+        return {"prosodic_started": self.prosodic_started}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state`."""
+        self.prosodic_started = state["prosodic_started"]
+
+    @torch.no_grad()
+    def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
+        """The first validation utterance, spoken with the style of its own recording, all prosody predicted."""
+        if not self.batches.validation:
+            return None
+        index = self.batches.validation[0]
+        utterance, recording = self.corpus.utterances[index], self.corpus.audio(index)
+        mel = torch.from_numpy(np.ascontiguousarray(self.corpus.mel(index)))[None].to(self.team.device)
+        voice = self.averaged.encoders(mel).expand(ROWS, VOICE_DIM)[:, None]
+        return utterance, recording, speak(self.averaged.model, utterance.phonemes, voice)[0]
+
+
+def read_weights(base: Path, preset_name: str) -> dict[str, Any]:
+    """The model's weights of the base in a folder.
+
+    Raises:
+        UsageError: no base of this preset lies there.
+        VoicecloneError: its file is damaged.
+    """
+    weights = base / "model.safetensors"
+    if not weights.is_file() or read_config(base / "config.json") != preset(preset_name)[0]:
+        raise UsageError(f"--init {base}: is no trained base of preset {preset_name}: give its folder")
+    return read_state(weights)

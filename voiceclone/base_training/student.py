@@ -1,0 +1,87 @@
+"""The system that ``train-base --teacher`` trains: a small model that speaks as a teacher does with the same vectors.
+
+The style encoders have no part in it: each utterance of the teacher's comes with the voice vector that made it, so that
+teacher and student share one voice space. The decoder learns the teacher's audio given its durations, F0, energy and
+the acoustic half; the predictor learns the teacher's durations, F0 and energy given the prosodic half.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voiceclone.base_training.batches import VectorBatches
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus, Utterance
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.measures import speak
+from voiceclone.base_training.objective import SpeechObjective
+from voiceclone.base_training.recorded import read_weights
+from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.base_training.system import StepLosses, System
+from voiceclone.bases.folder import read_info
+from voiceclone.distributed import Team
+from voiceclone.models.checkpoint import load_strictly
+from voiceclone.models.nano import NanoKModel, init_for_speech
+from voiceclone.models.presets import preset
+from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
+
+
+class StudentSystem(System):
+    """A model of its own size, trained on a teacher's speech."""
+
+    trained: NanoKModel
+    averaged: NanoKModel
+
+    def __init__(self, corpus: Corpus, config: TrainConfig, *, team: Team | None = None) -> None:
+        super().__init__(corpus, config, Team(device=torch.device(config.device)) if team is None else team)
+        self.batches = VectorBatches(corpus, config, team=self.team)
+        self._build(lambda: build_student(config.preset), Discriminators)
+        self.objective = SpeechObjective(self.trained, self.discriminators, config, self.team)
+
+    def losses(self, step: int, progress: float) -> StepLosses:
+        """The decoder in every step, the predictor in every ``prosody_every``-th."""
+        adversarial = self.takes_discriminators(step, progress)
+        batch = self.batches.acoustic(step).to(self.team.device)
+        terms, audio = self.objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial)
+        terms = batch.share.of(terms)
+        if step % self.config.prosody_every == 0:
+            spoken = self.batches.prosody(step).to(self.team.device)
+            terms.update(spoken.share.of(self.objective.predicted(spoken, spoken.vectors[:, STYLE_DIM:])))
+        judged = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
+        return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=judged)
+
+    def start_from(self, base: Path) -> str:
+        """Take the weights of the base in folder ``base``; the discriminators start anew."""
+        state = read_weights(base, self.config.preset)
+        for model in (self.trained, self.averaged):
+            load_strictly(model, state, base / "model.safetensors")
+        return read_info(base).get("name", base.name)
+
+    def speed_up(self) -> None:
+        """Compile the vocoder, run it in bfloat16."""
+        speed_up_vocoder(self.trained, compiled=self.config.compile, bfloat16=self.config.bfloat16)
+
+    def identity(self) -> dict[str, Any]:
+        """The preset: the teacher may have spoken more in the meantime."""
+        return {"speakers": self.corpus.speakers, "preset": self.config.preset}
+
+    @torch.no_grad()
+    def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
+        """The first validation utterance, spoken with its vector, all prosody predicted."""
+        if not self.batches.validation:
+            return None
+        index = self.batches.validation[0]
+        utterance, vector = self.corpus.utterances[index], torch.from_numpy(self.corpus.vector(index))
+        voice = vector.expand(ROWS, VOICE_DIM)[:, None]
+        return utterance, self.corpus.audio(index), speak(self.averaged, utterance.phonemes, voice)[0]
+
+
+def build_student(preset_name: str) -> NanoKModel:
+    """A model of a preset with random weights, its output layers where speech lives."""
+    model = NanoKModel(preset(preset_name)[0])
+    init_for_speech(model)
+    return model

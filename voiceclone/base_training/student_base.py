@@ -1,0 +1,158 @@
+"""From a teacher's speech to a packed base: train the student, measure it on utterances kept back, write its folder.
+
+The base has neither voices nor style encoders of its own: it shares the voice space of its teacher, and with it the
+teacher's stock voices and encoders.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import track_f0
+from voiceclone.base_training.batches import VectorBatches
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.listening import Listener
+from voiceclone.base_training.losses import SpectralLoss
+from voiceclone.base_training.measures import speak
+from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.student import StudentSystem, build_student
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.distributed import Team
+from voiceclone.files import sha256_of, write_json, write_text
+from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.models.checkpoint import save_state
+from voiceclone.models.nano import NanoKModel, count_parameters
+from voiceclone.models.presets import preset
+from voiceclone.voice.card import NOT_STATED, licence_matter
+from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
+from voiceclone.voice.space import KOKORO_SPACE
+
+logger = logging.getLogger(__name__)
+MEASURED_UTTERANCES = 40
+MEASURED_FRAMES = 80  # of 25 ms: what is compared of each utterance with the teacher's prosody
+
+
+def train_student(
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    facts: BaseFacts,
+    *,
+    resume: bool = False,
+    train: bool = True,
+    listener: Listener | None = None,
+    init: Path | None = None,
+    team: Team | None = None,
+) -> Path:
+    """Train into ``out`` and pack into ``out/base``; that folder.
+
+    Args:
+        corpus: a teacher's speech.
+        train: False packs the checkpoint that is there.
+        init: folder of a student of the same preset to start from.
+
+    Raises:
+        UsageError: nothing to resume, or the checkpoint is of another preset.
+        VoicecloneError: training diverged, a file cannot be written, or another process of the team is gone.
+    """
+    if train:
+        trainer = Trainer(StudentSystem(corpus, config, team=team), out, listener=listener)
+        if resume:
+            trainer.resume()
+        elif init is not None:
+            trainer.start_from(init)
+        trainer.run()
+    if team is None or team.is_main:
+        pack_student(corpus, out, facts)
+    return Path(out) / "base"
+
+
+def pack_student(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
+    """Measure the averaged model of a run and write ``out/base``; the weights as float16."""
+    checkpoint = read_checkpoint(out)
+    config = TrainConfig.from_json(checkpoint["config"])
+    with torch.random.fork_rng(devices=[]):
+        model = build_student(config.preset)
+    model.load_state_dict(checkpoint["averaged"])
+    model.eval().requires_grad_(False)
+    batches = VectorBatches(corpus, config)
+    measured = measure_student(model, batches, batches.validation[:MEASURED_UTTERANCES])
+    logger.info("measured: %s", measured)
+    folder = Path(out) / "base"
+    save_state(model, folder / "model.safetensors", half=True)
+    write_json(folder / "config.json", preset(config.preset)[0])
+    info = {
+        "name": facts.name, "version": facts.version, "preset": config.preset, "licence": facts.licence,
+        "language": facts.language, "voice_space": KOKORO_SPACE, "measured": measured,
+        "parameters": count_parameters(model)["total"], "sha256": sha256_of(folder / "model.safetensors"),
+    }  # fmt: skip
+    write_json(folder / "base.json", info)
+    origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from random weights"
+    training = (
+        f"Trained {origin} for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
+        f"{corpus.hours:.1f} hours ({len(corpus.utterances)} utterances) of its teacher's speech."
+    )
+    write_text(folder / "README.md", student_card(facts, training, measured, info["parameters"]))
+
+
+@torch.no_grad()
+def measure_student(model: NanoKModel, batches: VectorBatches, indices: Sequence[int]) -> dict[str, float]:
+    """How a student differs from its teacher on utterances kept back from training, with the same vectors.
+
+    Returns:
+        ``mel_l1_true_prosody`` (multi-resolution log-mel L1 with the teacher's durations, F0 and energy),
+        ``duration_frames`` (mean absolute error a token, frames of 25 ms), ``rate_percent`` (mean absolute error of an
+        utterance's length) and ``f0_semitones`` (mean absolute difference of the median F0, as tracked).
+    """
+    corpus, loss = batches.corpus, SpectralLoss()
+    mel, duration, rate, pitch = [], [], [], []
+    for index in indices:
+        utterance = corpus.utterances[index]
+        batch = batches.fixed([index], frames=MEASURED_FRAMES)
+        features = text_features(model, batch.tokens, batch.lengths)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            audio = decode(
+                model, features, batch.frame_tokens, batch.f0, batch.energy, batch.vectors[:, :STYLE_DIM]
+            )  # fmt: skip
+        mel.append(float(loss(audio, batch.audio)["mel"]))
+        voice = torch.from_numpy(corpus.vector(index)).expand(ROWS, VOICE_DIM)[:, None]
+        spoken, frames = speak(model, utterance.phonemes, voice)
+        truth = np.array(utterance.durations)
+        duration.append(np.abs(frames - truth)[1:-1].mean())
+        rate.append(abs(frames[1:-1].sum() / truth[1:-1].sum() - 1.0))
+        ours, theirs = track_f0(spoken, quick=True), corpus.f0(index)
+        if (ours > 0).sum() > 5 and (theirs > 50).sum() > 5:
+            pitch.append(12 * abs(np.log2(np.median(ours[ours > 0]) / np.median(theirs[theirs > 50]))))
+    found = {
+        "utterances": len(indices),
+        "mel_l1_true_prosody": np.mean(mel),
+        "duration_frames": np.mean(duration),
+        "rate_percent": 100 * np.mean(rate),
+        **({"f0_semitones": np.mean(pitch)} if pitch else {}),
+    }
+    return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def student_card(facts: BaseFacts, training: str, measured: dict[str, float], parameters: int) -> str:
+    """The model card, Markdown."""
+    lines = [
+        "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",
+        "pipeline_tag: text-to-speech", "---", "", f"# {facts.name} {facts.version}", "",
+        f"A small Kokoro-format text-to-speech model ({parameters / 1e6:.1f}M parameters), trained on the speech of "
+        "Kokoro-82M to speak with the same voice vectors. Voices made for Kokoro-82M speak on it, and voices made on "
+        "it speak on Kokoro-82M.", "", training, "", "## Data", "",
+        *(f"- {line}" for line in facts.data), "", "## Measured", "",
+        "On utterances kept back from training (other texts and other voice vectors), against the teacher:", "",
+        "| | |", "|---|---|", *(f"| {name} | {value:.3g} |" for name, value in measured.items()), "",
+    ]  # fmt: skip
+    for title, entries in (("Not measured", facts.not_measured), ("Notes", facts.notes), ("Limits", facts.limits)):
+        lines += [f"## {title}", "", *(f"- {line}" for line in entries), ""] if entries else []
+    lines += ["## Licence", "", f"{facts.licence or NOT_STATED}. Kokoro-82M and its vocabulary are Apache-2.0."]
+    return "\n".join(lines) + "\n"

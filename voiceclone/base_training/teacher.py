@@ -1,0 +1,219 @@
+"""Speech by a base of its own making: many voices, many texts, and for each utterance the vector that made it.
+
+Style encoders and student models learn from it. An utterance depends on the seed and its number alone, so that a run
+can be interrupted, continued, and shared by several processes.
+
+Layout of the folder::
+
+    000017.flac          audio, 24 kHz mono, 16 bit
+    000017.safetensors   tokens, durations, f0, energy, vector, base; text, phonemes and voice as metadata
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.files import write_bytes
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, Utterance
+from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
+from voiceclone.voice.profile import REFERENCE_ROW
+
+ATTEMPTS = 200  # texts drawn for one utterance before its length limits are given up
+ENERGY_KEPT = 0.9999  # share of the stock voices' variance that the random directions cover
+PEAK = 0.99  # full scale 1.0: louder speech is scaled down, since FLAC clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """Which voices speak, and how much of it."""
+
+    held_out: tuple[str, ...] = ()
+    """Stock voices that take no part, so that they can be used for testing."""
+    stock_share: float = 0.2
+    """Share of the utterances spoken by a stock voice as it is."""
+    mixed: int = 5
+    """Stock voices in a blend at most; two at least. Each half has a blend of its own."""
+    moved_share: float = 0.6
+    """Share of the blends that are moved along the stock voices' principal directions."""
+    moved: float = 0.8
+    """Size of the move at most, in standard deviations of the stock voices; uniform from 0."""
+    scattered: float = 0.12
+    """Standard deviation at most (uniform from 0) of a further move of the blends in every one of the 256 values.
+    Cloning takes voices by about 0.1 a value out of the span of the stock voices."""
+    other_row: float = 0.25
+    """Share of the utterances that take the row of another length than their own."""
+    phonemes: tuple[int, int] = (20, 200)
+    """Length of the texts: least and most."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TeacherVoice:
+    """A voice drawn for one utterance."""
+
+    rows: Tensor = field(repr=False)  # (510, 256)
+    recipe: str  # how it was made, for people
+
+    @property
+    def base(self) -> Tensor:
+        """The vector ``(256,)`` at the reference row: what a style encoder should find in the speech."""
+        return self.rows[REFERENCE_ROW]
+
+
+class VoiceSampler:
+    """Draws voices from the space that stock voices span.
+
+    Args:
+        voices: stock voices by name.
+        config: what to draw; ``held_out`` names are left out.
+    """
+
+    def __init__(self, voices: Mapping[str, VoicePack], config: TeacherConfig) -> None:
+        self.config = config
+        self.names = [name for name in sorted(voices) if name not in config.held_out]
+        if len(self.names) < 2:
+            raise ValueError("two stock voices at least are needed to draw voices from")
+        self.packs = torch.stack([voices[name].tensor[:, 0] for name in self.names])  # (V, 510, 256)
+        self.directions = _principal_directions(self.packs[:, REFERENCE_ROW])  # (K, 256)
+
+    def draw(self, rng: np.random.Generator) -> TeacherVoice:
+        """One voice: stock, blended by half, or blended and moved."""
+        if rng.random() < self.config.stock_share:
+            pick = int(rng.integers(len(self.names)))
+            return TeacherVoice(rows=self.packs[pick], recipe=self.names[pick])
+        halves, recipes = zip(self._blend(rng), self._blend(rng))
+        rows, recipe = torch.cat([halves[0][:, :STYLE_DIM], halves[1][:, STYLE_DIM:]], dim=1), " | ".join(recipes)
+        if rng.random() < self.config.moved_share:
+            size, scatter = float(rng.uniform(0.0, self.config.moved)), float(rng.uniform(0.0, self.config.scattered))
+            noise = torch.from_numpy(rng.standard_normal(len(self.directions))).float()
+            further = torch.from_numpy(rng.standard_normal(VOICE_DIM)).float()
+            rows = rows + size * noise @ self.directions + scatter * further
+            recipe = f"{recipe} moved {size:.2f} scattered {scatter:.3f}"
+        return TeacherVoice(rows=rows, recipe=recipe)
+
+    def _blend(self, rng: np.random.Generator) -> tuple[Tensor, str]:
+        picked = rng.choice(len(self.names), size=min(int(rng.integers(2, self.config.mixed + 1)), len(self.names)),
+                            replace=False)  # fmt: skip
+        weights = rng.dirichlet(np.ones(len(picked)))
+        rows = torch.einsum("v,vrd->rd", torch.from_numpy(weights).float(), self.packs[torch.from_numpy(picked)])
+        return rows, " + ".join(f"{weight:.2f}*{self.names[pick]}" for weight, pick in zip(weights, picked))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TeacherUtterance:
+    """One utterance read back. ``T`` tokens with BOS and EOS, ``F`` frames of 25 ms."""
+
+    audio: np.ndarray = field(repr=False)  # (600 F,) float32
+    tokens: Tensor = field(repr=False)  # (T,) int64
+    durations: Tensor = field(repr=False)  # (T,) int64, frames
+    f0: Tensor = field(repr=False)  # (2F,) Hz, as the predictor gave it
+    energy: Tensor = field(repr=False)  # (2F,)
+    vector: Tensor = field(repr=False)  # (256,): the row it was spoken with
+    base: Tensor = field(repr=False)  # (256,): the voice's reference row
+    phonemes: str
+    voice: str
+
+
+def speak_utterance(
+    number: int, kokoro: FrozenKokoro, sampler: VoiceSampler, texts: Sequence[str], folder: Path
+) -> float:
+    """Speak and write utterance ``number``; nothing is done where it is there already. Seconds of new audio.
+
+    Args:
+        texts: phoneme strings to draw from.
+    """
+    audio_path, values_path = _paths(folder, number)
+    if audio_path.exists() and values_path.exists():
+        return 0.0
+    rng = np.random.default_rng([sampler.config.seed, number])
+    voice = sampler.draw(rng)
+    phonemes = _draw_text(texts, sampler.config.phonemes, rng)
+    text = kokoro.text(phonemes)
+    length = int(rng.integers(ROWS)) if rng.random() < sampler.config.other_row else min(len(phonemes), ROWS) - 1
+    row = voice.rows[length]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        spoken = kokoro.utter(text, row[None].to(kokoro.device))
+    write_bytes(values_path, _values(spoken, text.input_ids[0], row, voice, phonemes))
+    write_bytes(audio_path, _flac(spoken.audio.cpu().numpy()))
+    return len(spoken.audio) / SAMPLE_RATE
+
+
+def read_utterance(folder: Path, number: int) -> TeacherUtterance:
+    """Read what :func:`speak_utterance` wrote."""
+    audio_path, values_path = _paths(folder, number)
+    audio, _ = soundfile.read(audio_path, dtype="float32")
+    with safe_open(values_path, framework="pt") as file:
+        values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        facts = file.metadata()
+    return TeacherUtterance(
+        audio=audio,
+        tokens=values["tokens"].long(),
+        durations=values["durations"].long(),
+        f0=values["f0"].float(),
+        energy=values["energy"].float(),
+        vector=values["vector"],
+        base=values["base"],
+        phonemes=facts["phonemes"],
+        voice=facts["voice"],
+    )
+
+
+def utterance_numbers(folder: Path) -> list[int]:
+    """Numbers of the finished utterances in a folder, ascending."""
+    return sorted(int(path.stem) for path in folder.glob("*.flac") if path.with_suffix(".safetensors").exists())
+
+
+def _principal_directions(vectors: Tensor) -> Tensor:
+    """Directions ``(K, 256)`` in which stock vectors ``(V, 256)`` differ, each as long as one standard deviation."""
+    centred = vectors - vectors.mean(dim=0)
+    _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
+    energy = sizes.square().cumsum(0) / sizes.square().sum()
+    kept = int((energy < ENERGY_KEPT).sum()) + 1
+    return (sizes[:kept, None] / max(len(vectors) - 1, 1) ** 0.5) * directions[:kept]
+
+
+def _draw_text(texts: Sequence[str], limits: tuple[int, int], rng: np.random.Generator) -> str:
+    """A text of a length within the limits; the words of a longer one, from its start, where none is found."""
+    text = ""
+    for _ in range(ATTEMPTS):
+        text = texts[int(rng.integers(len(texts)))]
+        if limits[0] <= len(text) <= limits[1]:
+            return text
+    return text[: limits[1]].rsplit(" ", 1)[0]
+
+
+def _values(spoken: Utterance, tokens: Tensor, row: Tensor, voice: TeacherVoice, phonemes: str) -> bytes:
+    tensors = {
+        "tokens": tokens.to(torch.int16),
+        "durations": spoken.durations.to(torch.int16),
+        "f0": spoken.f0.half(),
+        "energy": spoken.energy.half(),
+        "vector": row,
+        "base": voice.base,
+    }
+    assert len(row) == VOICE_DIM
+    tensors = {name: value.cpu().contiguous().clone() for name, value in tensors.items()}
+    return save(tensors, metadata={"phonemes": phonemes, "voice": voice.recipe})
+
+
+def _flac(audio: np.ndarray) -> bytes:
+    peak = float(np.abs(audio).max(initial=0.0))
+    stream = io.BytesIO()
+    soundfile.write(stream, audio * min(1.0, PEAK / max(peak, 1e-9)), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return stream.getvalue()
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / f"{number:06d}.flac", folder / f"{number:06d}.safetensors"

@@ -1,0 +1,68 @@
+"""A teacher's speech as a corpus to train on: its files read once into memory-mapped arrays."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from voiceclone.audio.features import FRAME_SAMPLES
+from voiceclone.base_training.arrays import growing_arrays
+from voiceclone.base_training.corpus import VECTORS, Corpus, Utterance
+from voiceclone.base_training.teacher import read_utterance, utterance_numbers
+from voiceclone.errors import UsageError
+from voiceclone.files import write_json
+
+logger = logging.getLogger(__name__)
+TEACHER = "teacher"
+_ARRAYS = {"audio": np.int16, "f0": np.float32, "energy": np.float32, VECTORS: np.float32}
+_VERSION = 1
+
+
+def prepare_teacher_corpus(folder: Path, cache: Path) -> Corpus:
+    """Read what :mod:`voiceclone.base_training.teacher` wrote into ``cache``, or reuse what is there for the same.
+
+    F0 and energy are the teacher's own predictions, so nothing is tracked.
+
+    Raises:
+        UsageError: the folder holds no such speech.
+    """
+    numbers = utterance_numbers(folder)
+    if len(numbers) < 2:
+        raise UsageError(
+            f"--teacher {folder}: holds no speech of a teacher: make it with scripts/speak_with_teacher.py"
+        )
+    stored, key = cache / "index.json", [_VERSION, str(Path(folder).resolve()), numbers]
+    if stored.is_file() and json.loads(stored.read_text(encoding="utf-8"))["key"] == key:
+        return Corpus([cache])
+    utterances: list[Utterance] = []
+    start = 0
+    with growing_arrays(cache, _ARRAYS) as arrays:
+        for number in numbers:
+            one = read_utterance(folder, number)
+            frames = int(one.durations.sum())
+            if (
+                len(one.audio) != FRAME_SAMPLES * frames
+                or len(one.f0) != 2 * frames
+                or not np.isfinite(one.audio).all()
+            ):
+                logger.warning("%s, utterance %d: audio and durations do not fit: left out", folder, number)
+                continue
+            arrays["audio"].append(np.round(np.clip(one.audio, -1, 1) * 32767))
+            arrays["f0"].append(one.f0.numpy())
+            arrays["energy"].append(one.energy.numpy())
+            arrays[VECTORS].append(one.vector.numpy()[None])
+            tokens, durations = (tuple(int(v) for v in values) for values in (one.tokens, one.durations))
+            utterances.append(
+                Utterance(name=f"{number:06d}", speaker=TEACHER, phonemes=one.phonemes, tokens=tokens,
+                          durations=durations, start=start)
+            )  # fmt: skip
+            start += frames
+            if len(utterances) % 500 == 0:
+                logger.info("teacher's speech: %d of %d utterances", len(utterances), len(numbers))
+        stored.unlink(missing_ok=True)  # before the first array is replaced
+    write_json(stored, {"key": key, "utterances": [asdict(u) for u in utterances]})
+    return Corpus([cache])

@@ -1,0 +1,226 @@
+"""The training loop of every system: steps, schedule, averaged weights, checkpoints, resume."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from voiceclone.base_training.listening import Listener
+from voiceclone.base_training.system import System
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import write_json, write_torch
+
+logger = logging.getLogger(__name__)
+CHECKPOINT = "checkpoint.pt"
+MAX_BAD_STEPS = 20
+
+
+class Trainer:
+    """Trains a system alone or in a team; everything random in a step follows from the seed and the step's number.
+
+    A team trains what one process would: every loss term is the mean over the whole batch, up to rounding (which the
+    vocoder's source branch turns into thousandths of its gradient). Only dropout and the noise of that source, drawn
+    inside Kokoro's modules, are other draws of the same kind.
+
+    Args:
+        system: what is trained, with its config and its team.
+        out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
+        listener: hears of every progress line and checkpoint.
+    """
+
+    def __init__(self, system: System, out: Path, *, listener: Listener | None = None) -> None:
+        self.system, self.out, self.listener = system, Path(out), listener
+        self.config, self.team = system.config, system.team
+        config = self.config
+        settings = {"betas": config.betas, "weight_decay": config.weight_decay}
+        self.optimizer = torch.optim.AdamW(system.trained.parameters(), lr=config.learning_rate, **settings)
+        rate = config.discriminator_rate
+        self.judge = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
+        self.step, self.seconds, self.bad_steps = 0, 0.0, 0
+        self.history: list[dict[str, float]] = []
+        self.init = ""
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0-1."""
+        if self.config.steps is not None:
+            return min(self.step / self.config.steps, 1.0)
+        return min(self.seconds / (60.0 * self.config.minutes), 1.0)
+
+    def run(self) -> None:
+        """Train to the end of the run; write a checkpoint now and then and at the end.
+
+        Raises:
+            VoicecloneError: the loss stopped being finite, or another process of the team is gone.
+        """
+        if self.team.is_main:
+            write_json(self.out / "train_config.json", self.config.to_json())
+        # Processors of two kinds may draw slightly different starts from one seed.
+        system = self.system
+        self.team.share_state(system.trained, system.averaged, system.discriminators)
+        if self.config.compile or self.config.bfloat16:
+            system.speed_up()
+        system.trained.train()
+        system.discriminators.train()
+        saved, sums, count, began = self.seconds, {}, 0, time.monotonic()
+        while self.progress < 1.0:
+            clock = time.monotonic()
+            with self.team.seeded(self.config.seed * 1_000_003 + self.step):
+                terms = self.train_step()
+            self.step += 1
+            # One clock for all: the schedule follows it, and so does the end of the run.
+            self.seconds += self.team.of_main(time.monotonic() - clock)
+            for name, value in terms.items():
+                total, times = sums.get(name, (0.0, 0))
+                sums[name] = (total + value, times + 1)
+            count += 1
+            if count == self.config.log_every or self.progress >= 1.0:
+                self._report({n: t / k for n, (t, k) in sums.items()}, (time.monotonic() - began) / count)
+                sums, count, began = {}, 0, time.monotonic()
+            if self.seconds - saved > 60 * self.config.checkpoint_minutes:
+                self.save()
+                saved = self.seconds
+        self.save()
+
+    def train_step(self) -> dict[str, float]:
+        """One optimiser step; the unweighted terms as numbers."""
+        self._set_rate()
+        system = self.system
+        system.begin_step(self.progress)
+        system.discriminators.requires_grad_(False)
+        losses = system.losses(self.step, self.progress)
+        terms = dict(losses.terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        finite = self._update(system.trained, self.optimizer)
+        if losses.discriminate is not None and finite:
+            system.discriminators.requires_grad_(True)
+            judged = losses.discriminate()
+            self.judge.zero_grad(set_to_none=True)
+            judged.backward()
+            self._update(system.discriminators, self.judge)
+            terms["discriminator"] = judged
+        self._average()
+        totals = self.team.total(torch.stack([value.detach().float() for value in terms.values()]))
+        return dict(zip(terms, totals.tolist(), strict=True))
+
+    def save(self) -> None:
+        """Write ``checkpoint.pt`` in one step; only the main process does."""
+        if not self.team.is_main:
+            return
+        state = {
+            "config": self.config.to_json(),
+            **self.system.identity(),
+            **self.system.state(),
+            "trainee": self.system.trained.state_dict(),
+            "averaged": self.system.averaged.state_dict(),
+            "discriminators": self.system.discriminators.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "judge": self.judge.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "init": self.init,
+        }
+        write_torch(self.out / CHECKPOINT, state)
+        logger.info("step %d: checkpoint written", self.step)
+        if self.listener is not None:
+            self.listener.checkpoint(self)
+
+    def resume(self) -> None:
+        """Go on from ``out/checkpoint.pt``.
+
+        Raises:
+            UsageError: there is none, or it belongs to other speakers or another preset.
+        """
+        state = read_checkpoint(self.out)
+        wanted = self.system.identity()
+        found = {"preset": state["config"]["preset"], **state}
+        if any(found.get(name) != value for name, value in wanted.items()):
+            message = "was trained on other speakers or another preset: choose another --out"
+            raise UsageError(f"{self.out / CHECKPOINT}: {message}")
+        system = self.system
+        parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}
+        for name, part in {**parts, "optimizer": self.optimizer, "judge": self.judge}.items():
+            part.load_state_dict(state[name])
+        for name in ("step", "seconds", "history"):
+            setattr(self, name, state[name])
+        system.load_state(state)
+        self.init = state.get("init", "")
+
+    def start_from(self, base: Path) -> None:
+        """Take the weights of the base in folder ``base``; optimizers and discriminators start anew.
+
+        Raises:
+            UsageError: no base of this preset lies there.
+            VoicecloneError: its files are damaged.
+        """
+        self.init = self.system.start_from(Path(base))
+
+    def _set_rate(self) -> None:
+        done, config = self.progress, self.config
+        fall = max(done - config.constant_share, 0.0) / max(1.0 - config.constant_share, 1e-9)
+        factor = 0.03 + 0.97 * 0.5 * (1.0 + math.cos(math.pi * fall))
+        factor *= min((self.step + 1) / max(config.warmup_steps, 1), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * factor
+        for group in self.judge.param_groups:
+            group["lr"] = config.discriminator_rate * max(factor, 0.2)
+
+    def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
+        """Add up the team's gradients, clip, and step where they are finite; whether they were."""
+        self.team.add_gradients(module)
+        norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
+        if not torch.isfinite(norm):
+            self.bad_steps += 1
+            logger.warning("step %d: the gradient is not finite, step left out", self.step)
+            if self.bad_steps > MAX_BAD_STEPS:
+                raise VoicecloneError(
+                    f"training diverged at step {self.step}: lower the learning rate and resume from {self.out}"
+                )
+            return False
+        optimizer.step()
+        return True
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # A young average forgets fast, or it would hold the random start.
+        decay = min(0.5 ** (1.0 / self.config.ema_half_life), (1.0 + self.step) / (10.0 + self.step))
+        ours, theirs = list(self.system.averaged.parameters()), list(self.system.trained.parameters())
+        torch._foreach_lerp_(ours, theirs, 1.0 - decay)
+        # Buffers are copied: the mean of spectral norm's unit vectors is no unit vector, and the scale would be wrong.
+        for mean, last in zip(self.system.averaged.buffers(), self.system.trained.buffers(), strict=True):
+            mean.copy_(last)
+
+    def _report(self, terms: dict[str, float], step_seconds: float) -> None:
+        rate = self.optimizer.param_groups[0]["lr"]
+        left = (1.0 - self.progress) / max(self.progress, 1e-6) * self.seconds
+        shown = " ".join(f"{name} {value:.3f}" for name, value in sorted(terms.items()))
+        logger.info(
+            "step %d (%.0f %%) %.2f s/step, %.0f min left, lr %.1e: %s",
+            self.step, 100 * self.progress, step_seconds, left / 60, rate, shown,
+        )  # fmt: skip
+        self.history.append({"step": self.step, "seconds": self.seconds, **terms})
+        if self.listener is not None:
+            self.listener.scalars(self.step, {**terms, "learning_rate": rate})
+
+
+def read_checkpoint(out: Path) -> dict[str, Any]:
+    """Read ``out/checkpoint.pt``.
+
+    Raises:
+        UsageError: it is missing or damaged.
+    """
+    path = Path(out) / CHECKPOINT
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file: train first, or leave out --resume")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise UsageError(f"{path}: is damaged ({type(error).__name__}): delete it and train again") from error

@@ -1,0 +1,251 @@
+"""A base: a Kokoro-format model, the style encoders the clone pipeline uses, and the base's stock voices.
+
+Layout of a base folder::
+
+    config.json                  Kokoro's config; a "nano" key holds the widths of a narrow decoder
+    model.safetensors | *.pth    the five-part weights
+    style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
+    own_encoders.safetensors     optional: the pair the base was trained with, for measuring its ceiling
+    voices.safetensors | voices/NAME.pt   in safetensors, the last row stands for all that lack
+    base.json                    optional: name, version, licence, widths of the encoders, voice space
+
+A base whose ``voice_space`` is ``kokoro-82m`` speaks with Kokoro's own voice vectors: where it brings no voices and no
+style encoders, Kokoro's are its own. Only the model is read at once; style encoders and stock voices are read when they
+are first asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.bases.folder import (
+    encoder_config,
+    has_encoders,
+    read_config,
+    read_encoders,
+    read_info,
+    read_voices,
+    weight_file,
+)
+from voiceclone.bases.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
+from voiceclone.bases.stock_names import checked_base
+from voiceclone.bases.stock_voices import PipelineVoices, StockVoices
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models import hub, presets
+from voiceclone.models.build import load_kmodel
+from voiceclone.models.presets import KOKORO_CONFIG, KOKORO_ENCODERS
+from voiceclone.models.store import stamped_sha256
+from voiceclone.style.encoders import (
+    StyleEncoderConfig,
+    StyleEncoders,
+    load_style_encoders,
+    load_styletts2_checkpoint,
+)
+from voiceclone.voice.official import OFFICIAL_NAMES, official_voice
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
+
+if TYPE_CHECKING:
+    from kokoro import KModel, KPipeline
+
+STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
+NANO = "nano"
+CUSTOM = "custom"
+OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
+ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, looked for beside its model
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Base:
+    """A loaded base. ``kmodel`` is frozen, in eval mode, float32, on the CPU, with weight norm folded."""
+
+    name: str
+    kind: str  # "kokoro", "nano" or "custom"
+    kmodel: KModel = field(repr=False)
+    load_encoders: Callable[[], StyleEncoders] = field(repr=False)
+    load_own_encoders: Callable[[], StyleEncoders] | None = field(default=None, repr=False)
+    stock_voices: Mapping[str, VoicePack] = field(default_factory=dict, repr=False)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sha256: str = ""  # of the weight file, or of the published file it was converted from
+    weights: str = FULL_PRECISION  # which weights these are, for people
+    folder: Path | None = None  # None for the real Kokoro
+
+    @property
+    def voice_space(self) -> str:
+        """What voices must have in common with the base to sound on it as on their own: a name, or this base's hash."""
+        return space_of(self.kind, self.sha256, self.info.get("voice_space"))
+
+    @property
+    def styles_are_voices(self) -> bool:
+        """Whether the style encoders' space is the base's own, so that a style is a voice vector as it stands."""
+        return bool(self.info.get("styles_are_voices"))
+
+    @cached_property
+    def style_encoders(self) -> StyleEncoders:
+        """The pair that stage 1 uses.
+
+        Raises:
+            VoicecloneError: it cannot be had.
+        """
+        return self.load_encoders()
+
+    @cached_property
+    def own_encoders(self) -> StyleEncoders | None:
+        """The pair the base was trained with, for measuring its ceiling; None where it is not known."""
+        return None if self.load_own_encoders is None else self.load_own_encoders()
+
+    @property
+    def title(self) -> str:
+        """The base's name, with the weights where they are not the full ones."""
+        return self.name if self.weights == FULL_PRECISION else f"{self.name}, {self.weights}"
+
+    def pipeline(self, lang: str = "a", *, offline: bool = False) -> KPipeline:
+        """A real ``kokoro.KPipeline`` on this model that knows the stock voices by name."""
+        from voiceclone.text.g2p import build_pipeline
+
+        pipeline = build_pipeline(lang, self.kmodel, offline=offline)
+        pipeline.voices = PipelineVoices(self.stock_voices)
+        return pipeline
+
+
+def load_base(
+    which: str | Path = "auto",
+    *,
+    offline: bool = False,
+    style_encoders: str = OWN_ENCODERS,
+    notice: Callable[[str], None] = lambda line: None,
+) -> Base:
+    """Load ``"nano"``, ``"kokoro"``, ``"auto"``, a base folder, or an ONNX file of Kokoro-82M.
+
+    ``kokoro`` takes full precision from the Hub's cache, then a converted file, then whichever source answers first.
+    ``auto`` is ``kokoro`` where its weights can be had so, ``nano`` otherwise.
+
+    Args:
+        style_encoders: for the real Kokoro: ``"own"``, the pair in the package, trained on Kokoro's own speech, or
+            ``"styletts2"``, StyleTTS2-LibriTTS's, from the Hub.
+        notice: called with a line before work that takes long.
+
+    Raises:
+        UsageError: no such base.
+        VoicecloneError: its files cannot be had, are damaged or do not belong together.
+    """
+    which = checked_base(which)
+    if style_encoders not in ENCODERS:
+        raise UsageError(f"--style-encoders {style_encoders}: use one of {', '.join(ENCODERS)}")
+    real = partial(_load_real, offline=offline, style_encoders=style_encoders)
+    if which == "auto":
+        try:
+            return real(get_weights(offline=offline, notice=notice))
+        except VoicecloneError as error:
+            if weights_at_hand() is not None:
+                raise
+            notice(f"{error}: nano is used instead")
+            which = NANO
+    if which == STOCK_KOKORO:
+        return real(get_weights(offline=offline, notice=notice))
+    if which == NANO:
+        return _load_folder(presets.NANO_FOLDER, kind=NANO)
+    if Path(which).is_file():
+        path = Path(which)
+        return real(from_onnx(path, notice=notice), voices=_voices_beside(path))
+    return _load_folder(Path(which), kind=CUSTOM)
+
+
+def load_stock_voices(which: str | Path = "auto") -> Mapping[str, VoicePack]:
+    """Only the stock voices of a base, by name: no model is loaded or fetched; see :func:`load_base`.
+
+    ``auto`` is ``kokoro``, whose voices are part of the package.
+
+    Raises:
+        UsageError: no such base.
+        VoicecloneError: a voice is damaged.
+    """
+    which = checked_base(which)
+    if which in ("auto", STOCK_KOKORO):
+        return _official_voices()
+    if which != NANO and Path(which).is_file():
+        return _voices_beside(Path(which))
+    folder = presets.NANO_FOLDER if which == NANO else Path(which)
+    shares = _holds_stock_kokoro(folder) or named_space(folder) == KOKORO_SPACE
+    return read_voices(folder) or (_official_voices() if shares else {})
+
+
+def _holds_stock_kokoro(folder: Path) -> bool:
+    try:
+        return stamped_sha256(weight_file(folder)) == hub.KOKORO_WEIGHTS.sha256
+    except (OSError, VoicecloneError):  # no base; who loads it says so
+        return False
+
+
+def _load_folder(folder: Path, *, kind: str) -> Base:
+    config_path, weights = folder / "config.json", weight_file(folder)
+    info, config = read_info(folder), read_config(config_path)
+    widths = encoder_config(folder, info)
+    own = folder / "own_encoders.safetensors"
+    pair = has_encoders(folder)
+    sha256 = stamped_sha256(weights)
+    kind = STOCK_KOKORO if sha256 == hub.KOKORO_WEIGHTS.sha256 else kind
+    shares = space_of(kind, sha256, info.get("voice_space")) == KOKORO_SPACE
+    if shares and not pair:
+        info = {**info, "styles_are_voices": True}
+    return Base(
+        name=str(info.get("name", folder.name)),
+        kind=kind,
+        kmodel=load_kmodel(config, config_path, weights),
+        load_encoders=kokoro_encoders if shares and not pair else partial(read_encoders, folder, widths),
+        load_own_encoders=partial(load_style_encoders, own, widths) if own.is_file() else None,
+        stock_voices=read_voices(folder) or (_official_voices() if shares else {}),
+        config=config,
+        info=info,
+        sha256=sha256,
+        folder=folder,
+    )
+
+
+def _load_real(
+    weights: KokoroWeights, *, offline: bool, style_encoders: str, voices: Mapping[str, VoicePack] | None = None
+) -> Base:
+    """The real Kokoro-82M; the config is the published one, which is part of the package."""
+    config = read_config(KOKORO_CONFIG)
+    own = style_encoders == OWN_ENCODERS
+    return Base(
+        name="Kokoro-82M",
+        kind=STOCK_KOKORO,
+        kmodel=load_kmodel(config, KOKORO_CONFIG, weights.path),
+        load_encoders=kokoro_encoders if own else partial(_styletts2_encoders, offline=offline),
+        stock_voices=_official_voices() if voices is None else voices,
+        config=config,
+        info={"name": "Kokoro-82M", "licence": "Apache-2.0", "styles_are_voices": own},
+        sha256=weights.sha256,
+        weights=weights.label,
+    )
+
+
+def kokoro_encoders() -> StyleEncoders:
+    """The pair in the package, trained on Kokoro's own speech; its space is Kokoro's."""
+    widths = json.loads((KOKORO_ENCODERS / "encoders.json").read_text(encoding="utf-8"))["encoder"]
+    return load_style_encoders(KOKORO_ENCODERS / "style_encoders.safetensors", StyleEncoderConfig(**widths))
+
+
+def _styletts2_encoders(*, offline: bool) -> StyleEncoders:
+    """StyleTTS2-LibriTTS's pair, from the Hub's cache or downloaded."""
+    return load_styletts2_checkpoint(hub.fetch(hub.STYLETTS2_CHECKPOINT, offline=offline), StyleEncoderConfig())
+
+
+def _official_voices() -> StockVoices:
+    return StockVoices(OFFICIAL_NAMES, official_voice)
+
+
+def _voices_beside(model: Path) -> Mapping[str, VoicePack]:
+    """Voices for an ONNX file: kokoro-onnx's file or a folder of .pt files beside it, else the official ones."""
+    from voiceclone.voice.formats import read_voices as read_file
+
+    if (packed := model.with_name(ONNX_VOICES)).is_file():
+        return read_file(packed)
+    return read_voices(model.parent) or _official_voices()

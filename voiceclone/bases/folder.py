@@ -1,0 +1,148 @@
+"""Read the parts of a base folder; its layout stands in :mod:`voiceclone.bases.base`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.models import hub
+from voiceclone.models.checkpoint import read_safetensors
+from voiceclone.style.encoders import (
+    StyleEncoderConfig,
+    StyleEncoders,
+    load_style_encoders,
+    load_styletts2_checkpoint,
+)
+from voiceclone.voice.compact import VOICES, all_rows, voices_of
+from voiceclone.voice.pack import VoicePack
+
+_CONFIG_KEYS = frozenset(
+    [
+        "istftnet",
+        "dropout",
+        "hidden_dim",
+        "max_dur",
+        "n_layer",
+        "n_mels",
+        "n_token",
+        "style_dim",
+        "text_encoder_kernel_size",
+        "plbert",
+        "vocab",
+    ]
+)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read and check a Kokoro ``config.json``.
+
+    Raises:
+        VoicecloneError: it is missing, no JSON, or lacks keys.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VoicecloneError(
+            f"cannot read {path}: {error.strerror or error}: is this the folder of a base?"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise VoicecloneError(f"{path} is no JSON file: fetch or write it again") from error
+    missing = _CONFIG_KEYS - set(config) if isinstance(config, dict) else _CONFIG_KEYS
+    if missing:
+        raise VoicecloneError(f"{path} is no Kokoro config: it lacks {', '.join(sorted(missing))}")
+    vocab, tokens = config["vocab"], config["n_token"]
+    known = isinstance(vocab, dict) and isinstance(tokens, int)
+    if not known or not all(type(number) is int and 0 <= number < tokens for number in vocab.values()):
+        raise VoicecloneError(f"{path} is no Kokoro config: its vocab must give each symbol a number below n_token")
+    return config
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """The content of ``base.json``, empty where there is none; the weights are checked against its hash.
+
+    Raises:
+        VoicecloneError: it is no JSON object, or the weights are others.
+    """
+    path = folder / "base.json"
+    if not path.is_file():
+        return {}
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise VoicecloneError(f"{path} is no JSON file: write it again or remove it") from error
+    if not isinstance(info, dict):
+        raise VoicecloneError(f"{path} must hold a JSON object")
+    expected = info.get("sha256")
+    if isinstance(expected, str):
+        hub.check_hash(weight_file(folder), expected)
+    return info
+
+
+def weight_file(folder: Path) -> Path:
+    """The file with the model's weights.
+
+    Raises:
+        VoicecloneError: there is none, or more than one.
+    """
+    if (single := folder / "model.safetensors").is_file():
+        return single
+    found = [path for path in sorted(folder.glob("*.pth")) if not path.name.startswith("epochs_2nd")]
+    if len(found) != 1:
+        raise VoicecloneError(
+            f"{folder} holds {len(found)} weight files: a base has one model.safetensors or one .pth (kokoro-v1_0.pth)"
+        )
+    return found[0]
+
+
+def has_encoders(folder: Path) -> bool:
+    """Whether a folder brings style encoders of its own."""
+    return (folder / "style_encoders.safetensors").is_file() or bool(_checkpoint_files(folder))
+
+
+def read_encoders(folder: Path, config: StyleEncoderConfig) -> StyleEncoders:
+    """The pair of style encoders that cloning uses.
+
+    Raises:
+        VoicecloneError: the folder has none, or the file does not fit.
+    """
+    if (safetensors := folder / "style_encoders.safetensors").is_file():
+        return load_style_encoders(safetensors, config)
+    return load_styletts2_checkpoint(_checkpoint_file(folder), config)
+
+
+def _checkpoint_file(folder: Path) -> Path:
+    found = _checkpoint_files(folder)
+    if not found:
+        raise VoicecloneError(
+            f"{folder} holds no style encoders: put style_encoders.safetensors or StyleTTS2-LibriTTS's "
+            "epochs_2nd_00020.pth there"
+        )
+    return found[0]
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epochs_2nd_*.pth")) + sorted(folder.glob("*/**/epochs_2nd_*.pth"))
+
+
+def encoder_config(folder: Path, info: Mapping[str, Any]) -> StyleEncoderConfig:
+    """Widths of the folder's style encoders, from ``base.json``; StyleTTS2's where it names none."""
+    widths = info.get("encoder", {})
+    try:
+        return StyleEncoderConfig(**widths)
+    except (TypeError, ValueError) as error:
+        raise VoicecloneError(f"{folder / 'base.json'}: bad widths of the style encoders: {error}") from error
+
+
+def read_voices(folder: Path) -> dict[str, VoicePack]:
+    """The stock voices in a base folder, by name; empty where it has none.
+
+    Raises:
+        VoicecloneError: a file is damaged or holds something else.
+    """
+    packed = folder / VOICES
+    if packed.is_file():
+        return voices_of({name: all_rows(tensor) for name, tensor in read_safetensors(packed).items()})
+    return {path.stem: VoicePack.load(path) for path in sorted((folder / "voices").glob("*.pt"))}

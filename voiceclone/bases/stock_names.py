@@ -1,0 +1,75 @@
+"""Which stock voices a base has, by name, and which base ``auto`` means: without loading a model, or torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from voiceclone.bases.kokoro_weights import weights_at_hand
+from voiceclone.errors import UsageError
+from voiceclone.models import hub, presets, registry
+from voiceclone.models.voice_hashes import VOICE_SHA256
+
+AUTO, KOKORO, NANO = "auto", "kokoro", "nano"
+PARTS = (".mean", ".rows", ".basis")  # of a voice in compact form, behind its name
+
+
+def checked_base(which: str | Path) -> str | Path:
+    """``which`` as it is, where it is the name of a base, a folder that exists, or an ONNX file.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    named = which in (AUTO, NANO, KOKORO) or Path(which).is_dir()
+    if not named and not (Path(which).suffix.lower() == ".onnx" and Path(which).is_file()):
+        raise UsageError(f"no base '{which}': use auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file")
+    return which
+
+
+def planned_base(which: str | Path, *, offline: bool) -> str | Path:
+    """What ``which`` will load: ``auto`` becomes ``kokoro`` or ``nano`` where that can be told without the network.
+
+    Raises:
+        VoicecloneError: the cached weights are not the published ones.
+    """
+    if which != AUTO:
+        return which
+    if weights_at_hand() is not None or registry.installed(registry.KOKORO_INT8) is not None:
+        return KOKORO
+    return NANO if hub.is_offline(offline) else AUTO
+
+
+def stock_names(which: str | Path) -> tuple[str, ...] | None:
+    """Names of the stock voices of a base, sorted; None where only reading the base tells.
+
+    ``auto`` has those of both bases that it may become.
+    """
+    if which == AUTO:
+        return tuple(sorted({*VOICE_SHA256, *(_in_folder(presets.NANO_FOLDER) or ())}))
+    if which == KOKORO:
+        return tuple(sorted(VOICE_SHA256))
+    return _in_folder(presets.NANO_FOLDER if which == NANO else Path(which))
+
+
+def default_voice(names: Collection[str]) -> str | None:
+    """The voice that speaks where none is named: the best known one of its base; None where there are no voices."""
+    return next((name for name in ("af_heart", "ljspeech_lj") if name in names), min(names, default=None))
+
+
+def _in_folder(folder: Path) -> tuple[str, ...] | None:
+    from safetensors import SafetensorError, safe_open
+
+    packed = folder / "voices.safetensors"
+    if not packed.is_file():
+        return tuple(sorted(path.stem for path in (folder / "voices").glob("*.pt"))) or None
+    try:
+        with safe_open(str(packed), framework="np") as file:
+            ranks = {key: len(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):  # who reads the voices says what is wrong
+        return None
+    return tuple(sorted({_voice_of(key, rank) for key, rank in ranks.items()}))
+
+
+def _voice_of(key: str, rank: int) -> str:
+    """The voice that a tensor of ``rank`` dimensions is, or is a part of (see :mod:`voiceclone.voice.compact`)."""
+    return key.removesuffix(next((part for part in PARTS if key.endswith(part)), "")) if rank in (1, 2) else key

@@ -1,0 +1,133 @@
+"""Clone a voice: dataset -> styles (stage 1) -> projection (stage 2) -> voice pack and speech (stage 3)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voiceclone.bases.stock_names import checked_base
+from voiceclone.cloning.config import CloneConfig, dump, merge
+from voiceclone.cloning.context import Run, open_run
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.cloning.pipeline import three_stages
+from voiceclone.distributed import choose_device, open_team
+from voiceclone.files import write_json, write_text
+from voiceclone.projection.recipes import parse_parts
+from voiceclone.projection.state import TrainingState
+from voiceclone.text.g2p import language_code
+from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.tracking.wandb import check_project
+from voiceclone.voice.pack import VoicePack
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CloneResult:
+    """What a clone run made."""
+
+    voice: VoicePack = field(repr=False)
+    folder: Path
+    report: dict[str, Any] = field(repr=False)
+
+
+def clone(
+    data: str | Path | None = None, name: str | None = None, *, reporter: Reporter | None = None, **settings: Any
+) -> CloneResult:
+    """Clone a voice from a dataset folder; does what the command ``voiceclone clone`` does.
+
+    Args:
+        data: dataset folder (``train/metadata.jsonl`` or ``metadata.jsonl`` beside the clips).
+        name: name of the voice.
+        reporter: where lines and progress go; by default only warnings are written, to standard error.
+        settings: fields of :class:`voiceclone.cloning.config.CloneConfig`.
+
+    Raises:
+        UsageError: a setting or path is wrong.
+        VoicecloneError: the work failed.
+    """
+    flags = {"data": None if data is None else str(data), "name": name, **settings}
+    return clone_with(merge(flags, {}), reporter or Reporter(verbosity=-1))
+
+
+def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
+    """Run the three stages with a checked config; see :func:`clone`."""
+    with _random_state_kept():
+        return _clone(config, reporter)
+
+
+def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
+    check_settings(config)
+    device = choose_device(config.device)
+    folder = RunFolder(config.folder)
+    with open_team(device.type) as team, contextlib.ExitStack() as held:
+        if not team.is_main:
+            reporter = Reporter(verbosity=QUIET, stream=io.StringIO())
+        if team.from_main(lambda: _claim(config, folder, held)):
+            run = open_run(config, folder, team, reporter)
+            three_stages(run, team.from_main(lambda: _begin(run)))
+            team.wait()
+        else:
+            reporter.info(f"{folder.voice} is finished already: nothing to resume")
+        return CloneResult(voice=VoicePack.load(folder.voice), folder=folder.path, report=folder.read_report())
+
+
+def check_settings(config: CloneConfig) -> None:
+    """What can be checked of a clone without loading or computing anything, its dataset aside.
+
+    Raises:
+        UsageError: a setting names what is not there.
+    """
+    parse_parts(config.without)
+    language_code(config.lang)
+    checked_base(config.base)
+    choose_device(config.device)
+    if config.wandb:
+        check_project(config.wandb_project)
+
+
+def _claim(config: CloneConfig, folder: RunFolder, held: contextlib.ExitStack) -> bool:
+    """Take hold of the folder until ``held`` closes; False where its voice is finished already."""
+    folder.check_free(resume=config.resume, overwrite=config.overwrite)
+    if config.resume == "auto" and folder.is_finished() and not config.overwrite:
+        folder.tidy()
+        return False
+    held.enter_context(folder.locked())
+    return True
+
+
+def _begin(run: Run) -> TrainingState | None:
+    """The state to go on from, if any; what is known so far is written down."""
+    state = run.folder.resume_state(run.config.resume, run.identity) if run.config.resume else None
+    if state is None:
+        run.folder.clear()
+    write_text(run.folder.path / "config.json", _resolved_config(run))
+    write_json(run.folder.path / "dataset_report.json", run.dataset.report)
+    return state
+
+
+def _resolved_config(run: Run) -> str:
+    from voiceclone.system.versions import package_versions
+
+    resolved = json.loads(dump(run.config))
+    resolved.update(device=str(run.device), base_name=run.base.name, base_sha256=run.base.sha256)
+    return json.dumps({**resolved, "versions": package_versions()}, indent=2) + "\n"
+
+
+@contextlib.contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Libraries draw from, and some seed, the global generators: the caller gets them back as they were."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

@@ -1,0 +1,138 @@
+"""The table of voices: one row a voice, read and checked before anything is cloned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from voiceclone.cloning.config import CloneConfig, merge
+from voiceclone.data.tables import (
+    SEPARATORS,
+    first_line,
+    read_text,
+    split_rows,
+    without_empty_end,
+    without_separator_line,
+)
+from voiceclone.errors import UsageError, VoicecloneError
+
+REQUIRED = ("name", "data")
+_NOT_IN_TABLE = ("out", "resume", "overwrite", "config")  # of the whole batch, not of one voice
+_NUMBERS = {"int": int, "float": float}
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One voice of the table."""
+
+    line: int  # in the file, from 1
+    config: CloneConfig
+
+
+def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) -> list[Row]:
+    """Read a table with a header: CSV, or with semicolons, tabs or bars.
+
+    A cell wins over the command's flag, the flag over the config file.
+
+    ``data`` is relative to the table's folder. Empty cells say nothing.
+
+    Raises:
+        UsageError: the file cannot be read, a column is unknown or missing, a value is wrong, two voices share a name.
+    """
+    rows: list[Row] = []
+    lines: dict[str, int] = {}
+    for line, cells in _cells(path):
+        where = f"{path} line {line}"
+        for column in REQUIRED:
+            if not cells.get(column):
+                raise UsageError(f"{where}: no {column}: every voice needs {' and '.join(REQUIRED)}")
+        values = {name: _value(name, text, where) for name, text in cells.items() if text}
+        values["data"] = str(_folder(path.parent, values["data"]))
+        try:
+            config = merge({**flags, **values, "resume": "auto"}, file)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+        if config.name in lines:
+            raise UsageError(f"{where}: the name '{config.name}' stands in line {lines[config.name]}, too: change one")
+        lines[config.name] = line
+        rows.append(Row(line=line, config=config))
+    if not rows:
+        raise UsageError(f"{path}: no voices: write a header and a line for each voice")
+    return rows
+
+
+def check_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Find what would fail in any row, before the first voice is begun. Data of a finished voice may be gone.
+
+    Raises:
+        UsageError: of the first such row; the message names its line.
+    """
+    from voiceclone.cloning.api import check_settings
+    from voiceclone.cloning.folder import RunFolder
+    from voiceclone.data.metadata import read_dataset
+
+    for row in rows:
+        try:
+            check_settings(row.config)
+            if row.config.overwrite or not RunFolder(row.config.folder).is_finished():
+                read_dataset(row.config.data)
+        except VoicecloneError as error:
+            raise UsageError(f"{path} line {row.line}: {error}") from error
+
+
+def _folder(beside: Path, name: str) -> Path:
+    """The folder of clips; ``recordings\\anna`` of Windows is read where there is no folder of just that name."""
+    folder = beside / name.replace("\\", "/")
+    return folder if folder.is_dir() and not (beside / name).is_dir() else beside / name
+
+
+def _cells(path: Path) -> list[tuple[int, dict[str, str]]]:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file: give a CSV file with the columns name,data")
+    try:
+        text = without_separator_line(read_text(path))
+        first = first_line(text)
+        separator = next((mark for mark in SEPARATORS if len(set(_names(first.split(mark))) & set(REQUIRED)) > 1), ",")
+        rows = split_rows(path, text, separator)
+    except VoicecloneError as error:
+        raise UsageError(str(error)) from error
+    header = _names(rows[0][1]) if rows else []
+    header = without_empty_end(header, len(header))
+    _check_header(path, header)
+    found = []
+    for line, cells in rows[1:]:
+        cells = without_empty_end(cells, len(cells) - len(header))
+        if len(cells) != len(header):
+            raise UsageError(
+                f"{path} line {line}: {len(cells)} cells under {len(header)} columns: put text that holds "
+                f"{separator!r} into quotes"
+            )
+        found.append((line, dict(zip(header, (cell.strip() for cell in cells)))))
+    return found
+
+
+def _names(cells: Sequence[str]) -> list[str]:
+    return [cell.strip().strip('"').replace("-", "_") for cell in cells]
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    allowed = [field.name for field in fields(CloneConfig) if field.name not in _NOT_IN_TABLE]
+    if missing := [name for name in REQUIRED if name not in header]:
+        raise UsageError(f"{path} line 1: no column '{missing[0]}': the header needs name,data")
+    if unknown := [name for name in header if name not in allowed]:
+        raise UsageError(f"{path} line 1: unknown column '{unknown[0]}': use {', '.join(allowed)}")
+    if len(set(header)) < len(header):
+        raise UsageError(f"{path} line 1: a column stands there twice: remove one")
+
+
+def _value(name: str, text: str, where: str) -> Any:
+    kind = str(CloneConfig.__annotations__[name])
+    try:
+        if kind == "bool":
+            return _WORDS[text.lower()]
+        return _NUMBERS.get(kind, str)(text)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{where}: {name} '{text}': {'yes or no' if kind == 'bool' else kind} expected") from error

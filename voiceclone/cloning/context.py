@@ -1,0 +1,115 @@
+"""What the stages of one clone share: the loaded base, the dataset, the folder, and who reports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from voiceclone.bases.base import NANO, Base, load_base
+from voiceclone.bases.kokoro_weights import FULL_PRECISION
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
+from voiceclone.data.metadata import read_dataset
+from voiceclone.distributed import Team
+from voiceclone.files import write_json
+from voiceclone.nets.resemblyzer import INSTALL, is_installed
+from voiceclone.projection.recipes import SEED, parse_parts
+from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.profile import LengthProfile
+from voiceclone.voice.space import KOKORO_SPACE
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What the stages of one run share."""
+
+    config: CloneConfig
+    folder: RunFolder
+    reporter: Reporter
+    base: Base
+    team: Team
+    dataset: Dataset
+    profile: LengthProfile
+    identity: dict[str, str]
+    notices: tuple[str, ...]
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.team.device
+
+
+def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Reporter) -> Run:
+    """Load the base and read the dataset.
+
+    Raises:
+        VoicecloneError: one of them cannot be used.
+    """
+    reporter.detail(f"device: {team.device}" + (f", {team.size} processes" if team.size > 1 else ""))
+    read_dataset(config.data)  # a wrong folder is said before a base is loaded, or fetched
+    base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
+    _ = base.style_encoders  # a base without them is refused before the clips are read
+    notices = []
+    if base.kind == NANO and base.voice_space != KOKORO_SPACE:
+        notices.append(
+            "the voice belongs to the nano base, NOT to stock Kokoro-82M: only `--base nano` speaks with it"
+            + (" (the real weights are not here and no source of them answered)" if config.base == "auto" else "")
+        )
+    if uses_speaker(config) and not is_installed():
+        notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder ({INSTALL})")
+    if base.weights != FULL_PRECISION:
+        notices.append(f"made with {base.title}; stock Kokoro of any precision speaks with the voice")
+    reporter.info(f"base: {base.title} ({len(base.stock_voices)} stock voices)")
+    if not config.consent.strip():
+        reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")
+    dataset = _read_dataset(config, folder, base, reporter, team)
+    notices.extend(dataset.notices)
+    for notice in notices:
+        reporter.warn(notice)
+    decisive = {**config.decisive(), "speaker": uses_speaker(config) and is_installed()}
+    identity = {
+        "dataset": dataset.fingerprint,
+        "base": base.sha256,
+        "settings": hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
+    }
+    return Run(
+        config=config,
+        folder=folder,
+        reporter=reporter,
+        base=base,
+        team=team,
+        dataset=dataset,
+        profile=LengthProfile.flat()
+        if "rows" in parse_parts(config.without)
+        else LengthProfile.of(base.stock_voices.values()),
+        identity=identity,
+        notices=tuple(notices),
+    )
+
+
+def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: Reporter, team: Team) -> Dataset:
+    """Read and check the clips; the list of what was wrong with them is left even where too few are usable."""
+    with reporter.task("Checking clips", unit="clip") as task:
+        try:
+            return load_dataset(
+                Path(config.data),
+                lang=config.lang,
+                seed=config.seed,
+                vocab=base.kmodel.vocab,
+                offline=config.offline,
+                progress=lambda done, total: task.advance(1),
+            )
+        except TooLittleData as error:
+            if team.is_main:
+                write_json(folder.path / "dataset_report.json", error.report)
+            raise
+
+
+def uses_speaker(config: CloneConfig) -> bool:
+    """Whether the recipe has the speaker encoder's term."""
+    return config.recipe != SEED and "speaker" not in parse_parts(config.without)

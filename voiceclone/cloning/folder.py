@@ -1,0 +1,132 @@
+"""The folder of a run: what lies where, who may write to it, and whether it is begun, unfinished or done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import LOCK, held, remove_partial_files
+from voiceclone.projection.state import BEST, LAST, TrainingState, load_state
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``OUT/NAME``. A voice is finished when both the voice and its report are there: the report is written last."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the voice."""
+        return self.path.name
+
+    @property
+    def voice(self) -> Path:
+        """The voice file."""
+        return self.path / f"{self.name}.pt"
+
+    @property
+    def candidates(self) -> Path:
+        """The voices a clone has to beat: best stock voice, blend, zero-shot; for ``evaluate``."""
+        return self.path / "artifacts" / "candidates.safetensors"
+
+    @property
+    def artifacts(self) -> Path:
+        """Projection weights, style vectors, base vector, config, metrics."""
+        return self.path / f"{self.name}_artifacts.pt"
+
+    @property
+    def report(self) -> Path:
+        """The report; written last."""
+        return self.path / "report.json"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Checkpoint of the last epoch."""
+        return self.path / "checkpoints" / LAST
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.path / "checkpoints" / BEST
+
+    def test_wav(self, number: int) -> Path:
+        """The ``number``-th spoken test sentence."""
+        return self.path / f"{self.name}_test_{number}.wav"
+
+    def is_finished(self) -> bool:
+        """True where a whole voice lies here."""
+        return self.voice.is_file() and self.report.is_file()
+
+    def read_report(self) -> dict[str, Any]:
+        """The report of a finished voice."""
+        try:
+            return json.loads(self.report.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise VoicecloneError(f"{self.report} cannot be read: start again with --overwrite") from error
+
+    def check_free(self, *, resume: str | None, overwrite: bool) -> None:
+        """Refuse to write over work that the user has not given up.
+
+        Raises:
+            UsageError: a voice or an unfinished run lies here.
+        """
+        if overwrite or resume == "auto":
+            return
+        if self.is_finished():
+            raise UsageError(f"{self.voice} is finished: choose another --name, or replace it with --overwrite")
+        if resume is None and (self.last_checkpoint.exists() or self.voice.exists()):
+            raise UsageError(
+                f"{self.path} holds an unfinished run: go on with --resume, or start again with --overwrite"
+            )
+
+    def clear(self) -> None:
+        """Give up an earlier run; its voice stays until the new one replaces it."""
+        for path in (self.report, self.last_checkpoint, self.best_checkpoint):
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against a second run; what a killed run left half-written is removed first.
+
+        Raises:
+            UsageError: another run is writing here.
+            VoicecloneError: the folder cannot be written to.
+        """
+        with held(self.path, instead="--name"):
+            remove_partial_files(self.path)
+            yield
+
+    def tidy(self) -> None:
+        """Remove the lock that a run left which was killed after its last write.
+
+        Raises:
+            UsageError: another run is writing here.
+        """
+        if (self.path / LOCK).exists():
+            with self.locked():
+                pass
+
+    def resume_state(self, resume: str, identity: Mapping[str, str]) -> TrainingState | None:
+        """The state to go on from; None where ``auto`` finds none.
+
+        Raises:
+            UsageError: the checkpoint belongs to another dataset, base or settings.
+        """
+        path = self.last_checkpoint if resume == "auto" else Path(resume)
+        if not path.is_file():
+            if resume == "auto":
+                return None
+            raise UsageError(f"--resume {path}: no such checkpoint")
+        state, found = load_state(path)
+        for what, value in identity.items():
+            if found.get(what) != value:
+                raise UsageError(
+                    f"--resume: {path} was made with a different {what}: use that one, or start again with --overwrite"
+                )
+        return state

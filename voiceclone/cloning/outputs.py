@@ -1,0 +1,266 @@
+"""Stage 3: expand the base vector to a voice pack, speak with it, and leave everything a user needs beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.audio.io import write_wav
+from voiceclone.bases.base import STOCK_KOKORO
+from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.quick import prosody_errors
+from voiceclone.files import sha256_of, write_bytes, write_json, write_text, write_torch
+from voiceclone.plotting.plots import save_figure, training_figure
+from voiceclone.system.versions import package_versions
+from voiceclone.voice.card import NOT_STATED, CardInfo, render_card
+from voiceclone.voice.health import HealthRange, examine
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE
+from voiceclone.voice.speaking import speak_whole
+
+if TYPE_CHECKING:
+    from voiceclone.cloning.context import Run
+    from voiceclone.projection.losses import LossWeights
+    from voiceclone.projection.trainer import ProjectionTrainer
+    from voiceclone.style.extraction import StyleVectors
+
+TEST_SENTENCES = (
+    "Hello, this is my own voice, and I am glad that you can hear it.",
+    "The quick brown fox jumps over the lazy dog, while seven wizards quietly mix a bowl of purple soup.",
+    "Would you like some tea?",
+)
+
+MARGIN = 0.02  # relative change of the held-out loss below which nothing is concluded
+OFF_BY = {"f0_error_semitones": ("pitch", "semitones", 0.5), "rate_error_percent": ("speaking rate", "%", 3.0)}
+"""Errors of the voice's own prosody: name, unit, and by how much one may grow before it counts."""
+
+
+def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, seconds: float) -> dict[str, Any]:
+    """Write everything; the report comes last, since its presence says that the voice is finished."""
+    state = trainer.state
+    base_vector = state.best_vector if state.best_vector is not None else state.anchor
+    voice = run.profile.expand(base_vector, run.config.name)
+    start = run.profile.expand(state.anchor, "start")
+    # Both on the last alignment: figures from different alignments could not be compared.
+    metrics = {
+        "before": _metrics(trainer, start, state.anchor),
+        "after": _metrics(trainer, voice, base_vector),
+    }
+    verdict = _verdict(metrics, state.timbre_from, len(trainer.validation.targets))
+    if not verdict.startswith("better"):
+        run.reporter.warn(verdict)
+    health = examine(voice, HealthRange.of(run.base.stock_voices.values()))
+    for reason in health.reasons:
+        run.reporter.warn(f"the voice looks unusual: {reason}")
+    _save_artifacts(run, trainer, styles, base_vector, metrics)
+    voice.save(run.folder.voice)
+    spoken = _speak_tests(run)
+    figure = training_figure(
+        _curves(state.history, trainer.weights),
+        *_mel_pair(trainer, base_vector),
+        run.config.name,
+        best_epoch=state.best_epoch or None,
+    )
+    save_figure(figure, run.folder.path / "training.png")
+    report = {
+        "name": run.config.name,
+        "base": _base_facts(run),
+        "stock_kokoro": run.base.voice_space == KOKORO_SPACE,
+        "voice_sha256": sha256_of(run.folder.voice),
+        "notices": list(run.notices),
+        "consent": _consent(run),
+        "dataset": {"fingerprint": run.dataset.fingerprint, **_minutes(run)},
+        "recipe": run.config.recipe,
+        "without": sorted(trainer.config.without),
+        "speaker_encoder": "" if trainer.speaker is None else trainer.speaker.encoder.name,
+        "start": {"timbre": state.timbre_from, "prosody": state.prosody_from, "best_stock": state.best_stock},
+        "listener": _listener(trainer),
+        "dropped_clips": state.dropped,
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "skipped_steps": state.skipped_steps,
+        "metrics": metrics,
+        "verdict": verdict,
+        "alignment": _alignment_scores(trainer),
+        "style": {"spread": styles.spread, "outliers": list(styles.outliers), "clips": len(styles.names)},
+        "length_profile": run.profile.source,
+        "health": asdict(health),
+        "test_sentences": spoken,
+        "seed": run.config.seed,
+        "convolutions": "bfloat16" if trainer.kokoro.convolutions is torch.bfloat16 else "float32",
+        "seconds": round(seconds, 1),
+        "versions": package_versions(),
+    }
+    write_text(run.folder.path / "README.md", _card(run, report))
+    write_json(run.folder.report, report)
+    return report
+
+
+def _base_facts(run: Run) -> dict[str, str]:
+    base = run.base
+    return {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights,
+            "voice_space": base.voice_space}  # fmt: skip
+
+
+def _verdict(metrics: dict[str, dict[str, float]], start: str, clips: int) -> str:
+    """Whether the clone beats the voice it started from on ``clips`` clips it was not trained on.
+
+    A change below :data:`MARGIN` says nothing, and a lower loss is no gain where pitch or rate got worse.
+    """
+    before, after = metrics["before"], metrics["after"]
+    held_out = f"on {clips} held-out clip{'' if clips == 1 else 's'}"
+    loss = f"loss {before['validation_loss']:.3f} -> {after['validation_loss']:.3f}"
+    gain = 1.0 - after["validation_loss"] / before["validation_loss"] if before["validation_loss"] else 0.0
+    if gain <= -MARGIN:
+        return f"worse than its start ({start}) {held_out}: {loss}"
+    if gain < MARGIN:
+        return f"no better than its start ({start}) {held_out}: {loss}, under {100 * MARGIN:.0f} % says nothing"
+    further = [
+        f"{what} {before[name]:.1f} -> {after[name]:.1f} {unit}"
+        for name, (what, unit, margin) in OFF_BY.items()
+        if after.get(name, 0.0) > before.get(name, 0.0) + margin
+    ]
+    if further:
+        return f"mixed against its start ({start}) {held_out}: {loss}, but further off in {' and '.join(further)}"
+    return f"better than its start ({start}) {held_out}: {loss}"
+
+
+def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Tensor) -> dict[str, float]:
+    terms, targets = trainer.validate(base_vector), trainer.validation.targets
+    metrics = {
+        "validation_loss": terms["loss"],
+        "mel_mse": terms["mel_mse"],
+        **prosody_errors(pack, targets, trainer.kokoro),
+    }
+    if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
+        raise VoicecloneError(f"{wrong[0]} of the voice is not finite: lower --lr-projection, or check the base")
+    return metrics
+
+
+def _listener(trainer: ProjectionTrainer) -> dict[str, Any]:
+    """What the listener makes of this base and speaker, and what weight its term therefore had."""
+    state, used = trainer.state, trainer.listener is not None
+    return {
+        "heard": round(state.phones_heard, 3),
+        "used": used,
+        "phones_stock": round(state.phones_stock, 3),
+        "weight": round(trainer.weights.phones, 3) if used else 0.0,
+    }
+
+
+def _consent(run: Run) -> str:
+    return run.config.consent.strip() or NOT_STATED
+
+
+def _save_artifacts(
+    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: dict[str, Any]
+) -> None:
+    """Tensors and plain values only, so that it loads with ``weights_only=True``."""
+    projection = trainer.average.module
+    content = {
+        "projection": {name: value.detach().cpu() for name, value in projection.state_dict().items()},
+        "style_names": list(styles.names),
+        "style_vectors": styles.vectors,
+        "style_mean": styles.mean,
+        "style_spread": styles.spread,
+        "style_outliers": list(styles.outliers),
+        "anchor": trainer.state.anchor,
+        "base_vector": base_vector,
+        "length_scale": run.profile.scale,
+        "length_delta": run.profile.delta,
+        "config": run.config.as_dict(),
+        "identity": dict(run.identity),
+        "consent": _consent(run),
+        "versions": package_versions(),
+        "metrics": metrics,
+    }
+    write_torch(run.folder.artifacts, content)
+    # The voices a clone has to beat, for `evaluate`.
+    packs = {name: run.profile.expand(vector, name).tensor for name, vector in trainer.state.candidates.items()}
+    if trainer.state.best_stock:
+        packs["best_stock"] = run.base.stock_voices[trainer.state.best_stock].tensor
+    write_bytes(run.folder.candidates, save(packs, metadata={"best_stock": trainer.state.best_stock}))
+
+
+def _speak_tests(run: Run) -> list[str]:
+    """Speak three sentences through a real KPipeline with the saved file; other languages read the dataset's texts."""
+    own = [clip.text for clip in (*run.dataset.validation, *run.dataset.train)]
+    sentences = list(TEST_SENTENCES) if run.config.lang in ("a", "b") else (own * 3)[:3]
+    run.base.kmodel.to(run.device)
+    pipeline = run.base.pipeline(run.config.lang, offline=run.config.offline)
+    path = str(run.folder.voice)
+    # KPipeline splits its voice argument at commas, so a path that has one is given as the tensor instead.
+    voice = VoicePack.load(path).tensor if "," in path else path
+    with run.reporter.task("Speaking", total=len(sentences), unit="sentence") as task:
+        for number, sentence in enumerate(sentences, 1):
+            audio = speak_whole(pipeline, sentence, voice, seed=run.config.seed)
+            write_wav(run.folder.test_wav(number), audio, SAMPLE_RATE)
+            task.advance(1)
+    return sentences
+
+
+def _curves(history: list[dict[str, Any]], weights: LossWeights) -> list[dict[str, float]]:
+    """The history with one flat key a curve, ``train/TERM`` and ``val/TERM``; terms without a weight are left out."""
+    return [
+        {"epoch": record["epoch"]}
+        | {
+            f"{prefix}/{name}": value
+            for prefix, split in (("train", "train"), ("val", "validation"))
+            for name, value in record[split].items()
+            if getattr(weights, name, 1.0) > 0.0
+        }
+        for record in history
+    ]
+
+
+def _mel_pair(trainer: ProjectionTrainer, base_vector: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Log-mels ``(80, T)`` of the longest validation clip and of the clone speaking it with the clip's timing."""
+    target, spoken = trainer.mels(*(audio.cpu().numpy() for audio in trainer.speak_validation(base_vector)))
+    return target, spoken
+
+
+def _minutes(run: Run) -> dict[str, Any]:
+    clips = {"train": run.dataset.train, "validation": run.dataset.validation}
+    return {
+        **{f"{split}_clips": len(members) for split, members in clips.items()},
+        **{f"{split}_minutes": round(sum(c.seconds for c in members) / 60, 2) for split, members in clips.items()},
+    }
+
+
+def _alignment_scores(trainer: ProjectionTrainer) -> dict[str, float]:
+    return {name: round(alignment.score, 4) for name, alignment in sorted(trainer.state.alignments.items())}
+
+
+def _card(run: Run, report: dict[str, Any]) -> str:
+    return render_card(
+        CardInfo(
+            name=run.config.name,
+            base_name=run.base.name,
+            base_kind=run.base.kind,
+            voice_space=run.base.voice_space,
+            base_weights=run.base.weights if run.base.kind == STOCK_KOKORO else "",
+            base=run.config.base,
+            base_sha256=run.base.sha256,
+            base_licence=str(run.base.info.get("licence", "")),
+            dataset_fingerprint=run.dataset.fingerprint,
+            language=run.config.lang,
+            clips=report["dataset"]["train_clips"],
+            minutes=report["dataset"]["train_minutes"],
+            seed=run.config.seed,
+            consent=report["consent"],
+            metrics_before=report["metrics"]["before"],
+            metrics_after=report["metrics"]["after"],
+            versions=report["versions"],
+            notices=tuple(run.notices),
+            extra={
+                "on held-out clips": report["verdict"],
+                "health": "; ".join(report["health"]["reasons"]) or "within the range of real voices",
+            },
+        )
+    )

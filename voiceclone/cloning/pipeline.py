@@ -1,0 +1,202 @@
+"""The three stages of a clone, one after the other: styles, projection, voice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from voiceclone.audio.io import read_audio
+from voiceclone.bases.base import NANO
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.context import Run, uses_speaker
+from voiceclone.cloning.outputs import finish_voice
+from voiceclone.data.dataset import Clip
+from voiceclone.distributed import convolution_dtype, make_accelerator
+from voiceclone.errors import VoicecloneError
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import load_listener
+from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.projection.config import ProjectionConfig
+from voiceclone.projection.objective import Speaker
+from voiceclone.projection.preparation import Material, first_state, listens, prepare_targets, usable
+from voiceclone.projection.prior import load_prior
+from voiceclone.projection.recipes import parse_parts, projection_config
+from voiceclone.projection.state import TrainingState, save_state
+from voiceclone.projection.stock_table import find_table
+from voiceclone.projection.targets import Target
+from voiceclone.projection.trainer import ProjectionTrainer
+from voiceclone.style.extraction import StyleVectors, extract_styles, largest_style
+from voiceclone.tracking.observer import TrackingObserver
+from voiceclone.tracking.trackers import open_trackers
+from voiceclone.voice.profile import REFERENCE_ROW
+from voiceclone.voice.space import KOKORO_SPACE
+
+
+def three_stages(run: Run, state: TrainingState | None) -> None:
+    """Run what is left of the three stages, from ``state`` on where there is one; the main process leaves the files.
+
+    Raises:
+        VoicecloneError: a stage failed; finished epochs are kept.
+    """
+    started = time.perf_counter()
+    styles = run.team.from_main(lambda: style_stage(run))
+    trainer = prepare_training(run, styles, state)
+    with open_trackers(
+        tensorboard=run.config.tensorboard and run.team.is_main,
+        wandb=run.config.wandb and run.team.is_main,
+        wandb_project=run.config.wandb_project,
+        run_name=run.config.name,
+        folder=run.folder.path,
+        config=run.config.as_dict(),
+        offline=run.config.offline,
+        resume_step=trainer.state.step,
+        warn=run.reporter.warn,
+    ) as trackers:
+        _projection_stage(
+            run, trainer, TrackingObserver(trackers, total=run.config.epochs_projection, reporter=run.reporter)
+        )
+        if not run.team.is_main:
+            return
+        finish_voice(run, trainer, styles, seconds=time.perf_counter() - started)
+        trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
+        for notice in trackers.notices:
+            run.reporter.info(notice)
+    if run.base.kind == NANO and run.base.voice_space != KOKORO_SPACE:
+        run.reporter.warn(run.notices[0])
+    run.reporter.info(f"voice: {run.folder.voice}")
+
+
+def style_stage(run: Run) -> StyleVectors:
+    """Stage 1: the style of every training clip (at most ``max_style_samples``), averaged."""
+    clips = _sample(run.dataset.train, run.config.max_style_samples, run.config.seed)
+    with run.reporter.task("Style extraction", total=len(clips), unit="clip") as task:
+        return extract_styles(
+            [(clip.name, partial(read_audio, clip.path)) for clip in clips],
+            run.base.style_encoders,
+            device=run.device,
+            largest=largest_style(
+                [float(pack.tensor[REFERENCE_ROW].norm()) for pack in run.base.stock_voices.values()]
+            ),
+            advance=lambda: task.advance(1),
+        )
+
+
+def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None) -> ProjectionTrainer:
+    """Measure the clips; choose level, start and alignment, or take them from ``state``."""
+    config = _projection_config(run.config)
+    # The team has opened accelerate's processes, where there are several; on its own, one more is made for this run.
+    accelerator = run.team.accelerator or make_accelerator(run.device)
+    convolutions = convolution_dtype(run.config.precision, accelerator.device)
+    kokoro = FrozenKokoro(run.base.kmodel, accelerator.device, convolutions=convolutions)
+    train, validation = _measured_clips(run, kokoro, config)
+    speaker = _speaker(run, config, train, accelerator.device)
+    listener = None if config.plain or "phones" in config.without else load_listener(accelerator.device)
+    if state is None:
+        material = Material(
+            kokoro=kokoro,
+            stock=run.base.stock_voices,
+            profile=run.profile,
+            train=train,
+            validation=validation,
+            styles=styles.vectors,
+            prior=None if config.plain else load_prior(run.base),
+            speaker=speaker,
+            listener=listener,
+            table=None if config.plain else find_table(run.base),
+            zero_shot=styles.mean if run.base.styles_are_voices and not config.plain else None,
+        )
+        state = run.team.from_main(lambda: first_state(config, material, reporter=run.reporter))
+        run.reporter.info(f"start: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
+    else:
+        run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}")
+    trainer = ProjectionTrainer(
+        config,
+        state,
+        style=styles.mean,
+        kokoro=kokoro,
+        profile=run.profile,
+        train=usable(train, "train", state),
+        validation=usable(validation, "validation", state),
+        accelerator=accelerator,
+        speaker=speaker,
+        listener=listener if listens(state.phones_heard) else None,
+        team=run.team,
+    )
+    if notice := trainer.crop_notice():
+        run.reporter.warn(notice)
+    return trainer
+
+
+def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingObserver) -> None:
+    """Stage 2, with a checkpoint before the first epoch and after each one."""
+
+    def save(state: TrainingState, is_best: bool) -> None:
+        if not run.team.is_main:
+            return
+        # The best first: a run killed between the two does the epoch again and writes both.
+        if is_best:
+            save_state(state, run.identity, run.folder.best_checkpoint)
+        save_state(state, run.identity, run.folder.last_checkpoint)
+
+    if trainer.state.epoch == 0:
+        save(trainer.state, False)
+    with observer.watching(done=trainer.state.epoch):
+        trainer.run(observer, save)
+    observer.finish(trainer)
+    if trainer.state.epoch < run.config.epochs_projection:
+        run.reporter.info(f"stopped after epoch {trainer.state.epoch}: held-out clips had stopped improving")
+
+
+def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) -> tuple[list[Target], list[Target]]:
+    """The training and validation clips as targets of stage 2, a bounded number of each."""
+    splits = (
+        _sample(run.dataset.train, run.config.max_training_clips, run.config.seed),
+        _sample(run.dataset.validation, config.max_validation_crops, run.config.seed),
+    )
+    with run.reporter.task("Measuring clips", total=sum(map(len, splits)), unit="clip") as task:
+        train, validation = (
+            prepare_targets(
+                [(clip.name, clip.phonemes, partial(read_audio, clip.path), clip.bandwidth_hz) for clip in clips],
+                kokoro,
+                advance=lambda: task.advance(1),
+                warn=run.reporter.warn,
+            )
+            for clips in splits
+        )
+    if not train or not validation:
+        split = "validation" if train else "training"
+        raise VoicecloneError(
+            f"no {split} clip can be used for the projection: add longer clips, see the reasons above"
+        )
+    return train, validation
+
+
+def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device: torch.device) -> Speaker | None:
+    """The speaker encoder and what it hears in the training clips; None where the recipe does without."""
+    encoder = load_resemblyzer(device) if uses_speaker(run.config) else None
+    if encoder is None:
+        return None
+    vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.cpu().numpy()) for target in train]))
+    return Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0).to(device))
+
+
+def _projection_config(config: CloneConfig) -> ProjectionConfig:
+    return projection_config(
+        config.recipe,
+        parse_parts(config.without),
+        epochs=config.epochs_projection,
+        lr=config.lr_projection,
+        seed=config.seed,
+    )
+
+
+def _sample(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
+    """At most ``count`` clips, chosen by the seed, in their own order."""
+    if len(clips) <= count:
+        return list(clips)
+    chosen = np.random.default_rng([seed, len(clips)]).choice(len(clips), size=count, replace=False)
+    return [clips[index] for index in sorted(chosen)]

@@ -1,0 +1,248 @@
+"""Which device the work runs on, and several processes that train one base or one voice together.
+
+The processes are started by ``accelerate launch``. Every process holds the whole model and works on its rows of every
+batch; the gradients are added up. The model is not wrapped in DistributedDataParallel, which wants one forward pass a
+step: a step here runs parts of the model several times, and some of them not in every step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voiceclone.errors import UsageError, VoicecloneError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+T = TypeVar("T")
+PATIENCE = timedelta(minutes=30)
+"""How long a step waits for the other processes."""
+PREPARING = timedelta(days=7)
+"""How long the others wait while the main process computes features; one that ends is noticed at once."""
+BUCKET = 1 << 24  # values added up at once: a copy of all gradients would take much memory
+_RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables that keep oneDNN from newer instructions
+
+
+class ProcessLostError(VoicecloneError):
+    """Another process of the run stopped or does not answer."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """``auto`` takes CUDA where there is one, else the CPU; MPS, on which nothing was ever run, only by its name.
+
+    Raises:
+        UsageError: the wanted device is not on this machine.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available.get(wanted, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UsageError(f"--device {wanted}: not available on this machine; available: {there} (or use --device auto)")
+    return torch.device(wanted)
+
+
+def convolution_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """What the frozen decoder's convolutions are computed in; None: float32, like everything else.
+
+    ``auto`` takes bfloat16 on CPUs with matrix units (Intel AMX), which multiply it eight times as fast as float32.
+    AVX-512's own bfloat16 instructions alone are slower than float32, and so is bfloat16 without any.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cpu" and _has_matrix_units() else None
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
+def _has_matrix_units() -> bool:
+    limited = any("AMX" not in os.environ.get(name, "AMX").upper() for name in _ISA_LIMITS)
+    return bool(torch.cpu.get_capabilities().get("amx_bf16")) and not limited
+
+
+def make_accelerator(device: torch.device, *, timeout: timedelta | None = None) -> Accelerator:
+    """An ``accelerate`` accelerator for one run on ``device``; earlier runs in this process leave nothing behind.
+
+    Args:
+        timeout: how long an operation waits for other processes, where the run has several.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import InitProcessGroupKwargs
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    handlers = [] if timeout is None else [InitProcessGroupKwargs(timeout=timeout)]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=handlers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """This process and the others it trains with; the default is one process alone."""
+
+    device: torch.device = torch.device("cpu")
+    index: int = 0
+    size: int = 1
+    waiting: Any = None
+    """Group of ``torch.distributed`` for waits that may take long."""
+    accelerator: Accelerator | None = None
+    """What opened the processes, where there are several."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes, prints and tracks."""
+        return self.index == 0
+
+    def rows(self, count: int) -> tuple[list[int], float]:
+        """Our rows of a batch of ``count``, and what part of it they are.
+
+        Where there are fewer rows than processes, the last ones work on the first row with no part in the outcome:
+        all must run the same operations.
+        """
+        ours = [int(row) for row in np.array_split(np.arange(count), self.size)[self.index]]
+        return ours or [0], len(ours) / count
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over the processes, the same in all of them.
+
+        Raises:
+            ProcessLostError: another process is gone.
+        """
+        if self.size == 1:
+            return value
+        from accelerate.utils import reduce
+
+        with _noticing():
+            return reduce(value.detach(), reduction="sum")
+
+    def of_main(self, value: float) -> float:
+        """The main process's value."""
+        if self.size == 1:
+            return value
+        return float(self.total(torch.tensor(value if self.is_main else 0.0, dtype=torch.float64, device=self.device)))
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives in the main process, in all of them; only that one calls it.
+
+        Raises:
+            VoicecloneError: what ``make`` raised there.
+            ProcessLostError: the main process is gone.
+        """
+        if self.size == 1:
+            return make()
+        found: list[Any] = [None, None]
+        if self.is_main:
+            try:
+                found[0] = make()
+            except VoicecloneError as error:
+                found[1] = error
+        with _noticing():
+            torch.distributed.broadcast_object_list(found, src=0, device=self.device)
+        if found[1] is not None:
+            raise found[1]
+        return found[0]
+
+    def add_gradients(self, module: nn.Module) -> None:
+        """Replace every gradient of ``module`` by its sum over the processes."""
+        if self.size == 1:
+            return
+        bucket: list[Tensor] = []
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        for number, gradient in enumerate(gradients):
+            bucket.append(gradient)
+            if number == len(gradients) - 1 or sum(g.numel() for g in bucket) >= BUCKET:
+                summed = self.total(torch.cat([g.flatten() for g in bucket]))
+                for mine, part in zip(bucket, summed.split([g.numel() for g in bucket]), strict=True):
+                    mine.copy_(part.view_as(mine))
+                bucket = []
+
+    def share_state(self, *modules: nn.Module) -> None:
+        """Give all processes the main one's parameters and buffers."""
+        if self.size == 1:
+            return
+        from accelerate.utils import broadcast
+
+        with torch.no_grad(), _noticing():
+            for module in modules:
+                for value in module.state_dict().values():
+                    value.copy_(broadcast(value.contiguous(), from_process=0))
+
+    def wait(self) -> None:
+        """Wait until all processes are here, as long as it takes.
+
+        Raises:
+            ProcessLostError: one of them is gone.
+        """
+        if self.size > 1:
+            with _noticing():
+                torch.distributed.barrier(group=self.waiting)
+
+    @contextlib.contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """A stretch of work with torch's random state set; the caller's is put back.
+
+        The main process gets ``seed`` itself, the others other ones: their dropout masks must not be the same.
+        """
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed + (self.index << 40))
+            yield
+
+
+def process_index() -> int:
+    """The number of this process among those started together, before a team is there."""
+    return max(_number(name, 0) for name in _RANKS)
+
+
+def process_count() -> int:
+    """How many processes a launcher has started together, before a team is there."""
+    return max(_number(name, 1) for name in _SIZES)
+
+
+@contextlib.contextmanager
+def open_team(device: str) -> Iterator[Team]:
+    """The processes started by ``accelerate launch``, or this one alone.
+
+    Args:
+        device: ``cpu`` or ``cuda``; each process gets a GPU of its own.
+
+    Raises:
+        UsageError: the launcher was asked for several processes and started one.
+        ProcessLostError: the others cannot be reached.
+    """
+    if process_count() == 1:
+        # accelerate sets the address for several processes, but with --cpu leaves it to mpirun to start them.
+        if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
+            raise UsageError("accelerate launch --cpu starts one process: use --multi_gpu, and --device cpu behind it")
+        yield Team(device=torch.device(device))
+        return
+    with _noticing():
+        accelerator = make_accelerator(torch.device(device), timeout=PATIENCE)
+        waiting = torch.distributed.new_group(backend="gloo", timeout=PREPARING)
+    state = {"index": accelerator.process_index, "size": accelerator.num_processes, "waiting": waiting}
+    yield Team(device=accelerator.device, accelerator=accelerator, **state)
+    # Not after an error: with a process lost, taking leave of it could take for ever.
+    torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _noticing() -> Iterator[None]:
+    """torch reports a lost or silent process as a RuntimeError (DistBackendError among them)."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        message = f"a process of the run stopped or does not answer ({reason}): start again with --resume"
+        raise ProcessLostError(message) from error
+
+
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else default

@@ -1,0 +1,157 @@
+"""Kokoro, frozen and differentiable with respect to the voice.
+
+``KModel.forward_with_tokens`` is wrapped in ``no_grad``: training through it gives no gradient, silently. The same
+computation is laid out here in the steps that training needs apart: text features (no voice in them, computed once),
+durations, prosody, decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.models.fused import fused
+
+if TYPE_CHECKING:
+    from kokoro import KModel
+
+STYLE_DIM = 128  # width of each half of a voice: acoustic style, then prosodic style
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextFeatures:
+    """What Kokoro knows of a phoneme string before it hears a voice. ``T`` tokens include BOS and EOS."""
+
+    input_ids: Tensor = field(repr=False)  # (1, T) int64
+    duration_text: Tensor = field(repr=False)  # (1, hidden, T): PL-BERT features for the prosody predictor
+    acoustic_text: Tensor = field(repr=False)  # (1, hidden, T): text encoder's features for the decoder
+    phoneme_count: int  # characters of the phoneme string: decides the row of the voice pack
+    symbols: str = ""  # the characters the model knows, T - 2 of them
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens, BOS and EOS included."""
+        return self.input_ids.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Utterance:
+    """What Kokoro makes of a text in a voice. ``T`` tokens, ``F`` frames of 25 ms."""
+
+    audio: Tensor = field(repr=False)  # (600 F,) at 24 kHz
+    durations: Tensor = field(repr=False)  # (T,) int64, frames
+    f0: Tensor = field(repr=False)  # (2F,) Hz
+    energy: Tensor = field(repr=False)  # (2F,)
+
+
+def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
+    """Token ids with BOS and EOS; characters outside the vocabulary are dropped, as ``KModel.forward`` does."""
+    return [0, *(vocab[p] for p in phonemes if p in vocab), 0]
+
+
+class FrozenKokoro:
+    """A differentiable view of a frozen ``KModel``. Batches are of equal length: nothing here is ever padded.
+
+    Args:
+        convolutions: what the decoder's convolutions are computed in; None: the model's own type.
+    """
+
+    def __init__(self, kmodel: KModel, device: torch.device, *, convolutions: torch.dtype | None = None) -> None:
+        self.kmodel = kmodel.to(device).eval().requires_grad_(False)
+        self.device = device
+        self.fused = True  # gradients through the decoder take the lean way
+        self.convolutions = convolutions
+        if device.type == "cuda":
+            # cuDNN refuses the backward pass of an LSTM in eval mode; Kokoro's have one layer each, so that their
+            # dropout never acts and the outputs stay the same.
+            for module in kmodel.modules():
+                if isinstance(module, nn.LSTM):
+                    module.train()
+
+    @torch.no_grad()
+    def text(self, phonemes: str) -> TextFeatures:
+        """Features of a phoneme string.
+
+        Raises:
+            VoicecloneError: it is longer than the model's context.
+        """
+        ids = torch.tensor([token_ids(phonemes, self.kmodel.vocab)], device=self.device)
+        if ids.shape[1] > self.kmodel.context_length:
+            raise VoicecloneError(f"{ids.shape[1] - 2} phonemes are more than the model reads at once")
+        lengths, mask = _lengths_and_mask(ids)
+        hidden = self.kmodel.bert(ids, attention_mask=(~mask).int())
+        return TextFeatures(
+            input_ids=ids,
+            duration_text=self.kmodel.bert_encoder(hidden).transpose(-1, -2),
+            acoustic_text=self.kmodel.text_encoder(ids, lengths, mask),
+            phoneme_count=len(phonemes),
+            symbols="".join(p for p in phonemes if p in self.kmodel.vocab),
+        )
+
+    def durations(self, text: TextFeatures, prosodic: Tensor) -> tuple[Tensor, Tensor]:
+        """Soft durations in frames of 25 ms ``(T,)`` and the predictor's text states ``(1, T, hidden + 128)``.
+
+        Kokoro's own ``DurationEncoder`` packs its sequences, and packed LSTMs have no fast path on a CPU. A single text
+        has no padding, so its layers are called here without packing: the same values, up to rounding.
+        """
+        encoder = self.kmodel.predictor.text_encoder
+        style = prosodic[:, None].expand(1, text.tokens, -1)
+        states = torch.cat([text.duration_text.transpose(1, 2), style], dim=-1)
+        for layer in encoder.lstms:
+            states = layer(states)[0] if isinstance(layer, nn.LSTM) else torch.cat([layer(states, prosodic), style], -1)
+        return self._soft_durations(states), states
+
+    def prosody(self, states: Tensor, alignment: Tensor, prosodic: Tensor) -> tuple[Tensor, Tensor]:
+        """F0 in Hz and energy, each ``(1, 2F)``, for text states laid out by ``alignment`` ``(T, F)``."""
+        return self.kmodel.predictor.F0Ntrain(states.transpose(-1, -2) @ alignment, prosodic)
+
+    def decode(self, acoustic_text: Tensor, f0: Tensor, energy: Tensor, acoustic: Tensor) -> Tensor:
+        """Audio ``(B, 600 F)`` from aligned text ``(B, hidden, F)``, F0 and energy ``(B, 2F)``, style ``(B, 128)``.
+
+        The harmonic source draws random phases and noise: seed around the call to repeat it.
+        """
+        lean = self.convolutions is not None or (self.fused and torch.is_grad_enabled())
+        with fused(self.kmodel.decoder, self.convolutions) if lean else nullcontext():
+            return self.kmodel.decoder(acoustic_text, f0, energy, acoustic).squeeze(1)
+
+    @torch.no_grad()
+    def speak(self, text: TextFeatures, voice: Tensor) -> tuple[Tensor, Tensor]:
+        """Speak freely, as ``KModel`` does: audio ``(600 F,)`` and durations ``(T,)`` int64; voice ``(1, 256)``."""
+        spoken = self.utter(text, voice)
+        return spoken.audio, spoken.durations
+
+    @torch.no_grad()
+    def utter(self, text: TextFeatures, voice: Tensor) -> Utterance:
+        """Speak freely, as ``KModel`` does, and keep what the decoder was given; voice ``(1, 256)``."""
+        acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
+        lengths, mask = _lengths_and_mask(text.input_ids)
+        states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
+        durations = torch.round(self._soft_durations(states)).clamp(min=1).long()
+        alignment = alignment_matrix(durations)
+        f0, energy = self.prosody(states, alignment, prosodic)
+        audio = self.decode(text.acoustic_text @ alignment, f0, energy, acoustic)
+        return Utterance(audio=audio[0], durations=durations, f0=f0[0], energy=energy[0])
+
+    def _soft_durations(self, states: Tensor) -> Tensor:
+        """Text states ``(1, T, hidden + 128)`` to frames ``(T,)``."""
+        predictor = self.kmodel.predictor
+        hidden, _ = predictor.lstm(states)
+        return torch.sigmoid(predictor.duration_proj(hidden)).sum(dim=-1)[0]
+
+
+def alignment_matrix(durations: Tensor) -> Tensor:
+    """Durations ``(T,)`` int64 in frames to the 0/1 matrix ``(T, F)`` that repeats each token for its frames."""
+    tokens = torch.arange(len(durations), device=durations.device)
+    return torch.eye(len(durations), device=durations.device)[:, torch.repeat_interleave(tokens, durations)]
+
+
+def _lengths_and_mask(input_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Lengths (on the CPU, as packing wants them) and an all-False padding mask for one utterance."""
+    lengths = torch.full((1,), input_ids.shape[1], dtype=torch.long)
+    return lengths, torch.zeros_like(input_ids, dtype=torch.bool)

@@ -1,0 +1,1 @@
+"""Small nets that hear: who is speaking, and which phones."""

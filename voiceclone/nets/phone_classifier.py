@@ -1,0 +1,120 @@
+"""Which phone is heard in each frame of 25 ms: a frame classifier, differentiable in the sound.
+
+Cloning listens through it while it trains (the term ``phones``). It is not the recogniser that judges clones: another
+front end, no CTC but a label a frame, another training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from voiceclone.audio.features import LOG_MEAN, LOG_STD, N_MELS
+from voiceclone.errors import VoicecloneError
+from voiceclone.models.checkpoint import load_strictly, read_safetensors
+from voiceclone.text.alphabet import ALPHABET, to_alphabet
+
+ASSETS = Path(__file__).resolve().parent / "assets" / "phone_classifier"
+UNLABELLED = -100
+"""Label of frames that belong to no phone: pauses, stress marks, letters that are no English phoneme."""
+_CODES = {phone: index for index, phone in enumerate(ALPHABET)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenerConfig:
+    """Widths of the net."""
+
+    width: int = 128  # channels
+    dilations: tuple[int, ...] = (1, 1, 2, 4, 1, 2)  # one residual block each: it hears .3 s to either side
+    dropout: float = 0.1
+
+
+class Listener(nn.Module):
+    """Residual convolutions over StyleTTS2's log-mel; :func:`load_listener` gives the trained one."""
+
+    def __init__(self, config: ListenerConfig = ListenerConfig()) -> None:
+        super().__init__()
+        self.config, width = config, config.width
+        self.stem = nn.Conv1d(N_MELS, width, 5, stride=2, padding=2)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, width) for _ in config.dilations)
+        self.blocks = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in config.dilations)
+        self.norm = nn.GroupNorm(1, width)
+        self.head = nn.Conv1d(width, len(ALPHABET), 1)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Normalised log-mels ``(B, 80, 2F)`` of one length to scores ``(B, phones, F)``."""
+        features = log_mel * LOG_STD + LOG_MEAN
+        # The mean over the crop: what a channel, a level or a voice adds to every frame alike says nothing of phones.
+        hidden = self.stem(features - features.mean(dim=2, keepdim=True))
+        for norm, block in zip(self.norms, self.blocks, strict=True):
+            hidden = hidden + self.dropout(block(functional.gelu(norm(hidden))))
+        return self.head(functional.gelu(self.norm(hidden)))
+
+
+def frame_labels(phonemes: Sequence[str], durations: Tensor) -> Tensor:
+    """The phone of every frame ``(F,)`` int64, :data:`UNLABELLED` where there is none.
+
+    Args:
+        phonemes: the symbols between BOS and EOS, as the model reads them.
+        durations: frames of 25 ms of BOS, each symbol, EOS: ``(T,)`` int64.
+
+    Raises:
+        ValueError: there is not one duration for each.
+    """
+    codes = [UNLABELLED, *(_code(symbol) for symbol in phonemes), UNLABELLED]
+    if len(codes) != len(durations):
+        raise ValueError(f"{len(durations)} durations for {len(codes)} tokens")
+    return torch.repeat_interleave(torch.tensor(codes, device=durations.device), durations)
+
+
+@torch.no_grad()
+def phones_heard(listener: Listener, log_mel: Tensor) -> Tensor:
+    """Probabilities ``(phones, F)`` of the phones in a normalised log-mel ``(80, 2F)``."""
+    return torch.softmax(listener(log_mel[None])[0], dim=0)
+
+
+def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of ``(B, phones, F)`` scores over the labelled ones of ``(B, F)`` frames; 0 without any."""
+    summed = functional.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="sum")
+    return summed / (labels != UNLABELLED).sum().clamp(min=1)
+
+
+def share_heard(scores: Tensor, labels: Tensor) -> float:
+    """Share of the labelled frames whose phone has the highest score; 0 without any."""
+    labelled = labels != UNLABELLED
+    right = (scores.argmax(dim=1) == labels) & labelled
+    return float(right.sum()) / max(1, int(labelled.sum()))
+
+
+def load_listener(device: torch.device | str = "cpu", folder: Path = ASSETS) -> Listener:
+    """The shipped listener, frozen and in eval mode.
+
+    Raises:
+        VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.
+    """
+    path = folder / "listener.json"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        config = ListenerConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()})
+        alphabet = info["alphabet"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VoicecloneError(f"{path} cannot be used ({error}): reinstall voiceclone") from error
+    if alphabet != list(ALPHABET):
+        raise VoicecloneError(f"{path}: another alphabet than this version's: reinstall voiceclone")
+    with torch.random.fork_rng(devices=[]):
+        listener = Listener(config)
+    state = {key: value.float() for key, value in read_safetensors(path.with_suffix(".safetensors")).items()}
+    load_strictly(listener, state, path.with_suffix(".safetensors"))
+    return listener.to(device).eval().requires_grad_(False)
+
+
+def _code(symbol: str) -> int:
+    phones = to_alphabet(symbol)
+    return _CODES.get(phones[0], UNLABELLED) if phones else UNLABELLED

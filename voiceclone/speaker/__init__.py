@@ -1,1 +1,0 @@
-"""Speaker encoders: who is speaking, as a vector."""

@@ -1,0 +1,1 @@
+"""The installation and the machine: optional packages, versions, child processes, sockets."""

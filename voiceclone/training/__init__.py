@@ -1,1 +1,0 @@
-"""Train a base: a Kokoro-format model, its style encoders and its stock voices, from a multi-speaker dataset."""
