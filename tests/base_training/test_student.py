@@ -13,6 +13,8 @@ from support import write_base
 
 from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.losses import SpectralLoss, complex_distance
+from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.student import StudentSystem
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
@@ -20,7 +22,10 @@ from voiceclone.base_training.trainer import Trainer
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
+from voiceclone.models.batched_forward import decode, text_features
 from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.models.nano import NanoKModel
+from voiceclone.models.presets import tiny_config
 
 CONFIG = TrainConfig(
     preset="tiny", steps=8, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
@@ -67,15 +72,18 @@ def test_the_corpus_is_read_again_only_where_there_is_more_speech(speech: Path, 
         prepare_teacher_corpus(empty, tmp_path / "other")
 
 
-def test_a_batch_pairs_each_crop_with_the_vector_that_made_it(corpus) -> None:
+def test_the_decoder_gets_whole_utterances_with_the_vector_that_made_each(corpus) -> None:
     batches = VectorBatches(corpus, CONFIG)
     assert batches.validation == [COUNT - 1]
-    batch = batches.acoustic(0)
-    whole = [corpus.audio(index) for index in range(COUNT)]
-    for audio, vector in zip(batch.audio.numpy(), batch.vectors.numpy(), strict=True):
-        (index,) = [i for i in range(COUNT) if np.array_equal(corpus.vector(i), vector)]
-        assert index not in batches.validation
-        assert any(np.array_equal(whole[index][at : at + len(audio)], audio) for at in range(0, len(whole[index]), 600))
+    drawn = set()
+    for step in range(12):
+        batch = batches.acoustic(step)
+        (index,) = [i for i in range(COUNT) if np.array_equal(corpus.vector(i), batch.vectors[0].numpy())]
+        assert np.array_equal(batch.audio[0].numpy(), corpus.audio(index))  # whole
+        drawn.add(index)
+    assert len(drawn) > 3 and not drawn & set(batches.validation)
+    spoken = batches.prosody(0)
+    assert spoken.vectors.shape == (3, 256) and len({tuple(v.tolist()) for v in spoken.vectors}) == 3
 
 
 def test_it_comes_nearer_to_its_teacher(corpus, tmp_path: Path) -> None:
@@ -83,6 +91,42 @@ def test_it_comes_nearer_to_its_teacher(corpus, tmp_path: Path) -> None:
     trainer.run()
     first, last = trainer.history[0], trainer.history[-1]
     assert last["mel"] < 0.85 * first["mel"] and last["duration"] < first["duration"]
+
+
+def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> None:
+    """At the teacher's own width the decoder is the teacher's; a narrower one gets finite weights."""
+    teacher = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3)).kmodel
+    system = StudentSystem(corpus, CONFIG)
+    batch = VectorBatches(corpus, CONFIG).fixed([0])
+    style, audio = batch.vectors[:, :128], []
+    system.start_from_teacher(teacher)
+    for model in (teacher, system.averaged):
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(0)
+            features = text_features(model, batch.tokens, batch.lengths)
+            audio.append(decode(model, features, batch.frame_tokens, batch.f0, batch.energy, style))
+    assert torch.allclose(*audio, atol=1e-4)
+    narrow = build_narrow()
+    initialize_from_teacher(narrow, teacher, [batch])
+    assert all(torch.isfinite(value).all() for value in narrow.state_dict().values())
+    with pytest.raises(UsageError, match="cannot be taken from blocks of widths"):
+        initialize_from_teacher(system.trained, narrow, [batch])
+
+
+def build_narrow() -> NanoKModel:
+    """Half the width of the tiny preset."""
+    config = tiny_config()
+    config.update(hidden_dim=16, nano={"encode_dim": 16, "decode_dims": [16, 16], "asr_res_dim": 8})
+    config["istftnet"]["upsample_initial_channel"] = 16
+    return NanoKModel(config)
+
+
+def test_phases_count_in_the_complex_distance() -> None:
+    audio = torch.sin(torch.arange(4800) * 0.1)[None]
+    assert float(complex_distance(audio, audio)) < 1e-2
+    turned = torch.sin(torch.arange(4800) * 0.1 + 1.5)[None]
+    magnitudes = float(SpectralLoss()(turned, audio)["convergence"])  # does not see them, but for the ends
+    assert float(complex_distance(turned, audio)) > 1.0 > 4 * magnitudes
 
 
 def test_a_resumed_run_is_the_same_run(corpus, tmp_path: Path) -> None:

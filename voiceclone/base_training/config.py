@@ -11,6 +11,7 @@ DEFAULT_WEIGHTS = {
     "mel": 2.0,
     "convergence": 0.5,
     "spectrum": 0.5,
+    "complex": 2.0,
     "adversarial": 0.1,
     "feature_match": 0.5,
     "style_range": 1.0,

@@ -13,6 +13,8 @@ from voiceclone.audio.features import SAMPLE_RATE
 
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))
 """(FFT and window in samples, hop in samples, mel bands)."""
+COMPLEX_RESOLUTIONS = ((320, 80), (640, 160), (1200, 300))
+"""(FFT and window in samples, hop in samples): 13 to 50 ms."""
 SPECTRUM_FLOOR = 3e-3
 
 
@@ -48,6 +50,23 @@ class SpectralLoss(nn.Module):
             distance = F.l1_loss(torch.log(linear + SPECTRUM_FLOOR), torch.log(true_linear + SPECTRUM_FLOOR))
             terms["spectrum"] = terms["spectrum"] + distance
         return {name: value / len(self.spectra) for name, value in terms.items()}
+
+
+def complex_distance(audio: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of complex spectra over the target's mean magnitude, mean over the resolutions; ``(B, T)`` each.
+
+    Unlike :class:`SpectralLoss` it compares phases. For a model that gets its target's own F0 these are no accident: of
+    two utterances of Kokoro-82M with other noise the waveforms correlate by 0.99.
+    """
+    total = audio.new_zeros(())
+    for size, hop in COMPLEX_RESOLUTIONS:
+        window = torch.hann_window(size, device=audio.device)
+        ours, theirs = (torch.stft(x, size, hop, window=window, return_complex=True) for x in (audio, target))
+        difference = ours - theirs
+        # The gradient of |z| is not finite at 0.
+        distance = (difference.real.square() + difference.imag.square() + 1e-6).sqrt().mean()
+        total = total + distance / (theirs.abs().mean() + 1e-3)
+    return total / len(COMPLEX_RESOLUTIONS)
 
 
 def duration_losses(logits: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:

@@ -9,10 +9,13 @@ from kokoro.model import KModel
 from torch import Tensor
 
 
-def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool) -> None:
+def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool, lengths_vary: bool = False) -> None:
     """Compile the residual blocks of the generator, where most of the time goes, and run them in bfloat16.
 
-    Their inputs have few and constant shapes. The layers that make magnitude and phase stay float32: a phase of eight
+    Args:
+        lengths_vary: compile once for all lengths, for batches of many shapes; else once for each of a few shapes.
+
+    The layers that make magnitude and phase stay float32: a phase of eight
     bits would be heard.
     """
     from kokoro.istftnet import AdaINResBlock1
@@ -24,7 +27,7 @@ def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool) -> None:
             if bfloat16:
                 module.forward = _in_bfloat16(module.forward)
             if compiled:
-                module.forward = torch.compile(module.forward, dynamic=False)
+                module.forward = torch.compile(module.forward, dynamic=lengths_vary)
 
 
 def _in_bfloat16(forward: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

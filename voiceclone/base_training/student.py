@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from kokoro.model import KModel
 
 from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.losses import complex_distance
 from voiceclone.base_training.measures import speak
+from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.objective import SpeechObjective
 from voiceclone.base_training.recorded import read_weights
 from voiceclone.base_training.speed import speed_up_vocoder
@@ -28,6 +31,8 @@ from voiceclone.models.checkpoint import load_strictly
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
 from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
+
+MEASURED = 6  # utterances on which the teacher's channels are weighed
 
 
 class StudentSystem(System):
@@ -47,12 +52,23 @@ class StudentSystem(System):
         adversarial = self.takes_discriminators(step, progress)
         batch = self.batches.acoustic(step).to(self.team.device)
         terms, audio = self.objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial)
+        terms["complex"] = complex_distance(audio, batch.audio)
         terms = batch.share.of(terms)
         if step % self.config.prosody_every == 0:
             spoken = self.batches.prosody(step).to(self.team.device)
             terms.update(spoken.share.of(self.objective.predicted(spoken, spoken.vectors[:, STYLE_DIM:])))
         judged = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
         return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=judged)
+
+    def start_from_teacher(self, teacher: KModel) -> None:
+        """Take decoder and text encoder from the channels of the teacher that carry most.
+
+        Raises:
+            UsageError: the teacher's decoder does not fit.
+        """
+        measured = (self.batches.fixed([index]) for index in self.batches.validation[:MEASURED])
+        initialize_from_teacher(self.trained, teacher, measured)
+        self.averaged.load_state_dict(self.trained.state_dict())
 
     def start_from(self, base: Path) -> str:
         """Take the weights of the base in folder ``base``; the discriminators start anew."""
@@ -63,7 +79,7 @@ class StudentSystem(System):
 
     def speed_up(self) -> None:
         """Compile the vocoder, run it in bfloat16."""
-        speed_up_vocoder(self.trained, compiled=self.config.compile, bfloat16=self.config.bfloat16)
+        speed_up_vocoder(self.trained, compiled=self.config.compile, bfloat16=self.config.bfloat16, lengths_vary=True)
 
     def identity(self) -> dict[str, Any]:
         """The preset: the teacher may have spoken more in the meantime."""

@@ -23,6 +23,7 @@ from voiceclone.base_training.measures import speak
 from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.bases.base import Base
 from voiceclone.distributed import Team
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.batched_forward import decode, text_features
@@ -35,7 +36,6 @@ from voiceclone.voice.space import KOKORO_SPACE
 
 logger = logging.getLogger(__name__)
 MEASURED_UTTERANCES = 40
-MEASURED_FRAMES = 80  # of 25 ms: what is compared of each utterance with the teacher's prosody
 
 
 def train_student(
@@ -48,12 +48,14 @@ def train_student(
     train: bool = True,
     listener: Listener | None = None,
     init: Path | None = None,
+    teacher: Base | None = None,
     team: Team | None = None,
 ) -> Path:
     """Train into ``out`` and pack into ``out/base``; that folder.
 
     Args:
         corpus: a teacher's speech.
+        teacher: the base that spoke it, to initialize the student's weights from; None: random weights, or ``init``.
         train: False packs the checkpoint that is there.
         init: folder of a student of the same preset to start from.
 
@@ -67,6 +69,9 @@ def train_student(
             trainer.resume()
         elif init is not None:
             trainer.start_from(init)
+        elif teacher is not None:
+            trainer.system.start_from_teacher(teacher.kmodel)
+            trainer.init = f"weights of {teacher.name}"
         trainer.run()
     if team is None or team.is_main:
         pack_student(corpus, out, facts)
@@ -114,7 +119,7 @@ def measure_student(model: NanoKModel, batches: VectorBatches, indices: Sequence
     mel, duration, rate, pitch = [], [], [], []
     for index in indices:
         utterance = corpus.utterances[index]
-        batch = batches.fixed([index], frames=MEASURED_FRAMES)
+        batch = batches.fixed([index])
         features = text_features(model, batch.tokens, batch.lengths)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -73,6 +73,8 @@ def _recorded(
     """What trains on recordings, and its data and settings."""
     from voiceclone.base_training.recipe import train_and_pack
 
+    if options.from_teacher is not None:
+        raise UsageError("--from-teacher: has a meaning with --teacher alone: leave it out, or give --init BASE")
     corpus, kept_out = _corpora(options, team)
     return train_and_pack, {
         "corpus": corpus,
@@ -89,13 +91,15 @@ def _student(options: argparse.Namespace, team: Team) -> tuple[Callable[..., Pat
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
     from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
+    from voiceclone.bases.base import load_base
 
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
     cache = options.out / "cache" / "teacher"
     team.from_main(lambda: prepare_teacher_corpus(options.teacher, cache) and None)
-    return train_student, {"corpus": Corpus([cache])}
+    known = None if options.from_teacher is None else load_base(options.from_teacher, offline=options.offline)
+    return train_student, {"corpus": Corpus([cache]), "teacher": known}
 
 
 def _train(

@@ -89,6 +89,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", type=Path, metavar="BASE", help="start from a trained base of the same preset instead of at random"
     )
+    parser.add_argument(
+        "--from-teacher",
+        metavar="BASE",
+        help="with --teacher: start from the strongest channels of the base that spoke (kokoro), not at random",
+    )
     parser.add_argument("--compile", action="store_true", help="compile the vocoder (needs a C compiler)")
     parser.add_argument("--bfloat16", action="store_true", help="run the vocoder's inner blocks in bfloat16")
     parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 1e-3)")
