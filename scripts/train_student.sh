@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Train and pack a student of Kokoro-82M: let Kokoro speak a corpus, train on it, pack.
+#
+#   scripts/train_student.sh TEXT WORK [MINUTES] [INIT]
+#
+# TEXT     public-domain sentences, one a line; the last 300 are left for measuring (benchmarks/student.py)
+# WORK     folder for speech, features, checkpoints and the packed base (WORK/run/base); about 2 GB
+# MINUTES  training time (default 160)
+# INIT     folder of an earlier student to go on from; without it the weights come from Kokoro's strongest channels
+#
+# UTTERANCES=5000 is the size of the corpus. --compile needs a C compiler. Interrupted? Run the same command again: speech
+# is kept and training goes on from its last checkpoint.
+set -euo pipefail
+here="$(cd "$(dirname "$0")/.." && pwd)"
+if [ $# -lt 2 ]; then
+    sed -n '2,13p' "$0" >&2
+    exit 2
+fi
+text="$1" work="$2" minutes="${3:-160}" init="${4:-}"
+python="${PYTHON:-python}"
+export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+
+"$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/speech" --utterances "${UTTERANCES:-5000}"
+start=(--from-teacher kokoro)
+if [ -f "$work/run/checkpoint.pt" ]; then
+    start=(--resume)
+elif [ -n "$init" ]; then
+    start=(--init "$init")
+fi
+"$python" -m voiceclone train-base --teacher "$work/speech" --preset nano --out "$work/run" --minutes "$minutes" \
+    --settings "$here/scripts/student_settings.json" --compile --bfloat16 --threads "${THREADS:-1}" --offline "${start[@]}"
+echo "packed: $work/run/base"
