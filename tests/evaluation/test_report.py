@@ -199,7 +199,7 @@ def test_candidates_lie_beside_the_voice(tmp_path, base):
 def test_further_voices(base, tmp_path):
     assert parse_also(["a=x.pt", " b = stock_1 "], ["clone"]) == {"a": "x.pt", "b": "stock_1"}
     for wrong in (["a"], ["=x"], ["a="], ["a=x", "a=y"], ["clone=x"], ["oracle=x"], ["recordings=x"]):
-        with pytest.raises(UsageError, match="--also"):
+        with pytest.raises(UsageError, match="also "):
             parse_also(wrong, [])
     assert find_voice("stock_1", base) is base.stock_voices["stock_1"]
     with pytest.raises(UsageError, match="stock_0"):
