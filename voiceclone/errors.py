@@ -14,7 +14,9 @@ from collections.abc import Iterator
 
 LONGEST_LINE = 1200  # characters; paths of the longest kind still fit
 # Code in backticks, or a flag that is no part of a path or of a quoted name; with what stands behind it.
-_CODE_OR_FLAG = re.compile(r"`(?P<code>[^`]*)`|(?<![\w/.'\"-])--(?P<flag>[a-z][a-z0-9_-]*)(?P<value> (?=['\"\d/]|-\d|[A-Z]{2}))?")
+_CODE_OR_FLAG = re.compile(
+    r"`(?P<code>[^`]*)`|(?<![\w/.'\"-])--(?P<flag>[a-z][a-z0-9_-]*)(?P<value> (?=['\"\d/]|-\d|[A-Z]{2}))?"
+)
 _FLAG_IN_CODE = re.compile(r"--(?P<flag>[a-z][a-z-]*) (?P<value>[\w./-]+)$")
 _WITHOUT_VALUE = {"overwrite": "overwrite=True", "resume": 'resume="auto"', "offline": "offline=True"}
 _flags_are_shown = False  # of the process, not of the context: threads of a command show flags too

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from support import QUICK, REPOSITORY
 
-from voiceclone import VoicePack, clone, load_base
+from voiceclone import CloneReport, VoicePack, clone, load_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
@@ -30,7 +30,7 @@ EPOCHS = 4
 
 
 def settings(dataset: Path, base: Path, out: Path, **more) -> dict:
-    return {"data": dataset, "name": "v", "out": str(out), "base": str(base), "epochs_projection": EPOCHS,
+    return {"data": dataset, "name": "v", "out": out, "base": base, "epochs_projection": EPOCHS,
             "device": "cpu", "offline": True, **more}  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def test_the_voice_is_what_stock_kokoro_loads(finished: Path, base_folder: Path)
 def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
     report = json.loads((finished / "report.json").read_text())
     assert report["stock_kokoro"] is False and report["epochs"] == EPOCHS and report["consent"] == "not stated"
+    assert set(report) == set(CloneReport.__annotations__)
     assert set(report["metrics"]) == {"before", "after"}
     assert report["listener"]["heard"] < 0.3 and report["listener"]["used"] is False, "random weights speak no phones"
     assert report["metrics"]["after"]["validation_loss"] < report["metrics"]["before"]["validation_loss"]

@@ -97,7 +97,7 @@ def _main(arguments: Sequence[str] | None, program: str | None) -> int:
 def _print_any_name() -> None:
     """Names of files need not be UTF-8, and standard output may be ASCII: what it cannot show is escaped."""
     with contextlib.suppress(AttributeError, ValueError, OSError):  # a caller's own stream, or a closed one
-        sys.stdout.reconfigure(errors="backslashreplace")
+        getattr(sys.stdout, "reconfigure")(errors="backslashreplace")  # noqa: B009 - a TextIO need not have it
 
 
 def _kept(arguments: Sequence[str], program: str | None) -> str:
