@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import soundfile
-from support import REPOSITORY
+from support import QUICK, REPOSITORY
 
-from voiceclone import VoicePack
+from voiceclone import VoicePack, clone
 
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
 
@@ -18,6 +19,7 @@ EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, base_folder: Path, tmp_path: Path) -> Callable[..., None]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("voiceclone.clone", partial(clone, without=QUICK), raising=False)
 
     def call(name: str, *arguments: object) -> None:
         monkeypatch.setattr("sys.argv", [name, *map(str, arguments), "--base", str(base_folder)])
