@@ -27,11 +27,12 @@ test: lint
 slow: setup
 	$(RUN) -m pytest -m slow
 
-# Style, and which package may import which (the contracts in pyproject.toml).
+# Style, which package may import which, and types (all set in pyproject.toml).
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache --no-logo
+	$(VENV)/bin/mypy
 
 setup: $(VENV)/.ready
 

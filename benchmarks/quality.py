@@ -25,7 +25,7 @@ from voiceclone.bases.base import Base, load_base
 from voiceclone.cloning.api import clone
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.data.dataset import Dataset, load_dataset
-from voiceclone.evaluation.report import evaluate
+from voiceclone.evaluation.report import evaluate_voices
 from voiceclone.evaluation.voices import oracle_voice, read_candidates
 from voiceclone.files import write_json
 from voiceclone.models.frozen_kokoro import FrozenKokoro
@@ -107,7 +107,7 @@ class Bench:
                 voices["seed_recipe"] = self._plain(folder, name, seed)
             if self.options.walk:
                 voices["random_walk"] = self.random_walk(dataset, voices["best_stock"], self.options.walk * seconds)
-        found = evaluate(
+        found = evaluate_voices(
             voices, dataset, self.base, encoders=[self.trained, self.untrained], recognizer=self.recognizer, seed=seed,
             offline=True,
         )  # fmt: skip

@@ -50,5 +50,5 @@ def test_a_precision_that_is_asked_for_is_taken(processor) -> None:
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(UsageError, match="--precision 'int4': use one of auto, float32, bfloat16"):
+    with pytest.raises(UsageError, match="precision='int4': use one of auto, float32, bfloat16"):
         CloneConfig(data="d", precision="int4")

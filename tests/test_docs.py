@@ -17,6 +17,7 @@ from voiceclone.cli.main import COMMANDS, _parser, main
 
 DOCUMENTS = [
     REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
     REPOSITORY / "datasets" / "README.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]

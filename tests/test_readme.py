@@ -13,7 +13,7 @@ from voiceclone.cloning.config import CloneConfig
 
 README = (REPOSITORY / "README.md").read_text()
 CLONE = (REPOSITORY / "docs" / "clone.md").read_text()
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
@@ -41,6 +41,7 @@ def test_commands_in_the_documents_exist() -> None:
 
 def test_make_targets_in_the_readme_exist() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
-    for target in re.findall(r"^make (\w+)", README, re.M):
+    contributing = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    for target in re.findall(r"^make (\w+)", README + contributing, re.M):
         assert re.search(rf"^{target}:", makefile, re.M), target
     assert "make test" in (REPOSITORY / ".ci" / "run").read_text()

@@ -44,12 +44,14 @@ def test_the_wheel_holds_the_package_the_nano_base_and_the_command(wheel: Path) 
         metadata = archive.read(f"voiceclone-{__version__}.dist-info/METADATA").decode()
     source = REPOSITORY / "voiceclone"
     files = {path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    wanted = {path for path in files if path.suffix == ".py" or "assets" in path.parts}
+    wanted = {path for path in files if path.suffix == ".py" or path.name == "py.typed" or "assets" in path.parts}
     assert {str(path.relative_to(REPOSITORY)) for path in wanted} <= names
     assert "voiceclone/models/assets/nano/model.safetensors" in names
     assert "voiceclone = voiceclone.cli.main:main" in entry_points
     required = {Requirement(line) for line in re.findall(r"^Requires-Dist: ((?:(?!extra ==).)*)$", metadata, re.M)}
     assert required == set(project_requirements())
+    licences = f"voiceclone-{__version__}.dist-info/"
+    assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names if name.startswith(licences)}
     assert not [name for name in names if not name.startswith(("voiceclone/", f"voiceclone-{__version__}.dist-info/"))]
 
 
@@ -88,7 +90,7 @@ def _copy_of_source(folder: Path) -> Path:
     """Building writes into the source folder: what is built is a copy of what a build reads."""
     import shutil
 
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(REPOSITORY / "voiceclone", folder / "voiceclone", ignore=shutil.ignore_patterns("__pycache__"))
     return folder

@@ -220,7 +220,10 @@ def open_team(device: str) -> Iterator[Team]:
     if process_count() == 1:
         # accelerate sets the address for several processes, but with --cpu leaves it to mpirun to start them.
         if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
-            raise UsageError("accelerate launch --cpu starts one process: use --multi_gpu, and --device cpu behind it")
+            raise UsageError(
+                "`accelerate launch --cpu` starts one process: use `accelerate launch --multi_gpu`, and --device cpu "
+                "behind it"
+            )
         yield Team(device=torch.device(device))
         return
     with _noticing():

@@ -162,7 +162,7 @@ def test_the_probe_ends_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None
 def test_kokoro_without_its_files_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "cached", lambda file: None)
     monkeypatch.setattr(registry, "installed", lambda file: None)
-    with pytest.raises(VoicecloneError, match="voiceclone download.*--base nano"):
+    with pytest.raises(VoicecloneError, match='voiceclone download.*base="nano"'):
         load_base("kokoro", offline=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from voiceclone import VoicePack, load_base
+from voiceclone import UsageError, VoicePack, evaluate, load_base
 from voiceclone.cli.main import main
 from voiceclone.data.dataset import hold_out
 from voiceclone.evaluation import report_judges, sentences
@@ -75,6 +75,26 @@ def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None
     # A second time replaces the report, but never the kept voice.
     assert main([*call, "--quiet", "--clips", "1", "--keep-best", str(best)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_the_function_measures_what_the_command_reports(
+    call, voice: Path, base_folder: Path, dataset_folder: Path
+) -> None:
+    assert main([*call, "--quiet", "--also", "seed_recipe=stock_3"]) == 0
+    report = json.loads((voice.parent / "evaluation.json").read_text())
+    (voice.parent / "evaluation.json").unlink()
+    options = {"base": base_folder, "offline": True, "device": "cpu"}
+    found = evaluate(voice, dataset_folder, also={"seed_recipe": "stock_3"}, **options)
+    facts = json.loads(json.dumps(found.as_json()))
+    assert facts["voices"] == report["voices"] and facts["verdict"] == report["verdict"]
+    assert not (voice.parent / "evaluation.json").exists()
+    for wrong, message in (
+        ({"clips": 0}, "clips=0"),
+        ({"also": {"clone": voice}}, "also .*already"),
+        ({"seed": -1}, "seed=-1"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            evaluate(voice, dataset_folder, **options, **wrong)
 
 
 def test_a_voice_out_of_a_file_of_several_and_a_mix(call, voice: Path, tmp_path: Path, capsys) -> None:

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from support import QUICK, REPOSITORY
 
-from voiceclone import VoicePack, clone, load_base
+from voiceclone import CloneReport, VoicePack, clone, load_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
@@ -30,7 +30,7 @@ EPOCHS = 4
 
 
 def settings(dataset: Path, base: Path, out: Path, **more) -> dict:
-    return {"data": dataset, "name": "v", "out": str(out), "base": str(base), "epochs_projection": EPOCHS,
+    return {"data": dataset, "name": "v", "out": out, "base": base, "epochs_projection": EPOCHS,
             "device": "cpu", "offline": True, **more}  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def test_the_voice_is_what_stock_kokoro_loads(finished: Path, base_folder: Path)
 def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
     report = json.loads((finished / "report.json").read_text())
     assert report["stock_kokoro"] is False and report["epochs"] == EPOCHS and report["consent"] == "not stated"
+    assert set(report) == set(CloneReport.__annotations__)
     assert set(report["metrics"]) == {"before", "after"}
     assert report["listener"]["heard"] < 0.3 and report["listener"]["used"] is False, "random weights speak no phones"
     assert report["metrics"]["after"]["validation_loss"] < report["metrics"]["before"]["validation_loss"]
@@ -130,7 +131,7 @@ def test_an_interrupted_run_resumes_to_the_same_voice(
         with pytest.raises(KeyboardInterrupt):
             clone(**options)
     assert not (tmp_path / "v" / "v.pt").exists() and (tmp_path / "v" / "checkpoints" / "last.pt").exists()
-    with pytest.raises(UsageError, match="unfinished run.*--resume"):
+    with pytest.raises(UsageError, match='unfinished run.*resume="auto"'):
         clone(**options)
     resumed = clone(**options, resume="auto")
     assert torch.equal(resumed.voice.tensor, VoicePack.load(finished / "v.pt").tensor)
@@ -159,10 +160,10 @@ def test_killed_with_9_and_resumed(finished: Path, tmp_path: Path, dataset_folde
 def test_a_finished_voice_is_never_overwritten_unasked(finished: Path, dataset_folder: Path, base_folder: Path) -> None:
     options = settings(dataset_folder, base_folder, finished.parent)
     before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="overwrite=True"):
         clone(**options)
     assert clone(**options, resume="auto").report["epochs"] == EPOCHS
-    with pytest.raises(UsageError, match="--overwrite"):
+    with pytest.raises(UsageError, match="overwrite=True"):
         clone(**options, resume=str(finished / "checkpoints" / "best.pt"))
     assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
 
@@ -323,7 +324,7 @@ def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_f
 
 
 def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
-    for wrong, message in (({"recipe": "magic"}, "--recipe 'magic'"), ({"without": "luck"}, "--without 'luck'")):
+    for wrong, message in (({"recipe": "magic"}, "recipe='magic'"), ({"without": "luck"}, "without='luck'")):
         with pytest.raises(UsageError, match=message):
             clone(**settings(dataset_folder, base_folder, tmp_path, **wrong))
     assert os.listdir(tmp_path) == []

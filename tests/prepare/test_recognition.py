@@ -51,6 +51,6 @@ def test_a_missing_package_and_a_missing_model_are_one_line(monkeypatch: pytest.
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "faster_whisper", raising=False)
-    with pytest.raises(VoicecloneError, match=r"--transcribe odd: the model cannot be loaded \(no model here\)"):
+    with pytest.raises(VoicecloneError, match=r"transcribe odd: the model cannot be loaded \(no model here\)"):
         load_recogniser("odd")
     sys.modules.pop("faster_whisper", None)

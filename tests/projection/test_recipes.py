@@ -22,7 +22,7 @@ def make(recipe: str, *without: str) -> ProjectionConfig:
 
 def test_parts_are_named_or_refused() -> None:
     assert parse_parts("drift, speaker") == {"drift", "speaker"} and parse_parts("") == frozenset()
-    with pytest.raises(UsageError, match="--without 'luck'.*alignment"):
+    with pytest.raises(UsageError, match="without='luck'.*alignment"):
         parse_parts("mel,luck")
 
 

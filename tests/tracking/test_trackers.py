@@ -137,5 +137,5 @@ def test_a_missing_package_costs_one_warning(flag, module, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("project", ["a/b", "50%", "", " ", "x" * 129, "a\nb"])
 def test_a_project_name_that_the_server_refuses_is_refused_at_once(project, tmp_path):
-    with pytest.raises(UsageError, match="--wandb-project"):
+    with pytest.raises(UsageError, match="wandb_project="):
         open_(tmp_path, [], wandb=True, wandb_project=project)

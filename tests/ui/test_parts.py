@@ -167,7 +167,7 @@ def test_a_mix_is_saved_once_and_under_a_proper_name(studio: Studio, tmp_path: P
     assert path == tmp_path / "half" / "half.pt" and VoicePack.load(path)
     with pytest.raises(UsageError, match="exists"):
         studio.save_mix("half", ("stock_0", "stock_1"), 0.5, 0.5)
-    with pytest.raises(UsageError, match="--name"):
+    with pytest.raises(UsageError, match="name="):
         studio.save_mix("../evil", ("stock_0", "stock_1"), 0.5, 0.5)
 
 

@@ -120,7 +120,7 @@ def test_official_voices_need_neither_a_base_nor_the_network(monkeypatch) -> Non
 
 def test_official_voices_are_not_taken_for_those_of_another_base(base_folder: Path) -> None:
     for voice in ("af_heart", "0.5*af_heart + 0.5*stock_0"):
-        with pytest.raises(UsageError, match="'af_heart' in --base .*: it is an official voice.*--base kokoro"):
+        with pytest.raises(UsageError, match="'af_heart' in base=.*: it is an official voice.*base kokoro"):
             finder_of(str(base_folder)).find(voice)
 
 

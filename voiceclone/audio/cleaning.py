@@ -49,7 +49,8 @@ def without_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
         return centred.astype(np.float32)
     # Mirrored at the ends: a clip cut within a vowel begins with a value that is no offset.
     pad = min(int(_PAD_SECONDS * rate), len(samples) - 1)
-    filtered = sosfiltfilt(butter(2, RUMBLE_HZ, "highpass", fs=rate, output="sos"), centred, padtype="even", padlen=pad)
+    highpass = butter(2, RUMBLE_HZ, "highpass", fs=rate, output="sos")
+    filtered: np.ndarray = sosfiltfilt(highpass, centred, padtype="even", padlen=pad)
     return filtered.astype(np.float32)
 
 

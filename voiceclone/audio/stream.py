@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ class Target(Protocol):
 
 
 @contextlib.contextmanager
-def sound_file(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
+def sound_file(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
     """Yield a function that appends mono audio ``(T,)``, float, full scale 1.0; the name's ending says the format.
 
     The samples go to a temporary file beside ``path``, which takes its place once the block has ended well.
@@ -48,6 +49,7 @@ def sound_file(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
     """
     import soundfile
 
+    path = Path(path)
     form = format_of(path)
     with atomic_path(path) as temporary, _encoder(temporary, form, sample_rate) as stream:
 

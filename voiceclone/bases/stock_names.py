@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -14,12 +15,13 @@ AUTO, KOKORO, NANO = "auto", "kokoro", "nano"
 PARTS = (".mean", ".rows", ".basis")  # of a voice in compact form, behind its name
 
 
-def checked_base(which: str | Path) -> str | Path:
-    """``which`` as it is, where it is the name of a base, a folder that exists, or an ONNX file.
+def checked_base(which: str | os.PathLike[str]) -> str:
+    """``which`` as text, where it is the name of a base, a folder that exists, or an ONNX file.
 
     Raises:
         UsageError: it is none of these.
     """
+    which = os.fspath(which)
     named = which in (AUTO, NANO, KOKORO) or Path(which).is_dir()
     if not named and not (Path(which).suffix.lower() == ".onnx" and Path(which).is_file()):
         raise UsageError(f"no base '{which}': use auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from voiceclone import __version__
 from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, sentence
-from voiceclone.errors import VoicecloneError, shown
+from voiceclone.errors import VoicecloneError, shown, speaking_of_flags
 from voiceclone.ranges import check_numbers
 from voiceclone.system.processes import let_break_interrupt
 
@@ -46,6 +46,11 @@ TRACEBACK = "VOICECLONE_TRACEBACK"  # environment variable: show where a bug str
 
 def main(arguments: Sequence[str] | None = None, *, program: str | None = None) -> int:
     """Run one command line; returns the exit code."""
+    with speaking_of_flags():
+        return _main(arguments, program)
+
+
+def _main(arguments: Sequence[str] | None, program: str | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if not arguments:
@@ -92,7 +97,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
 def _print_any_name() -> None:
     """Names of files need not be UTF-8, and standard output may be ASCII: what it cannot show is escaped."""
     with contextlib.suppress(AttributeError, ValueError, OSError):  # a caller's own stream, or a closed one
-        sys.stdout.reconfigure(errors="backslashreplace")
+        getattr(sys.stdout, "reconfigure")(errors="backslashreplace")  # noqa: B009 - a TextIO need not have it
 
 
 def _kept(arguments: Sequence[str], program: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from voiceclone.cloning.config import CloneConfig, dump, merge
 from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import three_stages
+from voiceclone.cloning.report import CloneReport
 from voiceclone.distributed import choose_device, open_team
 from voiceclone.files import write_json, write_text
 from voiceclone.projection.recipes import parse_parts
@@ -35,11 +37,16 @@ class CloneResult:
 
     voice: VoicePack = field(repr=False)
     folder: Path
-    report: dict[str, Any] = field(repr=False)
+    report: CloneReport = field(repr=False)
+    """As in ``report.json``."""
 
 
 def clone(
-    data: str | Path | None = None, name: str | None = None, *, reporter: Reporter | None = None, **settings: Any
+    data: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    *,
+    reporter: Reporter | None = None,
+    **settings: Any,
 ) -> CloneResult:
     """Clone a voice from a dataset folder; does what the command ``voiceclone clone`` does.
 
@@ -47,13 +54,13 @@ def clone(
         data: dataset folder (``train/metadata.jsonl`` or ``metadata.jsonl`` beside the clips).
         name: name of the voice.
         reporter: where lines and progress go; by default only warnings are written, to standard error.
-        settings: fields of :class:`voiceclone.cloning.config.CloneConfig`.
+        settings: fields of :class:`voiceclone.cloning.config.CloneConfig`; paths as text or ``os.PathLike``.
 
     Raises:
         UsageError: a setting or path is wrong.
         VoicecloneError: the work failed.
     """
-    flags = {"data": None if data is None else str(data), "name": name, **settings}
+    flags = {"data": data, "name": name, **settings}
     return clone_with(merge(flags, {}), reporter or Reporter(verbosity=-1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import reprlib
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ RECIPES = ("best", "seed")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_PATHS = ("data", "out", "base", "resume")
 # Settings that change the voice: a checkpoint is only continued with the same ones.
 _DECISIVE = ("style_encoders", "lang", "epochs_projection", "lr_projection", "max_style_samples",
              "max_training_clips", "precision", "seed", "recipe", "without")  # fmt: skip
@@ -25,7 +27,10 @@ _DECISIVE = ("style_encoders", "lang", "epochs_projection", "lr_projection", "ma
 
 @dataclass(frozen=True, kw_only=True)
 class CloneConfig:
-    """Settings of ``clone``; every field is a flag of the command and a key of a config file."""
+    """Settings of ``clone``; every field is a flag of the command and a key of a config file.
+
+    Fields that hold a path take any ``os.PathLike`` and keep it as text.
+    """
 
     data: str  # dataset folder
     name: str = "my_voice"  # name of the voice
@@ -51,6 +56,9 @@ class CloneConfig:
     consent: str = ""  # who agreed to the cloning, and how; recorded with the voice
 
     def __post_init__(self) -> None:
+        for name in _PATHS:
+            if isinstance(path := getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(path))
         _check_types(self)
         if not _NAME.fullmatch(self.name):
             raise UsageError(
@@ -113,7 +121,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     import yaml
 
     class WithoutAliases(yaml.SafeLoader):
-        def compose_node(self, parent, index):
+        def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):  # a few of them may stand for gigabytes
                 raise UsageError(f"--config {path}: aliases (*name) are not read: write the value out")
             return super().compose_node(parent, index)
@@ -140,7 +148,9 @@ def dump(config: CloneConfig) -> str:
 
 def _check_types(config: CloneConfig) -> None:
     """Values from files and from Python may have any type; say which one is wrong."""
-    expected = {"int": int, "float": (int, float), "bool": bool, "str": str, "str | None": (str, type(None))}
+    expected: dict[str, Any] = {
+        "int": int, "float": (int, float), "bool": bool, "str": str, "str | None": (str, type(None)),
+    }  # fmt: skip
     for field in fields(config):
         value, wanted = getattr(config, field.name), str(field.type)
         good = isinstance(value, expected[wanted]) and (wanted == "bool" or not isinstance(value, bool))

@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from voiceclone.cloning.report import CloneReport
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import LOCK, held, remove_partial_files
 from voiceclone.projection.state import BEST, LAST, TrainingState, load_state
@@ -63,10 +64,10 @@ class RunFolder:
         """True where a whole voice lies here."""
         return self.voice.is_file() and self.report.is_file()
 
-    def read_report(self) -> dict[str, Any]:
+    def read_report(self) -> CloneReport:
         """The report of a finished voice."""
         try:
-            return json.loads(self.report.read_text(encoding="utf-8"))
+            return cast(CloneReport, json.loads(self.report.read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError) as error:
             raise VoicecloneError(f"{self.report} cannot be read: start again with --overwrite") from error
 

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import STOCK_KOKORO
+from voiceclone.cloning.report import CloneMetrics, CloneReport
 from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.quick import prosody_errors
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text, write_torch
@@ -41,14 +42,14 @@ OFF_BY = {"f0_error_semitones": ("pitch", "semitones", 0.5), "rate_error_percent
 """Errors of the voice's own prosody: name, unit, and by how much one may grow before it counts."""
 
 
-def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, seconds: float) -> dict[str, Any]:
+def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, seconds: float) -> CloneReport:
     """Write everything; the report comes last, since its presence says that the voice is finished."""
     state = trainer.state
     base_vector = state.best_vector if state.best_vector is not None else state.anchor
     voice = run.profile.expand(base_vector, run.config.name)
     start = run.profile.expand(state.anchor, "start")
     # Both on the last alignment: figures from different alignments could not be compared.
-    metrics = {
+    metrics: CloneMetrics = {
         "before": _metrics(trainer, start, state.anchor),
         "after": _metrics(trainer, voice, base_vector),
     }
@@ -68,7 +69,7 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         best_epoch=state.best_epoch or None,
     )
     save_figure(figure, run.folder.path / "training.png")
-    report = {
+    report: CloneReport = {
         "name": run.config.name,
         "base": _base_facts(run),
         "stock_kokoro": run.base.voice_space == KOKORO_SPACE,
@@ -108,7 +109,7 @@ def _base_facts(run: Run) -> dict[str, str]:
             "voice_space": base.voice_space}  # fmt: skip
 
 
-def _verdict(metrics: dict[str, dict[str, float]], start: str, clips: int) -> str:
+def _verdict(metrics: CloneMetrics, start: str, clips: int) -> str:
     """Whether the clone beats the voice it started from on ``clips`` clips it was not trained on.
 
     A change below :data:`MARGIN` says nothing, and a lower loss is no gain where pitch or rate got worse.
@@ -159,7 +160,7 @@ def _consent(run: Run) -> str:
 
 
 def _save_artifacts(
-    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: dict[str, Any]
+    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: CloneMetrics
 ) -> None:
     """Tensors and plain values only, so that it loads with ``weights_only=True``."""
     projection = trainer.average.module
@@ -237,7 +238,7 @@ def _alignment_scores(trainer: ProjectionTrainer) -> dict[str, float]:
     return {name: round(alignment.score, 4) for name, alignment in sorted(trainer.state.alignments.items())}
 
 
-def _card(run: Run, report: dict[str, Any]) -> str:
+def _card(run: Run, report: CloneReport) -> str:
     return render_card(
         CardInfo(
             name=run.config.name,

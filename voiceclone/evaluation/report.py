@@ -40,7 +40,7 @@ from voiceclone.voice.pack import VoicePack
 VALIDATION_CLIPS = 10  # at most, unless told
 
 
-def evaluate(
+def evaluate_voices(
     voices: Mapping[str, VoicePack],
     dataset: Dataset | Sequence[Clip],
     base: Base,

@@ -95,7 +95,7 @@ def load_resemblyzer(device: torch.device | str = "cpu") -> ResemblyzerEncoder |
         if len(own) != 4 * LAYERS + 2:
             raise ValueError(f"{len(own)} tensors")
     except Exception as error:  # torch raises many kinds for damaged files
-        raise VoicecloneError(f"{path} cannot be used ({error}): install it again: {INSTALL}") from error
+        raise VoicecloneError(f"{path} cannot be used ({error}): install it again: `{INSTALL}`") from error
     return encoder.to(device).eval().requires_grad_(False)
 
 

@@ -22,7 +22,7 @@ def apart() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def interrupt(process: subprocess.Popen) -> None:
+def interrupt(process: subprocess.Popen[Any]) -> None:
     """Ask a process started with :func:`apart` to end, as Ctrl-C does; one that has ended is left alone.
 
     Windows knows no SIGINT for other processes (``send_signal`` raises): there it is Ctrl-Break.
@@ -31,7 +31,7 @@ def interrupt(process: subprocess.Popen) -> None:
         process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", 1) if sys.platform == _WINDOWS else signal.SIGINT)
 
 
-def stop_all(processes: Sequence[subprocess.Popen], seconds: float) -> None:
+def stop_all(processes: Sequence[subprocess.Popen[Any]], seconds: float) -> None:
     """Interrupt processes and wait; what has not ended after ``seconds`` is killed."""
     for process in processes:
         interrupt(process)

@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -191,7 +191,7 @@ def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> Speech:
     events: list[PhonemeEvent] = []
     words: list[WordEvent] = []
 
-    def collect(wave, count, event) -> int:
+    def collect(wave: Any, count: int, event: Any) -> int:
         if wave and count > 0:
             blocks.append(np.ctypeslib.as_array(wave, shape=(count,)).copy())
         index = 0
@@ -244,7 +244,7 @@ def _seed(library: ctypes.CDLL) -> None:
 def _unload(library: ctypes.CDLL) -> None:
     import _ctypes
 
-    close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+    close = getattr(_ctypes, "dlclose", None) or getattr(_ctypes, "FreeLibrary")  # noqa: B009 - of Windows alone
     close(library._handle)
 
 

@@ -67,13 +67,14 @@ class VoiceFinder:
             return self.stock[name]
         raise unknown_voice(name, self.stock, self._where)
 
-    def find(self, voice: str) -> VoicePack:
+    def find(self, voice: str | os.PathLike[str]) -> VoicePack:
         """A single voice, or a mix such as ``0.7*v.pt + 0.3*af_heart``; what names a file is never read as a mix.
 
         Raises:
             UsageError: it is neither.
             VoicecloneError: a file is no voice.
         """
+        voice = os.fspath(voice)
         if names_a_file(voice) or not is_expression(voice):
             return self.single(voice)
         from voiceclone.voice.mixing import blend, parse

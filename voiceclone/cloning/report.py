@@ -1,0 +1,58 @@
+"""What ``report.json`` holds: the same dictionary that :attr:`CloneResult.report` is, with the types of its entries."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class CloneMetrics(TypedDict):
+    """Errors on the held-out clips, of the voice the training started from and of the finished one.
+
+    By name: ``validation_loss`` (as trained), ``mel_mse`` (log-mel), ``f0_error_semitones`` (mean absolute),
+    ``rate_error_percent`` (of the length of an utterance).
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+
+
+class CloneReport(TypedDict):
+    """A finished clone, JSON-able."""
+
+    name: str
+    base: dict[str, str]
+    """``name``, ``kind``, ``sha256`` of the weights, ``weights`` (their precision), ``voice_space``."""
+    stock_kokoro: bool
+    """Whether stock Kokoro-82M speaks with the voice."""
+    voice_sha256: str
+    notices: list[str]
+    consent: str
+    dataset: dict[str, Any]
+    """``fingerprint``; number of clips and minutes of each split."""
+    recipe: str
+    without: list[str]
+    speaker_encoder: str
+    """Empty where none was used."""
+    start: dict[str, str]
+    """What the training started from: ``timbre``, ``prosody``, and the ``best_stock`` voice."""
+    listener: dict[str, Any]
+    dropped_clips: dict[str, str]
+    """Clips that do not fit their transcripts, as ``split/name``, and why."""
+    epochs: int
+    best_epoch: int
+    skipped_steps: int
+    metrics: CloneMetrics
+    verdict: str
+    """One line: whether the voice is better than its start on the held-out clips."""
+    alignment: dict[str, float]
+    """Score of each clip's alignment, 0 to 1."""
+    style: dict[str, Any]
+    length_profile: str
+    health: dict[str, Any]
+    test_sentences: list[str]
+    seed: int
+    convolutions: str
+    """Precision of the decoder's convolutions in training."""
+    seconds: float
+    """Wall-clock time of the run."""
+    versions: dict[str, str]
