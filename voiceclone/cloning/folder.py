@@ -11,7 +11,7 @@ from typing import Any
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import LOCK, held, remove_partial_files
-from voiceclone.projection.state import BEST, LAST, TrainingState, load_state
+from voiceclone.projection.state import BEST, LAST, TrainingState, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class RunFolder:
             if resume == "auto":
                 return None
             raise UsageError(f"--resume {path}: no such checkpoint")
-        state, found = load_state(path)
+        state, found = load_checkpoint(path)
         for what, value in identity.items():
             if found.get(what) != value:
                 raise UsageError(
