@@ -15,7 +15,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.export import FILES
 from voiceclone.base_training.recipe import BaseFacts, read_facts, train_and_pack
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.bases.base import load_base
 from voiceclone.cli import main as command_line
@@ -160,6 +160,12 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     assert command_line.main([*command, "--pack-only", "--voices", "1"]) == 0
     assert read_checkpoint(tmp_path)["step"] == 3
     assert len(load_base(tmp_path / "base").stock_voices) == 1
+    state = read_checkpoint(tmp_path)
+    for older in ({**state, "format": 1}, {name: value for name, value in state.items() if name != "format"}, [state]):
+        torch.save(older, tmp_path / CHECKPOINT)
+        for flags in (["--steps", "4", "--resume"], ["--pack-only"]):
+            assert command_line.main([*command, *flags]) == 2
+            assert "is no checkpoint of this version: train again with --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

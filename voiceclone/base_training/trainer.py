@@ -18,6 +18,7 @@ from voiceclone.files import write_json, write_torch
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
+FORMAT = 2  # of the checkpoint; others are refused
 MAX_BAD_STEPS = 20
 
 
@@ -115,6 +116,7 @@ class Trainer:
         if not self.process_group.is_main:
             return
         state = {
+            "format": FORMAT,
             "config": self.config.to_json(),
             **self.system.identity(),
             **self.system.state(),
@@ -219,12 +221,15 @@ def read_checkpoint(out: Path) -> dict[str, Any]:
     """Read ``out/checkpoint.pt``.
 
     Raises:
-        UsageError: it is missing or damaged.
+        UsageError: it is missing, damaged or that of another version.
     """
     path = Path(out) / CHECKPOINT
     if not path.is_file():
         raise UsageError(f"{path}: no such file: train first, or leave out --resume")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise UsageError(f"{path}: is damaged ({type(error).__name__}): delete it and train again") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise UsageError(f"{path}: is no checkpoint of this version: train again with --overwrite")
+    return state
