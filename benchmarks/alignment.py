@@ -3,7 +3,7 @@
     python benchmarks/alignment.py --corpus WORK/corpus/heldout [--only SPEAKER...]
 
 CORPUS is what ``scripts/synthesize_corpus.py`` writes. Each clip is aligned against the base's mean stock voice three
-ways: its durations stretched evenly, warped by the mels, and warped by mels and the phones that the listener hears.
+ways: its durations stretched evenly, warped by the mels, and warped by mels and the phone classifier's posteriors.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import load_base
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.phone_classifier import Listener, load_listener
-from voiceclone.projection.start import Start, neutral_start
+from voiceclone.nets.phone_classifier import PhoneClassifier, load_phone_classifier
+from voiceclone.projection.initialization import Initialization, neutral_initialization
 from voiceclone.projection.targets import Target, Unusable, aligned, prepare_target
 from voiceclone.voice.profile import LengthProfile
 
@@ -49,8 +49,8 @@ def main() -> int:
         parser.error(f"--only {min(unknown)}: no such speaker; there are {', '.join(sorted(clips))}")
     torch.set_num_threads(1)
     base = load_base(options.base, offline=True)
-    kokoro, listener = FrozenKokoro(base.kmodel, torch.device("cpu")), load_listener()
-    start, profile = neutral_start(base.stock_voices), LengthProfile.of(base.stock_voices.values())
+    kokoro, phone_classifier = FrozenKokoro(base.kmodel, torch.device("cpu")), load_phone_classifier()
+    initialization, profile = neutral_initialization(base.stock_voices), LengthProfile.of(base.stock_voices.values())
     print("| speaker | " + " | ".join(f"{way}, ms" for way in WAYS) + " |\n|---|---|---|---|")
     for speaker in options.only or sorted(clips):
         found = []
@@ -61,24 +61,33 @@ def main() -> int:
             if isinstance(target, Unusable):
                 print(f"{target.name}: not used: {target.reason}", file=sys.stderr)
             else:
-                found.append(errors(row, target, kokoro, start, profile, listener))
+                found.append(errors(row, target, kokoro, initialization, profile, phone_classifier))
         means = np.mean(found, axis=0) if found else np.full(len(WAYS), np.nan)
         print(f"| {speaker} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |", flush=True)
     return 0
 
 
 def errors(
-    row: dict, target: Target, kokoro: FrozenKokoro, start: Start, profile: LengthProfile, listener: Listener
+    row: dict,
+    target: Target,
+    kokoro: FrozenKokoro,
+    initialization: Initialization,
+    profile: LengthProfile,
+    phone_classifier: PhoneClassifier,
 ) -> list[float]:
     """Mean distance (ms) of the clip's boundaries from the true ones, for each of ``WAYS``."""
-    voice, log_mel, true = start.rows(profile, kokoro.device)(target.text.phoneme_count), LogMel(), row["durations"]
+    voice, log_mel, true = (
+        initialization.rows(profile, kokoro.device)(target.text.phoneme_count),
+        LogMel(),
+        row["durations"],
+    )
     if len(true) != target.text.tokens:
         sys.exit(f"error: {row['file_name']} has {len(true)} durations for {target.text.tokens} tokens")
     found = []
     for way in WAYS:
         torch.manual_seed(0)
-        ear = listener if way == WAYS[2] else None
-        clip, _ = aligned(target, kokoro, voice, log_mel, listener=ear, warp=way != WAYS[0])
+        used = phone_classifier if way == WAYS[2] else None
+        clip, _ = aligned(target, kokoro, voice, log_mel, phone_classifier=used, warp=way != WAYS[0])
         distance = np.cumsum(clip.alignment.durations.numpy() - np.array(true))[:-1]
         # Trimming moves a whole clip, by what nobody counted: the typical distance is taken off.
         found.append(FRAME_MS * float(np.abs(distance - np.median(distance)).mean()))

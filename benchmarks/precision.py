@@ -21,7 +21,7 @@ from torch import Tensor
 from voiceclone.audio.features import LogMel
 from voiceclone.bases.base import load_base
 from voiceclone.distributed import convolution_dtype
-from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, Utterance, alignment_matrix
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, SynthesizedUtterance, alignment_matrix
 from voiceclone.text.g2p import Phonemizer
 
 TEXT = "The boat came slowly round the bend, and everybody on the bank began to wave."
@@ -60,7 +60,9 @@ def main() -> int:
     return 0
 
 
-def _step(kokoro: FrozenKokoro, aligned: Tensor, spoken: Utterance, row: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def _step(
+    kokoro: FrozenKokoro, aligned: Tensor, spoken: SynthesizedUtterance, row: Tensor, seed: int
+) -> tuple[Tensor, Tensor]:
     """Log-mel ``(CROPS, 80, T)`` and the gradient ``(1, 128)`` in the timbre half."""
     leaf = row[:, :STYLE_DIM].clone().requires_grad_()
     torch.manual_seed(seed)

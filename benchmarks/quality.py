@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--without", nargs="*", default=[DEFAULT], help=f"the default recipe is {DEFAULT!r}")
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--seed-recipe", type=int, default=0, metavar="EPOCHS", help="clone by the plain recipe, too")
+    parser.add_argument("--plain-recipe", type=int, default=0, metavar="EPOCHS", help="clone by the plain recipe, too")
     parser.add_argument("--walk", type=float, default=0.0, help="random walk of so many times the clone's seconds")
     parser.add_argument("--base", default="nano")
     parser.add_argument("--part", default="1/1", help="this process's share of the speakers")
@@ -103,8 +103,8 @@ class Bench:
             voices.update(read_candidates(made.folder / f"{name}.pt"))
             voices["best_stock"] = self.best_stock(dataset)
             voices["oracle"] = oracle_voice(self.base, dataset.train, device=torch.device("cpu"))
-            if self.options.seed_recipe:
-                voices["seed_recipe"] = self._plain(folder, name, seed)
+            if self.options.plain_recipe:
+                voices["plain_recipe"] = self._plain(folder, name, seed)
             if self.options.walk:
                 voices["random_walk"] = self.random_walk(dataset, voices["best_stock"], self.options.walk * seconds)
         found = evaluate_voices(
@@ -114,7 +114,7 @@ class Bench:
         result = {
             "speaker": folder.name, "seed": seed, "without": other, "seconds": round(seconds, 1),
             "rank": self.rank(folder.name, found), "epochs": made.report["epochs"],
-            "start": made.report["start"], **found.as_json(),
+            "initialization": made.report["initialization"], **found.as_json(),
         }  # fmt: skip
         write_json(path, result)
         print(name, f"{seconds:.0f} s", {k: v["similarity"][UNTRAINED]["mean"] for k, v in result["voices"].items()})
@@ -123,7 +123,7 @@ class Bench:
     def _plain(self, folder: Path, name: str, seed: int) -> VoicePack:
         return clone(
             folder, f"{name}-plain", out=str(self.options.work / "voices"), base=self.options.base, seed=seed,
-            offline=True, recipe="seed", epochs_projection=self.options.seed_recipe, resume="auto",
+            offline=True, recipe="plain", epochs_projection=self.options.plain_recipe, resume="auto",
         ).voice  # fmt: skip
 
     def best_stock(self, dataset: Dataset) -> VoicePack:

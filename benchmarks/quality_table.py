@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 TRAINED, UNTRAINED = "resemblyzer", "xvector"
-RIVALS = ("best_stock", "best_blend", "zero_shot", "seed_recipe", "random_walk")
+RIVALS = ("best_stock", "best_blend", "zero_shot", "plain_recipe", "random_walk")
 KINDS = ("synthetic", "real")
 HEAD = "| speakers | voice | n | resemblyzer | xvector | true speaker first | F0 st | rate % | MCD dB | PER % | s |"
 

@@ -16,7 +16,7 @@ from voiceclone.cloning.config import merge
 from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import prepare_training, style_stage
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.mlp import Projection
@@ -68,7 +68,7 @@ def prepare(base: str, data: Path, out: Path, *, epochs: int = 100) -> Prepared:
         {"data": str(data), "name": "speed", "out": str(out), "base": base, "offline": True, "device": "cpu",
          "epochs_projection": epochs}, {},
     )  # fmt: skip
-    run = open_run(config, RunFolder(config.folder), Team(), Reporter(verbosity=-1))
+    run = open_run(config, RunFolder(config.folder), ProcessGroup(), Reporter(verbosity=-1))
     styles = style_stage(run)
     return Prepared(run=run, styles=styles, trainer=prepare_training(run, styles, None), started=started)
 
@@ -85,7 +85,7 @@ def step(base: Path, data: Path) -> dict[str, float]:
     for number in range(ROUNDS + 1):
         crops = trainer.objective.random_crops(trainer.config.batch, generator)
         spent = timed(lambda crops=crops: trainer._step(crops, seed=0))
-        ways = {len(crops), trainer.at_once}
+        ways = {len(crops), trainer.micro_batch}
         floor, fused_floor = (
             min(timed(lambda crops=crops, way=way, lean=lean: floor_pass(trainer, crops, way, lean)) for way in ways)
             for lean in (False, True)
@@ -102,12 +102,12 @@ def step(base: Path, data: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def floor_pass(trainer: ProjectionTrainer, crops: list, at_once: int, lean: bool) -> None:
+def floor_pass(trainer: ProjectionTrainer, crops: list, micro_batch: int, lean: bool) -> None:
     """The least a step must do: the decoder's audio of the crops, and the gradient back to the voice."""
     leaf = trainer.state.anchor.clone().to(trainer.kokoro.device).requires_grad_()
     trainer.kokoro.fused, usual = lean, trainer.kokoro.fused
-    for first in range(0, len(crops), at_once):
-        part = crops[first : first + at_once]
+    for first in range(0, len(crops), micro_batch):
+        part = crops[first : first + micro_batch]
         trainer.objective.speak_crops([leaf] * len(part), part).square().mean().backward()
     trainer.kokoro.fused = usual
 
@@ -135,7 +135,7 @@ def _naive_loop(prepared: Prepared, *, until: float, enough: float) -> tuple[lis
     trainer, kmodel = prepared.trainer, prepared.trainer.kokoro.kmodel
     projection = Projection(trainer.config.mlp)
     mean = torch.stack([pack.tensor[100] for pack in prepared.run.base.stock_voices.values()]).mean(0)
-    projection.start_at(mean)
+    projection.initialize_at(mean)
     optimizer = torch.optim.AdamW(projection.parameters(), lr=1e-3)
     forward = type(kmodel).forward_with_tokens.__wrapped__
     losses, seconds, epochs, started = [], [], 0, time.perf_counter()
@@ -163,7 +163,7 @@ def _naive_loop(prepared: Prepared, *, until: float, enough: float) -> tuple[lis
 def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, float]:
     """The clone against a random walk over the voice, scored by a speaker encoder (as kvoicewalk does).
 
-    Both are scored alike: similarity of freely spoken training sentences to the mean of the training clips. The ratio
+    Both are scored alike: similarity of free-running training sentences to the mean of the training clips. The ratio
     is that of the times at which either had the walk's best score: the clone's from the command's start on, the walk's
     from its first voice. There is none where the clone never has that score.
     """

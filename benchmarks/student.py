@@ -25,7 +25,7 @@ from voiceclone.distributed import convolution_dtype
 from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.metrics_words import load_word_recognizer
 from voiceclone.files import write_json
-from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance
+from voiceclone.models.frozen_kokoro import FrozenKokoro, SynthesizedUtterance
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.pack import VoicePack
@@ -97,7 +97,7 @@ class Speaking:
         self.phonemizers = {lang: Phonemizer(lang, offline=True) for lang in "ab"}
 
     @torch.no_grad()
-    def speak(self, sentence: str, name: str, seed: int) -> Utterance:
+    def speak(self, sentence: str, name: str, seed: int) -> SynthesizedUtterance:
         """A sentence by a stock voice, all prosody predicted."""
         pack: VoicePack = self.voices[name]
         text = self.kokoro.text(self.phonemizers[name[0]].phonemes(sentence))

@@ -46,7 +46,7 @@ def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: 
     """Speak the utterances of these numbers into a folder; those that are there are left alone."""
     import torch
 
-    from voiceclone.base_training.teacher import VoiceSampler, speak_utterance
+    from voiceclone.base_training.teacher import VoiceSampler, speak_teacher_utterance
     from voiceclone.distributed import convolution_dtype
     from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.tracking.progress import Reporter
@@ -57,7 +57,7 @@ def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: 
     sampler = VoiceSampler(voices, config)
     with Reporter().task(f"Speaking {folder.name}", total=len(numbers), unit="utterance") as task:
         for number in numbers:
-            speak_utterance(number, kokoro, sampler, texts, folder)
+            speak_teacher_utterance(number, kokoro, sampler, texts, folder)
             task.advance(1)
 
 

@@ -35,13 +35,13 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
-    from voiceclone.base_training.judges_material import Material, make_recognizer, make_speaker_net
+    from voiceclone.base_training.judges_material import JudgeMaterial, make_recognizer, make_speaker_net
     from voiceclone.base_training.judges_training import JudgeTraining
     from voiceclone.base_training.recipe import read_facts
 
     makers = {"recognizer": make_recognizer, "speaker_net": make_speaker_net}
     steps = {"recognizer": options.recognizer_steps, "speaker_net": options.speaker_steps}
-    material = Material.read(options.run / "cache", options.clips, read_facts(options.facts).recorded_speakers)
+    material = JudgeMaterial.read(options.run / "cache", options.clips, read_facts(options.facts).recorded_speakers)
     for name in makers if options.only is None else [options.only]:
         config = JudgeTraining(steps=steps[name], seed=options.seed)
         info = makers[name](material, config, options.out)

@@ -6,7 +6,7 @@
 # TEXT     public-domain sentences, one a line
 # SPEECH   folder with one AudioFolder dataset for each recorded speaker (LibriSpeech, LJSpeech, VCTK)
 # WORK     folder for corpus, features, checkpoints and the packed base (WORK/run/base); about 2 GB
-# MINUTES  training time of the base (default 160); the second pair of encoders takes 0.3 of it on top
+# MINUTES  training time of the base (default 160); the pair of surrogate encoders takes 0.3 of it on top
 # BASE     folder of an earlier base to go on from (nano 0.2 to 0.4 were each trained from the version before, for 72 to 80 minutes)
 #
 # --compile needs a C compiler. With pyworld installed, F0 is tracked in minutes instead of hours, and with Resemblyzer

@@ -62,7 +62,7 @@ def _speak(base, voices, config, options, folder: Path, count: int) -> None:
     """Speak ``count`` utterances; those that are there are left alone."""
     import torch
 
-    from voiceclone.base_training.teacher import VoiceSampler, speak_utterance
+    from voiceclone.base_training.teacher import VoiceSampler, speak_teacher_utterance
     from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.tracking.progress import Reporter
 
@@ -71,7 +71,7 @@ def _speak(base, voices, config, options, folder: Path, count: int) -> None:
     kokoro, sampler = FrozenKokoro(base.kmodel, torch.device("cpu")), VoiceSampler(voices, config)
     with Reporter().task(f"Speaking {folder.name}", total=count, unit="utterance") as task:
         for number in range(count):
-            speak_utterance(number, kokoro, sampler, texts, folder)
+            speak_teacher_utterance(number, kokoro, sampler, texts, folder)
             task.advance(1)
 
 

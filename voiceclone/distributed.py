@@ -1,8 +1,8 @@
-"""Which device the work runs on, and several processes that train one base or one voice together.
+"""Which device the work runs on, and process groups that train one base or one voice.
 
 The processes are started by ``accelerate launch``. Every process holds the whole model and works on its rows of every
-batch; the gradients are added up. The model is not wrapped in DistributedDataParallel, which wants one forward pass a
-step: a step here runs parts of the model several times, and some of them not in every step.
+batch; the gradients are summed by all-reduce. The model is not wrapped in DistributedDataParallel, which wants one
+forward pass a step: a step here runs parts of the model several times, and some of them not in every step.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
-PATIENCE = timedelta(minutes=30)
-"""How long a step waits for the other processes."""
-PREPARING = timedelta(days=7)
+STEP_TIMEOUT = timedelta(minutes=30)
+"""How long a collective operation of a step waits for the other processes."""
+PREPARATION_TIMEOUT = timedelta(days=7)
 """How long the others wait while the main process computes features; one that ends is noticed at once."""
-BUCKET = 1 << 24  # values added up at once: a copy of all gradients would take much memory
+BUCKET = 1 << 24  # values in one all-reduce: a copy of all gradients would take much memory
 _RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables that keep oneDNN from newer instructions
@@ -85,12 +85,12 @@ def make_accelerator(device: torch.device, *, timeout: timedelta | None = None) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Team:
+class ProcessGroup:
     """This process and the others it trains with; the default is one process alone."""
 
     device: torch.device = torch.device("cpu")
-    index: int = 0
-    size: int = 1
+    rank: int = 0
+    world_size: int = 1
     waiting: Any = None
     """Group of ``torch.distributed`` for waits that may take long."""
     accelerator: Accelerator | None = None
@@ -99,7 +99,7 @@ class Team:
     @property
     def is_main(self) -> bool:
         """Whether this process writes, prints and tracks."""
-        return self.index == 0
+        return self.rank == 0
 
     def rows(self, count: int) -> tuple[list[int], float]:
         """Our rows of a batch of ``count``, and what part of it they are.
@@ -107,36 +107,38 @@ class Team:
         Where there are fewer rows than processes, the last ones work on the first row with no part in the outcome:
         all must run the same operations.
         """
-        ours = [int(row) for row in np.array_split(np.arange(count), self.size)[self.index]]
+        ours = [int(row) for row in np.array_split(np.arange(count), self.world_size)[self.rank]]
         return ours or [0], len(ours) / count
 
-    def total(self, value: Tensor) -> Tensor:
+    def all_reduce(self, value: Tensor) -> Tensor:
         """The sum of a tensor over the processes, the same in all of them.
 
         Raises:
             ProcessLostError: another process is gone.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return value
         from accelerate.utils import reduce
 
-        with _noticing():
+        with _report_lost_processes():
             return reduce(value.detach(), reduction="sum")
 
-    def of_main(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """The main process's value."""
-        if self.size == 1:
+        if self.world_size == 1:
             return value
-        return float(self.total(torch.tensor(value if self.is_main else 0.0, dtype=torch.float64, device=self.device)))
+        return float(
+            self.all_reduce(torch.tensor(value if self.is_main else 0.0, dtype=torch.float64, device=self.device))
+        )
 
-    def from_main(self, make: Callable[[], T]) -> T:
+    def broadcast_result(self, make: Callable[[], T]) -> T:
         """What ``make`` gives in the main process, in all of them; only that one calls it.
 
         Raises:
             VoicecloneError: what ``make`` raised there.
             ProcessLostError: the main process is gone.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return make()
         found: list[Any] = [None, None]
         if self.is_main:
@@ -144,45 +146,45 @@ class Team:
                 found[0] = make()
             except VoicecloneError as error:
                 found[1] = error
-        with _noticing():
+        with _report_lost_processes():
             torch.distributed.broadcast_object_list(found, src=0, device=self.device)
         if found[1] is not None:
             raise found[1]
         return found[0]
 
-    def add_gradients(self, module: nn.Module) -> None:
+    def all_reduce_gradients(self, module: nn.Module) -> None:
         """Replace every gradient of ``module`` by its sum over the processes."""
-        if self.size == 1:
+        if self.world_size == 1:
             return
         bucket: list[Tensor] = []
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         for number, gradient in enumerate(gradients):
             bucket.append(gradient)
             if number == len(gradients) - 1 or sum(g.numel() for g in bucket) >= BUCKET:
-                summed = self.total(torch.cat([g.flatten() for g in bucket]))
+                summed = self.all_reduce(torch.cat([g.flatten() for g in bucket]))
                 for mine, part in zip(bucket, summed.split([g.numel() for g in bucket]), strict=True):
                     mine.copy_(part.view_as(mine))
                 bucket = []
 
-    def share_state(self, *modules: nn.Module) -> None:
+    def broadcast_state(self, *modules: nn.Module) -> None:
         """Give all processes the main one's parameters and buffers."""
-        if self.size == 1:
+        if self.world_size == 1:
             return
         from accelerate.utils import broadcast
 
-        with torch.no_grad(), _noticing():
+        with torch.no_grad(), _report_lost_processes():
             for module in modules:
                 for value in module.state_dict().values():
                     value.copy_(broadcast(value.contiguous(), from_process=0))
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until all processes are here, as long as it takes.
 
         Raises:
             ProcessLostError: one of them is gone.
         """
-        if self.size > 1:
-            with _noticing():
+        if self.world_size > 1:
+            with _report_lost_processes():
                 torch.distributed.barrier(group=self.waiting)
 
     @contextlib.contextmanager
@@ -192,22 +194,22 @@ class Team:
         The main process gets ``seed`` itself, the others other ones: their dropout masks must not be the same.
         """
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed + (self.index << 40))
+            torch.manual_seed(seed + (self.rank << 40))
             yield
 
 
 def process_index() -> int:
-    """The number of this process among those started together, before a team is there."""
+    """The number of this process among those started together, before the process group is open."""
     return max(_number(name, 0) for name in _RANKS)
 
 
 def process_count() -> int:
-    """How many processes a launcher has started together, before a team is there."""
+    """How many processes a launcher has started together, before the process group is open."""
     return max(_number(name, 1) for name in _SIZES)
 
 
 @contextlib.contextmanager
-def open_team(device: str) -> Iterator[Team]:
+def open_process_group(device: str) -> Iterator[ProcessGroup]:
     """The processes started by ``accelerate launch``, or this one alone.
 
     Args:
@@ -224,19 +226,19 @@ def open_team(device: str) -> Iterator[Team]:
                 "`accelerate launch --cpu` starts one process: use `accelerate launch --multi_gpu`, and --device cpu "
                 "behind it"
             )
-        yield Team(device=torch.device(device))
+        yield ProcessGroup(device=torch.device(device))
         return
-    with _noticing():
-        accelerator = make_accelerator(torch.device(device), timeout=PATIENCE)
-        waiting = torch.distributed.new_group(backend="gloo", timeout=PREPARING)
-    state = {"index": accelerator.process_index, "size": accelerator.num_processes, "waiting": waiting}
-    yield Team(device=accelerator.device, accelerator=accelerator, **state)
-    # Not after an error: with a process lost, taking leave of it could take for ever.
+    with _report_lost_processes():
+        accelerator = make_accelerator(torch.device(device), timeout=STEP_TIMEOUT)
+        waiting = torch.distributed.new_group(backend="gloo", timeout=PREPARATION_TIMEOUT)
+    state = {"rank": accelerator.process_index, "world_size": accelerator.num_processes, "waiting": waiting}
+    yield ProcessGroup(device=accelerator.device, accelerator=accelerator, **state)
+    # Not after an error: with a process lost, this could wait for ever.
     torch.distributed.destroy_process_group()
 
 
 @contextlib.contextmanager
-def _noticing() -> Iterator[None]:
+def _report_lost_processes() -> Iterator[None]:
     """torch reports a lost or silent process as a RuntimeError (DistBackendError among them)."""
     try:
         yield

@@ -54,10 +54,12 @@ def test_what_is_heard_finds_the_boundaries_that_two_unlike_voices_hide() -> Non
     """The clip's mel is noise, as good as another voice's; the phones heard in either are plain."""
     spoken, true = [4, 3, 6, 2, 5, 4], [7, 2, 4, 5, 3, 8]
     noise = torch.randn(80, 2 * sum(true), generator=torch.Generator().manual_seed(5))
-    heard = tuple(torch.repeat_interleave(0.94 * torch.eye(6) + 0.01, torch.tensor(d), dim=1) for d in (spoken, true))
+    posteriors = tuple(
+        torch.repeat_interleave(0.94 * torch.eye(6) + 0.01, torch.tensor(d), dim=1) for d in (spoken, true)
+    )
     errors = []
-    for phones_heard in (None, heard):
-        found = align(phones(spoken), torch.tensor(spoken), noise, phones_heard)
+    for used in (None, posteriors):
+        found = align(phones(spoken), torch.tensor(spoken), noise, used)
         errors.append(np.abs(np.cumsum(found.durations.numpy()) - np.cumsum(true)).max())
     assert errors[0] > errors[1] == 0
 

@@ -111,7 +111,7 @@ def test_a_run_learns_its_alignment_and_given_refuses(spoken, tmp_path, monkeypa
     plain = [{k: v for k, v in entry.items() if k != "durations"} for entry in lines]
     (data / "metadata.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plain))
     command = ["train-base", "--data", str(data), "--preset", "tiny", "--out", str(tmp_path / "run"), "--quiet",
-               "--steps", "1", "--second-share", "1", "--voices", "1"]  # fmt: skip
+               "--steps", "1", "--surrogate-share", "1", "--voices", "1"]  # fmt: skip
     assert command_line.main([*command, "--alignment", "given"]) == 2
     assert "bring no durations" in capsys.readouterr().err
     assert command_line.main([*command, "--alignment", "learned"]) == 0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from talks import SENTENCES, Talk, plain_words, speak_talk
 
-from voiceclone.alignment.ear import Ear
 from voiceclone.alignment.learning import Learned, learn
+from voiceclone.alignment.rough_aligner import RoughAligner
 from voiceclone.data.recordings import Script
 from voiceclone.prepare.plan import Planned, plan_recording
 from voiceclone.prepare.sources import find_recordings
@@ -18,17 +18,17 @@ from voiceclone.prepare.words import CutRules
 RULES = CutRules(min_seconds=2.0, max_seconds=8.0, min_ready_seconds=1.0, min_score=0.5, min_weakest=0.35)
 
 
-def ear_of(talk: Talk, text: str) -> Ear:
-    return Ear(find_recordings([talk.path])[0], Script(running=text), "a")
+def aligner_of(talk: Talk, text: str) -> RoughAligner:
+    return RoughAligner(find_recordings([talk.path])[0], Script(running=text), "a")
 
 
 @pytest.fixture(scope="module")
 def learned(talk: Talk) -> Learned:
-    return learn(ear_of(talk, talk.text))
+    return learn(aligner_of(talk, talk.text))
 
 
 def planned(talk: Talk, text: str, learned: Learned) -> Planned:
-    return plan_recording(ear_of(talk, text), 0, 0, learned, RULES)
+    return plan_recording(aligner_of(talk, text), 0, 0, learned, RULES)
 
 
 def sure(found: Planned) -> list[tuple[float, float, str]]:
@@ -54,12 +54,12 @@ def test_words_are_placed_to_a_fraction_of_a_second(talk: Talk, learned: Learned
     from voiceclone.alignment.coarse import settled
     from voiceclone.alignment.fine import align_section
 
-    ear = ear_of(talk, talk.text)
-    voice = learned.voice(ear, 0)
+    aligner = aligner_of(talk, talk.text)
+    voice = learned.voice(aligner, 0)
     times: dict[int, float] = {}
-    for _, reading, section in ear.rough(0, learned.variant, voice, learned.stretch, 0):
+    for _, reading, section in aligner.rough(0, learned.variant, voice, learned.stretch, 0):
         for part in settled(section, reading):
-            for word in align_section(part, ear.listen(0).part(part.start, part.end), reading, voice)[0]:
+            for word in align_section(part, aligner.features(0).part(part.start, part.end), reading, voice)[0]:
                 times[reading.words[word.word].start] = word.start
     errors = [abs(times[place] - start) for place, start in talk.words if place in times]
     assert len(errors) > 0.9 * len(talk.words)
@@ -98,7 +98,7 @@ def test_a_text_ends_with_its_last_words_even_if_they_are_faint(tmp_path: Path) 
     fades = int((talk.spans[-1][1] - 0.8) * rate)
     sound[fades:] *= 0.25
     soundfile.write(talk.path, sound, rate)
-    learned = learn(ear_of(talk, talk.text))
+    learned = learn(aligner_of(talk, talk.text))
     found = planned(talk, talk.text, learned)
     assert found.rest == "" and found.next_word > 0
     assert " ".join(clip.text for clip in found.clips).endswith("stopped that night.")

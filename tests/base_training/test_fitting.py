@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.base_training.fitting import FitConfig, fit_net
 from voiceclone.errors import VoicecloneError
 
 
@@ -21,7 +21,7 @@ def fitted(**settings) -> nn.Linear:
         x = torch.randn(32, 4, generator=generator)
         return (net(x) - x.sum(dim=1, keepdim=True)).square().mean()
 
-    fit(net, list(net.parameters()), step, FitConfig(**{"steps": 200, "learning_rate": 0.1, **settings}))
+    fit_net(net, list(net.parameters()), step, FitConfig(**{"steps": 200, "learning_rate": 0.1, **settings}))
     return net
 
 
@@ -42,4 +42,4 @@ def test_the_same_seed_gives_the_same_net() -> None:
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     net = nn.Linear(1, 1)
     with pytest.raises(VoicecloneError, match="the loss is nan at step 0"):
-        fit(net, list(net.parameters()), lambda *_: net.weight.sum() * float("nan"), FitConfig(steps=3))
+        fit_net(net, list(net.parameters()), lambda *_: net.weight.sum() * float("nan"), FitConfig(steps=3))

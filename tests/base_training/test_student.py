@@ -16,7 +16,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.losses import SpectralLoss, complex_distance
 from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.student import StudentSystem
-from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_utterance
+from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_teacher_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.bases.base import load_base
@@ -43,7 +43,7 @@ def speech(tmp_path_factory) -> Path:
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
     for number in range(COUNT):
-        speak_utterance(number, kokoro, sampler, TEXTS, folder)
+        speak_teacher_utterance(number, kokoro, sampler, TEXTS, folder)
     return folder
 
 
@@ -137,7 +137,7 @@ def test_a_resumed_run_is_the_same_run(corpus, tmp_path: Path) -> None:
     part.system.trained.train()
     part.system.discriminators.train()
     for _ in range(5):
-        with part.team.seeded(CONFIG.seed * 1_000_003 + part.step):
+        with part.process_group.seeded(CONFIG.seed * 1_000_003 + part.step):
             part.train_step()
         part.step += 1
     part.save()

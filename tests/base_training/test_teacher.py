@@ -13,13 +13,13 @@ from voiceclone.base_training.teacher import (
     TeacherConfig,
     VoiceSampler,
     read_utterance,
-    speak_utterance,
+    speak_teacher_utterance,
     utterance_numbers,
 )
 from voiceclone.base_training.voice_encoders import (
     CROP_FRAMES,
     EncoderTraining,
-    Speech,
+    StyleCorpus,
     crops,
     disturb,
     read_speech,
@@ -48,21 +48,21 @@ def spoken(base: Base, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("teacher")
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     for number in range(6):
-        assert speak_utterance(number, kokoro, sampler(base), TEXTS, folder) > 0
+        assert speak_teacher_utterance(number, kokoro, sampler(base), TEXTS, folder) > 0
     return folder
 
 
 def test_an_utterance_depends_on_the_seed_and_its_number_alone(base: Base, spoken: Path, tmp_path: Path) -> None:
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     torch.rand(3)  # the state of the caller's generator does not matter
-    speak_utterance(4, kokoro, sampler(base), TEXTS, tmp_path)
+    speak_teacher_utterance(4, kokoro, sampler(base), TEXTS, tmp_path)
     assert (tmp_path / "000004.flac").read_bytes() == (spoken / "000004.flac").read_bytes()
     ours, theirs = read_utterance(tmp_path, 4), read_utterance(spoken, 4)
     assert all(
         torch.equal(getattr(ours, n), getattr(theirs, n)) for n in ("vector", "base", "durations", "f0", "energy")
     )
     assert (ours.voice, ours.phonemes) == (theirs.voice, theirs.phonemes)
-    assert speak_utterance(4, kokoro, sampler(base), TEXTS, tmp_path) == 0.0  # there already
+    assert speak_teacher_utterance(4, kokoro, sampler(base), TEXTS, tmp_path) == 0.0  # there already
     assert utterance_numbers(spoken) == list(range(6))
 
 
@@ -118,7 +118,7 @@ def test_encoders_learn_what_is_in_the_speech() -> None:
     traits = torch.randn(120, 4, generator=generator)
     directions = 0.3 * torch.randn(4, 256, generator=generator)
     mels = [0.3 * (mixing @ t)[:, None] + 0.1 * torch.randn(80, 80, generator=generator) for t in traits]
-    speech = Speech(mels=mels, vectors=traits @ directions)
+    speech = StyleCorpus(mels=mels, vectors=traits @ directions)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoders = settle(build_style_encoders(StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=16)))
@@ -133,7 +133,7 @@ def test_encoders_learn_what_is_in_the_speech() -> None:
 def test_a_perfect_pair_recovers_everything() -> None:
     vectors = torch.randn(5, 256, generator=torch.Generator().manual_seed(2))
     answers = iter(vectors)
-    figures = recovered(lambda mel: next(answers)[None], Speech(mels=[torch.zeros(80, 70)] * 5, vectors=vectors),
+    figures = recovered(lambda mel: next(answers)[None], StyleCorpus(mels=[torch.zeros(80, 70)] * 5, vectors=vectors),
                         vectors.mean(0))  # fmt: skip
     assert all(value == pytest.approx(1.0) for value in figures.values())
 

@@ -13,10 +13,10 @@ from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.export import FILES
-from voiceclone.base_training.listening import Listener
 from voiceclone.base_training.recipe import BaseFacts, read_facts, train_and_pack
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
+from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.bases.base import load_base
 from voiceclone.cli import main as command_line
 from voiceclone.errors import UsageError
@@ -121,7 +121,7 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     facts = BaseFacts(name="test", data=("eSpeak-NG speech",))
     folder = train_and_pack(
-        corpus, dataclasses.replace(CONFIG, steps=3), tmp_path, facts, second_share=0.7, voices=2, kept_out=unseen
+        corpus, dataclasses.replace(CONFIG, steps=3), tmp_path, facts, surrogate_share=0.7, voices=2, kept_out=unseen
     )
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     card = (folder / "README.md").read_text()
@@ -149,7 +149,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path), "--quiet"]
-    assert command_line.main([*command, "--steps", "2", "--second-share", "0.5", "--voices", "2"]) == 0
+    assert command_line.main([*command, "--steps", "2", "--surrogate-share", "0.5", "--voices", "2"]) == 0
     assert read_checkpoint(tmp_path)["step"] == 2
     assert command_line.main([*command, "--steps", "3"]) == 2
     assert "--resume" in capsys.readouterr().err
@@ -160,6 +160,12 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     assert command_line.main([*command, "--pack-only", "--voices", "1"]) == 0
     assert read_checkpoint(tmp_path)["step"] == 3
     assert len(load_base(tmp_path / "base").stock_voices) == 1
+    state = read_checkpoint(tmp_path)
+    for older in ({**state, "format": 1}, {name: value for name, value in state.items() if name != "format"}, [state]):
+        torch.save(older, tmp_path / CHECKPOINT)
+        for flags in (["--steps", "4", "--resume"], ["--pack-only"]):
+            assert command_line.main([*command, *flags]) == 2
+            assert "is no checkpoint of this version: train again with --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -232,7 +238,7 @@ class Kept:
 def test_trackers_get_numbers_sounds_and_mels(corpus, tmp_path):
     kept = Kept()
     with Trackers([kept]) as trackers:
-        trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path, listener=Listener(trackers))
+        trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path, tracker=TrainingTracker(trackers))
         trainer.run()
         assert len(trackers) == 1  # it never failed
     assert {"train/mel", "train/learning_rate", "audio/recording", "audio/spoken"} <= set(kept.tags)
@@ -245,11 +251,11 @@ def test_a_start_from_a_trained_base_takes_its_weights(corpus, tmp_path):
     save_state(trainer.system.averaged.encoders, tmp_path / "base" / "own_encoders.safetensors")
     write_json(tmp_path / "base" / "config.json", preset("tiny")[0])
     second = Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "second")
-    second.start_from(tmp_path / "base")
+    second.initialize_from(tmp_path / "base")
     for ours, theirs in zip(second.system.trained.model.parameters(), trainer.system.averaged.model.parameters()):
         assert torch.equal(ours, theirs)
     assert second.system.prosodic_started and second.init == "base"
     second.run()
     assert read_checkpoint(tmp_path / "second")["init"] == "base"
     with pytest.raises(UsageError, match="no trained base of preset tiny"):
-        Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "third").start_from(tmp_path)
+        Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "third").initialize_from(tmp_path)

@@ -260,7 +260,7 @@ CASES = [
     ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", Evil()), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(anchor=torch.full((1, 256), torch.nan)), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(epoch=-1), 1, "no checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_heard=float("nan")), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phone_accuracy=float("nan")), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_stock=-1.0), 1, "no checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(), 2, "a different dataset"),
     ([*CLONE, "--epochs-projection", "9" * 30], nothing, 2, "from 0 to 1000000000"),

@@ -56,11 +56,11 @@ def call(voice: Path, base_folder: Path, dataset_folder: Path) -> list[str]:
 
 def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None:
     best = voice.parent / "best.pt"
-    assert main([*call, "--also", "seed_recipe=stock_3", "--keep-best", str(best)]) == 0
+    assert main([*call, "--also", "plain_recipe=stock_3", "--keep-best", str(best)]) == 0
     shown = capsys.readouterr()
     report = json.loads((voice.parent / "evaluation.json").read_text())
     assert shown.out.splitlines()[0] == report["verdict"]["line"]
-    assert list(report["voices"]) == ["clone", "zero_shot", "best_stock", "seed_recipe", "recordings"]
+    assert list(report["voices"]) == ["clone", "zero_shot", "best_stock", "plain_recipe", "recordings"]
     assert report["voices"]["best_stock"]["same_as"] == "stock_1"
     page = (voice.parent / "evaluation.html").read_text()
     assert page.startswith("<!DOCTYPE html>") and page.count("<audio") == 1 + 4  # one held-out clip, four voices
@@ -80,11 +80,11 @@ def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None
 def test_the_function_measures_what_the_command_reports(
     call, voice: Path, base_folder: Path, dataset_folder: Path
 ) -> None:
-    assert main([*call, "--quiet", "--also", "seed_recipe=stock_3"]) == 0
+    assert main([*call, "--quiet", "--also", "plain_recipe=stock_3"]) == 0
     report = json.loads((voice.parent / "evaluation.json").read_text())
     (voice.parent / "evaluation.json").unlink()
     options = {"base": base_folder, "offline": True, "device": "cpu"}
-    found = evaluate(voice, dataset_folder, also={"seed_recipe": "stock_3"}, **options)
+    found = evaluate(voice, dataset_folder, also={"plain_recipe": "stock_3"}, **options)
     facts = json.loads(json.dumps(found.as_json()))
     assert facts["voices"] == report["voices"] and facts["verdict"] == report["verdict"]
     assert not (voice.parent / "evaluation.json").exists()

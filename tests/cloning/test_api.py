@@ -66,7 +66,9 @@ def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
     assert report["stock_kokoro"] is False and report["epochs"] == EPOCHS and report["consent"] == "not stated"
     assert set(report) == set(CloneReport.__annotations__)
     assert set(report["metrics"]) == {"before", "after"}
-    assert report["listener"]["heard"] < 0.3 and report["listener"]["used"] is False, "random weights speak no phones"
+    assert report["phone_classifier"]["accuracy"] < 0.3 and report["phone_classifier"]["used"] is False, (
+        "random weights speak no phones"
+    )
     assert report["metrics"]["after"]["validation_loss"] < report["metrics"]["before"]["validation_loss"]
     artifacts = torch.load(finished / "v_artifacts.pt", weights_only=True)
     assert artifacts["style_vectors"].shape == (len(artifacts["style_names"]), 256)
@@ -247,10 +249,10 @@ def test_a_clone_that_loses_is_called_so() -> None:
         }
         return _verdict(metrics, "stock_1", clips)
 
-    assert verdict(2.0, 1.0) == "better than its start (stock_1) on 4 held-out clips: loss 2.000 -> 1.000"
-    assert verdict(1.0, 1.0).startswith("no better than its start (stock_1)")
-    assert verdict(3.425, 3.415, clips=1).startswith("no better than its start (stock_1) on 1 held-out clip:")
-    assert verdict(1.0, 1.1).startswith("worse than its start")
+    assert verdict(2.0, 1.0) == "better than its initialization (stock_1) on 4 held-out clips: loss 2.000 -> 1.000"
+    assert verdict(1.0, 1.0).startswith("no better than its initialization (stock_1)")
+    assert verdict(3.425, 3.415, clips=1).startswith("no better than its initialization (stock_1) on 1 held-out clip:")
+    assert verdict(1.0, 1.1).startswith("worse than its initialization")
     mixed = verdict(2.0, 1.0, pitch=(0.4, 1.9))
     assert mixed.startswith("mixed") and mixed.endswith("but further off in pitch 0.4 -> 1.9 semitones")
 
@@ -295,11 +297,11 @@ def test_the_voices_a_clone_has_to_beat_lie_beside_it(finished: Path, base_folde
     report = json.loads((finished / "report.json").read_text())
     assert {"best_stock", "best_blend"} <= set(candidates)
     assert all(tuple(pack.shape) == (510, 1, 256) for pack in candidates.values())
-    stock = load_base(base_folder).stock_voices[report["start"]["best_stock"]]
+    stock = load_base(base_folder).stock_voices[report["initialization"]["best_stock"]]
     assert torch.equal(candidates["best_stock"], stock.tensor)
 
 
-@pytest.mark.parametrize("changes", [{"recipe": "seed"}, {"without": "alignment,start,rows"}])
+@pytest.mark.parametrize("changes", [{"recipe": "plain"}, {"without": "alignment,initialization,rows"}])
 def test_recipes_and_parts_run_and_are_reported(
     tmp_path: Path, dataset_folder: Path, base_folder: Path, changes: dict
 ) -> None:
@@ -312,15 +314,15 @@ def test_recipes_and_parts_run_and_are_reported(
 
 
 def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
-    for without, used in (("blend,prior,speaker", True), ("start,blend,prior,speaker,phones", False)):
+    for without, used in (("blend,prior,speaker", True), ("initialization,blend,prior,speaker,phones", False)):
         result = clone(
             dataset_folder, f"v{used}", out=str(tmp_path), base="nano", offline=True, epochs_projection=1,
             device="cpu", without=without,
         )  # fmt: skip
         state = torch.load(result.folder / "checkpoints" / "last.pt", weights_only=True)["state"]
-        assert ("phones" in state["history"][0]["train"]) is used is result.report["listener"]["used"]
-        assert (state["phones_heard"] > 0.5) is (state["phones_stock"] > 0) is used
-        assert (0 < result.report["listener"]["weight"] <= LossWeights().phones) is used
+        assert ("phones" in state["history"][0]["train"]) is used is result.report["phone_classifier"]["used"]
+        assert (state["phone_accuracy"] > 0.5) is (state["phones_stock"] > 0) is used
+        assert (0 < result.report["phone_classifier"]["weight"] <= LossWeights().phones) is used
 
 
 def test_unknown_recipes_and_parts_are_refused(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:

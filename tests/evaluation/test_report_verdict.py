@@ -123,7 +123,7 @@ def test_without_stock_voices_the_others_are_rivals_and_the_ceiling_never_is():
 
 
 def test_other_voices_that_are_ahead_are_named():
-    found = verdict(clone=voice(0.8), best_stock=voice(0.6), zero_shot=voice(0.85), seed_recipe=voice(0.5))
+    found = verdict(clone=voice(0.8), best_stock=voice(0.6), zero_shot=voice(0.85), plain_recipe=voice(0.5))
     assert found.outcome == "better" and found.also_ahead == ("zero_shot",)
     assert found.line.endswith("More like the speaker than the clone: zero_shot.")
 

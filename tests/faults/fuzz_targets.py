@@ -320,11 +320,11 @@ def state_inputs() -> st.SearchStrategy[bytes]:
 def check_state(content: bytes, folder: Path) -> None:
     import torch
 
-    from voiceclone.projection.state import load_state
+    from voiceclone.projection.state import load_checkpoint
 
     path = folder / "last.pt"
     path.write_bytes(content)
-    state, identity = load_state(path)
+    state, identity = load_checkpoint(path)
     assert torch.isfinite(state.anchor).all() and state.epoch >= 0 and isinstance(identity, dict)
 
 

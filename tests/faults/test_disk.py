@@ -169,7 +169,7 @@ def test_a_run_that_ends_between_its_two_checkpoints_mends_both(run: Run, tmp_pa
         save(target, content)
 
     def epochs(out: Path) -> tuple[int, int]:
-        best, last = (states.load_state(out / "v" / "checkpoints" / name)[0] for name in ("best.pt", "last.pt"))
+        best, last = (states.load_checkpoint(out / "v" / "checkpoints" / name)[0] for name in ("best.pt", "last.pt"))
         return best.epoch, last.best_epoch
 
     # Every epoch is the best so far: which one it is for random weights is up to the processor's rounding.

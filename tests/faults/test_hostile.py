@@ -29,7 +29,7 @@ from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.checkpoint import read_state
 from voiceclone.models.tensor_only import load_tensors
-from voiceclone.projection.state import load_state
+from voiceclone.projection.state import load_checkpoint
 from voiceclone.style.encoders import StyleEncoderConfig, load_styletts2_checkpoint
 from voiceclone.voice.formats import read_voices
 from voiceclone.voice.pack import SHAPE, VoicePack
@@ -89,7 +89,7 @@ READERS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[Path], Any]]] = 
     "voices of kokoro-onnx": ("v.npz", array_file, read_voices),
     "voices of kokoro-onnx, bin": ("v.bin", array_file, read_voices),
     "voices, bare pickle": ("v.bin", pickle.dumps, read_voices),
-    "checkpoint of a run": ("last.pt", torch_file, load_state),
+    "checkpoint of a run": ("last.pt", torch_file, load_checkpoint),
     "checkpoint of a base training": (CHECKPOINT, torch_file, lambda path: read_checkpoint(path.parent)),
     "weights of a base": ("kokoro.pth", torch_file, read_state),
     "StyleTTS2's checkpoint": ("epochs_2nd_00020.pth", torch_file, tiny_encoders),

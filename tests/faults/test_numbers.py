@@ -11,7 +11,7 @@ import torch
 
 from voiceclone.cloning import outputs as products
 from voiceclone.projection import losses
-from voiceclone.projection.state import load_state
+from voiceclone.projection.state import load_checkpoint
 from voiceclone.projection.trainer import MAX_BAD_STEPS, ProjectionTrainer
 from voiceclone.voice.health import HealthRange
 from voiceclone.voice.pack import VoicePack
@@ -42,7 +42,7 @@ def test_weights_that_break_in_the_last_step_of_an_epoch_are_not_saved(
         patch.setattr(ProjectionTrainer, "_train_epoch", break_after)
         assert run(tmp_path) == 1
     assert "weights are not finite (epoch 2)" in last_line(capsys)
-    state, _ = load_state(tmp_path / "v" / "checkpoints" / "last.pt")
+    state, _ = load_checkpoint(tmp_path / "v" / "checkpoints" / "last.pt")
     assert state.epoch == 1 and not (tmp_path / "v" / "v.pt").exists()
     assert run(tmp_path, "--resume") == 0
     assert (tmp_path / "v" / "v.pt").read_bytes() == (tmp_path / "whole" / "v" / "v.pt").read_bytes()
@@ -82,7 +82,7 @@ def test_steps_that_stay_bad_stop_the_run_at_the_last_good_state(run: Run, tmp_p
     monkeypatch.setattr(losses, "total", total_that_goes_bad)
     assert run(tmp_path) == 1
     assert "the loss is not finite (epoch 2)" in last_line(capsys) and count == 1 + MAX_BAD_STEPS
-    state, _ = load_state(tmp_path / "v" / "checkpoints" / "last.pt")
+    state, _ = load_checkpoint(tmp_path / "v" / "checkpoints" / "last.pt")
     assert state.epoch == 1 and not (tmp_path / "v" / "v.pt").exists()
 
 

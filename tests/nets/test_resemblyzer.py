@@ -10,7 +10,7 @@ from voiceclone.nets import resemblyzer
 from voiceclone.nets.resemblyzer import load_resemblyzer
 
 needs_package = pytest.mark.skipif(
-    not resemblyzer.is_installed(), reason=f"Resemblyzer is not installed: {resemblyzer.INSTALL}"
+    not resemblyzer.resemblyzer_is_installed(), reason=f"Resemblyzer is not installed: {resemblyzer.INSTALL}"
 )
 
 
@@ -68,4 +68,4 @@ def test_one_voice_is_nearer_to_itself_than_to_another() -> None:
 
 def test_without_the_package_there_is_no_encoder(monkeypatch) -> None:
     monkeypatch.setattr(resemblyzer, "PACKAGE", "no_such_package_at_all")
-    assert load_resemblyzer() is None and not resemblyzer.is_installed()
+    assert load_resemblyzer() is None and not resemblyzer.resemblyzer_is_installed()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceclone.alignment.listening import blocks, hear_samples, listen, pauses
+from voiceclone.alignment.recording_features import blocks, features_of_samples, pauses, read_features
 from voiceclone.prepare.clips import (
     HIGHEST_PEAK,
     ClipLimits,
@@ -115,7 +115,7 @@ def test_the_noise_in_pauses_is_measured() -> None:
     for noise_db in (-70.0, -50.0, -40.0):
         sound = np.concatenate([syllables(2.0), np.zeros(RATE), syllables(2.0), np.zeros(RATE)])
         sound = sound + 10 ** (noise_db / 20) * np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
-        heard = hear_samples(sound, RATE)
+        heard = features_of_samples(sound, RATE)
         snr, silence = noise_and_silence(heard, pauses(heard), 0.0, 6.0)
         assert silence == pytest.approx(1 / 3, abs=0.03)
         found[noise_db] = snr + noise_db - 10 * np.log10(np.mean(sound[: 2 * RATE] ** 2))
@@ -125,7 +125,7 @@ def test_the_noise_in_pauses_is_measured() -> None:
 
 
 def test_where_nobody_speaks_there_is_no_noise_either() -> None:
-    heard = hear_samples(syllables(3.0), RATE)
+    heard = features_of_samples(syllables(3.0), RATE)
     assert noise_and_silence(heard, np.ones(len(heard.energy), bool), 0.0, 3.0) == (None, 1.0)
 
 
@@ -136,7 +136,7 @@ def test_blocks_are_the_whole_recording_at_either_rate(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(list(blocks(tmp_path / "a.flac"))), whole)
     resampled = np.concatenate(list(blocks(tmp_path / "a.flac", 16_000)))
     assert len(resampled) == pytest.approx(65 * 16_000, abs=10)
-    assert listen(tmp_path / "a.flac").seconds == pytest.approx(65.0, abs=0.1)
+    assert read_features(tmp_path / "a.flac").seconds == pytest.approx(65.0, abs=0.1)
 
 
 def vectors(like: list[float]) -> dict[str, list[float]]:

@@ -19,14 +19,14 @@ def test_layers_are_the_ones_drawn() -> None:
 def test_it_starts_exactly_at_the_anchor_whatever_the_style() -> None:
     anchor = 0.4 * torch.randn(1, 256).clamp(-2, 2)
     projection = Projection().eval()
-    projection.start_at(anchor)
+    projection.initialize_at(anchor)
     for style in (torch.zeros(1, 256), torch.randn(3, 256)):
         torch.testing.assert_close(projection(style), anchor.expand(len(style), -1), rtol=1e-5, atol=1e-6)
 
 
 def test_values_that_tanh_cannot_reach_are_clamped() -> None:
     projection = Projection().eval()
-    projection.start_at(torch.full((1, 256), 1.4))
+    projection.initialize_at(torch.full((1, 256), 1.4))
     out = projection(torch.zeros(1, 256))
     assert torch.isfinite(out).all() and (out > 0.96).all()
 
@@ -36,7 +36,7 @@ def test_one_step_moves_the_output_by_about_the_learning_rate(lr: float) -> None
     """Otherwise 1e-3 would leave the space of real voices within three steps."""
     torch.manual_seed(0)
     projection = Projection(MlpConfig(dropout=0.0))
-    projection.start_at(0.2 * torch.randn(1, 256))
+    projection.initialize_at(0.2 * torch.randn(1, 256))
     optimizer = torch.optim.AdamW(parameter_groups(projection, lr), weight_decay=0.0)
     style, wish = torch.randn(1, 256), torch.randn(1, 256)
     before = projection(style).detach()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.nets.phone_classifier import load_listener
+from voiceclone.nets.phone_classifier import load_phone_classifier
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, total
-from voiceclone.projection.objective import Crop, Objective, freely
+from voiceclone.projection.objective import Crop, Objective, as_free_running
 
 
 @pytest.fixture
@@ -50,7 +50,13 @@ def test_prosody_terms_reach_the_prosodic_half_and_only_that(objective: Objectiv
 
 def test_the_listeners_term_reaches_the_timbre_half_and_only_that(targets, kokoro, profile, voice) -> None:
     objective = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), listener=load_listener()
+        targets,
+        kokoro,
+        profile,
+        crop_frames=24,
+        anchor=voice,
+        whitening=torch.eye(256),
+        phone_classifier=load_phone_classifier(),
     )
     leaf = voice.clone().requires_grad_()
     torch.manual_seed(0)
@@ -64,10 +70,10 @@ def test_in_a_free_crop_the_listener_reaches_the_prosodic_half_too_and_no_record
     targets, kokoro, profile, voice
 ) -> None:
     objective = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), listener=load_listener(),
-        free=True,
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free_running=True,
+        phone_classifier=load_phone_classifier(),
     )  # fmt: skip
-    crops = freely(objective.middle_crops())
+    crops = as_free_running(objective.middle_crops())
     leaf = voice.clone().requires_grad_()
     torch.manual_seed(0)
     terms = objective.terms(leaf, crops)
@@ -86,27 +92,29 @@ def test_a_free_crop_is_what_the_voice_itself_speaks(targets, kokoro, profile, v
     with torch.no_grad():
         _, durations = kokoro.speak(text, profile.row(voice, text.phoneme_count))
         objective.crop_frames = int(durations.sum())  # the whole of it
-        objective.terms(voice, [Crop(clip=0, start=0, free=True)])
+        objective.terms(voice, [Crop(clip=0, start=0, free_running=True)])
         for ours, theirs in zip(decoded[1], decoded[0], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
         # A crop longer than what the voice speaks takes the clip's own durations.
         objective.crop_frames = targets[0].frames
         assert targets[0].frames > int(durations.sum())
-        objective.terms(voice, [Crop(clip=0, start=0, free=True)])
+        objective.terms(voice, [Crop(clip=0, start=0, free_running=True)])
         torch.testing.assert_close(decoded[2][0], objective._texts[0])
 
 
-@pytest.mark.parametrize("listens", [False, True])
-def test_every_second_crop_is_free_where_somebody_hears_it(targets, kokoro, profile, voice, listens: bool) -> None:
+@pytest.mark.parametrize("with_classifier", [False, True])
+def test_every_second_crop_is_free_running_where_a_net_scores_it(
+    targets, kokoro, profile, voice, with_classifier: bool
+) -> None:
     objective = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free=True,
-        listener=load_listener() if listens else None,
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free_running=True,
+        phone_classifier=load_phone_classifier() if with_classifier else None,
     )  # fmt: skip
     crops = objective.random_crops(5, np.random.default_rng(0))
-    assert [crop.free for crop in crops] == [listens and index % 2 == 1 for index in range(5)]
-    free = freely(crops)
-    assert [(crop.clip, crop.start) for crop in free] == [(crop.clip, crop.start) for crop in crops]
-    assert all(crop.free and crop.mel_weight == 0 for crop in free)
+    assert [crop.free_running for crop in crops] == [with_classifier and index % 2 == 1 for index in range(5)]
+    free_running = as_free_running(crops)
+    assert [(crop.clip, crop.start) for crop in free_running] == [(crop.clip, crop.start) for crop in crops]
+    assert all(crop.free_running and crop.mel_weight == 0 for crop in free_running)
     assert sum(crop.mel_weight for crop in crops) == pytest.approx(5)
 
 

@@ -12,7 +12,7 @@ from voiceclone.projection.mlp import Projection
 from voiceclone.projection.prior import (
     PriorConfig,
     cache_path,
-    fit,
+    fit_prior,
     load_prior,
     made_up_voices,
     make_pairs,
@@ -33,10 +33,10 @@ def test_a_map_that_exists_is_found() -> None:
     mix = torch.randn(256, 256, generator=generator) / 16
     vectors = 0.3 * torch.randn(400, 12, generator=generator) @ torch.randn(12, 256, generator=generator) / 4
     styles = (vectors @ mix)[:, None] + 0.002 * torch.randn(400, 2, 256, generator=generator)
-    projection, explained = fit(styles, vectors, PriorConfig(steps=400))
+    projection, explained = fit_prior(styles, vectors, PriorConfig(steps=400))
     assert explained["timbre"] > 0.5 and explained["prosody"] > 0.5
     # There is nothing to be found in noise, and the figures say so.
-    _, nothing = fit(torch.randn(400, 2, 256, generator=generator), vectors, PriorConfig(steps=100))
+    _, nothing = fit_prior(torch.randn(400, 2, 256, generator=generator), vectors, PriorConfig(steps=100))
     assert nothing["timbre"] < 0.2
     assert not projection.training
 
@@ -46,9 +46,9 @@ def test_fitting_is_seeded_and_leaves_the_callers_random_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, _ = fit(styles, vectors, PriorConfig(steps=20))
+    first, _ = fit_prior(styles, vectors, PriorConfig(steps=20))
     assert torch.equal(torch.rand(1), expected)
-    again, _ = fit(styles, vectors, PriorConfig(steps=20))
+    again, _ = fit_prior(styles, vectors, PriorConfig(steps=20))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters()))
 
 

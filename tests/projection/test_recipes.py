@@ -33,7 +33,7 @@ def test_every_part_changes_something_and_nothing_else() -> None:
         assert config != whole and config.without == {part}
     assert make("best", "drift").weights == replace(whole.weights, drift=0.0)
     assert make("best", "prosody").weights.mel == whole.weights.mel
-    assert make("best", "prosody").weights.rate == 0 and not make("best", "free").free
+    assert make("best", "prosody").weights.rate == 0 and not make("best", "free-running").free_running
 
 
 def test_what_was_no_help_is_left_out_by_default_and_can_be_had() -> None:
@@ -41,11 +41,11 @@ def test_what_was_no_help_is_left_out_by_default_and_can_be_had() -> None:
     config = make("best", *left_out)
     assert config.weights.drift == config.averaging == 0 and left_out == {"average", "drift", "prior"}
     assert make("best").weights.drift > 0 < make("best").averaging
-    assert make("seed", *left_out) == make("seed") and make("seed", "rows").without == {"rows"}
+    assert make("plain", *left_out) == make("plain") and make("plain", "rows").without == {"rows"}
 
 
 def test_the_plain_recipe_has_one_term_and_its_gradient_reaches_no_duration(targets, kokoro, profile, voice) -> None:
-    config = make("seed")
+    config = make("plain")
     assert config.plain and config.weights.mel_mse == 1 and config.weights.rate == config.weights.drift == 0
     objective = PlainObjective(
         targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256)

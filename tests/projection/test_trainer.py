@@ -11,7 +11,7 @@ from voiceclone.audio.io import read_audio
 from voiceclone.distributed import make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.state import TrainingState, load_state, save_state
+from voiceclone.projection.state import TrainingState, load_checkpoint, save_checkpoint
 from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
 
@@ -98,8 +98,8 @@ def test_the_running_average_speaks(targets, kokoro, profile, voice) -> None:
 
 def test_a_resumed_training_goes_on_with_its_average(targets, kokoro, profile, voice, tmp_path) -> None:
     whole = make(targets, kokoro, profile, voice, epochs=3)
-    whole.run(Silent(), lambda state, _: save_state(state, {}, tmp_path / f"{state.epoch}.pt"))
-    state, _ = load_state(tmp_path / "2.pt")
+    whole.run(Silent(), lambda state, _: save_checkpoint(state, {}, tmp_path / f"{state.epoch}.pt"))
+    state, _ = load_checkpoint(tmp_path / "2.pt")
     resumed = ProjectionTrainer(
         whole.config, state, style=whole.style, kokoro=kokoro, profile=profile, train=targets[:3],
         validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
@@ -132,8 +132,8 @@ def test_settings_must_be_sane(bad) -> None:
 def test_a_checkpoint_comes_back_as_it_was(tmp_path, targets, kokoro, profile, voice) -> None:
     trainer = make(targets, kokoro, profile, voice, epochs=1)
     state = trainer.run(Silent(), lambda *_: None)
-    save_state(state, {"dataset": "x"}, tmp_path / "last.pt")
-    found, identity = load_state(tmp_path / "last.pt")
+    save_checkpoint(state, {"dataset": "x"}, tmp_path / "last.pt")
+    found, identity = load_checkpoint(tmp_path / "last.pt")
     assert identity == {"dataset": "x"} and found.epoch == 1
     torch.testing.assert_close(found.best_vector, state.best_vector)
     for name, value in state.projection.items():
@@ -144,7 +144,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path, targets, kokoro, profile, v
 def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(VoicecloneError, match="no checkpoint"):
-        load_state(tmp_path / "last.pt")
+        load_checkpoint(tmp_path / "last.pt")
 
 
 def test_keeping_the_last_epoch_ignores_the_held_out_clips(targets, kokoro, profile, voice) -> None:

@@ -3,8 +3,8 @@
 The base speaks the clip's phonemes, so its phone boundaries are known; warping its mel onto the clip's mel carries them
 over. With them the decoder can be teacher-forced: the loss compares the same phones, not two different tempos.
 
-Where there is a listener, the phones that it hears in either count beside the mel (posteriorgrams: Hazen, Shen and
-White 2009): two voices differ less in them. On synthesised clips, whose boundaries are known, that takes a third off
+With a phone classifier, its posteriors of either signal count beside the mel (posteriorgrams: Hazen, Shen and White
+2009): two voices differ less in them. On synthesised clips, whose boundaries are known, that takes a third off
 the error.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-HEARD_WEIGHT = 2.0  # of the phones' distance (0 to 1) beside the mel's (a cosine distance)
+POSTERIOR_WEIGHT = 2.0  # of the phones' distance (0 to 1) beside the mel's (a cosine distance)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ def align(
     spoken_mel: Tensor,
     spoken_durations: Tensor,
     target_mel: Tensor,
-    heard: tuple[Tensor, Tensor] | None = None,
+    posteriors: tuple[Tensor, Tensor] | None = None,
 ) -> Alignment:
     """Carry phone boundaries from synthesis to clip.
 
@@ -39,7 +39,7 @@ def align(
         spoken_mel: log-mel ``(80, 2G)`` of the synthesis.
         spoken_durations: its durations ``(T,)`` in frames of 25 ms, summing to ``G``.
         target_mel: log-mel ``(80, 2F)`` of the clip, ``F >= T``.
-        heard: probabilities of the phones in synthesis ``(phones, G)`` and clip ``(phones, F)``, with a listener.
+        posteriors: the phone classifier's, of synthesis ``(phones, G)`` and clip ``(phones, F)``.
 
     Raises:
         ValueError: the clip has fewer frames than tokens.
@@ -51,7 +51,7 @@ def align(
         raise ValueError(f"{frames} frames cannot hold {len(spoken_durations)} tokens")
     spoken, target = _mean_free(spoken_mel), _mean_free(target_mel)
     distance = 1.0 - spoken.T @ target  # both are unit columns: cosine distance
-    cost = distance if heard is None else distance + HEARD_WEIGHT * _phone_distance(*heard)
+    cost = distance if posteriors is None else distance + POSTERIOR_WEIGHT * _phone_distance(*posteriors)
     # Steps along one axis alone cost a little more than diagonal ones: it keeps the path from running flat.
     _, path = librosa.sequence.dtw(C=cost, subseq=False, backtrack=True, weights_mul=np.array([1.0, 1.2, 1.2]))
     path = path[::-1]

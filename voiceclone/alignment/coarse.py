@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from voiceclone.alignment.features import CEPSTRA, Scale
-from voiceclone.alignment.listening import FRAME, Listening, runs
 from voiceclone.alignment.paths import Prices, cheapest_path
 from voiceclone.alignment.reading import SENTENCE, Reading
+from voiceclone.alignment.recording_features import FRAME, RecordingFeatures, runs
 
 POOL = 2  # mel frames in a step: 40 ms
 STEP = POOL * FRAME  # seconds
@@ -31,27 +31,27 @@ _MARGIN = 0.3  # seconds of it that the words around may yet take
 _BRIEF = 0.8  # seconds of text that is never believed to be left out
 
 
-class Judge(Protocol):
+class CostModel(Protocol):
     """Says how little a frame of the recording sounds like a frame of the reading."""
 
     prices: Prices
 
-    def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
+    def costs(self, sound: RecordingFeatures, reading: Reading, places: np.ndarray) -> np.ndarray:
         """Costs ``(T, len(places))`` of the recording's steps against the frames ``places`` of the reading."""
 
 
-class Likeness:
-    """The first judge: cosine distance of cepstra, each in its voice's scale."""
+class CepstralCost:
+    """The first cost model: cosine distance of cepstra, each in its voice's scale."""
 
-    # Frames of the right words lie about .5 apart, of wrong ones about .7 at best.
+    # Frames of the right words lie about 0.5 apart, of wrong ones about 0.7 at best.
     prices = Prices(right=0.5, foreign=0.75, turn=4.0, stay=0.3, hop=0.2, skip=4.0, skip_step=0.08)
 
     def __init__(self, scale: Scale, reading_scale: Scale) -> None:
         self.scale, self.reading_scale = scale, reading_scale
 
-    def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
+    def costs(self, sound: RecordingFeatures, reading: Reading, places: np.ndarray) -> np.ndarray:
         """See :class:`Judge`."""
-        target = _unit(self.scale.apply(listening.mel))
+        target = _unit(self.scale.apply(sound.mel))
         return 1.0 - target.T @ _unit(self.reading_scale.apply_pooled(reading.mel[:, places]))
 
 
@@ -108,7 +108,7 @@ class Section:
 
 
 def align_long(
-    listening: Listening, reading: Reading, first_word: int, judge: Judge, stretch: float
+    sound: RecordingFeatures, reading: Reading, first_word: int, cost_model: CostModel, stretch: float
 ) -> Iterator[Section]:
     """Go through a recording window by window, from a word of the reading on; the rest of the text may stay unread.
 
@@ -116,11 +116,11 @@ def align_long(
         stretch: pace of the first window, see :func:`pace`.
     """
     done = 0.0
-    while done < listening.seconds - STEP and first_word < len(reading.words):
-        end = min(done + WINDOW_SECONDS, listening.seconds)
-        final = end >= listening.seconds
+    while done < sound.seconds - STEP and first_word < len(reading.words):
+        end = min(done + WINDOW_SECONDS, sound.seconds)
+        final = end >= sound.seconds
         part = next_words(reading, first_word, (end - done) / stretch)
-        found = align_window(listening.part(done, end), part, judge, stretch=stretch, whole=False)
+        found = align_window(sound.part(done, end), part, cost_model, stretch=stretch, whole=False)
         words = found.words if final else _up_to_a_pause(found.words, part, end - done)
         if not words:
             # Nothing of the text here: music, or another speaker.
@@ -176,13 +176,13 @@ def _completed(
     return Section(start=start, end=end, words=tuple(found), cost=cost, span=span)
 
 
-def pace(listening: Listening, reading: Reading, first_word: int, judge: Judge) -> tuple[float, float]:
+def pace(sound: RecordingFeatures, reading: Reading, first_word: int, cost_model: CostModel) -> tuple[float, float]:
     """Stretch and cost that fit the beginning of a recording best."""
-    start = listening.part(0.0, min(listening.seconds, PACE_SECONDS))
+    start = sound.part(0.0, min(sound.seconds, PACE_SECONDS))
     found = []
     for stretch in _PACES:
         part = next_words(reading, first_word, start.seconds / stretch)
-        found.append((align_window(start, part, judge, stretch=stretch, whole=False).cost, stretch))
+        found.append((align_window(start, part, cost_model, stretch=stretch, whole=False).cost, stretch))
     cost, stretch = min(found)
     return stretch, cost
 
@@ -196,9 +196,9 @@ def next_words(reading: Reading, first_word: int, seconds: float) -> Reading:
 
 
 def align_window(
-    listening: Listening,
+    sound: RecordingFeatures,
     reading: Reading,
-    judge: Judge,
+    cost_model: CostModel,
     *,
     stretch: float | None = None,
     whole: bool = True,
@@ -210,15 +210,15 @@ def align_window(
         whole: the stretch is to hold all of the reading; otherwise it may end anywhere.
     """
     if stretch is None:
-        stretch = float(listening.speech.sum() / reading.mel.shape[1])
+        stretch = float(sound.speech.sum() / reading.mel.shape[1])
     stretch = float(np.clip(stretch, *_STRETCH_LIMITS))
     places, row_word = _rows(reading, stretch)
-    sounds = judge.costs(listening, reading, places)
-    prices = judge.prices
+    sounds = cost_model.costs(sound, reading, places)
+    prices = cost_model.prices
     costs = np.empty((len(sounds), len(row_word)), dtype=np.float32)
     costs[:, row_word >= 0] = sounds
-    level = listening.energy[: len(sounds) * 2 * POOL].reshape(-1, 2 * POOL).mean(axis=1)
-    loudness = 1.0 / (1.0 + np.exp((listening.silence_db - level) / 2.0))  # 0 in a pause, 1 in speech
+    level = sound.energy[: len(sounds) * 2 * POOL].reshape(-1, 2 * POOL).mean(axis=1)
+    loudness = 1.0 / (1.0 + np.exp((sound.silence_db - level) / 2.0))  # 0 in a pause, 1 in speech
     pause = 0.2 * prices.right + 2.4 * prices.right * loudness
     costs[:, row_word < 0] = pause[:, None]
     path, foreign, cost = cheapest_path(costs, row_word < 0, prices, whole=whole)
@@ -232,7 +232,7 @@ def align_window(
     ]
     stretches = tuple((first * STEP, last * STEP) for first, last in runs(foreign))
     last = len(reading.words) if whole or not words else words[-1].word + 1
-    return Section(start=0.0, end=listening.seconds, words=tuple(words), cost=cost, span=(0, last), foreign=stretches)
+    return Section(start=0.0, end=sound.seconds, words=tuple(words), cost=cost, span=(0, last), foreign=stretches)
 
 
 def _rows(reading: Reading, stretch: float) -> tuple[np.ndarray, np.ndarray]:

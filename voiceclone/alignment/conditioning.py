@@ -14,7 +14,7 @@ LEAD_FRAMES, TAIL_FRAMES = 4, 6  # silence before and after, frames of 25 ms: BO
 
 
 def condition(audio: np.ndarray) -> np.ndarray:
-    """Bring recorded speech ``(T,)`` to the level and silences: trimmed at 35 dB, .1 s before, .15 s after."""
+    """Bring recorded speech ``(T,)`` to the level and silences: trimmed at 35 dB, 0.1 s before, 0.15 s after."""
     import librosa
 
     _, (first, last) = librosa.effects.trim(audio, top_db=35)

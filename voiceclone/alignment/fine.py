@@ -9,10 +9,10 @@ import numpy as np
 
 from voiceclone.alignment.coarse import POOL, RoughWord, Section
 from voiceclone.alignment.features import Scale
-from voiceclone.alignment.listening import CELL, FRAME, Listening, pauses, runs
 from voiceclone.alignment.paths import Prices
 from voiceclone.alignment.phones import PAUSE, PhoneModels, Third
 from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE, Reading
+from voiceclone.alignment.recording_features import CELL, FRAME, RecordingFeatures, pauses, runs
 
 RANGE_DB = 60.0
 BAND_SECONDS = 2.0  # how far the rough alignment may be out
@@ -37,8 +37,8 @@ class SpokenWord:
     """How much worse its sound fits the text than any phones, see :mod:`voiceclone.alignment.phones`: 0.2 is usual."""
 
 
-class OwnVoice:
-    """The second judge of the rough alignment: the gaps of the recording's own phone models.
+class PhoneModelCost:
+    """The second cost model of the rough alignment: the gaps of the recording's own phone models.
 
     Args:
         scale: of the recording.
@@ -50,15 +50,15 @@ class OwnVoice:
     def __init__(self, models: PhoneModels, scale: Scale, known: np.ndarray | None = None) -> None:
         self.models, self.scale, self.known = models, scale, known
 
-    def gaps(self, listening: Listening) -> np.ndarray:
+    def gaps(self, sound: RecordingFeatures) -> np.ndarray:
         """Gaps ``(F, S)`` of a stretch of the recording."""
         if self.known is not None:
-            return self.known[listening.first : listening.first + listening.mel.shape[1]].copy()
-        return self.models.gaps(self.scale.apply(listening.mel))
+            return self.known[sound.first : sound.first + sound.mel.shape[1]].copy()
+        return self.models.gaps(self.scale.apply(sound.mel))
 
-    def costs(self, listening: Listening, reading: Reading, places: np.ndarray) -> np.ndarray:
-        """See :class:`voiceclone.alignment.coarse.Judge`."""
-        gaps = self.gaps(listening)
+    def costs(self, sound: RecordingFeatures, reading: Reading, places: np.ndarray) -> np.ndarray:
+        """See :class:`voiceclone.alignment.coarse.CostModel`."""
+        gaps = self.gaps(sound)
         steps = len(gaps) // POOL
         thirds = [reading.words[reading.word_of[place]].thirds[reading.unit_of[place]] for place in places]
         pooled = gaps[: steps * POOL].reshape(steps, POOL, -1).mean(axis=1)
@@ -80,19 +80,19 @@ def rough_labels(words: tuple[RoughWord, ...], reading: Reading, start: float, f
 
 
 def align_section(
-    section: Section, listening: Listening, reading: Reading, voice: OwnVoice
+    section: Section, sound: RecordingFeatures, reading: Reading, voice: PhoneModelCost
 ) -> tuple[list[SpokenWord], list[Third | None]]:
     """Place the words of a section exactly.
 
     Args:
-        listening: the section alone.
+        sound: the section alone.
 
     Returns:
         the words, and the third of a phone in each frame, None in pauses.
     """
-    gaps = voice.models.gaps(voice.scale.apply(listening.mel))
-    judged = gaps.copy() if voice.known is None else voice.gaps(listening)
-    gaps[_long_pauses(listening), PAUSE + 1 :] += _SPEECH_IN_PAUSE
+    gaps = voice.models.gaps(voice.scale.apply(sound.mel))
+    judged = gaps.copy() if voice.known is None else voice.gaps(sound)
+    gaps[_long_pauses(sound), PAUSE + 1 :] += _SPEECH_IN_PAUSE
     rows = _Rows(section, reading, voice.models)
     low, width = rows.band(section, len(gaps))
     if not section.words or len(gaps) < 2:
@@ -109,10 +109,10 @@ def align_section(
     return words, [rows.third[row] for row in path]
 
 
-def _long_pauses(listening: Listening) -> np.ndarray:
+def _long_pauses(sound: RecordingFeatures) -> np.ndarray:
     """bool ``(F,)``: the inner frames of silences that no sound within a word is long enough for."""
-    inside = np.zeros(listening.mel.shape[1], dtype=bool)
-    for first, last in runs(pauses(listening)):
+    inside = np.zeros(sound.mel.shape[1], dtype=bool)
+    for first, last in runs(pauses(sound)):
         if (last - first) * CELL >= _LONGEST_CLOSURE:
             inside[first // 2 + 2 : last // 2 - 2] = True
     return inside

@@ -9,14 +9,14 @@ from itertools import islice
 
 import numpy as np
 
-from voiceclone.alignment.coarse import POOL, RANGE_DB, Judge, Likeness, Section, pace, settled
-from voiceclone.alignment.ear import Ear
+from voiceclone.alignment.coarse import POOL, RANGE_DB, CepstralCost, CostModel, Section, pace, settled
 from voiceclone.alignment.features import Scale, scale_of
 from voiceclone.alignment.fine import RANGE_DB as FINE_RANGE_DB
-from voiceclone.alignment.fine import OwnVoice, align_section, rough_labels
-from voiceclone.alignment.listening import FRAME
+from voiceclone.alignment.fine import PhoneModelCost, align_section, rough_labels
 from voiceclone.alignment.phones import PhoneSums, PhoneTable, Third
 from voiceclone.alignment.reading import READERS, Reading
+from voiceclone.alignment.recording_features import FRAME
+from voiceclone.alignment.rough_aligner import RoughAligner
 
 LEARN_SECONDS = 900.0  # of the recordings teach the phones
 REFINEMENTS = 2
@@ -42,13 +42,13 @@ class Learned:
     labels: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False)
     """Of recordings that taught the phones, where there are few: the row of the table of each frame, or -1."""
 
-    def voice(self, ear: Ear, index: int) -> OwnVoice:
-        """The judge for recording ``index``; what it taught is not held against its own frames."""
-        scale, models = ear.scale(index, self.scale), self.table.models()
+    def voice(self, aligner: RoughAligner, index: int) -> PhoneModelCost:
+        """The cost model for recording ``index``; what it taught is not held against its own frames."""
+        scale, models = aligner.scale(index, self.scale), self.table.models()
         if index not in self.labels:
-            return OwnVoice(models, scale)
-        features = scale.apply(ear.listen(index).mel)
-        return OwnVoice(models, scale, self.table.held_out_gaps(features, self.labels[index]))
+            return PhoneModelCost(models, scale)
+        features = scale.apply(aligner.features(index).mel)
+        return PhoneModelCost(models, scale, self.table.held_out_gaps(features, self.labels[index]))
 
     def to_bytes(self) -> bytes:
         """As a NumPy archive."""
@@ -92,88 +92,88 @@ class Learned:
             )
 
 
-def learn(ear: Ear) -> Learned:
+def learn(aligner: RoughAligner) -> Learned:
     """Choose a reader and learn the phones.
 
     Raises:
         VoicecloneError: the text cannot be read aloud, or a recording cannot be read.
     """
-    lessons = _lessons(ear)
-    heard = [ear.listen(index) for index in lessons[:_SCALE_RECORDINGS]]
-    parts = [(listening.mel, listening.speech) for listening in heard]
+    lessons = _lessons(aligner)
+    heard = [aligner.features(index) for index in lessons[:_SCALE_RECORDINGS]]
+    parts = [(sound.mel, sound.speech) for sound in heard]
     rough_scale = scale_of(parts, pool=POOL, range_db=RANGE_DB)
     scale = scale_of(parts, pool=1, range_db=FINE_RANGE_DB)
-    variant, stretch, reading_scale = _choose_reader(ear, lessons, rough_scale)
+    variant, stretch, reading_scale = _choose_reader(aligner, lessons, rough_scale)
 
-    def likeness(index: int) -> Judge:
-        return Likeness(ear.scale(index, rough_scale), reading_scale)
+    def likeness(index: int) -> CostModel:
+        return CepstralCost(aligner.scale(index, rough_scale), reading_scale)
 
     def learned(found: Iterable[Found], before: Learned | None) -> Learned:
-        table, labels = _fit(ear, found, scale, before)
+        table, labels = _fit(aligner, found, scale, before)
         return Learned(variant=variant, stretch=stretch, table=table, scale=scale, labels=labels)
 
-    known = learned(_all_rough(ear, lessons, variant, likeness, stretch), None)
+    known = learned(_all_rough(aligner, lessons, variant, likeness, stretch), None)
     first = known
-    found = list(_all_rough(ear, lessons, variant, lambda index: first.voice(ear, index), stretch))
+    found = list(_all_rough(aligner, lessons, variant, lambda index: first.voice(aligner, index), stretch))
     known = learned(found, None)
     for _ in range(REFINEMENTS):
         known = learned(found, known)
     return known
 
 
-def _lessons(ear: Ear) -> list[int]:
+def _lessons(aligner: RoughAligner) -> list[int]:
     """The recordings to learn from: the first of a running text, otherwise some from all over."""
-    order = list(range(len(ear.recordings)))
-    if ear.script.running is None:
-        order = sorted(ear.parts)
-        total = sum(ear.recordings[index].seconds for index in order)
+    order = list(range(len(aligner.recordings)))
+    if aligner.script.running is None:
+        order = sorted(aligner.parts)
+        total = sum(aligner.recordings[index].seconds for index in order)
         order = order[:: max(1, int(total // LEARN_SECONDS))]
     chosen, seconds = [], 0.0
     for index in order:
         if seconds >= LEARN_SECONDS:
             break
         chosen.append(index)
-        seconds += ear.recordings[index].seconds
+        seconds += aligner.recordings[index].seconds
     return chosen
 
 
-def _choose_reader(ear: Ear, lessons: list[int], rough_scale: Scale) -> tuple[str, float, Scale]:
+def _choose_reader(aligner: RoughAligner, lessons: list[int], rough_scale: Scale) -> tuple[str, float, Scale]:
     """The variant nearest to the speaker, the pace, and the reading's scale."""
-    sample = ear.script.running
+    sample = aligner.script.running
     if sample is None:
-        sample = "\n".join(part.text for index in lessons for part in ear.parts.get(index, []))
+        sample = "\n".join(part.text for index in lessons for part in aligner.parts.get(index, []))
     found = []
     for variant in READERS:
-        reading = ear.reader(variant).read(sample, 0, min(_SAMPLE_CHARACTERS, len(sample)))
+        reading = aligner.reader(variant).read(sample, 0, min(_SAMPLE_CHARACTERS, len(sample)))
         spoken = np.ones(reading.mel.shape[1], dtype=bool)
         scale = scale_of([(reading.mel, spoken)], pool=POOL, range_db=RANGE_DB)
-        if ear.script.running is not None:
-            judge = Likeness(ear.scale(lessons[0], rough_scale), scale)
-            stretch, cost = pace(ear.listen(lessons[0]), reading, 0, judge)
+        if aligner.script.running is not None:
+            cost_model = CepstralCost(aligner.scale(lessons[0], rough_scale), scale)
+            stretch, cost = pace(aligner.features(lessons[0]), reading, 0, cost_model)
         else:
-            stretch, cost = 1.0, _cost_of_parts(ear, lessons, variant, rough_scale, scale)
+            stretch, cost = 1.0, _cost_of_parts(aligner, lessons, variant, rough_scale, scale)
         found.append((cost, variant, stretch, scale))
     _, variant, stretch, scale = min(found, key=lambda item: item[0])
     return variant, stretch, scale
 
 
-def _cost_of_parts(ear: Ear, lessons: list[int], variant: str, rough_scale: Scale, scale: Scale) -> float:
+def _cost_of_parts(aligner: RoughAligner, lessons: list[int], variant: str, rough_scale: Scale, scale: Scale) -> float:
     costs, seconds = [], []
     for index in lessons:
-        judge = Likeness(ear.scale(index, rough_scale), scale)
-        for _, _, section in islice(ear.rough(index, variant, judge, 1.0, 0), _SAMPLE_PARTS - len(costs)):
+        cost_model = CepstralCost(aligner.scale(index, rough_scale), scale)
+        for _, _, section in islice(aligner.rough(index, variant, cost_model, 1.0, 0), _SAMPLE_PARTS - len(costs)):
             costs.append(section.cost)
             seconds.append(section.end - section.start)
     return float(np.average(costs, weights=seconds)) if costs else float("inf")
 
 
 def _all_rough(
-    ear: Ear, lessons: list[int], variant: str, judge: Callable[[int], Judge], stretch: float
+    aligner: RoughAligner, lessons: list[int], variant: str, cost_model: Callable[[int], CostModel], stretch: float
 ) -> Iterator[Found]:
     """Rough alignments of the lessons, up to the seconds that are learned from."""
     seconds, next_word = 0.0, 0
     for index in lessons:
-        for part, reading, section in ear.rough(index, variant, judge(index), stretch, next_word):
+        for part, reading, section in aligner.rough(index, variant, cost_model(index), stretch, next_word):
             yield index, reading, section
             seconds += section.end - section.start
             if part is None and section.words:
@@ -183,18 +183,18 @@ def _all_rough(
 
 
 def _fit(
-    ear: Ear, found: Iterable[Found], scale: Scale, before: Learned | None
+    aligner: RoughAligner, found: Iterable[Found], scale: Scale, before: Learned | None
 ) -> tuple[PhoneTable, dict[int, np.ndarray]]:
     """Phones by rough alignments, or by exact ones with what was known before; and the labels where there are few."""
     sums = PhoneSums()
     labelled: dict[int, list[tuple[int, list[Third | None]]]] = {}
-    voices: dict[int, OwnVoice] = {}
+    voices: dict[int, PhoneModelCost] = {}
     for index, reading, whole in found:
-        own = ear.scale(index, scale)
+        own = aligner.scale(index, scale)
         if before is not None and index not in voices:
-            voices = {index: before.voice(ear, index)}  # the last one only: they are large
+            voices = {index: before.voice(aligner, index)}  # the last one only: they are large
         for section in settled(whole, reading):
-            local = ear.listen(index).part(section.start, section.end)
+            local = aligner.features(index).part(section.start, section.end)
             if before is None:
                 labels = rough_labels(section.words, reading, section.start, local.mel.shape[1])
             else:
@@ -208,7 +208,7 @@ def _fit(
     rows: dict[Third | None, int] = {None: 0, **{third: 1 + row for row, third in enumerate(table.thirds)}}
     known = {}
     for index, parts in labelled.items():
-        known[index] = np.full(ear.listen(index).mel.shape[1], -1, dtype=np.int16)
+        known[index] = np.full(aligner.features(index).mel.shape[1], -1, dtype=np.int16)
         for first, labels in parts:
             known[index][first : first + len(labels)] = [rows[label] for label in labels]
     return table, known

@@ -13,7 +13,7 @@ _SKIPPED, _TURNED = 3, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What a step of 40 ms costs that is not simply the next sound of the text; the unit is the judge's."""
+    """What a step of 40 ms costs that is not simply the next sound of the text; the unit is the cost model's."""
 
     right: float
     """About what a frame of the right word costs."""

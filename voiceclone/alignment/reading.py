@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from voiceclone.alignment.listening import FRAME, hear_samples
+from voiceclone.alignment.recording_features import FRAME, features_of_samples
 from voiceclone.errors import VoicecloneError
-from voiceclone.text.espeak import EspeakSynthesizer, Speech
+from voiceclone.text.espeak import EspeakSynthesizer, SynthesizedSpeech
 
 # Kokoro's language codes to voices of eSpeak-NG. It cannot read kanji, so Japanese is missing.
 ESPEAK_VOICES = {
@@ -125,7 +125,7 @@ class Reader:
             return []  # nothing that it pronounces
         # Digital silence would lie far below anything that a microphone hears.
         noise = 1e-4 * np.random.default_rng(0).standard_normal(len(speech.audio))
-        mel = hear_samples(speech.audio + noise.astype(np.float32), speech.sample_rate).mel
+        mel = features_of_samples(speech.audio + noise.astype(np.float32), speech.sample_rate).mel
         timed = _timed_tokens(tokens, speech)
         sounds = _sounds([time for _, time in timed], speech, mel.shape[1])
         read = []
@@ -197,7 +197,7 @@ def _speakable(piece: str) -> tuple[str, list[tuple[int, int]]]:
     return "".join(characters), tokens
 
 
-def _timed_tokens(tokens: list[tuple[int, int]], speech: Speech) -> list[tuple[int, float]]:
+def _timed_tokens(tokens: list[tuple[int, int]], speech: SynthesizedSpeech) -> list[tuple[int, float]]:
     """Index and start in seconds of the tokens that eSpeak-NG gives a time, in order."""
     times: dict[int, float] = {}
     ends = np.array([end for _, end in tokens])
@@ -212,7 +212,7 @@ def _timed_tokens(tokens: list[tuple[int, int]], speech: Speech) -> list[tuple[i
     return kept
 
 
-def _sounds(starts: list[float], speech: Speech, frames: int) -> list[list[tuple[str, range]]]:
+def _sounds(starts: list[float], speech: SynthesizedSpeech, frames: int) -> list[list[tuple[str, range]]]:
     """For each word the phones with their frames; pauses are left out."""
     sounds: list[list[tuple[str, range]]] = [[] for _ in starts]
     ends = [event.start for event in speech.events[1:]] + [frames * FRAME]

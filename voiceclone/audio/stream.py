@@ -27,7 +27,7 @@ _SAMPLE_BYTES = 2
 _MP3_QUALITY = 0.5  # 0 to 1, least compressed first: 80 kbit/s at 24 kHz
 
 
-class Target(Protocol):
+class StreamSink(Protocol):
     """What a stream is written to."""
 
     def write(self, content: bytes, /) -> Any:
@@ -64,7 +64,7 @@ def sound_file(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> 
 
 
 @contextlib.contextmanager
-def sound_stream(target: Target, form: str = "wav", sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
+def sound_stream(target: StreamSink, form: str = "wav", sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
     """The same into a pipe or any other binary stream, whose length no header can tell.
 
     Args:
@@ -122,7 +122,7 @@ def _encoder(target: Path | BinaryIO, form: str, sample_rate: int) -> Any:
     )
 
 
-def _plain(target: Target, *, header: bytes) -> Write:
+def _plain(target: StreamSink, *, header: bytes) -> Write:
     """Writes 16-bit samples behind a header, which is sent with the first of them."""
     begun = False
 

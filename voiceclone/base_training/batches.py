@@ -16,7 +16,7 @@ from torch import Tensor
 from voiceclone.audio.features import crop_length
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 
 # Few different shapes: on the CPU every new one costs the building of new kernels, more than the work itself.
 TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8
@@ -107,7 +107,7 @@ class Batches(ABC):
     Args:
         training: the utterances to draw from, by group.
         boost: how often a group is drawn, relative to the others; 1 where it is not named.
-        team: the processes that share every batch; None where one takes all of it.
+        process_group: the processes that share every batch; None where one takes all of it.
     """
 
     def __init__(
@@ -117,9 +117,9 @@ class Batches(ABC):
         training: dict[str, list[int]],
         *,
         boost: dict[str, float] | None = None,
-        team: Team | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
-        self.corpus, self.config, self.team, self.training = corpus, config, team, training
+        self.corpus, self.config, self.process_group, self.training = corpus, config, process_group, training
         self._groups = sorted(training)
         weights = np.array([(boost or {}).get(group, 1.0) for group in self._groups])
         self._weights = weights / weights.sum()
@@ -187,7 +187,9 @@ class Batches(ABC):
         voices = self._draw_voices(picked, rng)
         smoothing = tuple(int(width) for width in rng.choice(SMOOTHING, size=2))
         lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
-        rows, part = (range(len(picked)), 1.0) if whole or self.team is None else self.team.rows(len(picked))
+        rows, part = (
+            (range(len(picked)), 1.0) if whole or self.process_group is None else self.process_group.rows(len(picked))
+        )
         cut = [(picked[row], starts[row]) for row in rows]
         tokens, durations, frame_tokens = self._spoken(cut, crop, int(lengths.max()))
         audio = [corpus.audio(i, s, crop) for i, s in cut] if with_audio else [np.zeros(0, dtype=np.float32)]
@@ -231,7 +233,7 @@ class BatchMaker(Batches):
     """Batches of recordings; one utterance of every speaker that has at least 5 is kept back for validation.
 
     Args:
-        team: the processes that share every batch; None where one takes all of it.
+        process_group: the processes that share every batch; None where one takes all of it.
     """
 
     def __init__(
@@ -240,7 +242,7 @@ class BatchMaker(Batches):
         config: TrainConfig,
         *,
         speaker_boost: dict[str, float] | None = None,
-        team: Team | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         rng = np.random.default_rng(config.seed + 17)
         self.validation: list[int] = []
@@ -249,7 +251,7 @@ class BatchMaker(Batches):
             held = int(rng.choice(indices)) if len(indices) >= 5 else None
             self.validation += [] if held is None else [held]
             training[speaker] = [i for i in indices if i != held]
-        super().__init__(corpus, config, training, boost=speaker_boost, team=team)
+        super().__init__(corpus, config, training, boost=speaker_boost, process_group=process_group)
         self._attributes = self._speaker_attributes()
 
     def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
@@ -310,11 +312,11 @@ class VectorBatches(Batches):
     HELD = 0.02
     """Share of the utterances kept back for validation."""
 
-    def __init__(self, corpus: Corpus, config: TrainConfig, *, team: Team | None = None) -> None:
+    def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
         count = len(corpus.utterances)
         held = max(round(self.HELD * count), 1) if count > 1 else 0
         self.validation = list(range(count - held, count))
-        super().__init__(corpus, config, {"teacher": list(range(count - held))}, team=team)
+        super().__init__(corpus, config, {"teacher": list(range(count - held))}, process_group=process_group)
         frames = corpus.frames[: count - held]
         self._spoken_whole = np.flatnonzero((frames >= self.SHORTEST) & (frames <= self.LONGEST))
         if not len(self._spoken_whole):

@@ -52,7 +52,7 @@ class TrainConfig:
     """Share of the run before the discriminators join; 1.0 trains without them."""
     ema_half_life: float = 200.0
     """Steps in which the weight of a past step in the averaged model halves, once the run is old enough."""
-    judge_every: int = 1
+    discriminator_every: int = 1
     """The discriminators take part in every so many steps."""
     crop_frames: int = 32
     """Frames of 25 ms of a training crop."""

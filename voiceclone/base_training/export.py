@@ -65,12 +65,12 @@ def averaged_trainee(checkpoint: dict[str, Any]) -> Trainee:
 
 
 def export_base(
-    out: Path, trainee: Trainee, second: StyleEncoders, voices: dict[str, Tensor], preset_name: str, facts: CardFacts
+    out: Path, trainee: Trainee, surrogate: StyleEncoders, voices: dict[str, Tensor], preset_name: str, facts: CardFacts
 ) -> None:
     """Write the base's folder; weights and voices as float16.
 
     Args:
-        second: the pair the clone pipeline gets, trained apart.
+        surrogate: the pair the clone pipeline gets, trained apart.
         voices: packs ``(510, 1, 256)`` by name.
 
     Raises:
@@ -81,7 +81,7 @@ def export_base(
     write_json(out / "config.json", config)
     save_state(trainee.model, out / "model.safetensors", half=True)
     save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
-    save_state(second, out / "style_encoders.safetensors", half=True)
+    save_state(surrogate, out / "style_encoders.safetensors", half=True)
     write_bytes(out / "voices.safetensors", save({name: shortened(pack.half()) for name, pack in voices.items()}))
     info = {
         "name": facts.name, "version": facts.version, "preset": preset_name, "licence": facts.licence,

@@ -1,4 +1,4 @@
-"""Fit a small net: the loop that the judges of the evaluation and the listener of cloning share."""
+"""Fit a small net: the loop that the judges of the evaluation and the phone classifier of cloning share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FitConfig:
     """Steps between progress lines."""
 
 
-def fit(
+def fit_net(
     net: nn.Module,
     parameters: list[nn.Parameter],
     step: Callable[[torch.Generator, float], Tensor],

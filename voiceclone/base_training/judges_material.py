@@ -38,7 +38,7 @@ Clips = dict[str, list[np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class JudgeMaterial:
     """Speech by what may be done with it."""
 
     corpus: Corpus
@@ -53,7 +53,7 @@ class Material:
     """Recorded (not synthesised) speakers of both corpora."""
 
     @classmethod
-    def read(cls, cache: Path, further: Path, recorded: tuple[str, ...]) -> Material:
+    def read(cls, cache: Path, further: Path, recorded: tuple[str, ...]) -> JudgeMaterial:
         """Read the caches of a ``train-base`` run and a folder of recordings named ``SPEAKER-*.flac``.
 
         Raises:
@@ -71,7 +71,7 @@ class Material:
         return cls(corpus=corpus, unheard=unheard, kept_out=kept_out, further=others, recorded=frozenset(recorded))
 
 
-def make_recognizer(material: Material, config: JudgeTraining, out: Path) -> dict[str, Any]:
+def make_recognizer(material: JudgeMaterial, config: JudgeTraining, out: Path) -> dict[str, Any]:
     """Train, measure and write the recogniser; its provenance."""
     corpus = material.corpus
     heard = sorted(set(range(len(corpus.utterances))) - set(material.unheard))
@@ -83,7 +83,7 @@ def make_recognizer(material: Material, config: JudgeTraining, out: Path) -> dic
     return write_judge(net, out, "recognizer", asdict(config), recognizer_measures(net.eval(), material))
 
 
-def recognizer_measures(net: PhoneRecognizer, material: Material) -> dict[str, dict[str, float]]:
+def recognizer_measures(net: PhoneRecognizer, material: JudgeMaterial) -> dict[str, dict[str, float]]:
     """Phone error rates of true recordings by group of speakers."""
     corpus, kept_out = material.corpus, material.kept_out
     measured = {}
@@ -101,7 +101,7 @@ def recognizer_measures(net: PhoneRecognizer, material: Material) -> dict[str, d
     return measured
 
 
-def make_speaker_net(material: Material, config: JudgeTraining, out: Path) -> dict[str, Any]:
+def make_speaker_net(material: JudgeMaterial, config: JudgeTraining, out: Path) -> dict[str, Any]:
     """Train, measure and write the speaker net; its provenance."""
     heard, groups = split_speakers(material)
     features = [
@@ -130,7 +130,7 @@ def compare_encoders(
     }
 
 
-def split_speakers(material: Material) -> tuple[list[list[list[np.ndarray]]], dict[str, Clips]]:
+def split_speakers(material: JudgeMaterial) -> tuple[list[list[list[np.ndarray]]], dict[str, Clips]]:
     """Clips to train on by group (synthesised, recorded) and speaker, and unheard ones by group and speaker."""
     rng = np.random.default_rng(17)
     corpus, kept_out = material.corpus, material.kept_out
@@ -158,7 +158,7 @@ def split_speakers(material: Material) -> tuple[list[list[list[np.ndarray]]], di
     return heard, groups
 
 
-def _recorded(material: Material, corpus: Corpus, index: int) -> bool:
+def _recorded(material: JudgeMaterial, corpus: Corpus, index: int) -> bool:
     return corpus.utterances[index].speaker in material.recorded
 
 

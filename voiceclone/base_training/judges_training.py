@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.audio import augment
-from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.base_training.fitting import FitConfig, fit_net
 from voiceclone.nets.front_end import N_MELS
 from voiceclone.nets.phone_recognizer import ALPHABET, BLANK, PhoneRecognizer
 from voiceclone.nets.xvector import SpeakerNet
@@ -59,7 +59,7 @@ def train_recognizer(
         return loss(scores.transpose(0, 1), torch.cat(wanted), valid, counts)
 
     pending: list[list[int]] = []
-    fit(net, list(net.parameters()), step, config)
+    fit_net(net, list(net.parameters()), step, config)
 
 
 def train_speaker_net(clips: Sequence[Sequence[Sequence[np.ndarray]]], config: JudgeTraining, net: SpeakerNet) -> None:
@@ -86,7 +86,7 @@ def train_speaker_net(clips: Sequence[Sequence[Sequence[np.ndarray]]], config: J
         cosine = vectors @ nn.functional.normalize(centres, dim=1).T
         return _margin_loss(cosine, torch.from_numpy(labels), config.margin * min(done / 0.3, 1.0), config.scale)
 
-    fit(net, [*net.parameters(), centres], step, config)
+    fit_net(net, [*net.parameters(), centres], step, config)
 
 
 def _margin_loss(cosine: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:

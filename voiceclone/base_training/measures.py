@@ -21,7 +21,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 
 @torch.no_grad()
-def speak(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def speak_phonemes(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Say ``phonemes`` with a voice pack, all prosody predicted; audio ``(T,)`` and frames of every token."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -73,7 +73,7 @@ def spoken_measures(
     centres = _centres(corpus, voices, indices, embed, own_audio) if embed is not None else {}
     for index in indices:
         utterance = corpus.utterances[index]
-        audio, frames = speak(model, utterance.phonemes, voices[utterance.speaker])
+        audio, frames = speak_phonemes(model, utterance.phonemes, voices[utterance.speaker])
         truth = np.array(utterance.durations)
         duration.append(np.abs(frames - truth)[1:-1].mean())
         rate.append(abs(frames[1:-1].sum() / truth[1:-1].sum() - 1.0))

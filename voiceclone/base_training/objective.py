@@ -21,7 +21,7 @@ from voiceclone.base_training.losses import (
     prosody_losses,
     style_range,
 )
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.models.batched_forward import (
     curves,
     decode,
@@ -56,13 +56,17 @@ class SpeechObjective:
 
     Args:
         model: what is trained.
-        team: the processes that share every batch; None where there is one.
+        process_group: the processes that share every batch; None where there is one.
     """
 
     def __init__(
-        self, model: KModel, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+        self,
+        model: KModel,
+        discriminators: Discriminators,
+        config: TrainConfig,
+        process_group: ProcessGroup | None = None,
     ) -> None:
-        self.model, self.discriminators, self.config, self.team = model, discriminators, config, team
+        self.model, self.discriminators, self.config, self.process_group = model, discriminators, config, process_group
         self.spectral = SpectralLoss().to(next(model.parameters()).device)
 
     def decoded(self, batch: Batch, style: Tensor, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
@@ -78,8 +82,8 @@ class SpeechObjective:
         terms = self.spectral(audio, batch.audio)
         if adversarial:
             with torch.no_grad():
-                _, real = self._judged(batch.audio)
-            scores, fake = self._judged(audio)
+                _, real = self._discriminator_outputs(batch.audio)
+            scores, fake = self._discriminator_outputs(audio)
             terms["adversarial"] = adversarial_loss(scores)
             terms["feature_match"] = feature_match_loss(real, fake, partial(self._over_all, batch=batch))
         return terms, audio
@@ -100,29 +104,35 @@ class SpeechObjective:
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
         """The discriminators' own loss on real audio and on ``audio``."""
-        return discriminator_loss(self._judged(batch.audio)[0], self._judged(audio.detach())[0])
+        return discriminator_loss(
+            self._discriminator_outputs(batch.audio)[0], self._discriminator_outputs(audio.detach())[0]
+        )
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
         weight = self.config.weight
         return sum(weight[name] * value for name, value in terms.items())
 
-    def _judged(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+    def _discriminator_outputs(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
             return self.discriminators(audio)
 
     def _over_all(self, means: Tensor, batch: Batch) -> Tensor:
         """Means over our rows to means over the rows of all processes."""
-        return means if self.team is None else self.team.total(means * batch.share.rows)
+        return means if self.process_group is None else self.process_group.all_reduce(means * batch.share.rows)
 
 
-class Objective(SpeechObjective):
+class RecordedObjective(SpeechObjective):
     """Loss terms of a trainee, whose styles come from its own encoders."""
 
     def __init__(
-        self, trainee: Trainee, discriminators: Discriminators, config: TrainConfig, team: Team | None = None
+        self,
+        trainee: Trainee,
+        discriminators: Discriminators,
+        config: TrainConfig,
+        process_group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__(trainee.model, discriminators, config, team)
+        super().__init__(trainee.model, discriminators, config, process_group)
         self.trainee = trainee
 
     def acoustic(self, batch: StyledBatch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:

@@ -1,4 +1,4 @@
-"""Train the listener on a base's training speech, whose phone boundaries are known."""
+"""Train the phone classifier on a base's training speech, whose phone boundaries are known."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch.nn import functional
 from voiceclone.audio import augment
 from voiceclone.audio.features import LOG_MEAN, LOG_STD
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.base_training.fitting import FitConfig, fit_net
 from voiceclone.files import sha256_of, write_json
 from voiceclone.models.checkpoint import save_state
-from voiceclone.nets.phone_classifier import UNLABELLED, Listener, frame_labels, share_heard
+from voiceclone.nets.phone_classifier import UNLABELLED, PhoneClassifier, frame_accuracy, frame_labels
 from voiceclone.text.alphabet import ALPHABET
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListenerTraining(FitConfig):
-    """How the listener is trained."""
+class PhoneClassifierTraining(FitConfig):
+    """How the phone classifier is trained."""
 
     steps: int = 3000
     batch: int = 16  # crops
@@ -33,7 +33,7 @@ class ListenerTraining(FitConfig):
     log_every: int = 100
 
 
-class Speech:
+class LabelledSpeech:
     """Log-mels and labels of a corpus, synthesised and recorded utterances apart."""
 
     def __init__(self, corpus: Corpus, recorded: frozenset[str], unheard: frozenset[int] = frozenset()) -> None:
@@ -59,7 +59,7 @@ class Speech:
         return torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels))
 
 
-def train_listener(speech: Speech, config: ListenerTraining, net: Listener) -> None:
+def train_phone_classifier(speech: LabelledSpeech, config: PhoneClassifierTraining, net: PhoneClassifier) -> None:
     """Train ``net`` in place; the random state is restored afterwards.
 
     Raises:
@@ -76,25 +76,27 @@ def train_listener(speech: Speech, config: ListenerTraining, net: Listener) -> N
             scores.float(), labels, ignore_index=UNLABELLED, label_smoothing=config.smoothing
         )
 
-    fit(net, list(net.parameters()), step, config)
+    fit_net(net, list(net.parameters()), step, config)
 
 
 @torch.no_grad()
-def heard_percent(net: Listener, speech: Speech) -> dict[str, dict[str, float]]:
-    """Percent of the phone frames that are heard right, of whole utterances, synthesised and recorded apart."""
+def frame_accuracy_percent(net: PhoneClassifier, speech: LabelledSpeech) -> dict[str, dict[str, float]]:
+    """Percent of the phone frames that are classified right, of whole utterances, synthesised and recorded apart."""
     found = {}
     for name, group in (("synthesised", speech.synthesised), ("recorded", speech.recorded)):
         if group:
             scores = [net(torch.from_numpy(mel.astype(np.float32))[None]) for mel, _ in group]
             labels = [torch.from_numpy(label)[None] for _, label in group]
-            share = share_heard(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
-            found[name] = {"frames_heard_percent": round(100 * share, 1), "utterances": len(group)}
+            share = frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
+            found[name] = {"frame_accuracy_percent": round(100 * share, 1), "utterances": len(group)}
     return found
 
 
-def write_listener(net: Listener, out: Path, config: ListenerTraining, measured: dict[str, Any]) -> dict[str, Any]:
+def write_phone_classifier(
+    net: PhoneClassifier, out: Path, config: PhoneClassifierTraining, measured: dict[str, Any]
+) -> dict[str, Any]:
     """Write the weights (float16) and, beside them, config, training and measures; the latter."""
-    path = Path(out) / "listener.safetensors"
+    path = Path(out) / "phone_classifier.safetensors"
     save_state(net, path, half=True)
     info = {
         "config": asdict(net.config),

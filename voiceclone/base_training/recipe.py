@@ -1,4 +1,4 @@
-"""The whole recipe: train the base, train the second pair, measure, pack."""
+"""The whole recipe: train the base, train the surrogate encoders, measure, pack."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
-from voiceclone.base_training.listening import Listener
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.second_pair import train_second_pair
 from voiceclone.base_training.stock_voices import stock_voice, varied_speakers
+from voiceclone.base_training.surrogate_encoders import train_surrogate_encoders
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.distributed import Team
+from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
@@ -30,7 +30,7 @@ from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
 
 logger = logging.getLogger(__name__)
-SECOND_PAIR = "second_encoders.safetensors"
+SURROGATE_ENCODERS = "surrogate_encoders.safetensors"
 MEASURED_UTTERANCES = 100
 KEPT_OUT_UTTERANCES = 4  # a speaker
 
@@ -83,50 +83,52 @@ def train_and_pack(
     boost: dict[str, float] | None = None,
     resume: bool = False,
     train: bool = True,
-    second_share: float = 0.3,
+    surrogate_share: float = 0.3,
     voices: int = 30,
     voice_first: Sequence[str] = (),
-    listener: Listener | None = None,
+    tracker: TrainingTracker | None = None,
     kept_out: Corpus | None = None,
     init: Path | None = None,
-    team: Team | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> Path:
     """Train into ``out`` and pack into ``out/base``; that folder.
 
     Args:
-        second_share: length of the second pair's training as a share of the run's.
+        surrogate_share: length of the surrogate encoders' training as a share of the run's.
         train: False packs the checkpoint that is there.
         voices: stock voices, the most different ones first.
         kept_out: speakers that are in no training, measured with voices made by the base's own encoders.
         init: folder of a base of the same preset to start from.
-        team: the processes that train together, of which the main one packs; None is this one alone.
+        process_group: the processes that train together, of which the main one packs; None is this one alone.
 
     Raises:
         UsageError: nothing to resume, or the checkpoint belongs to other data.
-        VoicecloneError: training diverged, a file cannot be written, or another process of the team is gone.
+        VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
-    team = Team(device=torch.device(config.device)) if team is None else team
+    process_group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
     if train:
-        system = RecordedSystem(corpus, config, speaker_boost=boost, team=team)
-        trainer = Trainer(system, out, listener=listener)
+        system = RecordedSystem(corpus, config, speaker_boost=boost, process_group=process_group)
+        trainer = Trainer(system, out, tracker=tracker)
         if resume:
             trainer.resume()
         elif init is not None:
-            trainer.start_from(init)
+            trainer.initialize_from(init)
         trainer.run()
     else:
         config = TrainConfig.from_json(read_checkpoint(out)["config"])
-    second = _second_pair(corpus, config, out, boost, second_share, team, fresh=train and not resume)
-    if not team.is_main:
+    surrogate = _surrogate_encoders(
+        corpus, config, out, boost, surrogate_share, process_group, fresh=train and not resume
+    )
+    if not process_group.is_main:
         return Path(out) / "base"
-    return pack(corpus, out, facts, second, voices=voices, voice_first=voice_first, kept_out=kept_out)
+    return pack(corpus, out, facts, surrogate, voices=voices, voice_first=voice_first, kept_out=kept_out)
 
 
 def pack(
     corpus: Corpus,
     out: Path,
     facts: BaseFacts,
-    second: StyleEncoders,
+    surrogate: StyleEncoders,
     *,
     voices: int,
     voice_first: Sequence[str] = (),
@@ -142,7 +144,7 @@ def pack(
         for speaker in corpus.speakers
     }
     recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
-    measured = measure(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer)
+    measured = measure_base(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer)
     if kept_out is not None:
         measured.update(measure_kept_out(kept_out, trainee, config, facts.recorded_speakers, recognizer))
     origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from scratch"
@@ -164,11 +166,11 @@ def pack(
         ),
     )
     folder = Path(out) / "base"
-    export_base(folder, trainee, second, {name: packs[name] for name in chosen}, config.preset, card)
+    export_base(folder, trainee, surrogate, {name: packs[name] for name in chosen}, config.preset, card)
     return folder
 
 
-def measure(
+def measure_base(
     corpus: Corpus,
     trainee: Trainee,
     packs: dict[str, Tensor],
@@ -232,22 +234,24 @@ def measure_kept_out(
     return results
 
 
-def _second_pair(
+def _surrogate_encoders(
     corpus: Corpus,
     config: TrainConfig,
     out: Path,
     boost: dict[str, float] | None,
     share: float,
-    team: Team,
+    process_group: ProcessGroup,
     *,
     fresh: bool,
 ) -> StyleEncoders:
-    """Train the second pair, or take the one an earlier call trained."""
-    path = Path(out) / SECOND_PAIR
+    """Train the surrogate encoders, or take the one an earlier call trained."""
+    path = Path(out) / SURROGATE_ENCODERS
     if path.is_file() and not fresh:
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
     length = {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": config.minutes * share}
-    second = train_second_pair(corpus, config.preset, seed=config.seed, speaker_boost=boost, team=team, **length)
-    if team.is_main:
-        save_state(second, path)
-    return second
+    surrogate = train_surrogate_encoders(
+        corpus, config.preset, seed=config.seed, speaker_boost=boost, process_group=process_group, **length
+    )
+    if process_group.is_main:
+        save_state(surrogate, path)
+    return surrogate

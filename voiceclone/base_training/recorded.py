@@ -12,12 +12,12 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import Discriminators
-from voiceclone.base_training.measures import speak
-from voiceclone.base_training.objective import Objective, Trainee
+from voiceclone.base_training.measures import speak_phonemes
+from voiceclone.base_training.objective import RecordedObjective, Trainee
 from voiceclone.base_training.speed import speed_up_vocoder
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.bases.folder import read_config, read_info
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.presets import preset
@@ -41,12 +41,14 @@ class RecordedSystem(System):
         config: TrainConfig,
         *,
         speaker_boost: dict[str, float] | None = None,
-        team: Team | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__(corpus, config, Team(device=torch.device(config.device)) if team is None else team)
-        self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, team=self.team)
+        super().__init__(
+            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
+        )
+        self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, process_group=self.process_group)
         self._build(lambda: Trainee(config.preset, len(corpus.speakers)), Discriminators)
-        self.objective = Objective(self.trained, self.discriminators, config, self.team)
+        self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
         self.prosodic_started = False
 
     def begin_step(self, progress: float) -> None:
@@ -59,19 +61,19 @@ class RecordedSystem(System):
     def losses(self, step: int, progress: float) -> StepLosses:
         """The acoustic half in every step, the prosody half in every ``prosody_every``-th."""
         adversarial = self.takes_discriminators(step, progress)
-        batch = self.batches.acoustic(step).to(self.team.device)
+        batch = self.batches.acoustic(step).to(self.process_group.device)
         terms, audio = self.objective.acoustic(batch, adversarial=adversarial)
         terms = batch.share.of(terms)
         total = self.objective.total(terms)
         if self.prosodic_started and step % self.config.prosody_every == 0:
-            spoken = self.batches.prosody(step).to(self.team.device)
+            spoken = self.batches.prosody(step).to(self.process_group.device)
             prosody = spoken.share.of(self.objective.prosody(spoken))
             total = total + self.objective.total(prosody)
             terms = {**prosody, **terms}
-        judged = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
-        return StepLosses(terms=terms, total=total, discriminate=judged)
+        discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
+        return StepLosses(terms=terms, total=total, discriminate=discriminate)
 
-    def start_from(self, base: Path) -> str:
+    def initialize_from(self, base: Path) -> str:
         """Take the weights of the base in folder ``base``; heads and discriminators start anew.
 
         The encoders are those the base was trained with, or where it lacks them the ones it is cloned with.
@@ -109,9 +111,9 @@ class RecordedSystem(System):
             return None
         index = self.batches.validation[0]
         utterance, recording = self.corpus.utterances[index], self.corpus.audio(index)
-        mel = torch.from_numpy(np.ascontiguousarray(self.corpus.mel(index)))[None].to(self.team.device)
+        mel = torch.from_numpy(np.ascontiguousarray(self.corpus.mel(index)))[None].to(self.process_group.device)
         voice = self.averaged.encoders(mel).expand(ROWS, VOICE_DIM)[:, None]
-        return utterance, recording, speak(self.averaged.model, utterance.phonemes, voice)[0]
+        return utterance, recording, speak_phonemes(self.averaged.model, utterance.phonemes, voice)[0]
 
 
 def read_weights(base: Path, preset_name: str) -> dict[str, Any]:

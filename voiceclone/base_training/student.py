@@ -19,14 +19,14 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import Discriminators
 from voiceclone.base_training.losses import complex_distance
-from voiceclone.base_training.measures import speak
+from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.objective import SpeechObjective
 from voiceclone.base_training.recorded import read_weights
 from voiceclone.base_training.speed import speed_up_vocoder
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.bases.folder import read_info
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.models.checkpoint import load_strictly
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
@@ -41,26 +41,28 @@ class StudentSystem(System):
     trained: NanoKModel
     averaged: NanoKModel
 
-    def __init__(self, corpus: Corpus, config: TrainConfig, *, team: Team | None = None) -> None:
-        super().__init__(corpus, config, Team(device=torch.device(config.device)) if team is None else team)
-        self.batches = VectorBatches(corpus, config, team=self.team)
+    def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
+        super().__init__(
+            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
+        )
+        self.batches = VectorBatches(corpus, config, process_group=self.process_group)
         self._build(lambda: build_student(config.preset), Discriminators)
-        self.objective = SpeechObjective(self.trained, self.discriminators, config, self.team)
+        self.objective = SpeechObjective(self.trained, self.discriminators, config, self.process_group)
 
     def losses(self, step: int, progress: float) -> StepLosses:
         """The decoder in every step, the predictor in every ``prosody_every``-th."""
         adversarial = self.takes_discriminators(step, progress)
-        batch = self.batches.acoustic(step).to(self.team.device)
+        batch = self.batches.acoustic(step).to(self.process_group.device)
         terms, audio = self.objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial)
         terms["complex"] = complex_distance(audio, batch.audio)
         terms = batch.share.of(terms)
         if step % self.config.prosody_every == 0:
-            spoken = self.batches.prosody(step).to(self.team.device)
+            spoken = self.batches.prosody(step).to(self.process_group.device)
             terms.update(spoken.share.of(self.objective.predicted(spoken, spoken.vectors[:, STYLE_DIM:])))
-        judged = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
-        return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=judged)
+        discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
+        return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=discriminate)
 
-    def start_from_teacher(self, teacher: KModel) -> None:
+    def initialize_from_teacher(self, teacher: KModel) -> None:
         """Take decoder and text encoder from the channels of the teacher that carry most.
 
         Raises:
@@ -70,7 +72,7 @@ class StudentSystem(System):
         initialize_from_teacher(self.trained, teacher, measured)
         self.averaged.load_state_dict(self.trained.state_dict())
 
-    def start_from(self, base: Path) -> str:
+    def initialize_from(self, base: Path) -> str:
         """Take the weights of the base in folder ``base``; the discriminators start anew."""
         state = read_weights(base, self.config.preset)
         for model in (self.trained, self.averaged):
@@ -93,7 +95,7 @@ class StudentSystem(System):
         index = self.batches.validation[0]
         utterance, vector = self.corpus.utterances[index], torch.from_numpy(self.corpus.vector(index))
         voice = vector.expand(ROWS, VOICE_DIM)[:, None]
-        return utterance, self.corpus.audio(index), speak(self.averaged, utterance.phonemes, voice)[0]
+        return utterance, self.corpus.audio(index), speak_phonemes(self.averaged, utterance.phonemes, voice)[0]
 
 
 def build_student(preset_name: str) -> NanoKModel:

@@ -17,14 +17,14 @@ from voiceclone.audio.features import track_f0
 from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.base_training.listening import Listener
 from voiceclone.base_training.losses import SpectralLoss
-from voiceclone.base_training.measures import speak
+from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.bases.base import Base
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.batched_forward import decode, text_features
 from voiceclone.models.checkpoint import save_state
@@ -46,10 +46,10 @@ def train_student(
     *,
     resume: bool = False,
     train: bool = True,
-    listener: Listener | None = None,
+    tracker: TrainingTracker | None = None,
     init: Path | None = None,
     teacher: Base | None = None,
-    team: Team | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> Path:
     """Train into ``out`` and pack into ``out/base``; that folder.
 
@@ -61,19 +61,19 @@ def train_student(
 
     Raises:
         UsageError: nothing to resume, or the checkpoint is of another preset.
-        VoicecloneError: training diverged, a file cannot be written, or another process of the team is gone.
+        VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     if train:
-        trainer = Trainer(StudentSystem(corpus, config, team=team), out, listener=listener)
+        trainer = Trainer(StudentSystem(corpus, config, process_group=process_group), out, tracker=tracker)
         if resume:
             trainer.resume()
         elif init is not None:
-            trainer.start_from(init)
+            trainer.initialize_from(init)
         elif teacher is not None:
-            trainer.system.start_from_teacher(teacher.kmodel)
+            trainer.system.initialize_from_teacher(teacher.kmodel)
             trainer.init = f"weights of {teacher.name}"
         trainer.run()
-    if team is None or team.is_main:
+    if process_group is None or process_group.is_main:
         pack_student(corpus, out, facts)
     return Path(out) / "base"
 
@@ -128,7 +128,7 @@ def measure_student(model: NanoKModel, batches: VectorBatches, indices: Sequence
             )  # fmt: skip
         mel.append(float(loss(audio, batch.audio)["mel"]))
         voice = torch.from_numpy(corpus.vector(index)).expand(ROWS, VOICE_DIM)[:, None]
-        spoken, frames = speak(model, utterance.phonemes, voice)
+        spoken, frames = speak_phonemes(model, utterance.phonemes, voice)
         truth = np.array(utterance.durations)
         duration.append(np.abs(frames - truth)[1:-1].mean())
         rate.append(abs(frames[1:-1].sum() / truth[1:-1].sum() - 1.0))

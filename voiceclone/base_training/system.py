@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,8 +42,8 @@ class System(ABC):
     averaged: nn.Module
     discriminators: nn.Module
 
-    def __init__(self, corpus: Corpus, config: TrainConfig, team: Team) -> None:
-        self.corpus, self.config, self.team = corpus, config, team
+    def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup) -> None:
+        self.corpus, self.config, self.process_group = corpus, config, process_group
 
     def _build(self, make: Callable[[], nn.Module], make_discriminators: Callable[[], nn.Module]) -> None:
         """Make the modules from the seed; the caller's random state is kept."""
@@ -55,7 +55,7 @@ class System(ABC):
             self.averaged = make().eval().requires_grad_(False)
         self.averaged.load_state_dict(self.trained.state_dict())
         for module in (self.trained, self.discriminators, self.averaged):
-            module.to(self.team.device)
+            module.to(self.process_group.device)
 
     def begin_step(self, progress: float) -> None:
         """Change what changes with the progress (0-1) of the run, before the losses are computed."""
@@ -66,7 +66,7 @@ class System(ABC):
         """The losses of a step; its batch depends on the seed and the step alone."""
 
     @abstractmethod
-    def start_from(self, base: Path) -> str:
+    def initialize_from(self, base: Path) -> str:
         """Take the weights of a trained base in folder ``base``; its name.
 
         Raises:
@@ -96,4 +96,4 @@ class System(ABC):
 
     def takes_discriminators(self, step: int, progress: float) -> bool:
         """Whether the discriminators have a part in this step."""
-        return progress >= self.config.adversarial_share and step % self.config.judge_every == 0
+        return progress >= self.config.adversarial_share and step % self.config.discriminator_every == 0

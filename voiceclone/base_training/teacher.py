@@ -25,7 +25,7 @@ from torch import Tensor
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.files import write_bytes
-from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, Utterance
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, SynthesizedUtterance
 from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 
@@ -125,7 +125,7 @@ class TeacherUtterance:
     voice: str
 
 
-def speak_utterance(
+def speak_teacher_utterance(
     number: int, kokoro: FrozenKokoro, sampler: VoiceSampler, texts: Sequence[str], folder: Path
 ) -> float:
     """Speak and write utterance ``number``; nothing is done where it is there already. Seconds of new audio.
@@ -151,7 +151,7 @@ def speak_utterance(
 
 
 def read_utterance(folder: Path, number: int) -> TeacherUtterance:
-    """Read what :func:`speak_utterance` wrote."""
+    """Read what :func:`speak_teacher_utterance` wrote."""
     audio_path, values_path = _paths(folder, number)
     audio, _ = soundfile.read(audio_path, dtype="float32")
     with safe_open(values_path, framework="pt") as file:
@@ -194,7 +194,7 @@ def _draw_text(texts: Sequence[str], limits: tuple[int, int], rng: np.random.Gen
     return text[: limits[1]].rsplit(" ", 1)[0]
 
 
-def _values(spoken: Utterance, tokens: Tensor, row: Tensor, voice: TeacherVoice, phonemes: str) -> bytes:
+def _values(spoken: SynthesizedUtterance, tokens: Tensor, row: Tensor, voice: TeacherVoice, phonemes: str) -> bytes:
     tensors = {
         "tokens": tokens.to(torch.int16),
         "durations": spoken.durations.to(torch.int16),

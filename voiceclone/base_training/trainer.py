@@ -11,37 +11,38 @@ from typing import Any
 import torch
 from torch import nn
 
-from voiceclone.base_training.listening import Listener
 from voiceclone.base_training.system import System
+from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
+FORMAT = 2  # of the checkpoint; others are refused
 MAX_BAD_STEPS = 20
 
 
 class Trainer:
-    """Trains a system alone or in a team; everything random in a step follows from the seed and the step's number.
+    """Trains a system in one process or several; everything random in a step follows from the seed and its number.
 
-    A team trains what one process would: every loss term is the mean over the whole batch, up to rounding (which the
+    Several processes train what one would: every loss term is the mean over the whole batch, up to rounding (which the
     vocoder's source branch turns into thousandths of its gradient). Only dropout and the noise of that source, drawn
     inside Kokoro's modules, are other draws of the same kind.
 
     Args:
-        system: what is trained, with its config and its team.
+        system: what is trained, with its config and its process group.
         out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
-        listener: hears of every progress line and checkpoint.
+        tracker: logs every progress line and checkpoint.
     """
 
-    def __init__(self, system: System, out: Path, *, listener: Listener | None = None) -> None:
-        self.system, self.out, self.listener = system, Path(out), listener
-        self.config, self.team = system.config, system.team
+    def __init__(self, system: System, out: Path, *, tracker: TrainingTracker | None = None) -> None:
+        self.system, self.out, self.tracker = system, Path(out), tracker
+        self.config, self.process_group = system.config, system.process_group
         config = self.config
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
         self.optimizer = torch.optim.AdamW(system.trained.parameters(), lr=config.learning_rate, **settings)
         rate = config.discriminator_rate
-        self.judge = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
+        self.discriminator_optimizer = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
         self.step, self.seconds, self.bad_steps = 0, 0.0, 0
         self.history: list[dict[str, float]] = []
         self.init = ""
@@ -57,13 +58,13 @@ class Trainer:
         """Train to the end of the run; write a checkpoint now and then and at the end.
 
         Raises:
-            VoicecloneError: the loss stopped being finite, or another process of the team is gone.
+            VoicecloneError: the loss stopped being finite, or another process of the group is gone.
         """
-        if self.team.is_main:
+        if self.process_group.is_main:
             write_json(self.out / "train_config.json", self.config.to_json())
-        # Processors of two kinds may draw slightly different starts from one seed.
+        # Processors of two kinds may draw slightly different initial weights from one seed.
         system = self.system
-        self.team.share_state(system.trained, system.averaged, system.discriminators)
+        self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators)
         if self.config.compile or self.config.bfloat16:
             system.speed_up()
         system.trained.train()
@@ -71,11 +72,11 @@ class Trainer:
         saved, sums, count, began = self.seconds, {}, 0, time.monotonic()
         while self.progress < 1.0:
             clock = time.monotonic()
-            with self.team.seeded(self.config.seed * 1_000_003 + self.step):
+            with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):
                 terms = self.train_step()
             self.step += 1
             # One clock for all: the schedule follows it, and so does the end of the run.
-            self.seconds += self.team.of_main(time.monotonic() - clock)
+            self.seconds += self.process_group.broadcast(time.monotonic() - clock)
             for name, value in terms.items():
                 total, times = sums.get(name, (0.0, 0))
                 sums[name] = (total + value, times + 1)
@@ -101,20 +102,21 @@ class Trainer:
         finite = self._update(system.trained, self.optimizer)
         if losses.discriminate is not None and finite:
             system.discriminators.requires_grad_(True)
-            judged = losses.discriminate()
-            self.judge.zero_grad(set_to_none=True)
-            judged.backward()
-            self._update(system.discriminators, self.judge)
-            terms["discriminator"] = judged
+            discriminator_loss = losses.discriminate()
+            self.discriminator_optimizer.zero_grad(set_to_none=True)
+            discriminator_loss.backward()
+            self._update(system.discriminators, self.discriminator_optimizer)
+            terms["discriminator"] = discriminator_loss
         self._average()
-        totals = self.team.total(torch.stack([value.detach().float() for value in terms.values()]))
+        totals = self.process_group.all_reduce(torch.stack([value.detach().float() for value in terms.values()]))
         return dict(zip(terms, totals.tolist(), strict=True))
 
     def save(self) -> None:
         """Write ``checkpoint.pt`` in one step; only the main process does."""
-        if not self.team.is_main:
+        if not self.process_group.is_main:
             return
         state = {
+            "format": FORMAT,
             "config": self.config.to_json(),
             **self.system.identity(),
             **self.system.state(),
@@ -122,7 +124,7 @@ class Trainer:
             "averaged": self.system.averaged.state_dict(),
             "discriminators": self.system.discriminators.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "judge": self.judge.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
@@ -130,8 +132,8 @@ class Trainer:
         }
         write_torch(self.out / CHECKPOINT, state)
         logger.info("step %d: checkpoint written", self.step)
-        if self.listener is not None:
-            self.listener.checkpoint(self)
+        if self.tracker is not None:
+            self.tracker.checkpoint(self)
 
     def resume(self) -> None:
         """Go on from ``out/checkpoint.pt``.
@@ -147,21 +149,25 @@ class Trainer:
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")
         system = self.system
         parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}
-        for name, part in {**parts, "optimizer": self.optimizer, "judge": self.judge}.items():
+        for name, part in {
+            **parts,
+            "optimizer": self.optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }.items():
             part.load_state_dict(state[name])
         for name in ("step", "seconds", "history"):
             setattr(self, name, state[name])
         system.load_state(state)
         self.init = state.get("init", "")
 
-    def start_from(self, base: Path) -> None:
+    def initialize_from(self, base: Path) -> None:
         """Take the weights of the base in folder ``base``; optimizers and discriminators start anew.
 
         Raises:
             UsageError: no base of this preset lies there.
             VoicecloneError: its files are damaged.
         """
-        self.init = self.system.start_from(Path(base))
+        self.init = self.system.initialize_from(Path(base))
 
     def _set_rate(self) -> None:
         done, config = self.progress, self.config
@@ -170,12 +176,12 @@ class Trainer:
         factor *= min((self.step + 1) / max(config.warmup_steps, 1), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
-        for group in self.judge.param_groups:
+        for group in self.discriminator_optimizer.param_groups:
             group["lr"] = config.discriminator_rate * max(factor, 0.2)
 
     def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
-        """Add up the team's gradients, clip, and step where they are finite; whether they were."""
-        self.team.add_gradients(module)
+        """All-reduce the gradients, clip, and step where they are finite; whether they were."""
+        self.process_group.all_reduce_gradients(module)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         if not torch.isfinite(norm):
             self.bad_steps += 1
@@ -190,7 +196,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # A young average forgets fast, or it would hold the random start.
+        # A young average forgets fast, or it would hold the random initialization.
         decay = min(0.5 ** (1.0 / self.config.ema_half_life), (1.0 + self.step) / (10.0 + self.step))
         ours, theirs = list(self.system.averaged.parameters()), list(self.system.trained.parameters())
         torch._foreach_lerp_(ours, theirs, 1.0 - decay)
@@ -207,20 +213,23 @@ class Trainer:
             self.step, 100 * self.progress, step_seconds, left / 60, rate, shown,
         )  # fmt: skip
         self.history.append({"step": self.step, "seconds": self.seconds, **terms})
-        if self.listener is not None:
-            self.listener.scalars(self.step, {**terms, "learning_rate": rate})
+        if self.tracker is not None:
+            self.tracker.scalars(self.step, {**terms, "learning_rate": rate})
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:
     """Read ``out/checkpoint.pt``.
 
     Raises:
-        UsageError: it is missing or damaged.
+        UsageError: it is missing, damaged or that of another version.
     """
     path = Path(out) / CHECKPOINT
     if not path.is_file():
         raise UsageError(f"{path}: no such file: train first, or leave out --resume")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise UsageError(f"{path}: is damaged ({type(error).__name__}): delete it and train again") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise UsageError(f"{path}: is no checkpoint of this version: train again with --overwrite")
+    return state

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from voiceclone.audio import augment
 from voiceclone.audio.features import LOG_MEAN, LOG_STD, LogMel
-from voiceclone.base_training.fitting import FitConfig, fit
+from voiceclone.base_training.fitting import FitConfig, fit_net
 from voiceclone.base_training.teacher import read_utterance, utterance_numbers
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import STYLE_DIM
@@ -51,14 +51,14 @@ class EncoderTraining:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Speech:
+class StyleCorpus:
     """A corpus in memory."""
 
     mels: Sequence[Tensor] = field(repr=False)  # each (80, frames): normalised log-mel, silence trimmed
     vectors: Tensor = field(repr=False)  # (utterances, 256)
 
 
-def read_speech(folder: Path) -> Speech:
+def read_speech(folder: Path) -> StyleCorpus:
     """Read a corpus that :mod:`voiceclone.base_training.teacher` wrote; preprocessing is that of stage 1.
 
     Raises:
@@ -71,10 +71,10 @@ def read_speech(folder: Path) -> Speech:
         vectors.append(utterance.base)
     if not mels:
         raise VoicecloneError(f"{folder} holds no utterances: speak them first")
-    return Speech(mels=mels, vectors=torch.stack(vectors).float())
+    return StyleCorpus(mels=mels, vectors=torch.stack(vectors).float())
 
 
-def train_voice_encoders(encoders: StyleEncoders, speech: Speech, config: EncoderTraining) -> dict[str, float]:
+def train_voice_encoders(encoders: StyleEncoders, speech: StyleCorpus, config: EncoderTraining) -> dict[str, float]:
     """Train in place; figures of the utterances held out (see :func:`recovered`).
 
     Raises:
@@ -84,7 +84,7 @@ def train_voice_encoders(encoders: StyleEncoders, speech: Speech, config: Encode
     held = max(int(count * config.held_out), 1)
     if count - held < config.batch:
         raise VoicecloneError(f"{count} utterances are too few: speak {config.batch + held} at least")
-    train = Speech(mels=speech.mels[: count - held], vectors=speech.vectors[: count - held])
+    train = StyleCorpus(mels=speech.mels[: count - held], vectors=speech.vectors[: count - held])
     mean, spread = train.vectors.mean(dim=0), train.vectors.std(dim=0).clamp(min=1e-3)
     with torch.no_grad():  # the answer of encoders that know nothing yet: the mean voice
         for encoder, half in zip((encoders.acoustic, encoders.prosodic), mean.split(STYLE_DIM)):
@@ -103,13 +103,15 @@ def train_voice_encoders(encoders: StyleEncoders, speech: Speech, config: Encode
         return functional.mse_loss(found, wanted) + config.cosine * turned
 
     parameters = [parameter for parameter in encoders.parameters() if parameter.requires_grad]
-    fit(encoders, parameters, step, FitConfig(steps=config.steps, seed=config.seed, learning_rate=config.learning_rate))
-    tested = Speech(mels=speech.mels[count - held :], vectors=speech.vectors[count - held :])
+    fit_net(
+        encoders, parameters, step, FitConfig(steps=config.steps, seed=config.seed, learning_rate=config.learning_rate)
+    )
+    tested = StyleCorpus(mels=speech.mels[count - held :], vectors=speech.vectors[count - held :])
     return recovered(encoders, tested, mean)
 
 
 @torch.no_grad()
-def recovered(encoders: nn.Module, speech: Speech, mean: Tensor) -> dict[str, float]:
+def recovered(encoders: nn.Module, speech: StyleCorpus, mean: Tensor) -> dict[str, float]:
     """How well the vectors of whole utterances are found, by half.
 
     Args:

@@ -24,7 +24,7 @@ THERE, MISSING, DAMAGED = "there", "missing", "damaged"
 LITTLE_SPACE = 2_000_000_000  # bytes; a fetch of the real Kokoro and a clone together take about one
 
 
-def examine() -> dict[str, Any]:
+def examine_machine() -> dict[str, Any]:
     """Everything ``doctor`` says, JSON-able: ``problems`` is empty where nothing that is needed is broken."""
     problems = [f"the package {name} is missing: install voiceclone again" for name in missing_packages()]
     facts = {

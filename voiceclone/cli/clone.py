@@ -17,9 +17,9 @@ _HELP = {
     "lr_projection": "learning rate of the projection: about a quarter of one step of the voice's values",
     "max_style_samples": "clips used for style extraction at most",
     "max_training_clips": "clips kept in memory for the projection at most",
-    "recipe": "best; or seed, the plain recipe (mel error of freely spoken clips), for comparison",
-    "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, start, blend, prior, "
-    "mel, speaker, phones, free, prosody, drift, rows, average, stop",
+    "recipe": "best; or plain: mel error of free-running clips alone, for comparison",
+    "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, initialization, "
+    "blend, prior, mel, speaker, phones, free-running, prosody, drift, rows, average, stop",
     "base": "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights can be "
     "had, otherwise nano",
     "style_encoders": "of --base kokoro: own (trained on Kokoro's speech, in the package) or styletts2 (from the Hub)",

@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look, print; 1 where something that is needed is broken. Nothing is fetched."""
-    from voiceclone.cli.checkup import examine
+    from voiceclone.cli.checkup import examine_machine
 
-    facts = examine()
+    facts = examine_machine()
     print(json.dumps(facts, indent=2) if options.json else _as_text(facts))
     return 0 if facts["ok"] else 1
 

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """Speak, hear, fit, save; the exit code."""
     from voiceclone.bases.base import load_base
     from voiceclone.cli.clone import verbosity
-    from voiceclone.projection.prior import PriorConfig, cache_path, fit, make_pairs, save_prior
+    from voiceclone.projection.prior import PriorConfig, cache_path, fit_prior, make_pairs, save_prior
     from voiceclone.projection.stock_table import FILE as TABLE
     from voiceclone.projection.stock_table import table_cache_path
     from voiceclone.text.g2p import Phonemizer
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     with reporter.task("Speaking with made-up voices", total=config.voices, unit="voice") as task:
         phonemize = Phonemizer("a", offline=options.offline).phonemes
         styles, vectors = make_pairs(base, config, phonemize, advance=lambda: task.advance(1))
-    projection, explained = fit(styles, vectors, config)
+    projection, explained = fit_prior(styles, vectors, config)
     path = Path(options.out) if options.out else cache_path(base)
     save_prior(projection, path)
     table = Path(options.out).with_name(TABLE) if options.out else table_cache_path(base)

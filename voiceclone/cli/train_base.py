@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from voiceclone.base_training.caches import Preparation
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
-    from voiceclone.distributed import Team
+    from voiceclone.distributed import ProcessGroup
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepare the corpus, train, train the second pair, pack; the exit code.
+    """Prepare the corpus, train, train the surrogate encoders, pack; the exit code.
 
     Of several processes only the main one speaks, unless another one fails by itself.
     """
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from voiceclone.base_training.recipe import read_facts
     from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
-    from voiceclone.distributed import open_team, process_index
+    from voiceclone.distributed import open_process_group, process_index
 
     main = process_index() == 0
     _show_progress(logging.ERROR if not main else logging.WARNING if options.quiet else logging.INFO)
@@ -54,39 +54,39 @@ def _run(options: argparse.Namespace) -> int:
     config = _config(options)
     boost = _boosts(options.boost)
     _set_threads(options.threads)
-    # Before the team is there: later the main process may write it.
+    # Before the process group is there: later the main process may write it.
     done = read_checkpoint(options.out)["step"] if resume else 0
-    with open_team(config.device) as team:
+    with open_process_group(config.device) as process_group:
         if options.teacher is not None:
-            train, data = _student(options, team)
+            train, data = _student(options, process_group)
         else:
-            train, data = _recorded(options, team, boost)
-        base = _train(train, options, config, done, team=team, facts=facts, resume=resume, **data)
+            train, data = _recorded(options, process_group, boost)
+        base = _train(train, options, config, done, process_group=process_group, facts=facts, resume=resume, **data)
     if main:
         print(f"base: {base}")
     return 0
 
 
 def _recorded(
-    options: argparse.Namespace, team: Team, boost: dict[str, float]
+    options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float]
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains on recordings, and its data and settings."""
     from voiceclone.base_training.recipe import train_and_pack
 
     if options.from_teacher is not None:
         raise UsageError("--from-teacher: has a meaning with --teacher alone: leave it out, or give --init BASE")
-    corpus, kept_out = _corpora(options, team)
+    corpus, kept_out = _corpora(options, process_group)
     return train_and_pack, {
         "corpus": corpus,
         "kept_out": kept_out,
         "boost": boost,
-        "second_share": options.second_share,
+        "surrogate_share": options.surrogate_share,
         "voices": options.voices,
         "voice_first": options.voice_first,
     }
 
 
-def _student(options: argparse.Namespace, team: Team) -> tuple[Callable[..., Path], dict[str, Any]]:
+def _student(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains a student, and its data."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
@@ -97,24 +97,30 @@ def _student(options: argparse.Namespace, team: Team) -> tuple[Callable[..., Pat
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
     cache = options.out / "cache" / "teacher"
-    team.from_main(lambda: prepare_teacher_corpus(options.teacher, cache) and None)
+    process_group.broadcast_result(lambda: prepare_teacher_corpus(options.teacher, cache) and None)
     known = None if options.from_teacher is None else load_base(options.from_teacher, offline=options.offline)
     return train_student, {"corpus": Corpus([cache]), "teacher": known}
 
 
 def _train(
-    train: Callable[..., Path], options: argparse.Namespace, config: TrainConfig, done: int, *, team: Team, **data: Any
+    train: Callable[..., Path],
+    options: argparse.Namespace,
+    config: TrainConfig,
+    done: int,
+    *,
+    process_group: ProcessGroup,
+    **data: Any,
 ) -> Path:
     """Train and pack, with trackers open in the main process; the base's folder."""
     import torch
 
-    from voiceclone.base_training.listening import Listener
+    from voiceclone.base_training.training_tracker import TrainingTracker
     from voiceclone.tracking.trackers import open_trackers
 
     with (
         open_trackers(
-            tensorboard=options.tensorboard and team.is_main,
-            wandb=options.wandb and team.is_main,
+            tensorboard=options.tensorboard and process_group.is_main,
+            wandb=options.wandb and process_group.is_main,
             wandb_project=options.wandb_project,
             run_name=options.out.name,
             folder=options.out,
@@ -133,8 +139,8 @@ def _train(
             out=options.out,
             train=not options.pack_only,
             init=options.init,
-            listener=Listener(trackers),
-            team=team,
+            tracker=TrainingTracker(trackers),
+            process_group=process_group,
             **data,
         )
 
@@ -180,7 +186,7 @@ def _device(name: str) -> str:
     return name
 
 
-def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | None]:
+def _corpora(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Corpus, Corpus | None]:
     """The training data and the speakers kept out; the main process computes the features, the others wait for them."""
     from voiceclone.base_training.caches import prepare_caches
     from voiceclone.base_training.corpus import Corpus
@@ -190,9 +196,9 @@ def _corpora(options: argparse.Namespace, team: Team) -> tuple[Corpus, Corpus | 
         [(path, folder / f"{kind}-{number:03d}-{path.name}") for number, path in enumerate(paths)]
         for kind, paths in (("data", options.data), ("kept-out", options.kept_out))
     )
-    if team.is_main:
+    if process_group.is_main:
         prepare_caches(data, kept, folder, _preparation(options))
-    team.wait()
+    process_group.barrier()
     corpus = Corpus([cache for _, cache in data])
     if not kept:
         return corpus, None

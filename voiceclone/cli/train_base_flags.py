@@ -80,10 +80,10 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
     parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
     parser.add_argument(
-        "--second-share",
+        "--surrogate-share",
         type=float,
         default=0.3,
-        help="length of the second pair's training as a share of the run (default: 0.3)",
+        help="length of the surrogate encoders' training as a share of the run (default: 0.3)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument(

@@ -21,7 +21,7 @@ from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import three_stages
 from voiceclone.cloning.report import CloneReport
-from voiceclone.distributed import choose_device, open_team
+from voiceclone.distributed import choose_device, open_process_group
 from voiceclone.files import write_json, write_text
 from voiceclone.projection.recipes import parse_parts
 from voiceclone.projection.state import TrainingState
@@ -74,13 +74,13 @@ def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
     check_settings(config)
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
-    with open_team(device.type) as team, contextlib.ExitStack() as held:
-        if not team.is_main:
+    with open_process_group(device.type) as process_group, contextlib.ExitStack() as held:
+        if not process_group.is_main:
             reporter = Reporter(verbosity=QUIET, stream=io.StringIO())
-        if team.from_main(lambda: _claim(config, folder, held)):
-            run = open_run(config, folder, team, reporter)
-            three_stages(run, team.from_main(lambda: _begin(run)))
-            team.wait()
+        if process_group.broadcast_result(lambda: _claim(config, folder, held)):
+            run = open_run(config, folder, process_group, reporter)
+            three_stages(run, process_group.broadcast_result(lambda: _begin(run)))
+            process_group.barrier()
         else:
             reporter.info(f"{folder.voice} is finished already: nothing to resume")
         return CloneResult(voice=VoicePack.load(folder.voice), folder=folder.path, report=folder.read_report())

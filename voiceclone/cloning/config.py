@@ -15,7 +15,7 @@ from voiceclone.errors import UsageError
 from voiceclone.ranges import check_range
 
 STYLE_ENCODERS = ("own", "styletts2")
-RECIPES = ("best", "seed")
+RECIPES = ("best", "plain")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -39,7 +39,7 @@ class CloneConfig:
     lr_projection: float = 1e-3  # about a quarter of one step of the projection's output
     max_style_samples: int = 100  # clips used for style extraction at most
     max_training_clips: int = 200  # clips kept in memory for the projection at most
-    recipe: str = "best"  # best, or seed: the plain one
+    recipe: str = "best"  # best, or plain: mel error alone
     without: str = "average,drift,prior"  # parts of the recipe to leave out: these three were measured to be no help
     base: str = "auto"  # auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file
     style_encoders: str = "own"  # own, or styletts2: of the real Kokoro

@@ -15,10 +15,10 @@ from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.data.metadata import read_dataset
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.files import write_json
-from voiceclone.nets.resemblyzer import INSTALL, is_installed
-from voiceclone.projection.recipes import SEED, parse_parts
+from voiceclone.nets.resemblyzer import INSTALL, resemblyzer_is_installed
+from voiceclone.projection.recipes import PLAIN, parse_parts
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.profile import LengthProfile
 from voiceclone.voice.space import KOKORO_SPACE
@@ -32,7 +32,7 @@ class Run:
     folder: RunFolder
     reporter: Reporter
     base: Base
-    team: Team
+    process_group: ProcessGroup
     dataset: Dataset
     profile: LengthProfile
     identity: dict[str, str]
@@ -41,16 +41,19 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Where this process computes."""
-        return self.team.device
+        return self.process_group.device
 
 
-def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Reporter) -> Run:
+def open_run(config: CloneConfig, folder: RunFolder, process_group: ProcessGroup, reporter: Reporter) -> Run:
     """Load the base and read the dataset.
 
     Raises:
         VoicecloneError: one of them cannot be used.
     """
-    reporter.detail(f"device: {team.device}" + (f", {team.size} processes" if team.size > 1 else ""))
+    reporter.detail(
+        f"device: {process_group.device}"
+        + (f", {process_group.world_size} processes" if process_group.world_size > 1 else "")
+    )
     read_dataset(config.data)  # a wrong folder is said before a base is loaded, or fetched
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
@@ -60,18 +63,18 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
             "the voice belongs to the nano base, NOT to stock Kokoro-82M: only `--base nano` speaks with it"
             + (" (the real weights are not here and no source of them answered)" if config.base == "auto" else "")
         )
-    if uses_speaker(config) and not is_installed():
+    if uses_speaker(config) and not resemblyzer_is_installed():
         notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder ({INSTALL})")
     if base.weights != FULL_PRECISION:
         notices.append(f"made with {base.title}; stock Kokoro of any precision speaks with the voice")
     reporter.info(f"base: {base.title} ({len(base.stock_voices)} stock voices)")
     if not config.consent.strip():
         reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")
-    dataset = _read_dataset(config, folder, base, reporter, team)
+    dataset = _read_dataset(config, folder, base, reporter, process_group)
     notices.extend(dataset.notices)
     for notice in notices:
         reporter.warn(notice)
-    decisive = {**config.decisive(), "speaker": uses_speaker(config) and is_installed()}
+    decisive = {**config.decisive(), "speaker": uses_speaker(config) and resemblyzer_is_installed()}
     identity = {
         "dataset": dataset.fingerprint,
         "base": base.sha256,
@@ -82,7 +85,7 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
         folder=folder,
         reporter=reporter,
         base=base,
-        team=team,
+        process_group=process_group,
         dataset=dataset,
         profile=LengthProfile.flat()
         if "rows" in parse_parts(config.without)
@@ -92,7 +95,9 @@ def open_run(config: CloneConfig, folder: RunFolder, team: Team, reporter: Repor
     )
 
 
-def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: Reporter, team: Team) -> Dataset:
+def _read_dataset(
+    config: CloneConfig, folder: RunFolder, base: Base, reporter: Reporter, process_group: ProcessGroup
+) -> Dataset:
     """Read and check the clips; the list of what was wrong with them is left even where too few are usable."""
     with reporter.task("Checking clips", unit="clip") as task:
         try:
@@ -105,11 +110,11 @@ def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: 
                 progress=lambda done, total: task.advance(1),
             )
         except TooLittleData as error:
-            if team.is_main:
+            if process_group.is_main:
                 write_json(folder.path / "dataset_report.json", error.report)
             raise
 
 
 def uses_speaker(config: CloneConfig) -> bool:
     """Whether the recipe has the speaker encoder's term."""
-    return config.recipe != SEED and "speaker" not in parse_parts(config.without)
+    return config.recipe != PLAIN and "speaker" not in parse_parts(config.without)

@@ -12,7 +12,7 @@ from typing import cast
 from voiceclone.cloning.report import CloneReport
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import LOCK, held, remove_partial_files
-from voiceclone.projection.state import BEST, LAST, TrainingState, load_state
+from voiceclone.projection.state import BEST, LAST, TrainingState, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class RunFolder:
             if resume == "auto":
                 return None
             raise UsageError(f"--resume {path}: no such checkpoint")
-        state, found = load_state(path)
+        state, found = load_checkpoint(path)
         for what, value in identity.items():
             if found.get(what) != value:
                 raise UsageError(

@@ -47,10 +47,10 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
     state = trainer.state
     base_vector = state.best_vector if state.best_vector is not None else state.anchor
     voice = run.profile.expand(base_vector, run.config.name)
-    start = run.profile.expand(state.anchor, "start")
+    initialization = run.profile.expand(state.anchor, "initialization")
     # Both on the last alignment: figures from different alignments could not be compared.
     metrics: CloneMetrics = {
-        "before": _metrics(trainer, start, state.anchor),
+        "before": _metrics(trainer, initialization, state.anchor),
         "after": _metrics(trainer, voice, base_vector),
     }
     verdict = _verdict(metrics, state.timbre_from, len(trainer.validation.targets))
@@ -80,8 +80,8 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "recipe": run.config.recipe,
         "without": sorted(trainer.config.without),
         "speaker_encoder": "" if trainer.speaker is None else trainer.speaker.encoder.name,
-        "start": {"timbre": state.timbre_from, "prosody": state.prosody_from, "best_stock": state.best_stock},
-        "listener": _listener(trainer),
+        "initialization": {"timbre": state.timbre_from, "prosody": state.prosody_from, "best_stock": state.best_stock},
+        "phone_classifier": _phone_classifier(trainer),
         "dropped_clips": state.dropped,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
@@ -109,8 +109,8 @@ def _base_facts(run: Run) -> dict[str, str]:
             "voice_space": base.voice_space}  # fmt: skip
 
 
-def _verdict(metrics: CloneMetrics, start: str, clips: int) -> str:
-    """Whether the clone beats the voice it started from on ``clips`` clips it was not trained on.
+def _verdict(metrics: CloneMetrics, initial: str, clips: int) -> str:
+    """Whether the clone beats the voice it was initialized with on ``clips`` clips it was not trained on.
 
     A change below :data:`MARGIN` says nothing, and a lower loss is no gain where pitch or rate got worse.
     """
@@ -119,17 +119,19 @@ def _verdict(metrics: CloneMetrics, start: str, clips: int) -> str:
     loss = f"loss {before['validation_loss']:.3f} -> {after['validation_loss']:.3f}"
     gain = 1.0 - after["validation_loss"] / before["validation_loss"] if before["validation_loss"] else 0.0
     if gain <= -MARGIN:
-        return f"worse than its start ({start}) {held_out}: {loss}"
+        return f"worse than its initialization ({initial}) {held_out}: {loss}"
     if gain < MARGIN:
-        return f"no better than its start ({start}) {held_out}: {loss}, under {100 * MARGIN:.0f} % says nothing"
+        small = f"under {100 * MARGIN:.0f} % says nothing"
+        return f"no better than its initialization ({initial}) {held_out}: {loss}, {small}"
     further = [
         f"{what} {before[name]:.1f} -> {after[name]:.1f} {unit}"
         for name, (what, unit, margin) in OFF_BY.items()
         if after.get(name, 0.0) > before.get(name, 0.0) + margin
     ]
     if further:
-        return f"mixed against its start ({start}) {held_out}: {loss}, but further off in {' and '.join(further)}"
-    return f"better than its start ({start}) {held_out}: {loss}"
+        worse = f"but further off in {' and '.join(further)}"
+        return f"mixed against its initialization ({initial}) {held_out}: {loss}, {worse}"
+    return f"better than its initialization ({initial}) {held_out}: {loss}"
 
 
 def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Tensor) -> dict[str, float]:
@@ -144,11 +146,11 @@ def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Ten
     return metrics
 
 
-def _listener(trainer: ProjectionTrainer) -> dict[str, Any]:
-    """What the listener makes of this base and speaker, and what weight its term therefore had."""
-    state, used = trainer.state, trainer.listener is not None
+def _phone_classifier(trainer: ProjectionTrainer) -> dict[str, Any]:
+    """The phone classifier's accuracy on this base, and the weight that its term therefore had."""
+    state, used = trainer.state, trainer.phone_classifier is not None
     return {
-        "heard": round(state.phones_heard, 3),
+        "accuracy": round(state.phone_accuracy, 3),
         "used": used,
         "phones_stock": round(state.phones_stock, 3),
         "weight": round(trainer.weights.phones, 3) if used else 0.0,

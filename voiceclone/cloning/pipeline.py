@@ -18,14 +18,14 @@ from voiceclone.data.dataset import Clip
 from voiceclone.distributed import convolution_dtype, make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.phone_classifier import load_listener
+from voiceclone.nets.phone_classifier import load_phone_classifier
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.objective import Speaker
-from voiceclone.projection.preparation import Material, first_state, listens, prepare_targets, usable
+from voiceclone.projection.preparation import Material, classifier_is_reliable, first_state, prepare_targets, usable
 from voiceclone.projection.prior import load_prior
 from voiceclone.projection.recipes import parse_parts, projection_config
-from voiceclone.projection.state import TrainingState, save_state
+from voiceclone.projection.state import TrainingState, save_checkpoint
 from voiceclone.projection.stock_table import find_table
 from voiceclone.projection.targets import Target
 from voiceclone.projection.trainer import ProjectionTrainer
@@ -43,11 +43,11 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         VoicecloneError: a stage failed; finished epochs are kept.
     """
     started = time.perf_counter()
-    styles = run.team.from_main(lambda: style_stage(run))
+    styles = run.process_group.broadcast_result(lambda: style_stage(run))
     trainer = prepare_training(run, styles, state)
     with open_trackers(
-        tensorboard=run.config.tensorboard and run.team.is_main,
-        wandb=run.config.wandb and run.team.is_main,
+        tensorboard=run.config.tensorboard and run.process_group.is_main,
+        wandb=run.config.wandb and run.process_group.is_main,
         wandb_project=run.config.wandb_project,
         run_name=run.config.name,
         folder=run.folder.path,
@@ -59,7 +59,7 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         _projection_stage(
             run, trainer, TrackingObserver(trackers, total=run.config.epochs_projection, reporter=run.reporter)
         )
-        if not run.team.is_main:
+        if not run.process_group.is_main:
             return
         finish_voice(run, trainer, styles, seconds=time.perf_counter() - started)
         trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
@@ -86,15 +86,15 @@ def style_stage(run: Run) -> StyleVectors:
 
 
 def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None) -> ProjectionTrainer:
-    """Measure the clips; choose level, start and alignment, or take them from ``state``."""
+    """Measure the clips; choose level, initialization and alignment, or take them from ``state``."""
     config = _projection_config(run.config)
-    # The team has opened accelerate's processes, where there are several; on its own, one more is made for this run.
-    accelerator = run.team.accelerator or make_accelerator(run.device)
+    # With several processes the group has an accelerator already; for a single one it is made for this run.
+    accelerator = run.process_group.accelerator or make_accelerator(run.device)
     convolutions = convolution_dtype(run.config.precision, accelerator.device)
     kokoro = FrozenKokoro(run.base.kmodel, accelerator.device, convolutions=convolutions)
     train, validation = _measured_clips(run, kokoro, config)
     speaker = _speaker(run, config, train, accelerator.device)
-    listener = None if config.plain or "phones" in config.without else load_listener(accelerator.device)
+    phone_classifier = None if config.plain or "phones" in config.without else load_phone_classifier(accelerator.device)
     if state is None:
         material = Material(
             kokoro=kokoro,
@@ -105,12 +105,12 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             styles=styles.vectors,
             prior=None if config.plain else load_prior(run.base),
             speaker=speaker,
-            listener=listener,
+            phone_classifier=phone_classifier,
             table=None if config.plain else find_table(run.base),
             zero_shot=styles.mean if run.base.styles_are_voices and not config.plain else None,
         )
-        state = run.team.from_main(lambda: first_state(config, material, reporter=run.reporter))
-        run.reporter.info(f"start: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
+        state = run.process_group.broadcast_result(lambda: first_state(config, material, reporter=run.reporter))
+        run.reporter.info(f"initialization: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
     else:
         run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}")
     trainer = ProjectionTrainer(
@@ -123,8 +123,8 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         validation=usable(validation, "validation", state),
         accelerator=accelerator,
         speaker=speaker,
-        listener=listener if listens(state.phones_heard) else None,
-        team=run.team,
+        phone_classifier=phone_classifier if classifier_is_reliable(state.phone_accuracy) else None,
+        process_group=run.process_group,
     )
     if notice := trainer.crop_notice():
         run.reporter.warn(notice)
@@ -135,12 +135,12 @@ def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingOb
     """Stage 2, with a checkpoint before the first epoch and after each one."""
 
     def save(state: TrainingState, is_best: bool) -> None:
-        if not run.team.is_main:
+        if not run.process_group.is_main:
             return
         # The best first: a run killed between the two does the epoch again and writes both.
         if is_best:
-            save_state(state, run.identity, run.folder.best_checkpoint)
-        save_state(state, run.identity, run.folder.last_checkpoint)
+            save_checkpoint(state, run.identity, run.folder.best_checkpoint)
+        save_checkpoint(state, run.identity, run.folder.last_checkpoint)
 
     if trainer.state.epoch == 0:
         save(trainer.state, False)
@@ -176,7 +176,7 @@ def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) ->
 
 
 def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device: torch.device) -> Speaker | None:
-    """The speaker encoder and what it hears in the training clips; None where the recipe does without."""
+    """The speaker encoder and its mean vector of the training clips; None where the recipe does without."""
     encoder = load_resemblyzer(device) if uses_speaker(run.config) else None
     if encoder is None:
         return None

@@ -33,9 +33,9 @@ class CloneReport(TypedDict):
     without: list[str]
     speaker_encoder: str
     """Empty where none was used."""
-    start: dict[str, str]
+    initialization: dict[str, str]
     """What the training started from: ``timbre``, ``prosody``, and the ``best_stock`` voice."""
-    listener: dict[str, Any]
+    phone_classifier: dict[str, Any]
     dropped_clips: dict[str, str]
     """Clips that do not fit their transcripts, as ``split/name``, and why."""
     epochs: int

@@ -12,7 +12,7 @@ import numpy as np
 from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 from voiceclone.evaluation.metrics import N_FFT, SPEECH_DB, cepstra, trimmed, warp
 from voiceclone.evaluation.report_results import Evaluation, Sample
-from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, ORACLE, RECORDINGS, SEED_RECIPE, ZERO_SHOT
+from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, ORACLE, PLAIN_RECIPE, RECORDINGS, ZERO_SHOT
 from voiceclone.voice.pack import ROWS, VoicePack
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ COLOURS = {
     ZERO_SHOT: "#9a7b2f",
     BEST_STOCK: "#2563a8",
     BEST_BLEND: "#4b9f8f",
-    SEED_RECIPE: "#8b5fa8",
+    PLAIN_RECIPE: "#8b5fa8",
     ORACLE: "#64748b",
     RECORDINGS: "#1a1a1a",
 }

@@ -19,8 +19,8 @@ from voiceclone.evaluation.voices import (
     BEST_STOCK,
     CLONE,
     ORACLE,
+    PLAIN_RECIPE,
     RECORDINGS,
-    SEED_RECIPE,
     ZERO_SHOT,
     in_order,
 )
@@ -33,7 +33,7 @@ MEANINGS = {
     ZERO_SHOT: "the projection before it was trained on this speaker",
     BEST_STOCK: "the stock voice nearest to the speaker",
     BEST_BLEND: "the mix of stock voices nearest to the speaker",
-    SEED_RECIPE: "a voice made by another recipe",
+    PLAIN_RECIPE: "a voice made by another recipe",
     ORACLE: "made by the encoders the base was trained with: what the base could reach",
     RECORDINGS: "the speaker, each clip against the others: the ceiling",
 }

@@ -34,7 +34,7 @@ class SpeakerEncoder(Protocol):
         """Audio ``(T,)`` at 24 kHz to a unit vector."""
 
 
-class PhoneRecognizer(Protocol):
+class PhoneScorer(Protocol):
     """Says what is being spoken."""
 
     def error_rate(self, audio: np.ndarray, phonemes: str) -> tuple[float, float]:

@@ -15,15 +15,15 @@ import numpy as np
 from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import Base
 from voiceclone.data.dataset import Clip, Dataset
-from voiceclone.evaluation.metrics import PhoneRecognizer, SpeakerEncoder
+from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
 from voiceclone.evaluation.metrics_words import WordRecognizer
 from voiceclone.evaluation.report_material import choose_references, choose_utterances, samples_of
 from voiceclone.evaluation.report_measuring import (
     Judges,
     Recorded,
     References,
+    ReportUtterance,
     Scores,
-    Utterance,
     clip_key,
     score,
     score_recording,
@@ -46,7 +46,7 @@ def evaluate_voices(
     base: Base,
     *,
     encoders: Sequence[SpeakerEncoder],
-    recognizer: PhoneRecognizer | None,
+    recognizer: PhoneScorer | None,
     words: WordRecognizer | None = None,
     seed: int = 0,
     lang: str = "a",
@@ -101,7 +101,7 @@ def evaluate_voices(
 
 def _judge_voices(
     voices: Mapping[str, VoicePack],
-    spoken: Sequence[Utterance],
+    spoken: Sequence[ReportUtterance],
     base: Base,
     judges: Judges,
     seed: int,
@@ -153,7 +153,7 @@ def _summed_up(
     }
 
 
-def _left_out(lang: str, recognizer: PhoneRecognizer | None) -> list[str]:
+def _left_out(lang: str, recognizer: PhoneScorer | None) -> list[str]:
     lines = []
     if not held_out_sentences(lang):
         lines.append(f"held-out sentences: they are English, the language is '{lang}'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voiceclone.evaluation.metrics import PhoneRecognizer, SpeakerEncoder
+from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
 from voiceclone.evaluation.metrics_words import WordRecognizer, load_word_recognizer
 from voiceclone.evaluation.sentences import ENGLISH
 
@@ -14,7 +14,7 @@ class Panel:
     """Judges, and a line for each one that is missing."""
 
     encoders: tuple[SpeakerEncoder, ...]
-    recognizer: PhoneRecognizer | None
+    recognizer: PhoneScorer | None
     words: WordRecognizer | None
     left_out: tuple[str, ...]
 

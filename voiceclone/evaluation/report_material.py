@@ -9,7 +9,7 @@ import numpy as np
 from voiceclone.audio.io import SAMPLE_RATE
 from voiceclone.data.dataset import Clip
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.report_measuring import Utterance, clip_key
+from voiceclone.evaluation.report_measuring import ReportUtterance, clip_key
 from voiceclone.evaluation.report_results import Sample
 from voiceclone.evaluation.sentences import held_out_sentences
 from voiceclone.evaluation.voices import RECORDINGS
@@ -20,7 +20,9 @@ SAMPLES = 3  # validation clips whose audio is kept for the page
 SAMPLE_SECONDS = 5.0  # the clips nearest to that length
 
 
-def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips: int, offline: bool) -> list[Utterance]:
+def choose_utterances(
+    clips: Sequence[Clip], *, lang: str, seed: int, max_clips: int, offline: bool
+) -> list[ReportUtterance]:
     """Validation clips, at most ``max_clips``, then the held-out sentences.
 
     Raises:
@@ -30,7 +32,7 @@ def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips:
     if not validation:
         raise VoicecloneError("there is no validation clip to evaluate with: add some to validation/")
     utterances = [
-        Utterance(name=clip_key(clip), text=clip.text, phonemes=clip.phonemes, bandwidth_hz=clip.bandwidth_hz)
+        ReportUtterance(name=clip_key(clip), text=clip.text, phonemes=clip.phonemes, bandwidth_hz=clip.bandwidth_hz)
         for clip in validation
     ]
     if sentences := held_out_sentences(lang):
@@ -38,11 +40,13 @@ def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips:
         for sentence in sentences:
             name = f"sentence of {sentence.phonemes} phonemes"
             phonemes = phonemizer.phonemes(sentence.text)
-            utterances.append(Utterance(name=name, text=sentence.text, phonemes=phonemes, length=sentence.phonemes))
+            utterances.append(
+                ReportUtterance(name=name, text=sentence.text, phonemes=phonemes, length=sentence.phonemes)
+            )
     return utterances
 
 
-def choose_references(clips: Sequence[Clip], spoken: Sequence[Utterance], *, seed: int) -> list[Clip]:
+def choose_references(clips: Sequence[Clip], spoken: Sequence[ReportUtterance], *, seed: int) -> list[Clip]:
     """The validation clips that are spoken, filled up with training clips where they are few."""
     names = {utterance.name for utterance in spoken}
     held_out = [clip for clip in clips if clip_key(clip) in names]
@@ -50,7 +54,7 @@ def choose_references(clips: Sequence[Clip], spoken: Sequence[Utterance], *, see
     return held_out + _some([clip for clip in clips if clip.split == "train"], missing, seed)
 
 
-def samples_of(spoken: Sequence[Utterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
+def samples_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
     """The validation clips that are good to listen to, neither very short nor long, with ``speech`` by voice."""
     clips = [(number, u) for number, u in enumerate(spoken) if u.recording is not None]
     clips.sort(key=lambda item: abs(len(item[1].recording) / SAMPLE_RATE - SAMPLE_SECONDS))

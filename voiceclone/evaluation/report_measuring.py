@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Utterance:
+class ReportUtterance:
     """What every voice has to say."""
 
     name: str
@@ -102,15 +102,15 @@ class References:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judges:
-    """Everyone who listens."""
+    """The nets that measure spoken utterances: similarity, phones, words and opinion score."""
 
     references: References
-    phones: metrics.PhoneRecognizer | None = None
+    phones: metrics.PhoneScorer | None = None
     words: WordRecognizer | None = None
     notes: dict[str, None] = field(default_factory=dict)
     """What could not be judged, in order, each once."""
 
-    def listen(self, utterance: Utterance, audio: np.ndarray) -> dict[str, float]:
+    def errors(self, utterance: ReportUtterance, audio: np.ndarray) -> dict[str, float]:
         """Phone and word errors."""
         found = {}
         if self.phones is not None:
@@ -176,7 +176,7 @@ def speak_utterance(kmodel: KModel, phonemes: str, pack: VoicePack, *, seed: int
     return audio
 
 
-def score(utterance: Utterance, audio: np.ndarray, recorded: Recorded | None, judges: Judges) -> Scores:
+def score(utterance: ReportUtterance, audio: np.ndarray, recorded: Recorded | None, judges: Judges) -> Scores:
     """Everything about one utterance of a voice; ``recorded`` is the speaker saying the same, where there is that."""
     return Scores(
         utterance=utterance.name,
@@ -184,7 +184,7 @@ def score(utterance: Utterance, audio: np.ndarray, recorded: Recorded | None, ju
         length=utterance.length,
         seconds=len(audio) / SAMPLE_RATE,
         similarity=judges.references.similarity(audio, utterance.name),
-        **judges.listen(utterance, audio),
+        **judges.errors(utterance, audio),
         **(recorded.compare(audio) if recorded is not None else {}),
     )
 
@@ -192,14 +192,14 @@ def score(utterance: Utterance, audio: np.ndarray, recorded: Recorded | None, ju
 def score_recording(clip: Clip, audio: np.ndarray, judges: Judges) -> Scores:
     """The same about a recording, which is compared with the speaker's others."""
     name = clip_key(clip)
-    utterance = Utterance(name=name, text=clip.text, phonemes=clip.phonemes)
+    utterance = ReportUtterance(name=name, text=clip.text, phonemes=clip.phonemes)
     return Scores(
         utterance=name,
         phonemes=len(clip.phonemes),
         length=None,
         seconds=len(audio) / SAMPLE_RATE,
         similarity=judges.references.of_recording(name),
-        **judges.listen(utterance, audio),
+        **judges.errors(utterance, audio),
     )
 
 

@@ -26,7 +26,7 @@ STYLE_DIM = 128  # width of each half of a voice: acoustic style, then prosodic 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextFeatures:
-    """What Kokoro knows of a phoneme string before it hears a voice. ``T`` tokens include BOS and EOS."""
+    """What Kokoro computes from a phoneme string without a voice. ``T`` tokens include BOS and EOS."""
 
     input_ids: Tensor = field(repr=False)  # (1, T) int64
     duration_text: Tensor = field(repr=False)  # (1, hidden, T): PL-BERT features for the prosody predictor
@@ -41,7 +41,7 @@ class TextFeatures:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Utterance:
+class SynthesizedUtterance:
     """What Kokoro makes of a text in a voice. ``T`` tokens, ``F`` frames of 25 ms."""
 
     audio: Tensor = field(repr=False)  # (600 F,) at 24 kHz
@@ -122,13 +122,13 @@ class FrozenKokoro:
 
     @torch.no_grad()
     def speak(self, text: TextFeatures, voice: Tensor) -> tuple[Tensor, Tensor]:
-        """Speak freely, as ``KModel`` does: audio ``(600 F,)`` and durations ``(T,)`` int64; voice ``(1, 256)``."""
+        """Free-running synthesis with a voice ``(1, 256)``: audio ``(600 F,)`` and durations ``(T,)`` int64."""
         spoken = self.utter(text, voice)
         return spoken.audio, spoken.durations
 
     @torch.no_grad()
-    def utter(self, text: TextFeatures, voice: Tensor) -> Utterance:
-        """Speak freely, as ``KModel`` does, and keep what the decoder was given; voice ``(1, 256)``."""
+    def utter(self, text: TextFeatures, voice: Tensor) -> SynthesizedUtterance:
+        """Free-running synthesis that keeps what the decoder was given; voice ``(1, 256)``."""
         acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
         lengths, mask = _lengths_and_mask(text.input_ids)
         states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
@@ -136,7 +136,7 @@ class FrozenKokoro:
         alignment = alignment_matrix(durations)
         f0, energy = self.prosody(states, alignment, prosodic)
         audio = self.decode(text.acoustic_text @ alignment, f0, energy, acoustic)
-        return Utterance(audio=audio[0], durations=durations, f0=f0[0], energy=energy[0])
+        return SynthesizedUtterance(audio=audio[0], durations=durations, f0=f0[0], energy=energy[0])
 
     def _soft_durations(self, states: Tensor) -> Tensor:
         """Text states ``(1, T, hidden + 128)`` to frames ``(T,)``."""

@@ -1,1 +1,1 @@
-"""Small nets that hear: who is speaking, and which phones."""
+"""Small nets that read speech: speaker encoders, a phone classifier and a phone recogniser."""

@@ -1,7 +1,7 @@
-"""Which phone is heard in each frame of 25 ms: a frame classifier, differentiable in the sound.
+"""A phone classifier: which phone each frame of 25 ms is, differentiable in the audio.
 
-Cloning listens through it while it trains (the term ``phones``). It is not the recogniser that judges clones: another
-front end, no CTC but a label a frame, another training.
+Cloning uses it in training (the term ``phones``). It is not the recogniser that evaluates clones: another front end, no
+CTC but a label a frame, another training.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _CODES = {phone: index for index, phone in enumerate(ALPHABET)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListenerConfig:
+class PhoneClassifierConfig:
     """Widths of the net."""
 
     width: int = 128  # channels
-    dilations: tuple[int, ...] = (1, 1, 2, 4, 1, 2)  # one residual block each: it hears .3 s to either side
+    dilations: tuple[int, ...] = (1, 1, 2, 4, 1, 2)  # one residual block each: 0.3 s to either side
     dropout: float = 0.1
 
 
-class Listener(nn.Module):
-    """Residual convolutions over StyleTTS2's log-mel; :func:`load_listener` gives the trained one."""
+class PhoneClassifier(nn.Module):
+    """Residual convolutions over StyleTTS2's log-mel; :func:`load_phone_classifier` gives the trained one."""
 
-    def __init__(self, config: ListenerConfig = ListenerConfig()) -> None:
+    def __init__(self, config: PhoneClassifierConfig = PhoneClassifierConfig()) -> None:
         super().__init__()
         self.config, width = config, config.width
         self.stem = nn.Conv1d(N_MELS, width, 5, stride=2, padding=2)
@@ -75,9 +75,9 @@ def frame_labels(phonemes: Sequence[str], durations: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def phones_heard(listener: Listener, log_mel: Tensor) -> Tensor:
+def phone_posteriors(phone_classifier: PhoneClassifier, log_mel: Tensor) -> Tensor:
     """Probabilities ``(phones, F)`` of the phones in a normalised log-mel ``(80, 2F)``."""
-    return torch.softmax(listener(log_mel[None])[0], dim=0)
+    return torch.softmax(phone_classifier(log_mel[None])[0], dim=0)
 
 
 def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -86,33 +86,33 @@ def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return summed / (labels != UNLABELLED).sum().clamp(min=1)
 
 
-def share_heard(scores: Tensor, labels: Tensor) -> float:
+def frame_accuracy(scores: Tensor, labels: Tensor) -> float:
     """Share of the labelled frames whose phone has the highest score; 0 without any."""
     labelled = labels != UNLABELLED
     right = (scores.argmax(dim=1) == labels) & labelled
     return float(right.sum()) / max(1, int(labelled.sum()))
 
 
-def load_listener(device: torch.device | str = "cpu", folder: Path = ASSETS) -> Listener:
-    """The shipped listener, frozen and in eval mode.
+def load_phone_classifier(device: torch.device | str = "cpu", folder: Path = ASSETS) -> PhoneClassifier:
+    """The shipped phone classifier, frozen and in eval mode.
 
     Raises:
         VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.
     """
-    path = folder / "listener.json"
+    path = folder / "phone_classifier.json"
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-        config = ListenerConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()})
+        config = PhoneClassifierConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()})
         alphabet = info["alphabet"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VoicecloneError(f"{path} cannot be used ({error}): reinstall voiceclone") from error
     if alphabet != list(ALPHABET):
         raise VoicecloneError(f"{path}: another alphabet than this version's: reinstall voiceclone")
     with torch.random.fork_rng(devices=[]):
-        listener = Listener(config)
+        phone_classifier = PhoneClassifier(config)
     state = {key: value.float() for key, value in read_safetensors(path.with_suffix(".safetensors")).items()}
-    load_strictly(listener, state, path.with_suffix(".safetensors"))
-    return listener.to(device).eval().requires_grad_(False)
+    load_strictly(phone_classifier, state, path.with_suffix(".safetensors"))
+    return phone_classifier.to(device).eval().requires_grad_(False)
 
 
 def _code(symbol: str) -> int:

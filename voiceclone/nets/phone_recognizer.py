@@ -1,6 +1,6 @@
 """A phone recogniser: how many phones of a sentence can be heard in its audio.
 
-A convolutional net under CTC (Graves et al. 2006), greedily decoded. It hears .7 s to either side and has no language
+A convolutional net under CTC (Graves et al. 2006), greedily decoded. It sees 0.7 s to either side and has no language
 model, so it cannot guess a phone from the rest of the sentence.
 """
 
@@ -111,7 +111,7 @@ def load_recognizer(folder: Path = ASSETS) -> PhoneRecognizer:
     Raises:
         VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.
     """
-    info = read_info(folder / "recognizer.json")
+    info = read_net_info(folder / "recognizer.json")
     if info.get("alphabet") != list(ALPHABET):
         raise VoicecloneError(
             f"{folder / 'recognizer.json'}: another alphabet than this version's: reinstall voiceclone"
@@ -119,7 +119,7 @@ def load_recognizer(folder: Path = ASSETS) -> PhoneRecognizer:
     return restore(PhoneRecognizer(config_of(RecognizerConfig, info, folder)), folder / "recognizer.safetensors")
 
 
-def read_info(path: Path) -> dict:
+def read_net_info(path: Path) -> dict:
     """A judge's JSON beside its weights."""
     try:
         info = json.loads(path.read_text(encoding="utf-8"))

@@ -71,7 +71,7 @@ class ResemblyzerEncoder(nn.Module):
         return nn.functional.normalize(vectors.mean(0), dim=0).cpu().numpy()
 
 
-def is_installed() -> bool:
+def resemblyzer_is_installed() -> bool:
     """Whether the package, with the weights, is there."""
     return _package_folder() is not None
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.nets.front_end import ASSETS, N_MELS, log_mel
-from voiceclone.nets.phone_recognizer import config_of, read_info, restore
+from voiceclone.nets.phone_recognizer import config_of, read_net_info, restore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,5 +102,5 @@ def load_speaker_net(folder: Path = ASSETS) -> SpeakerNet:
     Raises:
         VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.
     """
-    info = read_info(folder / "speaker_net.json")
+    info = read_net_info(folder / "speaker_net.json")
     return restore(SpeakerNet(config_of(SpeakerNetConfig, info, folder)), folder / "speaker_net.safetensors")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from voiceclone.alignment.listening import CELL, Listening, blocks
+from voiceclone.alignment.recording_features import CELL, RecordingFeatures, blocks
 from voiceclone.audio.cleaning import without_rumble
 from voiceclone.audio.io import SAMPLE_RATE, probe, resample, write_wav
 from voiceclone.data.quality import QualityLimits, measure_samples
@@ -49,8 +49,8 @@ class ClipLimits:
     """What a clip must keep to besides :class:`~voiceclone.data.quality.QualityLimits`."""
 
     min_score: float = 0.5
-    """Fit of text and sound. Clips of five recorded speakers with their texts have .55 to .74, of speech with another
-    text .43 to .6 (most of that is too short or too patchy for a clip)."""
+    """Fit of text and sound. Clips of five recorded speakers with their texts have 0.55 to 0.74, of speech with another
+    text 0.43 to 0.6 (most of that is too short or too patchy for a clip)."""
     min_weakest: float = 0.35
     """Fit of the worst second."""
     min_snr_db: float = 20.0
@@ -61,19 +61,21 @@ class ClipLimits:
     """Share of samples in runs of three or more at full scale, in the recording."""
 
 
-def noise_and_silence(listening: Listening, silent: np.ndarray, start: float, end: float) -> tuple[float | None, float]:
+def noise_and_silence(
+    sound: RecordingFeatures, silent: np.ndarray, start: float, end: float
+) -> tuple[float | None, float]:
     """Speech over noise in dB (None where there is no speech), and the share that is silent.
 
     The noise is the quietest tenth of the clip and a second around it. Both are energies of mel bands, in which low
     frequencies count most: white noise comes out some 10 dB lower than it is.
 
     Args:
-        listening: the recording. silent: bool, one value each 10 ms of it.
+        sound: the recording. silent: bool, one value each 10 ms of it.
         start: of the clip, seconds. end: of the clip.
     """
     first, last = int(start / CELL), max(int(end / CELL), int(start / CELL) + 1)
-    around = listening.energy[max(0, first - int(_CONTEXT / CELL)) : last + int(_CONTEXT / CELL)]
-    inside, energy = silent[first:last], listening.energy[first:last]
+    around = sound.energy[max(0, first - int(_CONTEXT / CELL)) : last + int(_CONTEXT / CELL)]
+    inside, energy = silent[first:last], sound.energy[first:last]
     if not len(inside) or inside.all():
         return None, 1.0
     speech = 10.0 * np.log10(np.mean(10.0 ** (energy[~inside] / 10.0)))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voiceclone.alignment.coarse import settled
-from voiceclone.alignment.ear import Ear
 from voiceclone.alignment.fine import SpokenWord, align_section
 from voiceclone.alignment.learning import Learned
-from voiceclone.alignment.listening import FRAME, pauses
 from voiceclone.alignment.reading import Reading
+from voiceclone.alignment.recording_features import FRAME, pauses
+from voiceclone.alignment.rough_aligner import RoughAligner
 from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip
 from voiceclone.prepare.words import CutRules, Heard, clip_as_it_is, clips_of_cues, clips_of_words
@@ -36,7 +36,7 @@ class Planned:
 
 
 def plan_recording(
-    ear: Ear,
+    aligner: RoughAligner,
     index: int,
     first_word: int,
     learned: Learned | None,
@@ -53,30 +53,30 @@ def plan_recording(
     Raises:
         VoicecloneError: the recording cannot be read.
     """
-    listening = ear.listen(index)
-    heard = Heard(index=index, stem=ear.recordings[index].stem, listening=listening, silent=pauses(listening))
+    sound = aligner.features(index)
+    heard = Heard(index=index, stem=aligner.recordings[index].stem, sound=sound, silent=pauses(sound))
     if learned is None:
-        clips = [clip for part in ear.parts.get(index, []) for clip in _unaligned(heard, part, rules)]
-        advance(listening.seconds)
+        clips = [clip for part in aligner.parts.get(index, []) for clip in _unaligned(heard, part, rules)]
+        advance(sound.seconds)
         return Planned(clips=tuple(clips), next_word=first_word, speech_seconds=heard.speech_seconds)
-    voice = learned.voice(ear, index)
+    voice = learned.voice(aligner, index)
     groups: list[Group] = []
     done = 0.0
-    for part, reading, section in ear.rough(index, learned.variant, voice, learned.stretch, first_word):
+    for part, reading, section in aligner.rough(index, learned.variant, voice, learned.stretch, first_word):
         if not groups or groups[-1][0] is not part:
             groups.append((part, reading, []))
         for stretch in settled(section, reading):
-            local = listening.part(stretch.start, stretch.end)
+            local = sound.part(stretch.start, stretch.end)
             # The noise of a long recording changes: pauses are found anew in every stretch.
             first = 2 * round(stretch.start / FRAME)
             heard.silent[first : first + len(local.energy)] = pauses(local)
             groups[-1][2].extend(align_section(stretch, local, reading, voice)[0])
         advance(max(0.0, section.end - done))
         done = max(done, section.end)
-    advance(max(0.0, listening.seconds - done))
-    if ear.script.running is not None:
+    advance(max(0.0, sound.seconds - done))
+    if aligner.script.running is not None:
         return _of_running_text(heard, groups, first_word, rules)
-    return _of_parts(ear, heard, groups, first_word, rules)
+    return _of_parts(aligner, heard, groups, first_word, rules)
 
 
 def _of_running_text(heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
@@ -98,16 +98,16 @@ def _of_running_text(heard: Heard, groups: list[Group], first_word: int, rules: 
     )  # fmt: skip
 
 
-def _of_parts(ear: Ear, heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
-    ready = ear.script.ready_cut and heard.listening.seconds <= rules.max_seconds
+def _of_parts(aligner: RoughAligner, heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
+    ready = aligner.script.ready_cut and heard.sound.seconds <= rules.max_seconds
     clips: list[PlannedClip] = []
     unread: list[str] = []
-    for part in ear.parts.get(heard.index, []):
+    for part in aligner.parts.get(heard.index, []):
         group = next((group for group in groups if group[0] is part), None)
         if group is None or not group[2]:
             unread.append(" ".join(part.text.split()))
         if group is None:
-            late = part.start >= heard.listening.seconds
+            late = part.start >= heard.sound.seconds
             clips.append(heard.without_text("lies behind the end" if late else "nothing in it can be spoken", part))
             continue
         _, reading, words = group

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone import __version__
-from voiceclone.alignment.ear import Ear
 from voiceclone.alignment.reading import ESPEAK_VOICES
+from voiceclone.alignment.rough_aligner import RoughAligner
 from voiceclone.data.recordings import Recording, Script
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
@@ -97,13 +97,13 @@ def _make(steps: Steps, script: Script, identity: dict[str, Any]) -> dict[str, A
     config = steps.config
     if config.transcribe is not None:
         script = steps.transcribe(config.transcribe)
-    ear = Ear(steps.recordings, script, steps.lang if steps.lang in ESPEAK_VOICES else None)
-    if ear.lang is None:
+    aligner = RoughAligner(steps.recordings, script, steps.lang if steps.lang in ESPEAK_VOICES else None)
+    if aligner.lang is None:
         steps.notice(f"text in this language ({steps.lang}) is not checked against the sound")
     else:
         steps.warn_of_little()
     steps.tell_doubts()
-    planned = steps.plan(ear)
+    planned = steps.plan(aligner)
     rows = steps.cut([clip for one in planned for clip in one.clips])
     splits = split_rows(rows, config)
     report = full_report(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voiceclone.alignment.listening import CELL, runs
 from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE
+from voiceclone.alignment.recording_features import CELL, runs
 
 SHORTEST_PAUSE = 0.15  # seconds; a cut in a shorter one is heard
 LONGEST_PAUSE = 2.0  # seconds within a clip

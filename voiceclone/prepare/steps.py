@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voiceclone.alignment.ear import Ear
 from voiceclone.alignment.learning import Learned, learn
+from voiceclone.alignment.rough_aligner import RoughAligner
 from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.files import write_bytes, write_json
 from voiceclone.prepare.clips import Embed, PlannedClip, write_clips
@@ -68,7 +68,7 @@ class Steps:
                 parts += parts_of_cues(spoken, index, recording.name)
         return Script(parts=tuple(parts))
 
-    def plan(self, ear: Ear) -> list[Planned]:
+    def plan(self, aligner: RoughAligner) -> list[Planned]:
         """The clips of each recording, in the order of the recordings."""
         learned: Learned | None = None
         rules = CutRules(
@@ -88,21 +88,21 @@ class Steps:
                     planned += [_planned_from(one) for one in known]
                     advance(sum(self.recordings[index].seconds for index in batch))
                     continue
-                learned = learned or self._learn(ear)
+                learned = learned or self._learn(aligner)
                 for index in batch:
                     first_word = planned[-1].next_word if planned else 0
-                    planned.append(plan_recording(ear, index, first_word, learned, rules, advance))
+                    planned.append(plan_recording(aligner, index, first_word, learned, rules, advance))
                 write_json(path, [asdict(one) for one in planned[-len(batch) :]])
         return planned
 
-    def _learn(self, ear: Ear) -> Learned | None:
-        if ear.lang is None or not (ear.script.parts or ear.script.running):
+    def _learn(self, aligner: RoughAligner) -> Learned | None:
+        if aligner.lang is None or not (aligner.script.parts or aligner.script.running):
             return None
         path = self.folder.work / "learned.npz"
         if path.is_file():
             return Learned.from_bytes(path.read_bytes())
         self.reporter.info("learning how the speaker sounds")
-        learned = learn(ear)
+        learned = learn(aligner)
         write_bytes(path, learned.to_bytes())
         return learned
 

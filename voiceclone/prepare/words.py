@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from voiceclone.alignment.fine import SpokenWord
-from voiceclone.alignment.listening import CELL, FRAME, Listening
 from voiceclone.alignment.reading import Reading
+from voiceclone.alignment.recording_features import CELL, FRAME, RecordingFeatures
 from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip, noise_and_silence
 from voiceclone.prepare.segments import Stretch, Unit, cut
@@ -42,7 +42,7 @@ class Heard:
 
     index: int
     stem: str
-    listening: Listening
+    sound: RecordingFeatures
     silent: np.ndarray
     """bool, one value each 10 ms."""
 
@@ -53,7 +53,7 @@ class Heard:
 
     def without_text(self, why: str, part: Part | None = None) -> PlannedClip:
         """The recording, or a part of it, as a clip that cannot be made."""
-        end = self.listening.seconds if part is None or part.end is None else part.end
+        end = self.sound.seconds if part is None or part.end is None else part.end
         return PlannedClip(
             name=None,
             recording=self.index,
@@ -132,7 +132,7 @@ def clips_of_cues(heard: Heard, cues: Sequence[tuple[float, float, str]], rules:
 def clip_as_it_is(heard: Heard, text: str, rules: CutRules) -> PlannedClip:
     """A recording that is one clip already, its silences at both ends shortened."""
     loud = np.flatnonzero(~heard.silent)
-    start, end = (loud[0] * CELL, (loud[-1] + 1) * CELL) if len(loud) else (0.0, heard.listening.seconds)
+    start, end = (loud[0] * CELL, (loud[-1] + 1) * CELL) if len(loud) else (0.0, heard.sound.seconds)
     unit = Unit(start=float(start), end=float(end))
     stretch = cut([unit], heard.silent, min_seconds=0.0, max_seconds=math.inf, whole=True)[0]
     why = None
@@ -155,7 +155,7 @@ def planned(
 ) -> PlannedClip:
     """The stretch as a clip; it takes the next name unless there is a problem."""
     problem = problem or stretch.problem
-    snr, silence = noise_and_silence(heard.listening, heard.silent, stretch.start, stretch.end)
+    snr, silence = noise_and_silence(heard.sound, heard.silent, stretch.start, stretch.end)
     return PlannedClip(
         name=None if problem else next(names),
         recording=heard.index,

@@ -14,7 +14,7 @@ class ProjectionConfig:
     """Settings of stage 2."""
 
     epochs: int = 100
-    lr: float = 1e-3  # about a quarter of one step of the output (values of a voice vary by .2)
+    lr: float = 1e-3  # about a quarter of one step of the output (values of a voice vary by 0.2)
     seed: int = 0
     batch: int = 4  # crops in a step
     max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
@@ -23,7 +23,7 @@ class ProjectionConfig:
     gradient_clip: float = 1.0  # L2 norm over all parameters
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative
-    free: bool = True  # every second crop is spoken with the voice's own durations, F0 and energy
+    free_running: bool = True  # every second crop is spoken with the voice's own durations, F0 and energy
     patience: int = 30  # epochs without a better validation loss that end the training
     averaging: float = 0.9  # share of the running average of the weights that a step keeps; 0 takes the last weights
     weight_decay: float = 0.0

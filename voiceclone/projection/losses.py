@@ -17,7 +17,7 @@ F0_REACH = 0.173  # natural log, three semitones: errors beyond it are taken for
 UNVOICED_SHARE = 0.1  # of the relative distance in Hz within the F0 term
 HEARD_RANGE = 11.5  # natural log of power (50 dB)
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))  # FFT and hop in samples, mel bands
-UNCLEAR = 0.6  # nats a frame of the term ``phones`` beyond which the listener hardly understands a voice
+UNCLEAR = 0.6  # nats a frame of the term ``phones`` beyond which the classifier is hardly right about a voice
 ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: recordings differ there by room noise only
 
 
@@ -28,14 +28,14 @@ class LossWeights:
     mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
     speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
-    phones: float = 2.0  # cross-entropy (nats) of the phone that the listener hears in a frame
+    phones: float = 2.0  # cross-entropy (nats) of the phone classifier's frames
     duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
     rate: float = 2.0  # |log| of predicted over true total duration
     f0: float = 2.0  # error of log F0 where the clip is voiced, far ones counted less
     f0_level: float = 4.0  # |mean log ratio| of predicted to true F0 of a clip
     f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
     energy: float = 0.1  # smooth L1 of the log energy; recordings differ in it by room and microphone, too
-    drift: float = 0.05  # squared Mahalanobis distance from the start among the stock voices, a value
+    drift: float = 0.05  # squared Mahalanobis distance from the initialization among the stock voices, a value
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -46,8 +46,8 @@ class LossWeights:
 def weights_from(weights: LossWeights, phones_stock: float) -> LossWeights:
     """The weights for a speaker whose best stock voice has ``phones_stock`` in the term ``phones`` (nats a frame).
 
-    A stock voice that the listener hardly understands says more about the base and the listener than about the clone:
-    to be clearer than that is to be another speaker. So beyond ``UNCLEAR`` the weight falls with the square.
+    A high term of the stock voice says more about the base and the classifier than about the clone: to be clearer than
+    that is to be another speaker. So beyond ``UNCLEAR`` the weight falls with the square.
     """
     return replace(weights, phones=weights.phones * min(1.0, UNCLEAR / max(phones_stock, 1e-6)) ** 2)
 
@@ -122,7 +122,7 @@ def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
 def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
     """``f0``, ``f0_level`` and ``f0_spread`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
 
-    On its way to and from an unvoiced phone the prediction falls towards 0 Hz, which nobody hears. Such frames must
+    On its way to and from an unvoiced phone the prediction falls towards 0 Hz, which is inaudible. Such frames must
     neither dominate nor come and go: ``f0`` grows like a logarithm beyond ``F0_REACH`` and counts less than
     ``MIN_VOICED_HZ`` as just that, so that no frame's share jumps. (A mean over the frames that are voiced in both does
     jump: pulled up by it, more and more such frames come in, and the error grows on the very clips trained on.)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from voiceclone.voice.pack import VOICE_DIM
 
 HIDDEN = 512
-_LARGEST_START = 0.97  # |value| a start may have: tanh never reaches 1, and its gradient dies near it
+_LARGEST_OUTPUT = 0.97  # |value| an initialization may have: tanh never reaches 1, and its gradient dies near it
 # Mean of ReLU(LayerNorm(.)): what a weight's change is multiplied by, on average, on its way to the next layer.
 _MEAN_ACTIVATION = 0.4
 _STEP = 4.0  # size of one step of the output, in learning rates
@@ -50,18 +50,18 @@ class Projection(nn.Module):
         return self.layers(style)
 
     @torch.no_grad()
-    def start_at(self, anchor: Tensor) -> None:
+    def initialize_at(self, anchor: Tensor) -> None:
         """Make every style map to ``anchor`` ``(1, 256)``: last weights zero, last bias its inverse tanh."""
         last = self.layers[-2]
         last.weight.zero_()
-        last.bias.copy_(torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_START, _LARGEST_START)))
+        last.bias.copy_(torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT)))
 
     @torch.no_grad()
     def carry_to(self, style: Tensor, anchor: Tensor) -> None:
         """Shift the last bias so that ``style`` ``(1, 256)`` maps to ``anchor`` ``(1, 256)``; the map stays a map."""
         training = self.training
         self.eval()
-        wanted = torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_START, _LARGEST_START))
+        wanted = torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT))
         self.layers[-2].bias.add_(wanted - self.layers[:-1](style)[0])
         self.train(training)
 

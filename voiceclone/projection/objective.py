@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
 from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix
-from voiceclone.nets.phone_classifier import Listener, frame_labels, phone_loss
+from voiceclone.nets.phone_classifier import PhoneClassifier, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.targets import Target, aligned_text
@@ -22,19 +22,20 @@ from voiceclone.voice.profile import LengthProfile
 class Crop:
     """A stretch of a clip: ``start`` in frames of 25 ms.
 
-    A free crop is spoken as the voice itself would speak the clip's text, with its own durations, F0 and energy. There
-    is no recording to lay beside it: the mel errors leave it out, and ``mel_weight`` makes up for that in the others.
+    A free-running crop is synthesised with the voice's own durations, F0 and energy, a teacher-forced one with those of
+    the recording. The former has no recording of the same timing: the mel errors leave it out, and ``mel_weight`` makes
+    up for that in the others.
     """
 
     clip: int
     start: int
-    free: bool = False
+    free_running: bool = False
     mel_weight: float = 1.0
 
 
-def freely(crops: Sequence[Crop]) -> list[Crop]:
-    """The same stretches, all of them spoken freely."""
-    return [replace(crop, free=True, mel_weight=0.0) for crop in crops]
+def as_free_running(crops: Sequence[Crop]) -> list[Crop]:
+    """The same crops, all of them free-running."""
+    return [replace(crop, free_running=True, mel_weight=0.0) for crop in crops]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,18 +50,18 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Script:
-    """What the decoder speaks in a crop of ``C`` frames, all but the voice."""
+class DecoderInput:
+    """What the decoder is given for a crop of ``C`` frames, all but the voice."""
 
     text: Tensor  # (1, hidden, C)
     f0: Tensor  # (2C,) Hz
     energy: Tensor  # (2C,)
-    labels: Tensor | None  # (C,): phones for the listener
+    labels: Tensor | None  # (C,): the frames' phones, for the phone classifier's term
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Speaker:
-    """Whom the clone has to sound like, as a speaker encoder hears it."""
+    """The target of the speaker term: an encoder and its vector of the training clips."""
 
     encoder: nn.Module  # audio (B, T) at 24 kHz to unit vectors (B, D)
     vector: Tensor  # (D,): mean of the training clips, unit length
@@ -88,32 +89,39 @@ class Objective:
         anchor: Tensor,
         whitening: Tensor,
         speaker: Speaker | None = None,
-        listener: Listener | None = None,
-        free: bool = False,
+        phone_classifier: PhoneClassifier | None = None,
+        free_running: bool = False,
     ) -> None:
-        """``free``: every second random crop is spoken freely, where speaker encoder or listener hear it."""
+        """``free_running``: every second random crop is free-running, if there is an encoder or phone classifier."""
         self.targets = list(targets)
         self.kokoro = kokoro
         self.profile = profile
         self.crop_frames = crop_frames
-        self.anchor, self.whitening, self.speaker, self.listener = anchor, whitening, speaker, listener
-        self.free = free and not (speaker is None and listener is None)
+        self.anchor, self.whitening, self.speaker, self.phone_classifier = anchor, whitening, speaker, phone_classifier
+        self.free_running = free_running and not (speaker is None and phone_classifier is None)
         self.log_mel = LogMel().to(kokoro.device)
         self.multi_mel = losses.MultiMel().to(kokoro.device)
         self._drawn = [i for i, t in enumerate(self.targets) if self.whole_clips or t.frames >= crop_frames]
         self._texts = [aligned_text(target) for target in self.targets]
-        self._labels = [self._phones(target) for target in self.targets] if listener is not None else []
+        self._labels = [self._phones(target) for target in self.targets] if phone_classifier is not None else []
 
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
         """``count`` crops, each of another clip as far as there are clips that are long enough."""
         order = generator.permutation(self._drawn)
-        forced = (count + 1) // 2 if self.free else count
+        forced = (count + 1) // 2 if self.free_running else count
         crops = []
         for index in range(count):
             clip = int(order[index % len(order)])
             start = int(generator.integers(0, self._room(clip) + 1))
-            free = self.free and index % 2 == 1
-            crops.append(Crop(clip=clip, start=start, free=free, mel_weight=0.0 if free else count / forced))
+            free_running = self.free_running and index % 2 == 1
+            crops.append(
+                Crop(
+                    clip=clip,
+                    start=start,
+                    free_running=free_running,
+                    mel_weight=0.0 if free_running else count / forced,
+                )
+            )
         return crops
 
     def middle_crops(self) -> list[Crop]:
@@ -124,12 +132,12 @@ class Objective:
         """Every named term, averaged over the crops; differentiable in ``base_vector`` ``(1, 256)``."""
         rows = self.rows(base_vector, crops)
         predictions = [self._predict(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
-        scripts = [
-            self._free_script(crop, prediction) if crop.free else self._script(crop)
+        inputs = [
+            self._free_running_input(crop, prediction) if crop.free_running else self._decoder_input(crop)
             for crop, prediction in zip(crops, predictions)
         ]
         return {
-            **self._timbre_terms(rows, crops, scripts),
+            **self._timbre_terms(rows, crops, inputs),
             **self._prosody_terms(predictions, crops),
             "drift": losses.drift_term(base_vector, self.anchor, self.whitening),
         }
@@ -144,7 +152,7 @@ class Objective:
 
     def timbre_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Distances with the clip's own durations, F0 and energy in the decoder: only the timbre is at stake."""
-        return self._timbre_terms(rows, crops, [self._script(crop) for crop in crops])
+        return self._timbre_terms(rows, crops, [self._decoder_input(crop) for crop in crops])
 
     def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Duration, F0 and energy errors of the predictor on the crops' whole clips."""
@@ -152,28 +160,30 @@ class Objective:
 
     def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
         """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``; one voice row ``(1, 256)`` a crop."""
-        return self._speak(rows, [self._script(crop) for crop in crops])
+        return self._speak(rows, [self._decoder_input(crop) for crop in crops])
 
-    def _speak(self, rows: Sequence[Tensor], scripts: Sequence[Script]) -> Tensor:
-        text = torch.cat([script.text for script in scripts])
-        f0, energy = (torch.stack([getattr(script, name) for script in scripts]) for name in ("f0", "energy"))
+    def _speak(self, rows: Sequence[Tensor], inputs: Sequence[DecoderInput]) -> Tensor:
+        text = torch.cat([decoder_input.text for decoder_input in inputs])
+        f0, energy = (
+            torch.stack([getattr(decoder_input, name) for decoder_input in inputs]) for name in ("f0", "energy")
+        )
         return self.kokoro.decode(text, f0, energy, torch.cat(list(rows))[:, :STYLE_DIM])
 
     def _timbre_terms(
-        self, rows: Sequence[Tensor], crops: Sequence[Crop], scripts: Sequence[Script]
+        self, rows: Sequence[Tensor], crops: Sequence[Crop], inputs: Sequence[DecoderInput]
     ) -> dict[str, Tensor]:
-        spoken = self._speak(rows, scripts)
+        spoken = self._speak(rows, inputs)
         terms = self._mel_terms(spoken, crops)
         if self.speaker is not None:
             terms["speaker"] = losses.speaker_term(self.speaker.encoder(spoken), self.speaker.vector)
-        if self.listener is not None:
-            heard = self.listener(self.log_mel(spoken)[..., : 2 * self.crop_frames])
-            terms["phones"] = phone_loss(heard, torch.stack([script.labels for script in scripts]))
+        if self.phone_classifier is not None:
+            phone_scores = self.phone_classifier(self.log_mel(spoken)[..., : 2 * self.crop_frames])
+            terms["phones"] = phone_loss(phone_scores, torch.stack([decoder_input.labels for decoder_input in inputs]))
         return terms
 
     def _mel_terms(self, spoken: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Distances ``(B, T)`` from the recordings, weighted: parts of a batch add up to the whole however split."""
-        forced = [index for index, crop in enumerate(crops) if not crop.free]
+        forced = [index for index, crop in enumerate(crops) if not crop.free_running]
         if not forced:
             zero = spoken.sum() * 0.0
             return {"mel_mse": zero, "mel": zero}
@@ -210,17 +220,17 @@ class Objective:
             )
         return {name: torch.stack([terms[name] for terms in each]).mean() for name in each[0]}
 
-    def _script(self, crop: Crop) -> Script:
+    def _decoder_input(self, crop: Crop) -> DecoderInput:
         """The clip's own durations, F0 and energy."""
         target = self.targets[crop.clip]
-        return Script(
+        return DecoderInput(
             text=self._cut(self._texts[crop.clip], crop.start, 1),
             f0=self._cut(target.f0, crop.start, 2),
             energy=self._cut(target.energy, crop.start, 2),
             labels=self._cut(self._labels[crop.clip], crop.start, 1) if self._labels else None,
         )
 
-    def _free_script(self, crop: Crop, prediction: Prediction) -> Script:
+    def _free_running_input(self, crop: Crop, prediction: Prediction) -> DecoderInput:
         """The same place in the text with the voice's durations, F0 and energy; no gradient reaches the durations.
 
         Where the voice is through with the text before a crop's time is up, the clip's own durations are used.
@@ -233,8 +243,8 @@ class Objective:
         start = min(crop.start * frames // target.frames, frames - self.crop_frames)
         matrix = alignment_matrix(durations)
         f0, energy = self.kokoro.prosody(prediction.states, matrix, prediction.prosodic)
-        labels = None if self.listener is None else frame_labels(target.text.symbols, durations)
-        return Script(
+        labels = None if self.phone_classifier is None else frame_labels(target.text.symbols, durations)
+        return DecoderInput(
             text=self._cut(target.text.acoustic_text @ matrix, start, 1),
             f0=self._cut(f0[0], start, 2),
             energy=self._cut(energy[0], start, 2),

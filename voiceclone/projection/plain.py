@@ -1,4 +1,4 @@
-"""The plain recipe, as it is usually told: mel error of freely spoken clips, cut to the shorter of the two.
+"""The plain recipe, as it is usually told: mel error of free-running synthesis, cut to the shorter of the two.
 
 Kept for comparison. Nothing makes the phones of both signals lie at the same time, no gradient reaches the durations,
 and nothing holds the voice near real ones.
@@ -25,7 +25,7 @@ WEIGHTS = LossWeights(
 
 
 class PlainObjective(Objective):
-    """One term: mean squared log-mel error of whole clips, spoken freely."""
+    """One term: mean squared log-mel error of whole clips, synthesised free-running."""
 
     whole_clips = True
 

@@ -1,4 +1,4 @@
-"""From clips to the first state of a training: targets, level, start and first alignment."""
+"""From clips to the first state of a training: targets, level, initialization and first alignment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from torch import Tensor
 from voiceclone.audio.features import LogMel, crop_length
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.phone_classifier import Listener, frame_labels, share_heard
+from voiceclone.nets.phone_classifier import PhoneClassifier, frame_accuracy, frame_labels
 from voiceclone.projection.config import ProjectionConfig
+from voiceclone.projection.initialization import (
+    Initialization,
+    best_initialization,
+    neutral_initialization,
+    search_steps,
+    whitening,
+)
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.prior import zero_shot
-from voiceclone.projection.start import Start, best_start, neutral_start, search_steps, whitening
 from voiceclone.projection.state import TrainingState
 from voiceclone.projection.stock_table import StockTable, shortlist
 from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
@@ -28,10 +34,10 @@ from voiceclone.voice.profile import LengthProfile
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Progress, Reporter
 
-START_CROPS = 4  # clips that possible starts are compared on
+INITIALIZATION_CROPS = 4  # clips that candidates are compared on
 MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
 SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
-MIN_HEARD = 0.5  # share of the phones of the mean stock voice that the listener has to hear for its term to be used
+MIN_PHONE_ACCURACY = 0.5  # of the phone classifier on the mean stock voice, for its term to be used
 MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
 
 
@@ -47,7 +53,7 @@ class Material:
     styles: Tensor = field(repr=False)  # (clips, 256)
     prior: Projection | None = None
     speaker: Speaker | None = None
-    listener: Listener | None = None
+    phone_classifier: PhoneClassifier | None = None
     table: StockTable | None = None
     zero_shot: Tensor | None = None  # (1, 256): a voice without training, where stage 1 gives one by itself
 
@@ -61,7 +67,7 @@ def prepare_targets(
 ) -> list[Target]:
     """Measure clips: (name, phonemes, function that reads the audio, bandwidth in Hz).
 
-    ``warn`` hears why one is left out.
+    ``warn`` is told why one is left out.
     """
     targets = []
     for name, phonemes, read, bandwidth in clips:
@@ -75,61 +81,64 @@ def prepare_targets(
 
 
 def first_state(config: ProjectionConfig, material: Material, *, reporter: Reporter) -> TrainingState:
-    """Align against a neutral voice, set the level, choose the start, align against that, drop what does not align.
+    """Align against a neutral voice, set the level, initialize, align against that voice, drop what does not align.
 
     Raises:
         VoicecloneError: no clip of a split aligns.
     """
     m = material
-    neutral = neutral_start(m.stock)
+    neutral = neutral_initialization(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
-    heard = 0.0 if m.listener is None else _phones_heard(m, neutral, config.seed)
-    listener = m.listener if listens(heard) else None
+    accuracy = 0.0 if m.phone_classifier is None else _phone_accuracy(m, neutral, config.seed)
+    phone_classifier = m.phone_classifier if classifier_is_reliable(accuracy) else None
 
-    def align_to(start: Start, targets: Sequence[Target], task: Progress) -> tuple[list[Target], list[Tensor]]:
+    def align_to(voice: Initialization, targets: Sequence[Target], task: Progress) -> tuple[list[Target], list[Tensor]]:
         return align_all(
             targets,
             m.kokoro,
-            start.rows(m.profile, m.kokoro.device),
+            voice.rows(m.profile, m.kokoro.device),
             log_mel,
             seed=config.seed,
-            listener=listener,
+            phone_classifier=phone_classifier,
             warp="alignment" not in config.without,
             advance=lambda: task.advance(1),
         )
 
     searched = shortlist(m.stock, m.table, m.train, m.speaker)
-    steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free=config.free)
+    steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free_running=config.free_running)
     steps += 0 if m.zero_shot is None else 2  # it is tried for either half
-    if m.listener is not None and listener is None:
-        reporter.info(f"the listener hears {heard:.0%} of this base's phones: the term 'phones' is left out")
-    with reporter.task("Start and alignment", total=steps) as task:
+    if m.phone_classifier is not None and phone_classifier is None:
+        reporter.info(f"the phone classifier is right in {accuracy:.0%} of the frames: the term 'phones' is left out")
+    with reporter.task("Initialization and alignment", total=steps) as task:
         aligned, spoken = align_to(neutral, m.train, task)
         gain = level_gain(aligned, spoken)
         white = whitening(m.stock)
-        start = _start(
+        initialization = _initialize(
             config,
-            replace(m, listener=listener, stock=searched),
+            replace(m, phone_classifier=phone_classifier, stock=searched),
             [scale(t, gain) for t in aligned],
             white,
             lambda: task.advance(1),
         )
-        splits = {"train": align_to(start, m.train, task)[0], "validation": align_to(start, m.validation, task)[0]}
+        splits = {
+            "train": align_to(initialization, m.train, task)[0],
+            "validation": align_to(initialization, m.validation, task)[0],
+        }
     dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
     for name, reason in dropped.items():
         reporter.warn(f"{name}: not used for the projection: {reason}")
     return TrainingState(
         gain=gain,
-        anchor=start.vector,
+        anchor=initialization.vector,
         whitening=white,
-        timbre_from=start.timbre_from,
-        prosody_from=start.prosody_from,
-        best_stock=start.best_stock,
-        phones_heard=heard,
-        phones_stock=start.phones_stock,
-        candidates=dict(start.candidates),
+        timbre_from=initialization.timbre_from,
+        prosody_from=initialization.prosody_from,
+        best_stock=initialization.best_stock,
+        phone_accuracy=accuracy,
+        phones_stock=initialization.phones_stock,
+        candidates=dict(initialization.candidates),
         dropped=dropped,
-        projection=_first_network(config, m, start),
+        projection=_first_network(config, m, initialization),
         alignments={
             f"{split}/{target.name}": target.alignment
             for split, done in splits.items()
@@ -139,9 +148,9 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     )
 
 
-def listens(phones_heard: float) -> bool:
-    """Whether the listener understands a base well enough for its term to help."""
-    return phones_heard >= MIN_HEARD
+def classifier_is_reliable(phone_accuracy: float) -> bool:
+    """Whether the phone classifier's accuracy on a base's speech is high enough for its term to help."""
+    return phone_accuracy >= MIN_PHONE_ACCURACY
 
 
 def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[Target]:
@@ -174,12 +183,12 @@ def misaligned(splits: Mapping[str, Sequence[Target]]) -> dict[str, str]:
     return dropped
 
 
-def _start(
+def _initialize(
     config: ProjectionConfig, m: Material, train: Sequence[Target], white: Tensor, advance: Callable[[], None]
-) -> Start:
-    """The start by the recipe: neutral, or the best on a few clips."""
-    if config.plain or "start" in config.without:
-        return neutral_start(m.stock)
+) -> Initialization:
+    """The initialization by the recipe: neutral, or the best on a few clips."""
+    if config.plain or "initialization" in config.without:
+        return neutral_initialization(m.stock)
     objective = Objective(
         train,
         m.kokoro,
@@ -188,16 +197,16 @@ def _start(
         anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
         whitening=white.to(m.kokoro.device),
         speaker=m.speaker,
-        listener=m.listener,
-        free=config.free,
+        phone_classifier=m.phone_classifier,
+        free_running=config.free_running,
     )
-    return best_start(
+    return best_initialization(
         m.stock,
         objective,
-        crops=objective.middle_crops()[:START_CROPS],
+        crops=objective.middle_crops()[:INITIALIZATION_CROPS],
         weights=config.weights,
         zero_shot=m.zero_shot if m.prior is None else zero_shot(m.prior, m.styles),
-        # A style that is a voice already needs no map: it is a possible start even where the map is left out.
+        # A style that is a voice already needs no map: it is a candidate even where the map is left out.
         left_out=config.without if m.zero_shot is None else config.without - {"prior"},
         seed=config.seed,
         advance=advance,
@@ -205,27 +214,27 @@ def _start(
 
 
 @torch.no_grad()
-def _phones_heard(m: Material, start: Start, seed: int) -> float:
-    """Share of the phone frames that the listener hears right when the base speaks a few clips' texts."""
-    log_mel, rows = LogMel().to(m.kokoro.device), start.rows(m.profile, m.kokoro.device)
+def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> float:
+    """Accuracy of the phone classifier on the base's speech of a few clips' texts, 0-1."""
+    log_mel, rows = LogMel().to(m.kokoro.device), initialization.rows(m.profile, m.kokoro.device)
     scores, labels = [], []
     with torch.random.fork_rng(devices=[m.kokoro.device] if m.kokoro.device.type == "cuda" else []):
-        for index, target in enumerate(m.train[:START_CROPS]):
+        for index, target in enumerate(m.train[:INITIALIZATION_CROPS]):
             torch.manual_seed(seed + index)
             audio, durations = m.kokoro.speak(target.text, rows(target.text.phoneme_count))
-            scores.append(m.listener(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
+            scores.append(m.phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
             labels.append(frame_labels(target.text.symbols, durations)[None])
-    return share_heard(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
+    return frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
 
 
-def _first_network(config: ProjectionConfig, m: Material, start: Start) -> dict[str, Tensor]:
-    """Weights that map the mean style to the start; the plain recipe's are random."""
+def _first_network(config: ProjectionConfig, m: Material, initialization: Initialization) -> dict[str, Tensor]:
+    """Weights that map the mean style to the initialization; the plain recipe's are random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         projection = Projection(config.mlp)
     if not config.plain and m.prior is not None and "prior" not in config.without:
         projection.load_state_dict(m.prior.state_dict())
-        projection.carry_to(m.styles.mean(dim=0, keepdim=True), start.vector)
+        projection.carry_to(m.styles.mean(dim=0, keepdim=True), initialization.vector)
     elif not config.plain:
-        projection.start_at(start.vector)
+        projection.initialize_at(initialization.vector)
     return {name: value.clone() for name, value in projection.state_dict().items()}

@@ -1,7 +1,7 @@
 """A projection that is a real map: pre-trained, once a base, on speech whose voice vector is known.
 
-Stock voices are mixed and moved about, the base speaks with them, the style encoders hear that speech: pairs of style
-and voice. The network fitted to them turns the style of a speaker it never heard into a voice at once (zero-shot), and
+Stock voices are mixed and moved about, the base speaks with them, the style encoders encode that speech: pairs of style
+and voice. The network fitted to them turns the style of an unseen speaker into a voice at once (zero-shot), and
 is where the training of a voice starts from.
 """
 
@@ -21,8 +21,8 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.models.checkpoint import load_strictly, read_safetensors, save_state
 from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro
 from voiceclone.models.store import cache_root
+from voiceclone.projection.initialization import whitening
 from voiceclone.projection.mlp import Projection
-from voiceclone.projection.start import whitening
 from voiceclone.style.extraction import extract_styles
 from voiceclone.voice.pack import VOICE_DIM
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
@@ -145,7 +145,7 @@ def made_up_voices(base: Base, config: PriorConfig) -> Tensor:
     return torch.stack(voices).clamp(-0.95, 0.95)
 
 
-def fit(styles: Tensor, vectors: Tensor, config: PriorConfig) -> tuple[Projection, dict[str, float]]:
+def fit_prior(styles: Tensor, vectors: Tensor, config: PriorConfig) -> tuple[Projection, dict[str, float]]:
     """Fit the network to pairs; it and its figures on voices it was not fitted to.
 
     Returns:

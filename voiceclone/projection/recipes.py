@@ -9,18 +9,18 @@ from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.plain import WEIGHTS as PLAIN_WEIGHTS
 
-SEED = "seed"
+PLAIN = "plain"
 PARTS = {
     "alignment": "phone durations of the clips by dynamic time warping (else the base's own, stretched)",
-    "start": "the start among stock voices (else their mean)",
-    "blend": "the convex blend of stock voices as a start",
-    "prior": "the pre-trained map: zero-shot voice as a start, and the network's first weights",
+    "initialization": "the initialization among stock voices (else their mean)",
+    "blend": "the convex blend of stock voices as an initialization",
+    "prior": "the pre-trained map: zero-shot voice as an initialization, and the network's first weights",
     "mel": "the mel errors",
     "speaker": "the speaker encoder's term",
-    "phones": "the listener's term: each phone is to be heard as itself",
-    "free": "the crops spoken with the voice's own durations, F0 and energy (else all follow the recording)",
+    "phones": "the phone classifier's term: each frame is to be classified as its phone",
+    "free-running": "the crops spoken with the voice's own durations, F0 and energy (else all follow the recording)",
     "prosody": "the duration, F0 and energy terms",
-    "drift": "the pull towards the start",
+    "drift": "the pull towards the initialization",
     "rows": "the length profile (else all rows are alike)",
     "average": "the running average of the weights (else the last ones speak)",
     "stop": "the early end, and the choice of the best epoch on held-out clips",
@@ -49,12 +49,12 @@ def parse_parts(text: str) -> frozenset[str]:
 def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: float, seed: int) -> ProjectionConfig:
     """Settings of stage 2 for a recipe, less some of its parts."""
     config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed, without=without)
-    if recipe == SEED:
+    if recipe == PLAIN:
         # Of the parts it has the length profile alone, so that nothing else can be left out of it.
         own = without & {"rows"}
-        return replace(config, plain=True, free=False, averaging=0.0, weights=PLAIN_WEIGHTS, without=own)
+        return replace(config, plain=True, free_running=False, averaging=0.0, weights=PLAIN_WEIGHTS, without=own)
     gone = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}
-    config = replace(config, weights=replace(LossWeights(), **gone), free="free" not in without)
+    config = replace(config, weights=replace(LossWeights(), **gone), free_running="free-running" not in without)
     if "average" in without:
         config = replace(config, averaging=0.0)
     return replace(config, keep_last=True) if "stop" in without else config

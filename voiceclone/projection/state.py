@@ -15,7 +15,7 @@ from voiceclone.alignment.base_warp import Alignment
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 
-FORMAT = 5
+FORMAT = 6
 LAST = "last.pt"
 BEST = "best.pt"
 AFRESH = "give another --resume PATH, or start afresh with --overwrite"
@@ -29,13 +29,13 @@ class TrainingState:
     step: int = 0
     skipped_steps: int = 0
     gain: float = 1.0  # what the clips' level was multiplied by
-    anchor: Tensor = field(repr=False)  # (1, 256): the start
+    anchor: Tensor = field(repr=False)  # (1, 256): the initialization
     whitening: Tensor = field(repr=False)  # (256, 256): after it the stock voices have unit covariance
     timbre_from: str = ""
     prosody_from: str = ""
-    phones_heard: float = 0.0  # share of the start's phone frames that the listener hears right; 0: not asked
+    phone_accuracy: float = 0.0  # of the phone classifier on the mean stock voice, 0-1; 0: not measured
     best_stock: str = ""  # the single stock voice nearest to the clips
-    phones_stock: float = 0.0  # the term ``phones`` of that voice speaking freely; 0: there is no listener
+    phones_stock: float = 0.0  # the term ``phones`` of that voice, free-running; 0: no phone classifier
     candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
     dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -48,7 +48,7 @@ class TrainingState:
     history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
-def save_state(state: TrainingState, identity: dict[str, str], path: Path) -> None:
+def save_checkpoint(state: TrainingState, identity: dict[str, str], path: Path) -> None:
     """Write a checkpoint; ``identity`` says which run it belongs to (dataset, base, settings). Atomic."""
     content = dict(vars(state))
     content["alignments"] = {
@@ -58,7 +58,7 @@ def save_state(state: TrainingState, identity: dict[str, str], path: Path) -> No
     write_torch(path, {"format": FORMAT, "identity": identity, "state": content})
 
 
-def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
+def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, str]]:
     """Read a checkpoint and the identity of its run.
 
     Raises:
@@ -119,8 +119,8 @@ def _check(state: TrainingState) -> None:
     for name in ("candidates", "dropped", "projection", "average", "optimizer", "history"):
         if not isinstance(getattr(state, name), list if name == "history" else dict):
             raise ValueError(name)
-    if not 0.0 <= state.phones_heard <= 1.0:
-        raise ValueError("phones_heard")
+    if not 0.0 <= state.phone_accuracy <= 1.0:
+        raise ValueError("phone_accuracy")
     if not 0.0 <= state.phones_stock < math.inf:
         raise ValueError("phones_stock")
     if not math.isfinite(state.gain) or (state.best_loss is not None and not math.isfinite(state.best_loss)):

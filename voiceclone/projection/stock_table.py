@@ -19,7 +19,7 @@ from voiceclone.bases.base import Base
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
 from voiceclone.models.checkpoint import read_safetensors
-from voiceclone.models.frozen_kokoro import FrozenKokoro, Utterance
+from voiceclone.models.frozen_kokoro import FrozenKokoro, SynthesizedUtterance
 from voiceclone.models.store import cache_root
 from voiceclone.nets.resemblyzer import ResemblyzerEncoder
 from voiceclone.projection.losses import MIN_VOICED_HZ
@@ -119,8 +119,8 @@ def measure_stock(
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed + number)
                 spoken.append(kokoro.utter(text, pack.row(text.phoneme_count).to(kokoro.device)))
-        heard = torch.stack([torch.from_numpy(encoder.embed(one.audio.cpu().numpy())) for one in spoken])
-        vectors.append(torch.nn.functional.normalize(heard.mean(dim=0), dim=0))
+        found = torch.stack([torch.from_numpy(encoder.embed(one.audio.cpu().numpy())) for one in spoken])
+        vectors.append(torch.nn.functional.normalize(found.mean(dim=0), dim=0))
         prosodies.append(torch.stack([_prosody_of(one) for one in spoken]).mean(dim=0))
         advance()
     return StockTable(names=tuple(stock), speaker=torch.stack(vectors), prosody=torch.stack(prosodies))
@@ -129,14 +129,14 @@ def measure_stock(
 def shortlist(
     stock: Mapping[str, VoicePack], table: StockTable | None, targets: Sequence[Target], speaker: Speaker | None
 ) -> Mapping[str, VoicePack]:
-    """The stock voices that a search for a start looks at: the nearest, or all without a table or speaker encoder."""
+    """The candidates for the initialization: the nearest stock voices, or all without a table or speaker encoder."""
     if table is None or speaker is None:
         return stock
     prosody = torch.stack([_prosody_of_target(target) for target in targets]).mean(dim=0)
     return {name: stock[name] for name in table.nearest(speaker.vector.cpu(), prosody)}
 
 
-def _prosody_of(spoken: Utterance) -> Tensor:
+def _prosody_of(spoken: SynthesizedUtterance) -> Tensor:
     """The measures of :data:`PROSODY` for speech by the base; BOS and EOS (silence) are left out of the rate."""
     voiced = spoken.f0[spoken.f0 > MIN_VOICED_HZ].log()
     frames = int(spoken.durations[1:-1].sum())

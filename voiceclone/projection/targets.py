@@ -14,7 +14,7 @@ from voiceclone.alignment.base_warp import Alignment, align, stretched
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
 from voiceclone.audio.silence import sounding_range
 from voiceclone.models.frozen_kokoro import FrozenKokoro, TextFeatures, alignment_matrix
-from voiceclone.nets.phone_classifier import Listener, phones_heard
+from voiceclone.nets.phone_classifier import PhoneClassifier, phone_posteriors
 
 TRIM_DB = 40  # silence below the clip's peak that is cut off both ends before aligning
 MARGIN_SAMPLES = 2400  # silence kept at either end (0.1 s), for BOS and EOS
@@ -93,7 +93,7 @@ def aligned(
     voice: Tensor,
     log_mel: LogMel,
     *,
-    listener: Listener | None = None,
+    phone_classifier: PhoneClassifier | None = None,
     warp: bool = True,
 ) -> tuple[Target, Tensor]:
     """Align a clip against the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)``, too."""
@@ -101,8 +101,12 @@ def aligned(
     if not warp:
         return replace(target, alignment=stretched(durations, target.frames)), spoken
     mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
-    heard = None if listener is None else (phones_heard(listener, mel), phones_heard(listener, target.log_mel))
-    return replace(target, alignment=align(mel, durations, target.log_mel, heard)), spoken
+    posteriors = (
+        None
+        if phone_classifier is None
+        else (phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target.log_mel))
+    )
+    return replace(target, alignment=align(mel, durations, target.log_mel, posteriors)), spoken
 
 
 def align_all(
@@ -112,20 +116,20 @@ def align_all(
     log_mel: LogMel,
     *,
     seed: int,
-    listener: Listener | None = None,
+    phone_classifier: PhoneClassifier | None = None,
     warp: bool = True,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Target], list[Tensor]]:
     """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept.
 
-    With ``listener``, the phones it hears count. Without ``warp``, the base's durations are stretched evenly instead.
+    With ``phone_classifier``, its posteriors count. Without ``warp``, the base's durations are stretched evenly.
     """
     done, speech = [], []
     with torch.random.fork_rng(devices=[kokoro.device] if kokoro.device.type == "cuda" else []):
         for index, target in enumerate(targets):
             torch.manual_seed(seed + index)
             row = voice_of(target.text.phoneme_count)
-            new, spoken = aligned(target, kokoro, row, log_mel, listener=listener, warp=warp)
+            new, spoken = aligned(target, kokoro, row, log_mel, phone_classifier=phone_classifier, warp=warp)
             done.append(new)
             speech.append(spoken)
             advance()

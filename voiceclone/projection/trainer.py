@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel, crop_length
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.phone_classifier import Listener
+from voiceclone.nets.phone_classifier import PhoneClassifier
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.losses import weights_from
+from voiceclone.projection.micro_batches import micro_batch_size, term_gradients
 from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
-from voiceclone.projection.passes import crops_at_once, term_gradients
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.state import AFRESH, TrainingState, copied_weights, restore_into
 from voiceclone.projection.targets import Target
@@ -36,7 +36,7 @@ MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
 
 
 class Observer(Protocol):
-    """Whoever watches a training."""
+    """What is called during a training."""
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """After each optimiser step: loss terms, learning rate, gradient norm, seconds."""
@@ -60,19 +60,19 @@ class ProjectionTrainer:
         validation: Sequence[Target],
         accelerator: Accelerator,
         speaker: Speaker | None = None,
-        listener: Listener | None = None,
-        team: Team | None = None,
+        phone_classifier: PhoneClassifier | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
-        self.config, self.state, self.team = config, state, team or Team()
+        self.config, self.state, self.process_group = config, state, process_group or ProcessGroup()
         self.weights = weights_from(config.weights, state.phones_stock)
-        self.speaker, self.listener = speaker, listener
+        self.speaker, self.phone_classifier = speaker, phone_classifier
         self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
         # Each split by itself: a short held-out clip must not shorten what is trained on.
         self.crop_frames = crop_length(config.crop_frames, [target.frames for target in train])
         self.validation_crop_frames = crop_length(self.crop_frames, [target.frames for target in validation])
-        self.at_once = crops_at_once(kokoro, config.batch)
+        self.micro_batch = micro_batch_size(kokoro, config.batch)
         self._build()
 
     def _build(self) -> None:
@@ -82,12 +82,12 @@ class ProjectionTrainer:
         if self.state.projection:
             restore_into(projection, self.state.projection)
         else:
-            projection.start_at(self.state.anchor)
+            projection.initialize_at(self.state.anchor)
         groups = parameter_groups(projection, self.config.lr, even=self.config.plain)
         optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
         if self.state.optimizer:
             restore_into(optimizer, self.state.optimizer)
-        # Not wrapped for several processes: the team adds up their gradients, for their shares of a step may differ.
+        # Not wrapped for several processes: all_reduce_gradients sums, for the processes' shares of a step may differ.
         self.projection = self.accelerator.prepare_model(projection, evaluation_mode=True)
         self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.average = AveragedModel(self.projection, multi_avg_fn=get_ema_multi_avg_fn(self.config.averaging))
@@ -140,7 +140,7 @@ class ProjectionTrainer:
                     f"the projection's weights are not finite (epoch {epoch + 1}): lower --lr-projection, or check the "
                     "base; the last checkpoint is good"
                 )
-            validation_terms = self.team.from_main(lambda: self.validate(self.base_vector()))
+            validation_terms = self.process_group.broadcast_result(lambda: self.validate(self.base_vector()))
             self.state.epoch = epoch + 1
             is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
             observer.epoch(self.state.history[-1], self)
@@ -169,8 +169,8 @@ class ProjectionTrainer:
             anchor=self.state.anchor.to(self.kokoro.device),
             whitening=self.state.whitening.to(self.kokoro.device),
             speaker=self.speaker,
-            listener=self.listener,
-            free=self.config.free,
+            phone_classifier=self.phone_classifier,
+            free_running=self.config.free_running,
         )
 
     def _train_epoch(self, epoch: int, observer: Observer) -> dict[str, float]:
@@ -207,23 +207,23 @@ class ProjectionTrainer:
         """
         started = time.perf_counter()
         device = self.kokoro.device
-        ours, share = self.team.rows(len(crops))
+        ours, share = self.process_group.rows(len(crops))
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             self.projection.train()
             vector = self.projection(self.style)  # the same dropout everywhere: it is one voice
-            if self.team.index:
-                torch.manual_seed(seed + self.team.index)  # other noise for other crops
+            if self.process_group.rank:
+                torch.manual_seed(seed + self.process_group.rank)  # other noise for other crops
             own = [crops[index] for index in ours]
-            terms, gradient = term_gradients(self.objective.terms, vector, own, self.weights, self.at_once)
+            terms, gradient = term_gradients(self.objective.terms, vector, own, self.weights, self.micro_batch)
             loss = self.objective.total(terms, self.weights)
             self.optimizer.zero_grad(set_to_none=True)
             names, totals = ["loss", *terms], torch.stack([loss, *terms.values()]) * share
-            values = dict(zip(names, self.team.total(totals).tolist()))
+            values = dict(zip(names, self.process_group.all_reduce(totals).tolist()))
             if not math.isfinite(values["loss"]):
                 return None
             self.accelerator.backward(vector, gradient=gradient * share)
-        self.team.add_gradients(self.projection)
+        self.process_group.all_reduce_gradients(self.projection)
         norm = self.accelerator.clip_grad_norm_(self.projection.parameters(), self.config.gradient_clip)
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)

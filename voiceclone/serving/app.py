@@ -15,7 +15,7 @@ from starlette.routing import Route
 from voiceclone.audio.sound_formats import FORMATS
 from voiceclone.audio.stream import PCM, STREAMS
 from voiceclone.errors import UsageError, VoicecloneError, shown
-from voiceclone.serving.engine import Engine, Job, Speech
+from voiceclone.serving.engine import Engine, Job, SpeechStream
 from voiceclone.serving.requests import MODELS, ApiError, SpeechRequest, parse_json, parse_speech
 from voiceclone.system.ports import LOOPBACK
 from voiceclone.text.voice_markers import parts_by_voice
@@ -156,7 +156,7 @@ class Api:
         return await _refused(request, ApiError(500, "the server failed at this request", code="internal_error"))
 
 
-async def _first(speech: Speech, request: Request) -> bytes:
+async def _first(speech: SpeechStream, request: Request) -> bytes:
     """The first bytes; where the client goes away before, the job ends.
 
     Raises:

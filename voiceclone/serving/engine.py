@@ -37,7 +37,7 @@ class Job:
     lang: str
 
 
-class Speech:
+class SpeechStream:
     """The bytes of one job, as they come; iterated once.
 
     The job's thread never waits for a slow client: what it made is kept here, bounded by the length of the text.
@@ -100,7 +100,7 @@ class Engine:
         if notice := notice_of(self._pipeline(lang)):
             self._reporter.warn(notice)
 
-    def start(self, job: Job) -> Speech:
+    def start(self, job: Job) -> SpeechStream:
         """Take a job.
 
         Raises:
@@ -110,13 +110,13 @@ class Engine:
             message = f"{self._most} requests are being spoken or wait: try again in a moment"
             raise ApiError(503, message, code="queue_full")
         self._present += 1
-        speech = Speech()
+        speech = SpeechStream()
         task = asyncio.create_task(self._run(job, speech))
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._tasks.discard)
         return speech
 
-    async def _run(self, job: Job, speech: Speech) -> None:
+    async def _run(self, job: Job, speech: SpeechStream) -> None:
         try:
             async with self._turn:
                 if not speech.stopped.is_set():
@@ -125,7 +125,7 @@ class Engine:
             self._present -= 1
             speech.stopped.set()  # at the server's end, too: its thread is waited for
 
-    def _speak(self, job: Job, speech: Speech) -> None:
+    def _speak(self, job: Job, speech: SpeechStream) -> None:
         """In the job's thread."""
         started, length, left_out = time.perf_counter(), 0.0, LeftOut()
         try:
@@ -149,7 +149,7 @@ class Engine:
 class _Output:
     """A function that takes pieces: sent at once where the format allows it, else together at the end."""
 
-    def __init__(self, job: Job, speech: Speech) -> None:
+    def __init__(self, job: Job, speech: SpeechStream) -> None:
         self._job, self._speech, self._pieces = job, speech, list["np.ndarray"]()
         self._stream = sound_stream(_Sender(speech), job.form) if job.stream and job.form in STREAMS else None
 
@@ -166,7 +166,7 @@ class _Output:
 class _Sender:
     """Where a stream writes to."""
 
-    def __init__(self, speech: Speech) -> None:
+    def __init__(self, speech: SpeechStream) -> None:
         self._speech = speech
 
     def write(self, content: bytes) -> None:

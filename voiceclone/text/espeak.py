@@ -75,7 +75,7 @@ class WordEvent(NamedTuple):
     """Seconds from the start of the audio."""
 
 
-class Speech(NamedTuple):
+class SynthesizedSpeech(NamedTuple):
     """Synthesised speech."""
 
     audio: np.ndarray
@@ -126,7 +126,7 @@ class EspeakSynthesizer:
         rate_wpm: int = 150,
         pitch: int = 50,
         range: int = 50,
-    ) -> Speech:
+    ) -> SynthesizedSpeech:
         """Speak ``text``; the same call gives the same samples, whatever was spoken before.
 
         Args:
@@ -186,7 +186,7 @@ class EspeakSynthesizer:
         return link
 
 
-def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> Speech:
+def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> SynthesizedSpeech:
     blocks: list[np.ndarray] = []
     events: list[PhonemeEvent] = []
     words: list[WordEvent] = []
@@ -213,7 +213,7 @@ def _synthesize(library: ctypes.CDLL, rate: int, text: str) -> Speech:
     if status != 0 or not blocks:
         raise VoicecloneError(f"eSpeak-NG gave no audio for the text {text[:40]!r} (status {status})")
     audio = np.concatenate(blocks).astype(np.float32) / 32768.0
-    return Speech(
+    return SynthesizedSpeech(
         audio=audio,
         sample_rate=rate,
         events=tuple(sorted(events, key=lambda event: event.start)),

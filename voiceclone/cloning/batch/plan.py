@@ -25,14 +25,14 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BatchRow:
     """One voice of the table."""
 
     line: int  # in the file, from 1
     config: CloneConfig
 
 
-def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) -> list[Row]:
+def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) -> list[BatchRow]:
     """Read a table with a header: CSV, or with semicolons, tabs or bars.
 
     A cell wins over the command's flag, the flag over the config file.
@@ -42,7 +42,7 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
     Raises:
         UsageError: the file cannot be read, a column is unknown or missing, a value is wrong, two voices share a name.
     """
-    rows: list[Row] = []
+    rows: list[BatchRow] = []
     lines: dict[str, int] = {}
     for line, cells in _cells(path):
         where = f"{path} line {line}"
@@ -58,13 +58,13 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
         if config.name in lines:
             raise UsageError(f"{where}: the name '{config.name}' stands in line {lines[config.name]}, too: change one")
         lines[config.name] = line
-        rows.append(Row(line=line, config=config))
+        rows.append(BatchRow(line=line, config=config))
     if not rows:
         raise UsageError(f"{path}: no voices: write a header and a line for each voice")
     return rows
 
 
-def check_rows(path: Path, rows: Sequence[Row]) -> None:
+def check_rows(path: Path, rows: Sequence[BatchRow]) -> None:
     """Find what would fail in any row, before the first voice is begun. Data of a finished voice may be gone.
 
     Raises:

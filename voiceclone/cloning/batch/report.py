@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voiceclone.cloning.batch.plan import Row
+from voiceclone.cloning.batch.plan import BatchRow
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json, write_text
@@ -35,7 +35,7 @@ def write_outcome(out: Path, outcome: Outcome) -> None:
     write_json(out / FOLDER / f"{outcome.name}.json", asdict(outcome))
 
 
-def read_outcome(out: Path, row: Row) -> Outcome:
+def read_outcome(out: Path, row: BatchRow) -> Outcome:
     """What is known of a voice; ``waiting`` where nothing is."""
     folder = RunFolder(row.config.folder)
     waiting = Outcome(name=row.config.name, line=row.line, folder=str(folder.path))
@@ -48,14 +48,14 @@ def read_outcome(out: Path, row: Row) -> Outcome:
     return waiting if found.status == FINISHED and not folder.is_finished() else found
 
 
-def summary(out: Path, rows: Sequence[Row]) -> dict[str, Any]:
+def summary(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
     """``{"voices": [...], "finished": n, "failed": n, "waiting": n}``, with the figures of each finished voice."""
     voices = [_entry(read_outcome(out, row)) for row in rows]
     counts = {status: sum(v["status"] == status for v in voices) for status in (FINISHED, FAILED, WAITING)}
     return {"voices": voices, **counts}
 
 
-def write_report(out: Path, rows: Sequence[Row]) -> dict[str, Any]:
+def write_report(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
     """Write ``batch_report.json`` and ``batch_report.md`` under ``out``; returns the first's content."""
     content = summary(out, rows)
     write_json(out / REPORT_JSON, content)

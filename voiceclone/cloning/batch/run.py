@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceclone.cloning.batch.plan import Row
+from voiceclone.cloning.batch.plan import BatchRow
 from voiceclone.cloning.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError
@@ -41,12 +41,14 @@ class Place:
     index: int = 0
     count: int = 1
 
-    def share(self, rows: Sequence[Row]) -> list[Row]:
+    def share(self, rows: Sequence[BatchRow]) -> list[BatchRow]:
         """Every ``count``-th row, beginning with the ``index``-th."""
         return list(rows[self.index :: self.count])
 
 
-def run_batch(rows: Sequence[Row], out: Path, *, processes: int, place: Place, reporter: Reporter) -> list[Outcome]:
+def run_batch(
+    rows: Sequence[BatchRow], out: Path, *, processes: int, place: Place, reporter: Reporter
+) -> list[Outcome]:
     """Clone this process's share of ``rows``, ``processes`` at once; returns its outcomes in the table's order.
 
     A voice that fails does not stop the others. The report covers the whole table, so whoever finishes last
@@ -94,7 +96,7 @@ class _Clones:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def make(self, row: Row) -> Outcome:
+    def make(self, row: BatchRow) -> Outcome:
         """Clone one voice unless it is finished."""
         config, folder = row.config, RunFolder(row.config.folder)
         outcome = Outcome(name=config.name, line=row.line, folder=str(folder.path))

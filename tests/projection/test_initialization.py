@@ -1,4 +1,4 @@
-"""The start of a training: the best half wins, a blend is convex, the covariance is whitened."""
+"""The initialization of a training: the best half wins, a blend is convex, the covariance is whitened."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.nets.phone_classifier import load_listener
-from voiceclone.projection.losses import LossWeights, weights_from
-from voiceclone.projection.objective import Objective
-from voiceclone.projection.start import (
+from voiceclone.nets.phone_classifier import load_phone_classifier
+from voiceclone.projection.initialization import (
     BLEND,
     NOT_PROSODIC,
     ZERO_SHOT,
     _descend,
-    best_start,
-    neutral_start,
+    best_initialization,
+    neutral_initialization,
     whitening,
 )
+from voiceclone.projection.losses import LossWeights, weights_from
+from voiceclone.projection.objective import Objective
 from voiceclone.voice.pack import VoicePack
 
 WEIGHTS = LossWeights(drift=0.0)
@@ -36,8 +36,10 @@ def objective(targets, kokoro, profile, voice) -> Objective:
 
 def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
     crops = objective.middle_crops()
-    start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=None, seed=3)
-    assert start.best_stock in base.stock_voices and set(start.candidates) == {"best_blend"}
+    initialization = best_initialization(
+        base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=None, seed=3
+    )
+    assert initialization.best_stock in base.stock_voices and set(initialization.candidates) == {"best_blend"}
 
     def halves(vector: torch.Tensor) -> list[float]:
         rows, values = objective.rows(vector, crops), []
@@ -47,7 +49,7 @@ def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
                 values.append(float(objective.total(terms(rows, crops), WEIGHTS)))
         return values
 
-    ours = halves(start.vector)
+    ours = halves(initialization.vector)
     for voice in base.stock_voices.values():
         theirs = halves(voice.tensor[100])
         assert ours[0] <= theirs[0] + 1e-4 and ours[1] <= theirs[1] + 1e-4
@@ -55,22 +57,24 @@ def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
 
 def test_prosody_is_judged_by_how_it_sounds_with_the_chosen_timbre(targets, kokoro, profile, voice, base) -> None:
     objective = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free=True,
-        listener=load_listener(),
+        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free_running=True,
+        phone_classifier=load_phone_classifier(),
     )  # fmt: skip
     crops, weights = objective.middle_crops(), replace(WEIGHTS, phones=50.0)
-    start = best_start(base.stock_voices, objective, crops=crops, weights=weights, zero_shot=None, seed=3)
-    used = weights_from(weights, start.phones_stock)
-    assert start.phones_stock > 0 and used.phones < 50.0  # an untrained base is not understood
+    initialization = best_initialization(
+        base.stock_voices, objective, crops=crops, weights=weights, zero_shot=None, seed=3
+    )
+    used = weights_from(weights, initialization.phones_stock)
+    assert initialization.phones_stock > 0 and used.phones < 50.0  # an untrained base is not understood
 
     def loss(prosodic: torch.Tensor) -> float:
-        spoken = torch.cat([start.vector[:, :128], prosodic], dim=1)
+        spoken = torch.cat([initialization.vector[:, :128], prosodic], dim=1)
         torch.manual_seed(3)
         with torch.no_grad():
-            terms = objective.terms(spoken, [replace(crop, free=True, mel_weight=0.0) for crop in crops])
+            terms = objective.terms(spoken, [replace(crop, free_running=True, mel_weight=0.0) for crop in crops])
         return float(objective.total({n: v for n, v in terms.items() if n not in NOT_PROSODIC}, used))
 
-    ours = loss(start.vector[:, 128:])
+    ours = loss(initialization.vector[:, 128:])
     assert all(ours <= loss(pack.tensor[100][:, 128:]) + 1e-3 for pack in base.stock_voices.values())
 
 
@@ -80,19 +84,25 @@ def test_a_zero_shot_voice_that_fits_better_is_taken(objective, base, monkeypatc
     monkeypatch.setattr(objective, "rows", lambda vector, crops: [vector])
     monkeypatch.setattr(objective, "timbre_terms", lambda rows, crops: {"mel": near(rows)})
     monkeypatch.setattr(objective, "prosody_terms", lambda rows, crops: {"f0": near(rows)})
-    start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, seed=0)
-    assert start.timbre_from == start.prosody_from == ZERO_SHOT
-    torch.testing.assert_close(start.vector, wanted)
+    initialization = best_initialization(
+        base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, seed=0
+    )
+    assert initialization.timbre_from == initialization.prosody_from == ZERO_SHOT
+    torch.testing.assert_close(initialization.vector, wanted)
     left_out = frozenset({"prior", "blend"})
-    start = best_start(
+    initialization = best_initialization(
         base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, left_out=left_out, seed=0
     )
-    assert start.timbre_from in base.stock_voices and torch.equal(start.candidates["zero_shot"], wanted)
-    assert set(start.candidates) == {"zero_shot"}
+    assert initialization.timbre_from in base.stock_voices and torch.equal(
+        initialization.candidates["zero_shot"], wanted
+    )
+    assert set(initialization.candidates) == {"zero_shot"}
     unwanted = torch.full((1, 256), 9.0)
-    start = best_start(base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=unwanted, seed=0)
-    assert ZERO_SHOT not in (start.timbre_from, start.prosody_from)
-    assert torch.equal(start.candidates["zero_shot"], unwanted)
+    initialization = best_initialization(
+        base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=unwanted, seed=0
+    )
+    assert ZERO_SHOT not in (initialization.timbre_from, initialization.prosody_from)
+    assert torch.equal(initialization.candidates["zero_shot"], unwanted)
 
 
 def test_the_blend_finds_a_mixture_and_stays_convex() -> None:
@@ -106,9 +116,14 @@ def test_the_blend_finds_a_mixture_and_stays_convex() -> None:
 
 
 def test_without_stock_voices_there_is_the_neutral_voice(objective) -> None:
-    start = best_start({}, objective, crops=objective.middle_crops(), weights=WEIGHTS, zero_shot=None, seed=0)
-    assert torch.equal(start.vector, neutral_start({}).vector) and BLEND not in start.timbre_from
-    assert not start.best_stock and not start.candidates
+    initialization = best_initialization(
+        {}, objective, crops=objective.middle_crops(), weights=WEIGHTS, zero_shot=None, seed=0
+    )
+    assert (
+        torch.equal(initialization.vector, neutral_initialization({}).vector)
+        and BLEND not in initialization.timbre_from
+    )
+    assert not initialization.best_stock and not initialization.candidates
 
 
 @pytest.mark.parametrize("count", [0, 3, 12])

@@ -1,13 +1,13 @@
-"""Recordings heard against their texts: one listening, one reading and one rough alignment at a time."""
+"""The rough alignment of recordings to their texts; features and readings are kept for one of each at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voiceclone.alignment.coarse import WINDOW_SECONDS, Judge, Section, align_long, align_window, pace
+from voiceclone.alignment.coarse import WINDOW_SECONDS, CostModel, Section, align_long, align_window, pace
 from voiceclone.alignment.features import Scale, scale_of
-from voiceclone.alignment.listening import FRAME, Listening, listen
 from voiceclone.alignment.reading import Reader, Reading
+from voiceclone.alignment.recording_features import FRAME, RecordingFeatures, read_features
 from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
@@ -16,8 +16,8 @@ OWN_SCALE_SECONDS = 30.0  # of speech; shorter recordings share one scale
 _SHORTEST_PART = 0.3  # seconds
 
 
-class Ear:
-    """Holds the last recording that was heard and the last running text that was read.
+class RoughAligner:
+    """Aligns recordings roughly; keeps the features of the last recording and the reading of the last running text.
 
     Args:
         lang: one of :data:`~voiceclone.alignment.reading.ESPEAK_VOICES`, or None where nothing can be aligned.
@@ -29,26 +29,26 @@ class Ear:
         for part in script.parts:
             self.parts.setdefault(part.recording, []).append(part)
         self._engine: EspeakSynthesizer | None = None
-        self._heard: tuple[int, Listening] | None = None
+        self._features: tuple[int, RecordingFeatures] | None = None
         self._running: tuple[str, Reading] | None = None
 
-    def listen(self, index: int) -> Listening:
-        """Recording ``index``.
+    def features(self, index: int) -> RecordingFeatures:
+        """Features of recording ``index``.
 
         Raises:
             VoicecloneError: it cannot be read.
         """
-        if self._heard is None or self._heard[0] != index:
-            self._heard = (index, listen(self.recordings[index].path))
-        return self._heard[1]
+        if self._features is None or self._features[0] != index:
+            self._features = (index, read_features(self.recordings[index].path))
+        return self._features[1]
 
     def scale(self, index: int, shared: Scale) -> Scale:
         """The scale of recording ``index``, or the shared one where it is too short."""
-        listening = self.listen(index)
-        speech = listening.speech
+        sound = self.features(index)
+        speech = sound.speech
         if float(speech.sum()) * FRAME < OWN_SCALE_SECONDS:
             return shared
-        return scale_of([(listening.mel, speech)], pool=shared.pool, range_db=shared.range_db)
+        return scale_of([(sound.mel, speech)], pool=shared.pool, range_db=shared.range_db)
 
     def reader(self, variant: str) -> Reader:
         """A reader in a variant of the language's voice."""
@@ -56,31 +56,31 @@ class Ear:
         return Reader(self.lang, variant, self._engine)
 
     def rough(
-        self, index: int, variant: str, judge: Judge, stretch: float, first_word: int
+        self, index: int, variant: str, cost_model: CostModel, stretch: float, first_word: int
     ) -> Iterator[tuple[Part | None, Reading, Section]]:
         """Where the text of recording ``index`` roughly is, section by section; the part is None for a running text.
 
         Parts that hold nothing speakable, or lie behind the end of the recording, are passed over.
         """
-        listening = self.listen(index)
+        sound = self.features(index)
         if self.script.running is not None:
             reading = self._read_running(variant)
-            for section in align_long(listening, reading, first_word, judge, stretch):
+            for section in align_long(sound, reading, first_word, cost_model, stretch):
                 yield None, reading, section
             return
         for part in self.parts.get(index, []):
-            end = min(part.end or listening.seconds, listening.seconds)
+            end = min(part.end or sound.seconds, sound.seconds)
             if end - part.start < _SHORTEST_PART:
                 continue
             try:
                 reading = self.reader(variant).read(part.text)
             except VoicecloneError:
                 continue
-            window = listening.part(part.start, end)
+            window = sound.part(part.start, end)
             if window.seconds <= WINDOW_SECONDS:
-                sections = iter([align_window(window, reading, judge)])
+                sections = iter([align_window(window, reading, cost_model)])
             else:
-                sections = align_long(window, reading, 0, judge, pace(window, reading, 0, judge)[0])
+                sections = align_long(window, reading, 0, cost_model, pace(window, reading, 0, cost_model)[0])
             for section in sections:
                 yield part, reading, section.moved(part.start, 0)
 

@@ -10,13 +10,13 @@ import time
 
 import pytest
 import torch
-from base_training.team_worker import CONFIG, LOST, REPLACED, train
+from base_training.process_group_worker import CONFIG, LOST, REPLACED, train
 from support import REPOSITORY, double_precision, doubled
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.distributed import Team, open_team
+from voiceclone.distributed import ProcessGroup, open_process_group
 from voiceclone.errors import UsageError
 
 
@@ -58,8 +58,8 @@ def test_several_processes_train_what_one_does(corpus, cache, alone, tmp_path, s
     expected, found = read_checkpoint(alone), read_checkpoint(tmp_path)
     fresh = untrained(corpus, tmp_path)
     for part in ("trainee", "averaged", "discriminators"):
-        start_state = getattr(fresh.system, "trained" if part == "trainee" else part).state_dict()
-        moved = apart(expected[part], start_state)
+        initial_state = getattr(fresh.system, "trained" if part == "trainee" else part).state_dict()
+        moved = apart(expected[part], initial_state)
         assert moved > 1e-2, part
         assert apart(found[part], expected[part]) < 1e-6 * moved, part
     for ours, theirs in zip(found["history"], expected["history"], strict=True):
@@ -85,7 +85,7 @@ def apart(ours, theirs):
 
 
 @pytest.mark.slow
-def test_second_pair_is_that_of_one_process(cache, tmp_path):
+def test_surrogate_encoders_are_those_of_one_process(cache, tmp_path):
     assert start(1, cache, tmp_path / "one", "second") == [0]
     assert start(2, cache, tmp_path / "two", "second") == [0, 0]
     expected = torch.load(tmp_path / "one" / "pair-0.pt")
@@ -112,16 +112,16 @@ def test_a_process_that_stops_ends_the_others(cache, tmp_path, job):
     assert time.monotonic() - began < 600  # torch itself would wait for half an hour
 
 
-def test_rows_of_a_team_make_up_the_batch(corpus):
+def test_rows_of_the_processes_make_up_the_batch(corpus):
     whole = BatchMaker(corpus, CONFIG).prosody(0)
-    parts = [BatchMaker(corpus, CONFIG, team=Team(index=i, size=2)).prosody(0) for i in range(2)]
+    parts = [BatchMaker(corpus, CONFIG, process_group=ProcessGroup(rank=i, world_size=2)).prosody(0) for i in range(2)]
     assert [len(part.lengths) for part in parts] == [2, 1]
     for name in ("tokens", "durations", "frame_tokens", "f0", "energy", "style_mel", "style_noise", "speakers"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name)), name
     for name in ("rows", "tokens", "inner"):
         assert sum(getattr(part.share, name) for part in parts) == pytest.approx(1.0)
     assert whole.share.rows == whole.share.tokens == whole.share.inner == 1.0
-    assert Team(index=3, size=4).rows(2) == ([0], 0.0)
+    assert ProcessGroup(rank=3, world_size=4).rows(2) == ([0], 0.0)
 
 
 def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
@@ -131,7 +131,10 @@ def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
     with double_precision():
         trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path)
         trainer.system.trained.train()
-        whole, parts = gradients(trainer, None), [gradients(trainer, Team(index=i, size=2)) for i in range(2)]
+        whole, parts = (
+            gradients(trainer, None),
+            [gradients(trainer, ProcessGroup(rank=i, world_size=2)) for i in range(2)],
+        )
     assert len(whole) > 100
     largest = max(float(value.norm()) for value in whole.values())
     for key, value in whole.items():
@@ -139,19 +142,19 @@ def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
         assert float((summed - value).norm()) <= 1e-9 * float(value.norm()) + 1e-13 * largest, key
 
 
-def gradients(trainer, team):
-    """The gradient of each parameter in the prosodic and the acoustic terms of the rows that ``team`` takes."""
+def gradients(trainer, process_group):
+    """The gradient of each parameter in the prosodic and the acoustic terms of the rows of one process."""
 
     def acoustic(batch):
         return trainer.system.objective.acoustic(batch, adversarial=False)[0]
 
-    batches, found = BatchMaker(trainer.system.corpus, CONFIG, team=team), {}
-    start_state = {name: value.clone() for name, value in trainer.system.trained.state_dict().items()}
+    batches, found = BatchMaker(trainer.system.corpus, CONFIG, process_group=process_group), {}
+    initial_state = {name: value.clone() for name, value in trainer.system.trained.state_dict().items()}
     for batch, term in ((batches.prosody(0), trainer.system.objective.prosody), (batches.acoustic(0), acoustic)):
         batch = doubled(batch)
         trainer.system.trained.zero_grad()
         trainer.system.objective.total(batch.share.of(term(batch))).backward()
-        trainer.system.trained.load_state_dict(start_state)  # spectral norm moves on with every pass
+        trainer.system.trained.load_state_dict(initial_state)  # spectral norm moves on with every pass
         for name, parameter in trainer.system.trained.named_parameters():
             if parameter.grad is not None:
                 found[term.__name__, name] = parameter.grad.clone()
@@ -161,7 +164,7 @@ def gradients(trainer, team):
 def test_a_launcher_that_starts_one_process_for_several_is_refused(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    with pytest.raises(UsageError, match="--multi_gpu"), open_team("cpu"):
+    with pytest.raises(UsageError, match="--multi_gpu"), open_process_group("cpu"):
         pass
 
 
@@ -171,7 +174,7 @@ def test_command_line_under_accelerate(spoken, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                "--main_process_port", str(free_port()), "-m", "voiceclone", "train-base", "--device", "cpu",
                "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path / "run"),
-               "--steps", "2", "--second-share", "0.5", "--voices", "2", "--tensorboard"]  # fmt: skip
+               "--steps", "2", "--surrogate-share", "0.5", "--voices", "2", "--tensorboard"]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""What the processes of a team run in tests; a module of its own, since they import it by name."""
+"""What the processes of a process group run in tests; a module of its own, since they import it by name."""
 
 import dataclasses
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from support import doubled
 
-from voiceclone import distributed as team_module
+from voiceclone import distributed
 from voiceclone.base_training.batches import Batch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.second_pair import train_second_pair
+from voiceclone.base_training.surrogate_encoders import train_surrogate_encoders
 from voiceclone.base_training.trainer import Trainer
-from voiceclone.distributed import ProcessLostError, open_team
+from voiceclone.distributed import ProcessLostError, open_process_group
 
 LOST = 7
 """Exit code of a process that noticed that another one is gone."""
@@ -29,7 +29,7 @@ CONFIG = TrainConfig(
 
 
 def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> None:
-    """Train a base (``job`` "base" or "resume"), a second pair, or leave the others alone ("dies", "sleeps")."""
+    """Train a base (``job`` "base" or "resume"), surrogate encoders, or leave the others alone ("dies", "sleeps")."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1",
                       MASTER_PORT=str(port))  # fmt: skip
     torch.set_num_threads(1)
@@ -38,15 +38,15 @@ def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> 
     # Adam makes a whole step of the rounding of a gradient that is zero.
     torch.optim.AdamW = lambda parameters, lr, **options: torch.optim.SGD(parameters, lr=lr)
     if job == "sleeps":
-        team_module.PATIENCE = timedelta(seconds=4)
+        distributed.STEP_TIMEOUT = timedelta(seconds=4)
     try:
-        with open_team("cpu") as team:
+        with open_process_group("cpu") as process_group:
             if job == "second":
-                pair = train_second_pair(Corpus([cache]), "tiny", seed=0, steps=2, team=team)
+                pair = train_surrogate_encoders(Corpus([cache]), "tiny", seed=0, steps=2, process_group=process_group)
                 torch.save(pair.state_dict(), out / f"pair-{rank}.pt")
                 return
             _compute_in_double()
-            trainer = Trainer(RecordedSystem(Corpus([cache]), CONFIG, team=team), out)
+            trainer = Trainer(RecordedSystem(Corpus([cache]), CONFIG, process_group=process_group), out)
             if job == "resume":
                 trainer.config = dataclasses.replace(CONFIG, steps=6)
                 trainer.resume()
@@ -80,4 +80,4 @@ REPLACED = (
     (torch, "randn_like", lambda x, **_: _every_row_the_same(*x.shape)),
     (torch, "rand", lambda *shape, **_: _every_row_the_same(*shape).sigmoid()),
 )
-"""Replacements for what is not the same in a team inside Kokoro's modules: (module, name, function)."""
+"""Replacements for what is not the same in a process group inside Kokoro's modules: (module, name, function)."""

@@ -12,8 +12,8 @@ from support import double_precision, doubled
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.micro_batches import mean_terms, micro_batch_size, term_gradients
 from voiceclone.projection.objective import Objective, Speaker
-from voiceclone.projection.passes import crops_at_once, mean_terms, term_gradients
 
 
 @pytest.fixture
@@ -38,23 +38,23 @@ def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
         yield made
 
 
-@pytest.mark.parametrize("free", [False, True])
-@pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_parts_add_up_to_the_whole(objective, voice, at_once: int, free: bool) -> None:
-    objective.free = free
+@pytest.mark.parametrize("free_running", [False, True])
+@pytest.mark.parametrize("micro_batch", [1, 2, 3])
+def test_parts_add_up_to_the_whole(objective, voice, micro_batch: int, free_running: bool) -> None:
+    objective.free_running = free_running
     crops, weights, vector = objective.random_crops(3, np.random.default_rng(0)), LossWeights(), doubled(voice)
-    assert [crop.free for crop in crops] == [False, free, False]
+    assert [crop.free_running for crop in crops] == [False, free_running, False]
     leaf = vector.clone().requires_grad_()
     terms = objective.terms(leaf, crops)
     losses.total(terms, weights).backward()
-    parts, gradient = term_gradients(objective.terms, vector, crops, weights, at_once)
+    parts, gradient = term_gradients(objective.terms, vector, crops, weights, micro_batch)
     assert set(parts) == set(terms) and "speaker" in parts
     for name, value in terms.items():
         torch.testing.assert_close(parts[name], value.detach(), rtol=1e-10, atol=1e-12)
     assert leaf.grad.abs().max() > 0
     # About 1e-15 of the largest value was measured; the model may amplify that by some orders of magnitude.
     torch.testing.assert_close(gradient, leaf.grad, rtol=1e-9, atol=1e-10 * float(leaf.grad.abs().max()))
-    for name, value in mean_terms(objective.terms, vector, crops, at_once).items():
+    for name, value in mean_terms(objective.terms, vector, crops, micro_batch).items():
         torch.testing.assert_close(value, parts[name], rtol=1e-10, atol=1e-12)
 
 
@@ -66,8 +66,8 @@ def test_terms_that_do_not_depend_on_the_voice_have_no_gradient(voice) -> None:
 
 
 def test_a_large_model_takes_two_crops_at_a_time_on_a_cpu_alone(kokoro, monkeypatch) -> None:
-    assert crops_at_once(kokoro, 4) == 4
-    monkeypatch.setattr("voiceclone.projection.passes.LARGE", 10)
-    assert crops_at_once(kokoro, 4) == 2 and crops_at_once(kokoro, 1) == 1
+    assert micro_batch_size(kokoro, 4) == 4
+    monkeypatch.setattr("voiceclone.projection.micro_batches.LARGE", 10)
+    assert micro_batch_size(kokoro, 4) == 2 and micro_batch_size(kokoro, 1) == 1
     monkeypatch.setattr(kokoro, "device", torch.device("cuda"))
-    assert crops_at_once(kokoro, 4) == 4
+    assert micro_batch_size(kokoro, 4) == 4

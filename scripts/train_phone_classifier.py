@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Train and measure the listener that ships with the package: which phone is heard in each frame.
+"""Train and measure the phone classifier that ships with the package: which phone is heard in each frame.
 
-    python scripts/train_listener.py --run WORK/run --facts scripts/nano_facts.json
+    python scripts/train_phone_classifier.py --run WORK/run --facts scripts/nano_facts.json
 
 RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes and their durations,
-training and kept out. Weights, provenance and measures go to OUT as ``listener.safetensors`` and ``.json``.
+training and kept out. Weights, provenance and measures go to OUT as ``phone_classifier.safetensors`` and ``.json``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def main() -> int:
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.phone_classifier import (
-        ListenerTraining,
-        Speech,
-        heard_percent,
-        train_listener,
-        write_listener,
+        LabelledSpeech,
+        PhoneClassifierTraining,
+        frame_accuracy_percent,
+        train_phone_classifier,
+        write_phone_classifier,
     )
     from voiceclone.base_training.recipe import read_facts
-    from voiceclone.nets.phone_classifier import Listener
+    from voiceclone.nets.phone_classifier import PhoneClassifier
 
     cache = options.run / "cache"
     parts = [sorted(p.parent for p in cache.glob(f"{kind}-*/index.json")) for kind in ("data", "kept-out")]
@@ -53,16 +53,16 @@ def main() -> int:
     corpus, kept_out = map(Corpus, parts)
     recorded = frozenset(read_facts(options.facts).recorded_speakers)
     unheard = frozenset(BatchMaker(corpus, TrainConfig(steps=1)).validation)
-    config = ListenerTraining(steps=options.steps, seed=options.seed)
+    config = PhoneClassifierTraining(steps=options.steps, seed=options.seed)
     torch.manual_seed(config.seed)
-    net = Listener()
-    train_listener(Speech(corpus, recorded, unheard), config, net)
+    net = PhoneClassifier()
+    train_phone_classifier(LabelledSpeech(corpus, recorded, unheard), config, net)
     heard = frozenset(range(len(corpus.utterances))) - unheard
     measured = {
-        "trained speakers, unheard sentences": heard_percent(net, Speech(corpus, recorded, heard)),
-        "kept-out speakers": heard_percent(net, Speech(kept_out, recorded)),
+        "trained speakers, unheard sentences": frame_accuracy_percent(net, LabelledSpeech(corpus, recorded, heard)),
+        "kept-out speakers": frame_accuracy_percent(net, LabelledSpeech(kept_out, recorded)),
     }
-    print(json.dumps(write_listener(net, options.out, config, measured)["measured"], indent=2))
+    print(json.dumps(write_phone_classifier(net, options.out, config, measured)["measured"], indent=2))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A recording as the aligner hears it: read in blocks, so that its length costs little memory."""
+"""Mel spectrum and level of a recording: read in blocks, so that its length costs little memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BLOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Listening:
+class RecordingFeatures:
     """Level and spectrum of a recording or of a stretch of one; about 30 MB an hour."""
 
     mel: np.ndarray = field(repr=False)
@@ -47,26 +47,26 @@ class Listening:
         """bool ``(F,)``: frames that are not pauses."""
         return self.energy.reshape(-1, 2).mean(axis=1) >= self.silence_db
 
-    def part(self, start: float, end: float) -> Listening:
+    def part(self, start: float, end: float) -> RecordingFeatures:
         """The stretch from ``start`` to ``end`` (seconds) with a pause level of its own, since noise changes."""
         first = int(round(start / FRAME))
         last = max(first + 1, int(round(end / FRAME)))
         energy = self.energy[2 * first : 2 * last]
         level = pause_level(energy)
-        return Listening(mel=self.mel[:, first:last], energy=energy, silence_db=level, first=self.first + first)
+        return RecordingFeatures(mel=self.mel[:, first:last], energy=energy, silence_db=level, first=self.first + first)
 
 
-def listen(path: Path) -> Listening:
-    """Hear a whole recording.
+def read_features(path: Path) -> RecordingFeatures:
+    """Features of a whole recording.
 
     Raises:
         VoicecloneError: it cannot be read, or holds less than a tenth of a second.
     """
-    return hear(blocks(path, RATE), str(path))
+    return features_of_blocks(blocks(path, RATE), str(path))
 
 
-def hear(audio: Iterator[np.ndarray], name: str = "audio") -> Listening:
-    """Hear 16 kHz mono blocks ``(T,)``.
+def features_of_blocks(audio: Iterator[np.ndarray], name: str = "audio") -> RecordingFeatures:
+    """Features of 16 kHz mono blocks ``(T,)``.
 
     Raises:
         VoicecloneError: there is less than a tenth of a second.
@@ -86,7 +86,7 @@ def hear(audio: Iterator[np.ndarray], name: str = "audio") -> Listening:
         raise VoicecloneError(f"{name}: holds less than a tenth of a second of audio: remove it")
     energy = _decibel(power.sum(axis=0))
     mel = _decibel(power).reshape(BANDS, -1, 2).mean(axis=2)
-    return Listening(mel=mel, energy=energy, silence_db=pause_level(energy))
+    return RecordingFeatures(mel=mel, energy=energy, silence_db=pause_level(energy))
 
 
 def pause_level(energy: np.ndarray) -> float:
@@ -96,9 +96,9 @@ def pause_level(energy: np.ndarray) -> float:
     return float(max(quiet + 0.35 * (loud - quiet), loud - 35.0, quiet + min(6.0, 0.5 * (loud - quiet))))
 
 
-def pauses(listening: Listening) -> np.ndarray:
+def pauses(sound: RecordingFeatures) -> np.ndarray:
     """bool, one value each 10 ms: silent for at least 60 ms; a click of up to 30 ms does not end a pause."""
-    silent = listening.energy < listening.silence_db
+    silent = sound.energy < sound.silence_db
     for value, shortest in ((False, 4), (True, 6)):
         for first, last in runs(silent == value):
             if last - first < shortest:
@@ -137,9 +137,11 @@ def blocks(path: Path, rate: int | None = None) -> Iterator[np.ndarray]:
         raise VoicecloneError(f"{path}: cannot be read to its end ({error}): convert it to WAV or FLAC") from error
 
 
-def hear_samples(audio: np.ndarray, rate: int) -> Listening:
-    """Hear samples ``(T,)`` at ``rate`` Hz."""
-    return hear(iter([resample(np.asarray(audio, dtype=np.float32), rate, RATE), np.zeros(_FFT, np.float32)]))
+def features_of_samples(audio: np.ndarray, rate: int) -> RecordingFeatures:
+    """Features of samples ``(T,)`` at ``rate`` Hz."""
+    return features_of_blocks(
+        iter([resample(np.asarray(audio, dtype=np.float32), rate, RATE), np.zeros(_FFT, np.float32)])
+    )
 
 
 def _mel_power(samples: np.ndarray) -> np.ndarray:

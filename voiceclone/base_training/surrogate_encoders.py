@@ -1,8 +1,8 @@
-"""A second pair of style encoders in a space of its own, standing in for StyleTTS2's beside Kokoro.
+"""Surrogate style encoders: a pair with a style space of its own, standing in for StyleTTS2's beside Kokoro.
 
-StyleTTS2's encoders never saw Kokoro's decoder: a style of theirs means nothing to it before it is mapped. The second
-pair is trained apart in the same way: other seed, other order of the data, and a small decoder of its own that makes
-mel-spectrograms (cheap, and enough for the encoders to learn what a voice is).
+StyleTTS2's encoders never saw Kokoro's decoder: a style of theirs means nothing to it before it is mapped. The
+surrogate pair is trained separately, too: another seed, another order of the data, and a small decoder of its own that
+makes mel-spectrograms (cheap, and enough for the encoders to learn what a voice is).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from voiceclone.base_training.batches import ATTRIBUTES, BatchMaker, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import duration_losses, prosody_losses, style_range
-from voiceclone.distributed import Team
+from voiceclone.distributed import ProcessGroup
 from voiceclone.models.batched_forward import padding_mask
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
 
 logger = logging.getLogger(__name__)
-SEED_OFFSET = 1_000  # another start and another order of the data than the base's
+SEED_OFFSET = 1_000  # another initialization and another order of the data than the base's
 
 
 class MelTrainee(nn.Module):
@@ -91,7 +91,7 @@ class MelTrainee(nn.Module):
         }
 
 
-def train_second_pair(
+def train_surrogate_encoders(
     corpus: Corpus,
     preset_name: str,
     *,
@@ -99,50 +99,52 @@ def train_second_pair(
     steps: int | None = None,
     minutes: float | None = None,
     speaker_boost: dict[str, float] | None = None,
-    team: Team | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> StyleEncoders:
-    """Train the second pair and give it back, in eval mode.
+    """Train the surrogate encoders; they are returned in eval mode.
 
     Args:
-        seed: the base's seed; the second pair's is another one.
+        seed: the base's seed; the surrogate encoders' is another one.
         steps, minutes: length of the run; exactly one of them.
-        team: the processes that train together; None is this one alone, on the CPU.
+        process_group: the processes that train together; None is this one alone, on the CPU.
 
     Raises:
-        ProcessLostError: another process of the team is gone.
+        ProcessLostError: another process of the group is gone.
     """
-    team = team or Team()
+    process_group = process_group or ProcessGroup()
     config = TrainConfig(
         preset=preset_name, seed=seed + SEED_OFFSET, steps=steps, minutes=minutes, crop_frames=48, crop_batch=12,
         long_every=0,
     )  # fmt: skip
-    batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, team=team)
-    log_mel, began, step, progress = LogMel().to(team.device), time.monotonic(), 0, 0.0
+    batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, process_group=process_group)
+    log_mel, began, step, progress = LogMel().to(process_group.device), time.monotonic(), 0, 0.0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        trainee = MelTrainee(preset_name, len(corpus.speakers)).train().to(team.device)
-    team.share_state(trainee)
-    with team.seeded(config.seed + 1):
+        trainee = MelTrainee(preset_name, len(corpus.speakers)).train().to(process_group.device)
+    process_group.broadcast_state(trainee)
+    with process_group.seeded(config.seed + 1):
         optimizer = torch.optim.AdamW(trainee.parameters(), lr=config.learning_rate, betas=config.betas)
         while progress < 1.0:
-            batch = batches.acoustic(step).to(team.device)
+            batch = batches.acoustic(step).to(process_group.device)
             with torch.no_grad():
                 mel = log_mel(batch.audio)[:, :, : batch.f0.shape[1]]
             terms = batch.share.of(trainee.losses(batch, mel))
             loss = sum(terms.values())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            team.add_gradients(trainee)
+            process_group.all_reduce_gradients(trainee)
             norm = nn.utils.clip_grad_norm_(trainee.parameters(), config.clip)
             rate = min((step + 1) / config.warmup_steps, 1.0) * min(1.0, 0.05 + 1.5 * (1.0 - progress))
             optimizer.param_groups[0]["lr"] = config.learning_rate * rate
             if torch.isfinite(norm):
                 optimizer.step()
             step += 1
-            seconds = team.of_main(time.monotonic() - began)
+            seconds = process_group.broadcast(time.monotonic() - began)
             progress = step / steps if steps is not None else seconds / (60.0 * minutes)
-            if step % config.log_every == 0 and team.is_main:
+            if step % config.log_every == 0 and process_group.is_main:
                 shown = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
                 left = seconds * (1.0 - progress) / max(progress, 1e-6) / 60
-                logger.info("second pair: step %d (%.0f %%), %.1f min left: %s", step, 100 * progress, left, shown)
+                logger.info(
+                    "surrogate encoders: step %d (%.0f %%), %.1f min left: %s", step, 100 * progress, left, shown
+                )
     return trainee.encoders.cpu().eval().requires_grad_(False)

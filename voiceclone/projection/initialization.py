@@ -1,4 +1,4 @@
-"""Where training starts: the best stock voice, blend of stock voices or zero-shot voice, each half on its own."""
+"""The initialization of a voice: best stock voice, blend of stock voices or zero-shot voice, each half on its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor
 from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, weights_from
-from voiceclone.projection.objective import Crop, Objective, freely
-from voiceclone.projection.passes import TermsOf, crops_at_once, mean_terms, term_gradients
+from voiceclone.projection.micro_batches import TermsOf, mean_terms, micro_batch_size, term_gradients
+from voiceclone.projection.objective import Crop, Objective, as_free_running
 from voiceclone.voice.pack import VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
@@ -27,34 +27,34 @@ BLEND_STEPS = 15  # of the search for a blend
 BLEND_RATE = 0.3  # step of the blend's logits
 MIN_VOICES = 5  # for a covariance
 NOT_PROSODIC = ("mel_mse", "mel", "drift")  # terms that say nothing of a prosodic half on its own
-FREE_CROPS = 16  # on which the listener hears the best stock voice
+FREE_RUNNING_CROPS = 16  # on which the term ``phones`` of the best stock voice is computed
 _MIN_SPREAD = 0.05  # standard deviation a value is given at least, where stock voices hardly differ in it
 _SPREAD_WITHOUT_VOICES = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Start:
-    """The anchor of a training: a base vector and where its halves come from."""
+class Initialization:
+    """The base vector that training begins at, and where its halves come from."""
 
     vector: Tensor = field(repr=False)  # (1, 256)
     timbre_from: str
     prosody_from: str
     best_stock: str = ""  # the single stock voice with the least loss
-    phones_stock: float = 0.0  # the term ``phones`` of that voice speaking freely; 0: nobody listens
+    phones_stock: float = 0.0  # the term ``phones`` of that voice, free-running; 0: no phone classifier
     candidates: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # "best_blend", "zero_shot": (1, 256)
 
     def rows(self, profile: LengthProfile, device: torch.device) -> Callable[[int], Tensor]:
-        """The start's row ``(1, 256)`` for a phoneme count."""
+        """The initialization's row ``(1, 256)`` for a phoneme count."""
         vector = self.vector.to(device)
         return lambda phoneme_count: profile.row(vector, phoneme_count)
 
 
-def neutral_start(stock: Mapping[str, VoicePack]) -> Start:
+def neutral_initialization(stock: Mapping[str, VoicePack]) -> Initialization:
     """The mean stock voice, or the origin for a base without voices."""
     if not stock:
-        return Start(vector=torch.zeros(1, VOICE_DIM), timbre_from="zero", prosody_from="zero")
+        return Initialization(vector=torch.zeros(1, VOICE_DIM), timbre_from="zero", prosody_from="zero")
     mean = _base_vectors(stock).mean(dim=0, keepdim=True)
-    return Start(vector=mean, timbre_from="mean of stock voices", prosody_from="mean of stock voices")
+    return Initialization(vector=mean, timbre_from="mean of stock voices", prosody_from="mean of stock voices")
 
 
 def whitening(stock: Mapping[str, VoicePack]) -> Tensor:
@@ -78,7 +78,7 @@ def whitening(stock: Mapping[str, VoicePack]) -> Tensor:
     return result
 
 
-def best_start(
+def best_initialization(
     stock: Mapping[str, VoicePack],
     objective: Objective,
     *,
@@ -88,30 +88,30 @@ def best_start(
     left_out: frozenset[str] = frozenset(),
     seed: int,
     advance: Callable[[], None] = lambda: None,
-) -> Start:
+) -> Initialization:
     """Choose each half with the least loss on ``crops``: among stock voices, their best blend, and ``zero_shot``.
 
-    Timbre is judged by the teacher-forced audio's terms. Then prosody is, by the predictor's terms and, where the
-    objective has free crops, by how it sounds with that timbre: of two voices that are equally right on the average,
-    one may clip every other phone. How much the listener counts is set by the best stock voice: see
+    Timbre is chosen by the teacher-forced audio's terms. Then prosody is, by the predictor's terms and, where the
+    objective has free-running crops, by their terms in that timbre: of two voices equally right on average, one may
+    clip every other phone. The weight of the phone classifier's term is set by the best stock voice: see
     :func:`losses.weights_from`. Of ``left_out``, "blend" and "prior" (the zero-shot voice, which is then a candidate to
     compare with alone) are heeded. Without stock voices and ``zero_shot``, the neutral voice is all there is.
     """
-    neutral = neutral_start(stock)
+    neutral = neutral_initialization(stock)
     named = {name: pack.tensor[REFERENCE_ROW] for name, pack in stock.items()} or {neutral.timbre_from: neutral.vector}
     half = partial(_Half, objective, crops=crops, seed=seed, advance=advance)
     timbre = half(partial(_timbre_terms, objective), weights=weights)
     predicted = half(partial(_prosody_terms, objective), weights=weights)
     terms = {name: (timbre.terms(vector), predicted.terms(vector)) for name, vector in named.items()}
     best_stock = min(stock, key=lambda n: timbre.loss(terms[n][0]) + predicted.loss(terms[n][1])) if stock else ""
-    phones_stock = _phones_freely(objective, named[best_stock], seed) if stock else 0.0
+    phones_stock = _free_running_phones(objective, named[best_stock], seed) if stock else 0.0
     timbre.weights = predicted.weights = weights_from(weights, phones_stock)
 
     blending = "blend" not in left_out and len(stock) > 1
     added = {ZERO_SHOT: zero_shot.cpu()} if zero_shot is not None and "prior" not in left_out else {}
     timbres = _Choice(timbre, named, {n: timbre.loss(found) for n, (found, _) in terms.items()}, added, blending)
     prosody, scores = predicted, {n: predicted.loss(found) for n, (_, found) in terms.items()}
-    if objective.free:
+    if objective.free_running:
         spoken = partial(_spoken_terms, objective, timbres.vector[:, :STYLE_DIM])
         prosody = half(spoken, weights=predicted.weights)
         scores = {name: prosody.loss(prosody.terms(vector)) for name, vector in named.items()}
@@ -120,7 +120,7 @@ def best_start(
     candidates = {} if zero_shot is None else {"zero_shot": zero_shot.cpu()}
     if blending:
         candidates["best_blend"] = _joined(timbres.options[BLEND], prosodies.options[BLEND])
-    return Start(
+    return Initialization(
         vector=_joined(timbres.vector, prosodies.vector),
         timbre_from=timbres.name,
         prosody_from=prosodies.name,
@@ -130,9 +130,9 @@ def best_start(
     )
 
 
-def search_steps(voices: int, *, free: bool) -> int:
-    """About how often :func:`best_start` calls ``advance`` for so many stock voices."""
-    return (3 if free else 2) * max(voices, 1) + (2 * BLEND_STEPS + 2 if voices > 1 else 0)
+def search_steps(voices: int, *, free_running: bool) -> int:
+    """About how often :func:`best_initialization` calls ``advance`` for so many stock voices."""
+    return (3 if free_running else 2) * max(voices, 1) + (2 * BLEND_STEPS + 2 if voices > 1 else 0)
 
 
 class _Half:
@@ -151,13 +151,13 @@ class _Half:
         self.terms_of, self.crops, self.weights, self.seed = terms_of, crops, weights, seed
         self.advance = advance
         self.device = objective.kokoro.device
-        self.at_once = crops_at_once(objective.kokoro, max(1, len(crops)))
+        self.micro_batch = micro_batch_size(objective.kokoro, max(1, len(crops)))
 
     def terms(self, vector: Tensor) -> dict[str, Tensor]:
         """Named means of ``(1, 256)``."""
         self.advance()
         with self._same_noise():
-            return mean_terms(self.terms_of, vector.to(self.device), self.crops, self.at_once)
+            return mean_terms(self.terms_of, vector.to(self.device), self.crops, self.micro_batch)
 
     def loss(self, terms: Mapping[str, Tensor]) -> float:
         """Their weighted sum; infinite where it is no number."""
@@ -169,7 +169,7 @@ class _Half:
         self.advance()
         with self._same_noise():
             moved = vector.to(self.device)
-            terms, gradient = term_gradients(self.terms_of, moved, self.crops, self.weights, self.at_once)
+            terms, gradient = term_gradients(self.terms_of, moved, self.crops, self.weights, self.micro_batch)
         return float(losses.total(terms, self.weights)), gradient.to(vector.device)
 
     @contextlib.contextmanager
@@ -207,20 +207,20 @@ def _prosody_terms(objective: Objective, vector: Tensor, crops: Sequence[Crop]) 
 
 
 def _spoken_terms(objective: Objective, timbre: Tensor, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-    """The terms of free crops in ``timbre`` ``(1, 128)`` and the vector's prosodic half."""
+    """The terms of free-running crops in ``timbre`` ``(1, 128)`` and the vector's prosodic half."""
     spoken = _joined(timbre.to(vector.device), vector)
-    terms = objective.terms(spoken, freely(crops))
+    terms = objective.terms(spoken, as_free_running(crops))
     return {name: value for name, value in terms.items() if name not in NOT_PROSODIC}
 
 
-def _phones_freely(objective: Objective, vector: Tensor, seed: int) -> float:
-    """The term ``phones`` of a voice that speaks with its own prosody; 0 where nobody listens."""
-    if objective.listener is None:
+def _free_running_phones(objective: Objective, vector: Tensor, seed: int) -> float:
+    """The term ``phones`` of a free-running voice; 0 without a phone classifier."""
+    if objective.phone_classifier is None:
         return 0.0
-    crops = freely(objective.random_crops(FREE_CROPS, np.random.default_rng(seed)))
+    crops = as_free_running(objective.random_crops(FREE_RUNNING_CROPS, np.random.default_rng(seed)))
     half = _Half(objective, objective.terms, crops=crops, weights=LossWeights(), seed=seed)
-    heard = float(half.terms(vector)["phones"])
-    return heard if math.isfinite(heard) else 0.0
+    value = float(half.terms(vector)["phones"])
+    return value if math.isfinite(value) else 0.0
 
 
 def _joined(timbre: Tensor, prosody: Tensor) -> Tensor:

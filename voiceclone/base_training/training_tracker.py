@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voiceclone.tracking.trackers import Trackers
 
 
-class Listener:
+class TrainingTracker:
     """Hands a training's numbers, sounds and mels to trackers."""
 
     def __init__(self, trackers: Trackers) -> None:
