@@ -1,0 +1,81 @@
+"""What the parts of the page share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.ui.draft import Draft, Drafts
+from voiceclone.ui.jobs import Jobs
+from voiceclone.ui.sounds import Sounds
+
+if TYPE_CHECKING:
+    from voiceclone.ui.studio import Studio
+
+STEPS = ("Voice", "Texts", "Consent", "Clone", "Result")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Desk:
+    """The page's state, the same for all visitors."""
+
+    studio: Studio
+    drafts: Drafts
+    jobs: Jobs
+    sounds: Sounds
+    local: bool = True
+    """Whether only this machine reaches the page: then it may name folders of this machine."""
+
+    @classmethod
+    def of(cls, studio: Studio, *, local: bool = True) -> Desk:
+        """A desk for a studio."""
+        return cls(studio=studio, drafts=Drafts(studio.out), jobs=Jobs(studio), sounds=Sounds(), local=local)
+
+    def close(self) -> None:
+        """End the runs, remove temporary files."""
+        self.jobs.close()
+        self.sounds.close()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One step of the path: its components that change, and what they show for a draft."""
+
+    outputs: Sequence[Any]
+    shown: Callable[[Draft], list[Any]] = field(repr=False)
+
+
+@dataclass(kw_only=True, eq=False)
+class Path:
+    """The steps and how one goes from one to another; filled while the page is built."""
+
+    visit: Any
+    """Holds the visitor's token in the browser."""
+    walk: Any
+    """The walkthrough."""
+    timer: Any
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Everything that :meth:`at` sets."""
+        return [self.walk, self.timer, *(part for step in self.steps for part in step.outputs)]
+
+    def at(self, draft: Draft, number: int) -> list[Any]:
+        """The page at step ``number``, for a draft."""
+        import gradio as gr
+
+        if draft.clips or draft.state.step != number:
+            draft.state.step = number
+            if draft.clips:
+                draft.save()
+        shown = [value for step in self.steps for value in step.shown(draft)]
+        return [gr.Walkthrough(selected=number), gr.Timer(active=number == 4), *shown]
+
+
+def note(text: str, kind: str = "info", *, live: bool = False) -> str:
+    """HTML of a remark: ``info``, ``good``, ``fair`` or ``unfit``. ``live`` ones are read out when they change."""
+    role = ' role="status"' if live else ""
+    return f'<p class="note {kind}"{role}>{escape(text)}</p>' if text else ""
