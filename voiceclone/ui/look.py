@@ -5,6 +5,8 @@ from __future__ import annotations
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 
 STYLE = """
+:root { --quiet: #4b5563; }
+.dark { --quiet: #b6bdc9; }
 footer { display: none !important; }
 .gradio-container { max-width: 860px !important; margin: 0 auto !important; }
 .gradio-container h2 { font-size: 1.35rem; margin: .4rem 0 .3rem; }
@@ -15,11 +17,11 @@ footer { display: none !important; }
 .note.good { border-color: #15803d; }
 .note.fair { border-color: #b45309; }
 .note.unfit { border-color: #b91c1c; }
-.count, .hint { color: var(--body-text-color-subdued); font-size: .9rem; margin: .2rem 0; }
+.count, .hint { color: var(--quiet); font-size: .9rem; margin: .2rem 0; }
 .reading { font-size: 1.5rem; line-height: 1.4; margin: .4rem 0 .6rem; min-height: 4.2rem; }
 .player { margin: .4rem 0; }
 .player figcaption { font-weight: 600; margin-bottom: .2rem; overflow-wrap: anywhere; }
-.player small { font-weight: 400; margin-left: .5rem; color: var(--body-text-color-subdued); }
+.player small { font-weight: 400; margin-left: .5rem; color: var(--quiet); }
 .player audio { width: 100%; height: 44px; display: block; }
 .dark .player audio { color-scheme: dark; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .2rem 1rem; margin-bottom: .8rem; }

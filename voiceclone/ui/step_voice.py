@@ -134,7 +134,7 @@ def _sentence(draft: Draft, number: int) -> str:
     return (
         f'<p class="count">Sentence {number + 1} of {len(SENTENCES)}{mark}</p>'
         f'<p class="reading" role="status">{escape(SENTENCES[number])}</p>'
-        f"<p class='hint'>Press record, read the sentence, press stop. {len(done)} of {len(SENTENCES)} are recorded.</p>"
+        f'<p class="hint">Press record, read the sentence, press stop. {len(done)} are recorded.</p>'
     )
 
 
