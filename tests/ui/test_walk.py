@@ -23,7 +23,7 @@ from support import REPOSITORY
 from voiceclone.data.demo import make_demo_dataset
 
 pytestmark = pytest.mark.slow
-WAIT_MS = 300_000.0
+WAIT_MS = 150_000.0
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 EPOCHS = "2"
 
@@ -34,7 +34,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     if importlib.util.find_spec("gradio") is None:
         pytest.skip("gradio is not installed: pip install '.[ui]'")
     out = tmp_path_factory.mktemp("walk") / "out"
-    command = [sys.executable, "-m", "voiceclone", "ui", "--base", "nano", "--out", str(out), "--offline", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "voiceclone",
+        "ui",
+        "--base",
+        "nano",
+        "--out",
+        str(out),
+        "--offline",
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
     try:
         line = next(line for line in process.stderr if "page:" in line or "error:" in line)
@@ -91,7 +103,9 @@ class Visitor:
         self.elsewhere: list[str] = []
         self.refused: list[str] = []
         self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("console", lambda message: "Content Security" in message.text and self.refused.append(message.text))
+        self.page.on(
+            "console", lambda message: "Content Security" in message.text and self.refused.append(message.text)
+        )
         self.open()
 
     def _note(self, address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -56,23 +57,39 @@ class Path:
     walk: Any
     """The walkthrough."""
     timer: Any
+    moved: Any
+    """A state that changes when another step is to be shown."""
     steps: list[Step] = field(default_factory=list)
 
     @property
     def outputs(self) -> list[Any]:
-        """Everything that :meth:`at` sets."""
-        return [self.walk, self.timer, *(part for step in self.steps for part in step.outputs)]
+        """What :meth:`at` sets; the step's own parts follow once it is on the page, see :meth:`wire`."""
+        return [self.walk, self.timer, self.moved]
 
     def at(self, draft: Draft, number: int) -> list[Any]:
-        """The page at step ``number``, for a draft."""
+        """The page at step ``number``."""
         import gradio as gr
 
-        if draft.clips or draft.state.step != number:
+        if draft.state.step != number:
             draft.state.step = number
             if draft.clips:
                 draft.save()
-        shown = [value for step in self.steps for value in step.shown(draft)]
-        return [gr.Walkthrough(selected=number), gr.Timer(active=number == 4), *shown]
+        return [gr.Walkthrough(selected=number), gr.Timer(active=number == 4), (number, time.monotonic())]
+
+    def wire(self, draft_of: Callable[[str], Draft]) -> None:
+        """Fill a step when it is gone to: gradio forgets what is set on parts that are not on the page yet."""
+        import gradio as gr
+
+        def fill(token: str) -> list[Any]:
+            draft = draft_of(token)
+            found: list[Any] = []
+            for number, step in enumerate(self.steps, 1):
+                shown = step.shown(draft) if number == draft.state.step else [gr.skip()] * len(step.outputs)
+                found += shown
+            return found
+
+        outputs = [part for step in self.steps for part in step.outputs]
+        self.moved.change(fill, self.visit, outputs, show_progress="hidden")
 
 
 def note(text: str, kind: str = "info", *, live: bool = False) -> str:

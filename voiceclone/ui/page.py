@@ -90,7 +90,7 @@ def build_page(desk: Desk) -> gr.Blocks:
         timer = gr.Timer(TICK_SECONDS, active=False)
         with gr.Tab("Make a voice", elem_id="tab-make"):
             with gr.Walkthrough(selected=1, elem_id="walk") as walk:
-                way = Path(visit=visit, walk=walk, timer=timer)
+                way = Path(visit=visit, walk=walk, timer=timer, moved=gr.State(()))
                 steps = []
                 for number, title in enumerate(STEPS, 1):
                     with gr.Step(title, id=number) as step:
@@ -98,6 +98,7 @@ def build_page(desk: Desk) -> gr.Blocks:
             for step, build in zip(steps, _BUILDERS):
                 with step:
                     build(desk, way)
+            way.wire(desk.drafts.of)
         with gr.Tab("Library", elem_id="tab-library") as library:
             build_library_tab(desk, library)
         page.load(lambda token: _restored(desk, way, token), visit, [visit, *way.outputs], show_progress="hidden")

@@ -89,7 +89,7 @@ class _Rewriting:
                 b"permissions-policy": b"camera=(), geolocation=(), microphone=(self)",
             }
             message = {**message, "headers": [*kept, *added.items()]}
-            kind = dict((k.lower(), v) for k, v in kept).get(b"content-type", b"")
+            kind = {k.lower(): v for k, v in kept}.get(b"content-type", b"")
             if kind.startswith(b"text/html"):
                 self._start = message
                 return

@@ -86,20 +86,16 @@ def build_clone_step(desk: Desk, way: Path) -> None:
         draft = desk.drafts.of(token)
         state = desk.jobs.state(draft)
         if state is not None and state.outcome == DONE and draft.state.step == 4:
-            return way.at(draft, 5)
-        fresh = way_skips(gr, way)
-        offset = way.outputs.index(progress)
-        fresh[offset : offset + len(run_outputs)] = run_shown(state, before_)
-        if state is None or state.outcome != RUNNING:
-            fresh[1] = gr.Timer(active=False)
-        return fresh
+            return [*way.at(draft, 5), *[gr.skip()] * len(run_outputs)]
+        going = state is not None and state.outcome == RUNNING
+        return [gr.skip(), gr.skip() if going else gr.Timer(active=False), gr.skip(), *run_shown(state, before_)]
 
-    start.click(told(begin), [way.visit, base, epochs, seed], way.outputs)
-    resume.click(told(lambda token: begin(token, resumed=True)), way.visit, way.outputs)
+    start.click(told(begin, outputs=3), [way.visit, base, epochs, seed], way.outputs)
+    resume.click(told(lambda token: begin(token, resumed=True), outputs=3), way.visit, way.outputs)
     stop.click(told(lambda token: _stop(desk, token)), way.visit, stop)
     again.click(told(change, outputs=1 + len(run_outputs)), way.visit, [before, *run_outputs])
-    back.click(told(lambda token: way.at(desk.drafts.of(token), 3)), way.visit, way.outputs)
-    way.timer.tick(tick, [way.visit, seen], way.outputs, show_progress="hidden")
+    back.click(told(lambda token: way.at(desk.drafts.of(token), 3), outputs=3), way.visit, way.outputs)
+    way.timer.tick(tick, [way.visit, seen], [*way.outputs, *run_outputs], show_progress="hidden")
 
 
 BASE_INFO = "The model that will speak. A voice fits only the base that it was made for."
@@ -117,19 +113,14 @@ def base_choices(desk: Desk) -> list[tuple[str, str]]:
     return [*([] if own in named else [(own, own)]), *((title, name) for name, title in named.items())]
 
 
-def way_skips(gr: Any, way: Path) -> list[Any]:
-    """Nothing changes."""
-    return [gr.skip()] * len(way.outputs)
-
-
 def run_shown(state: JobState | None, before: tuple) -> list[Any]:
     """The parts that follow a run; players that did not change are left alone, or playing would break off."""
     import gradio as gr
 
     if state is None:
         hidden = gr.HTML(visible=False)
-        return [hidden, hidden, gr.Button(visible=False), gr.Row(visible=False), gr.Button(), gr.Accordion(visible=False),
-                "", "", ()]  # fmt: skip
+        gone = [gr.Button(visible=False), gr.Row(visible=False), gr.Button(), gr.Accordion(visible=False)]
+        return [hidden, hidden, *gone, "", "", ()]
     running = state.outcome == RUNNING
     now = (state.name, str(state.first), str(state.so_far), len(state.snapshot.losses))
     old = tuple(before) if before else ("", "", "", -1)
@@ -139,7 +130,7 @@ def run_shown(state: JobState | None, before: tuple) -> list[Any]:
     return [
         gr.HTML(value=_progress(state), visible=True),
         sounds,
-        gr.Button(visible=running, interactive=True) if running != (old[3] >= 0) or not running else gr.skip(),
+        gr.skip() if running and before else gr.Button(visible=running, interactive=True),
         gr.Row(visible=not running and state.outcome != DONE),
         gr.Button(value="Go on" if state.outcome == STOPPED else "Try again"),
         gr.Accordion(visible=bool(state.lines or state.snapshot.losses)),

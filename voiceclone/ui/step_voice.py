@@ -37,8 +37,8 @@ def build_voice_step(desk: Desk, way: Way) -> None:
             )
             heard = gr.HTML(visible=False, elem_id="heard")
             with gr.Row(elem_classes="pair-of-buttons"):
-                back = gr.Button("Previous sentence", elem_id="back")
-                skip = gr.Button("Next sentence", elem_id="skip")
+                back = gr.Button("Previous", elem_id="back")
+                skip = gr.Button("Skip", elem_id="skip")
         with gr.Tab("One recording", elem_id="way-long"):
             long, script, cut = _long_way(gr, desk)
         with gr.Tab("Clips", elem_id="way-clips"):
@@ -49,7 +49,7 @@ def build_voice_step(desk: Desk, way: Way) -> None:
             clips = gr.File(label="Clips", elem_id="clips", file_count="multiple", height=140)
             folder, take = _folder_way(gr, desk)
     summary = gr.HTML(visible=False, elem_id="summary")
-    onward = gr.Button("Next: what is said", variant="primary", visible=False, elem_id="to-texts")
+    onward = gr.Button("Next: texts", variant="primary", visible=False, elem_id="to-texts")
 
     outputs = [summary, onward]
     read_outputs = [place, sentence]
@@ -99,7 +99,7 @@ def build_voice_step(desk: Desk, way: Way) -> None:
     cut.click(told(cut_up, outputs=3), [way.visit, long, script], [*outputs, long])
     if take is not None:
         take.click(told(lambda token, path: _take(desk, token, path), outputs=2), [way.visit, folder], outputs)
-    onward.click(told(lambda token: way.at(desk.drafts.of(token), 2)), way.visit, way.outputs)
+    onward.click(told(lambda token: way.at(desk.drafts.of(token), 2), outputs=3), way.visit, way.outputs)
 
 
 def _long_way(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
