@@ -219,7 +219,12 @@ def test_a_run_begins_only_with_clips_consent_and_a_free_name(studio: Studio, dr
     with pytest.raises(UsageError, match="without consent"):
         jobs.start(draft)
     state.agreed, state.person = True, "Anna"
-    for name, says in (("", "no name yet"), ("../evil", "--name"), ("datasets", "cannot be called"), ("bob", "already")):
+    for name, says in (
+        ("", "no name yet"),
+        ("../evil", "--name"),
+        ("datasets", "cannot be called"),
+        ("bob", "already"),
+    ):
         (studio.out / "bob").mkdir(parents=True, exist_ok=True)
         state.name = name
         with pytest.raises(UsageError, match=says):
@@ -342,7 +347,8 @@ def test_a_player_says_what_is_heard_and_escapes_it(tmp_path: Path) -> None:
 PAGE = (
     '<head><script src="https://cdnjs.cloudflare.com/x.js" async></script><script>ours</script>'
     '<link rel="preconnect" href="https://fonts.gstatic.com"><link rel="stylesheet" href="./own.css">'
-    "<meta property='og:image' content='https://raw.githubusercontent.com/a.jpg' /><script src='./own.js'></script></head>"
+    "<meta property='og:image' content='https://raw.githubusercontent.com/a.jpg' />"
+    "<script src='./own.js'></script></head>"
 )
 
 

@@ -188,6 +188,8 @@ def _give(visitor: Visitor, speech: Path) -> None:
 
 def _agree(visitor: Visitor, name: str) -> None:
     visitor.press("to-consent")
+    visitor.see(".steps .now", "3 Consent")
+    visitor.page.wait_for_timeout(1500)  # what was entered before comes into the fields
     visitor.fill("person", "Anna Example")
     visitor.fill("name", name)
     visitor.press("to-clone")

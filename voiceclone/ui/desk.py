@@ -56,6 +56,8 @@ class Path:
     """Holds the visitor's token in the browser."""
     walk: Any
     """The walkthrough."""
+    head: Any
+    """Says which step this is; gradio's own header mixes up the names of steps that were not on the page before."""
     timer: Any
     moved: Any
     """A state that changes when another step is to be shown."""
@@ -64,7 +66,7 @@ class Path:
     @property
     def outputs(self) -> list[Any]:
         """What :meth:`at` sets; the step's own parts follow once it is on the page, see :meth:`wire`."""
-        return [self.walk, self.timer, self.moved]
+        return [self.walk, self.head, self.timer, self.moved]
 
     def at(self, draft: Draft, number: int) -> list[Any]:
         """The page at step ``number``."""
@@ -74,7 +76,12 @@ class Path:
             draft.state.step = number
             if draft.clips:
                 draft.save()
-        return [gr.Walkthrough(selected=number), gr.Timer(active=number == 4), (number, time.monotonic())]
+        return [
+            gr.Walkthrough(selected=number),
+            head_html(number),
+            gr.Timer(active=number == 4),
+            (number, time.monotonic()),
+        ]
 
     def wire(self, draft_of: Callable[[str], Draft]) -> None:
         """Fill a step when it is gone to: gradio forgets what is set on parts that are not on the page yet."""
@@ -90,6 +97,16 @@ class Path:
 
         outputs = [part for step in self.steps for part in step.outputs]
         self.moved.change(fill, self.visit, outputs, show_progress="hidden")
+
+
+def head_html(number: int) -> str:
+    """The steps, of which ``number`` is the current one."""
+    items = []
+    for place, title in enumerate(STEPS, 1):
+        kind = "now" if place == number else "done" if place < number else "to-come"
+        current = ' aria-current="step"' if place == number else ""
+        items.append(f'<li class="{kind}"{current}>{place} {title}</li>')
+    return f'<ol class="steps" aria-label="Steps">{"".join(items)}</ol>'
 
 
 def note(text: str, kind: str = "info", *, live: bool = False) -> str:

@@ -12,6 +12,12 @@ footer { display: none !important; }
 .gradio-container h2 { font-size: 1.35rem; margin: .4rem 0 .3rem; }
 .gradio-container h3 { font-size: 1.1rem; margin: .8rem 0 .2rem; }
 .html-container { padding: 0 !important; }
+#walk .stepper-wrapper { display: none; }
+.steps { display: flex; gap: .4rem; list-style: none; padding: 0; margin: .6rem 0 .2rem; }
+.steps li { flex: 1; padding-top: .35rem; border-top: 5px solid var(--neutral-400); color: var(--quiet);
+  font-size: .95rem; }
+.steps li.done, .steps li.now { border-color: var(--color-accent); }
+.steps li.now { font-weight: 700; color: var(--body-text-color); }
 .note { margin: .3rem 0; padding: .5rem .75rem; border-left: 4px solid var(--neutral-400); border-radius: 6px;
   background: var(--background-fill-secondary); color: var(--body-text-color); }
 .note.good { border-color: #15803d; }
@@ -26,7 +32,8 @@ footer { display: none !important; }
 .dark .player audio { color-scheme: dark; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .2rem 1rem; margin-bottom: .8rem; }
 .pair .said { grid-column: 1 / -1; font-style: italic; margin: 0; }
-.clip { padding: .75rem !important; }
+.clip { padding: .75rem !important; background: var(--block-background-fill) !important; }
+.clip .styler { background: none !important; }
 .clip .remove { max-width: 12rem; margin-top: .4rem; }
 .bar label { font-weight: 600; display: block; margin-bottom: .3rem; }
 .bar progress { width: 100%; height: 18px; accent-color: var(--color-accent); }
@@ -41,6 +48,7 @@ footer { display: none !important; }
 @media (max-width: 600px) {
   .gradio-container { padding: .5rem !important; }
   .reading { font-size: 1.25rem; }
+  .steps li { font-size: .78rem; }
   .pair { grid-template-columns: 1fr; }
   .downloads > * { flex: 1 1 45% !important; min-width: 45% !important; }
   .gradio-container button { min-height: 44px; }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import VoicecloneError, shown
 from voiceclone.ports import listening_socket
-from voiceclone.ui.desk import STEPS, Desk, Path
+from voiceclone.ui.desk import STEPS, Desk, Path, head_html
 from voiceclone.ui.draft import MAX_FILE_BYTES
 from voiceclone.ui.library_tab import build_library_tab
 from voiceclone.ui.look import FONTS, STYLE
@@ -89,8 +89,9 @@ def build_page(desk: Desk) -> gr.Blocks:
         visit = gr.BrowserState("", storage_key="voiceclone-visit", secret="voiceclone")
         timer = gr.Timer(TICK_SECONDS, active=False)
         with gr.Tab("Make a voice", elem_id="tab-make"):
+            head = gr.HTML(head_html(1))
             with gr.Walkthrough(selected=1, elem_id="walk") as walk:
-                way = Path(visit=visit, walk=walk, timer=timer, moved=gr.State(()))
+                way = Path(visit=visit, walk=walk, head=head, timer=timer, moved=gr.State(()))
                 steps = []
                 for number, title in enumerate(STEPS, 1):
                     with gr.Step(title, id=number) as step:

@@ -88,13 +88,19 @@ def build_clone_step(desk: Desk, way: Path) -> None:
         if state is not None and state.outcome == DONE and draft.state.step == 4:
             return [*way.at(draft, 5), *[gr.skip()] * len(run_outputs)]
         going = state is not None and state.outcome == RUNNING
-        return [gr.skip(), gr.skip() if going else gr.Timer(active=False), gr.skip(), *run_shown(state, before_)]
+        return [
+            gr.skip(),
+            gr.skip(),
+            gr.skip() if going else gr.Timer(active=False),
+            gr.skip(),
+            *run_shown(state, before_),
+        ]
 
-    start.click(told(begin, outputs=3), [way.visit, base, epochs, seed], way.outputs)
-    resume.click(told(lambda token: begin(token, resumed=True), outputs=3), way.visit, way.outputs)
+    start.click(told(begin, outputs=4), [way.visit, base, epochs, seed], way.outputs)
+    resume.click(told(lambda token: begin(token, resumed=True), outputs=4), way.visit, way.outputs)
     stop.click(told(lambda token: _stop(desk, token)), way.visit, stop)
     again.click(told(change, outputs=1 + len(run_outputs)), way.visit, [before, *run_outputs])
-    back.click(told(lambda token: way.at(desk.drafts.of(token), 3), outputs=3), way.visit, way.outputs)
+    back.click(told(lambda token: way.at(desk.drafts.of(token), 3), outputs=4), way.visit, way.outputs)
     way.timer.tick(tick, [way.visit, seen], [*way.outputs, *run_outputs], show_progress="hidden")
 
 

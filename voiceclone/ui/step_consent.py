@@ -48,5 +48,5 @@ def build_consent_step(desk: Desk, way: Path) -> None:
         return way.at(draft, 4)
 
     given = [way.visit, person, agreed, name]
-    back.click(told(lambda token, *values: way.at(keep(token, *values), 2), outputs=3), given, way.outputs)
-    onward.click(told(go_on, outputs=3), given, way.outputs)
+    back.click(told(lambda token, *values: way.at(keep(token, *values), 2), outputs=4), given, way.outputs)
+    onward.click(told(go_on, outputs=4), given, way.outputs)

@@ -72,7 +72,7 @@ def build_result_step(desk: Desk, way: Way) -> None:
         draft.clear()
         return way.at(draft, 1)
 
-    another.click(told(begin_anew, outputs=3), way.visit, way.outputs)
+    another.click(told(begin_anew, outputs=4), way.visit, way.outputs)
 
 
 def verdict_html(name: str, found: Findings | None) -> str:

@@ -92,8 +92,8 @@ def build_texts_step(desk: Desk, way: Path) -> None:
     for number, row in enumerate(rows):
         row[3].click(told(lambda token, start, *t, n=number: remove(token, start, n, *t), outputs=size), given, outputs)
         row[2].blur(told(lambda token, start, *t: keep_texts(desk.drafts.of(token), start, t)), given, None)
-    back.click(told(go_back, outputs=3), given, way.outputs)
-    onward.click(told(go_on, outputs=3), given, way.outputs)
+    back.click(told(go_back, outputs=4), given, way.outputs)
+    onward.click(told(go_on, outputs=4), given, way.outputs)
 
 
 def keep_texts(draft: Draft, start: int, texts: tuple[str, ...]) -> None:

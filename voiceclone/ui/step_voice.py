@@ -99,7 +99,7 @@ def build_voice_step(desk: Desk, way: Way) -> None:
     cut.click(told(cut_up, outputs=3), [way.visit, long, script], [*outputs, long])
     if take is not None:
         take.click(told(lambda token, path: _take(desk, token, path), outputs=2), [way.visit, folder], outputs)
-    onward.click(told(lambda token: way.at(desk.drafts.of(token), 2), outputs=3), way.visit, way.outputs)
+    onward.click(told(lambda token: way.at(desk.drafts.of(token), 2), outputs=4), way.visit, way.outputs)
 
 
 def _long_way(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
