@@ -12,7 +12,8 @@ footer { display: none !important; }
 .gradio-container h2 { font-size: 1.35rem; margin: .4rem 0 .3rem; }
 .gradio-container h3 { font-size: 1.1rem; margin: .8rem 0 .2rem; }
 .html-container { padding: 0 !important; }
-#walk .stepper-wrapper { display: none; }
+.gradio-container { --body-text-color-subdued: var(--quiet); --block-info-text-color: var(--quiet); }
+#walk .stepper-wrapper, #walk .stepper-container, #walk .stepper, #walk div:has(> .step-label) { display: none; }
 .steps { display: flex; gap: .4rem; list-style: none; padding: 0; margin: .6rem 0 .2rem; }
 .steps li { flex: 1; padding-top: .35rem; border-top: 5px solid var(--neutral-400); color: var(--quiet);
   font-size: .95rem; }
@@ -36,7 +37,12 @@ footer { display: none !important; }
 .clip .styler { background: none !important; }
 .clip .remove { max-width: 12rem; margin-top: .4rem; }
 .bar label { font-weight: 600; display: block; margin-bottom: .3rem; }
-.bar progress { width: 100%; height: 18px; accent-color: var(--color-accent); }
+.bar progress { appearance: none; width: 100%; height: 16px; border: 0; border-radius: 8px; overflow: hidden;
+  background: var(--neutral-300); }
+.dark .bar progress, .dark .bar progress::-webkit-progress-bar { background: var(--neutral-700); }
+.bar progress::-webkit-progress-bar { background: var(--neutral-300); }
+.bar progress::-webkit-progress-value { background: var(--color-accent); border-radius: 8px; }
+.bar progress::-moz-progress-bar { background: var(--color-accent); }
 .scale { display: flex; align-items: center; gap: .6rem; margin: .3rem 0 .6rem; }
 .scale meter { flex: 1; height: 20px; }
 .verdict { font-size: 1.15rem; font-weight: 600; }
@@ -48,7 +54,8 @@ footer { display: none !important; }
 @media (max-width: 600px) {
   .gradio-container { padding: .5rem !important; }
   .reading { font-size: 1.25rem; }
-  .steps li { font-size: .78rem; }
+  .steps { gap: .25rem; }
+  .steps li { font-size: .72rem; }
   .pair { grid-template-columns: 1fr; }
   .downloads > * { flex: 1 1 45% !important; min-width: 45% !important; }
   .gradio-container button { min-height: 44px; }
