@@ -13,7 +13,12 @@ footer { display: none !important; }
 .gradio-container h3 { font-size: 1.1rem; margin: .8rem 0 .2rem; }
 .html-container { padding: 0 !important; }
 .gradio-container { --body-text-color-subdued: var(--quiet); --block-info-text-color: var(--quiet); }
-#walk .stepper-wrapper, #walk .stepper-container, #walk .stepper, #walk div:has(> .step-label) { display: none; }
+.gradio-container { --color-accent: #4338ca; --block-label-text-color: #3730a3; --block-title-text-color: #3730a3;
+  --button-primary-background-fill: #4338ca; --button-primary-background-fill-hover: #3730a3; }
+.dark .gradio-container, .dark.gradio-container { --color-accent: #a5b4fc; --block-label-text-color: #e0e7ff;
+  --block-title-text-color: #e0e7ff; }
+#walk .stepper-wrapper, #walk .stepper-container, #walk .step-title, #walk .step-button, #walk .step-connector {
+  display: none !important; }
 .steps { display: flex; gap: .4rem; list-style: none; padding: 0; margin: .6rem 0 .2rem; }
 .steps li { flex: 1; padding-top: .35rem; border-top: 5px solid var(--neutral-400); color: var(--quiet);
   font-size: .95rem; }
