@@ -29,6 +29,7 @@ from voiceclone.ui.jobs import Jobs, check_name
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
 from voiceclone.ui.shield import Shield, without_outside
+from voiceclone.ui.sounds import Sounds
 from voiceclone.ui.studio import Studio
 from voiceclone.voice.formats import read_voices
 
@@ -342,6 +343,19 @@ def test_a_player_says_what_is_heard_and_escapes_it(tmp_path: Path) -> None:
     (tmp_path / "a b.wav").touch()
     html = player(tmp_path / "a b.wav", '<b>"x"</b>')
     assert "<b>" not in html and 'aria-label="&lt;b&gt;&quot;x&quot;&lt;/b&gt;"' in html and "a%20b.wav?" in html
+
+
+def test_of_the_sounds_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voiceclone.ui.sounds.MAX_KEPT", 2)
+    sounds = Sounds()
+    sounds.uploads.mkdir()
+    made = []
+    for number in range(4):
+        made.append(sounds.of_audio(np.zeros(2400, np.float32)))
+        os.utime(made[-1].parent, (number, number))
+    assert [path.is_file() for path in made] == [False, True, True, True] and sounds.uploads.is_dir()
+    sounds.close()
+    assert not sounds.folder.exists()
 
 
 PAGE = (

@@ -59,7 +59,7 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
         reporter.warn(OPEN_WARNING)
     desk = Desk.of(studio, local=local)
     desk.drafts.sweep()
-    os.environ["GRADIO_TEMP_DIR"] = str(desk.sounds.folder / "gradio")
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.sounds.uploads)
     page = build_page(desk)
     try:
         _, address, public = page.launch(

@@ -20,6 +20,10 @@ class Sounds:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="voiceclone-page-"))
+        self.uploads = self.folder / "uploads"
+        """For gradio, which tidies up by itself."""
+        self._made = self.folder / "made"
+        self._made.mkdir()
 
     def of_audio(self, audio: np.ndarray) -> Path:
         """A file of float32 ``(T,)`` at 24 kHz."""
@@ -35,10 +39,10 @@ class Sounds:
 
     def place(self) -> Path:
         """A new folder for one file."""
-        places = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        places = sorted(self._made.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in places[: max(0, len(places) - MAX_KEPT)]:
             shutil.rmtree(old, ignore_errors=True)
-        path = self.folder / secrets.token_urlsafe(16)
+        path = self._made / secrets.token_urlsafe(16)
         path.mkdir()
         return path
 
