@@ -23,7 +23,7 @@ from support import REPOSITORY
 from voiceclone.data.demo import make_demo_dataset
 
 pytestmark = pytest.mark.slow
-WAIT_MS = 400_000.0
+WAIT_MS = 300_000.0
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 EPOCHS = "2"
 

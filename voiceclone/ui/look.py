@@ -15,6 +15,8 @@ footer { display: none !important; }
 .gradio-container { --body-text-color-subdued: var(--quiet); --block-info-text-color: var(--quiet); }
 .gradio-container { --color-accent: #4338ca; --block-label-text-color: #3730a3; --block-title-text-color: #3730a3;
   --button-primary-background-fill: #4338ca; --button-primary-background-fill-hover: #3730a3; }
+.gradio-container { --checkbox-label-background-fill-selected: #4338ca; }
+#lines .token { color: inherit !important; }
 .dark .gradio-container, .dark.gradio-container { --color-accent: #a5b4fc; --block-label-text-color: #e0e7ff;
   --block-title-text-color: #e0e7ff; }
 #walk .stepper-wrapper, #walk .stepper-container, #walk .step-title, #walk .step-button, #walk .step-connector {
