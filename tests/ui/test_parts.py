@@ -19,6 +19,7 @@ from voiceclone.data.metadata import read_dataset
 from voiceclone.errors import UsageError
 from voiceclone.tracking.tensorboard import TensorBoardTracker
 from voiceclone.ui.clips import make_dataset, transcripts_of
+from voiceclone.ui.desk import Desk
 from voiceclone.ui.events import EventReader
 from voiceclone.ui.page import build_page
 from voiceclone.ui.studio import Studio
@@ -47,14 +48,18 @@ def test_transcripts_come_from_tables_as_datasets_have_them(tmp_path: Path) -> N
     assert transcripts_of(tmp_path.iterdir()) == [("b.wav", "Go out."), ("v1.2_a.wav", "Come in.")]
 
 
-def test_a_dataset_is_made_of_the_clips_that_have_a_text(dropped: list[str], tmp_path: Path) -> None:
-    folder = make_dataset(tmp_path / "made", dropped, dict(transcripts_of(dropped)) | {"stranger.wav": "x"})
-    entries = read_dataset(folder)["train"]
-    texts = [(entry.name, entry.text) for entry in entries]
-    assert texts == [("a.flac", "from metadata"), ("b.wav", "from a text file")]
-    assert all(entry.path.read_bytes() == entry.name.encode() for entry in entries)
-    with pytest.raises(UsageError, match="no clip has a transcript"):
-        make_dataset(tmp_path / "none", dropped, {})
+def test_a_dataset_has_clips_held_out_all_over_it(tmp_path: Path) -> None:
+    clips = [(tmp_path / f"c{number:02d}.wav", f"text {number}") for number in range(12)]
+    for path, text in clips:
+        path.write_bytes(text.encode())
+    folder = make_dataset(tmp_path / "made", clips)
+    found = read_dataset(folder)
+    assert [entry.name for entry in found["validation"]] == ["c02.wav", "c06.wav", "c10.wav"]
+    assert len(found["train"]) == 9 and all(e.path.read_bytes() == e.text.encode() for e in found["train"])
+    make_dataset(folder, clips[:4])  # what was there before is gone
+    assert [len(read_dataset(folder)[split]) for split in ("train", "validation")] == [3, 1]
+    with pytest.raises(UsageError, match="2 clips with a text are too few"):
+        make_dataset(tmp_path / "none", clips[:2])
     assert not (tmp_path / "none").exists()
 
 
@@ -82,7 +87,7 @@ def test_events_are_read_as_they_are_written(tmp_path: Path) -> None:
         tracker.image("mel/target_and_clone", np.full((4, 6, 3), 10 * step, np.uint8), step)
     tracker.close()
     snapshot = reader.read()
-    assert len(snapshot.losses) == 2 and snapshot.clone_step == 5 and snapshot.target is None
+    assert snapshot.epochs == 1 and len(snapshot.losses) == 2 and snapshot.clone_step == 5 and snapshot.target is None
     rate, samples = snapshot.clone
     assert rate == 24000 and samples.dtype == np.int16 and abs(int(samples.max()) - 16384) < 50
     assert snapshot.mel.shape == (4, 6, 3) and (snapshot.mel == 50).all()
@@ -98,16 +103,24 @@ def test_events_of_an_older_run_are_not_shown(tmp_path: Path) -> None:
 
 def test_a_training_that_cannot_begin_says_why(tmp_path: Path) -> None:
     training = Training()
-    assert training.status == "No training yet." and training.snapshot().mel is None
+    assert not training.running and training.snapshot().mel is None
     training.start(["--data", str(tmp_path / "none")], tmp_path / "v" / "v.pt")
     with pytest.raises(UsageError, match="a training is going on"):
         training.start([], tmp_path / "v.pt")
     deadline = time.monotonic() + 400
     while training.running and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert training.status.startswith("Failed: error:") and "no such dataset folder" in training.status
+    assert not training.succeeded and training.lines()[-1].startswith("error:")
+    assert "no such dataset folder" in training.lines()[-1]
     training.close()
-    assert training.lines() == ""
+    assert training.lines() == []
+
+
+def test_what_is_stopped_before_it_begins_does_not_begin(tmp_path: Path) -> None:
+    training = Training()
+    training.stop()
+    training.start(["--data", str(tmp_path)], tmp_path / "v" / "v.pt")
+    assert not training.running and not training.succeeded and training.stopped
 
 
 @pytest.mark.slow
@@ -124,8 +137,8 @@ def test_a_stopped_training_keeps_its_epochs(tmp_path: Path, base_folder: Path, 
         time.sleep(0.2)
     assert training.snapshot().losses
     training.stop()
-    assert not training.running and training.status.startswith("Stopped")
-    assert "--resume" in training.lines() and "Traceback" not in training.lines() and not voice.exists()
+    lines = "\n".join(training.lines())
+    assert not training.running and "--resume" in lines and "Traceback" not in lines and not voice.exists()
     training.close()
 
 
@@ -217,12 +230,21 @@ def test_an_old_gradio_is_refused_in_one_line(monkeypatch, capsys) -> None:
 
 def test_the_page_sends_nothing_home(studio: Studio, monkeypatch) -> None:
     """No statistics, no version check, no history in the browser, no button that uploads a sound."""
-    gradio = pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
         monkeypatch.setenv(name, "True")
-    page = build_page(studio, Training())
+    desk = Desk.of(studio)
+    page = build_page(desk)
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == os.environ["GRADIO_RUN_HISTORY"] == "False"
     assert page.analytics_enabled is False
-    players = [part for part in page.blocks.values() if isinstance(part, gradio.Audio)]
-    assert len(players) == 6 and all(part.buttons == ["download"] for part in players)
     assert not any("share" in (getattr(part, "buttons", None) or []) for part in page.blocks.values())
+    desk.close()
+
+
+def test_a_page_for_others_takes_no_folders_of_this_machine(studio: Studio) -> None:
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
+    for local in (True, False):
+        desk = Desk.of(studio, local=local)
+        ids = {part.elem_id for part in build_page(desk).blocks.values()}
+        assert ("folder" in ids) is local
+        desk.close()

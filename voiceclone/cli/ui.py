@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
     )
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
+    parser.add_argument(
+        "--share", action="store_true", help="also open a public address through gradio's server, for three days"
+    )
     parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)
@@ -36,15 +39,18 @@ def run(options: argparse.Namespace) -> int:
         raise MissingPackageError(
             f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {install_line('ui')}"
         )
+    from voiceclone.bases.stock_names import checked_base
     from voiceclone.tracking.progress import Reporter
     from voiceclone.ui.page import serve
     from voiceclone.ui.studio import Studio
 
+    checked_base(options.base)
     studio = Studio(options.out, base=options.base, lang=options.lang, offline=options.offline)
     serve(
         studio,
         host=options.host,
         port=options.port,
+        share=options.share,
         browser=options.browser,
         reporter=Reporter(verbosity=verbosity(options)),
     )

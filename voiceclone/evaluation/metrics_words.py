@@ -40,7 +40,7 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
         return None, f"word error rate: {error.name} is not installed ({install_line('judges')})"
     language = LANGUAGES[lang]
     names = [f"{name}.en" for name in MODELS] if language == "en" else []
-    packaged = _packaged_model() if language == "en" else None
+    packaged = packaged_model() if language == "en" else None
     for name in (*names, *MODELS, *([str(packaged)] if packaged else [])):
         try:
             model = WhisperModel(name, device="cpu", compute_type="int8", local_files_only=True)
@@ -50,7 +50,7 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
     return None, f"word error rate: none of Whisper's models is cached ({', '.join(MODELS)}; {PACKAGE} has tiny.en)"
 
 
-def _packaged_model() -> Path | None:
+def packaged_model() -> Path | None:
     """The folder of the installed package's model; None where it is not installed."""
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     places = [Path(place) / "model" for place in spec.submodule_search_locations or ()] if spec else []

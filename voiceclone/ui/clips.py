@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 
 from voiceclone.audio.io import AUDIO_SUFFIXES
-from voiceclone.data.metadata import METADATA_NAMES, read_listing
+from voiceclone.data.dataset import VALIDATION_SHARE
+from voiceclone.data.metadata import METADATA_NAMES, SPLITS, read_listing
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import atomic_path, write_text
 
 TRANSCRIPT_SUFFIX = ".txt"
 METADATA = "metadata.jsonl"
+MIN_CLIPS = 3  # two to train on, one to judge by
 
 
 def transcripts_of(files: Iterable[str | Path]) -> list[tuple[str, str]]:
@@ -38,25 +40,37 @@ def transcripts_of(files: Iterable[str | Path]) -> list[tuple[str, str]]:
     return [(name, texts.get(name) or texts.get(Path(name).stem, "")) for name in clips]
 
 
-def make_dataset(folder: Path, files: Sequence[str | Path], texts: Mapping[str, str]) -> Path:
-    """Copy the clips that have a transcript into ``folder/train`` and write the metadata; returns ``folder``.
+def make_dataset(folder: Path, clips: Sequence[tuple[Path, str]]) -> Path:
+    """Copy clips, given with their texts, into ``folder/train`` and ``folder/validation``; returns ``folder``.
+
+    The clips for validation are spread evenly: later clips of a session differ from its first ones. What an earlier
+    call left in the folder is replaced.
 
     Raises:
-        UsageError: no clip has a transcript.
+        UsageError: there are too few clips.
         VoicecloneError: the folder cannot be written to.
     """
-    paths = sorted(map(Path, files), key=lambda path: path.name)
-    clips = {path.name: path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES}
-    spoken = {name: " ".join(texts.get(name, "").split()) for name in clips}
-    rows = [{"file_name": name, "text": text} for name, text in spoken.items() if text]
-    if not rows:
-        raise UsageError("no clip has a transcript: write down what is said in each")
-    train = folder / "train"
-    for row in rows:
-        with atomic_path(train / row["file_name"]) as temporary:
-            shutil.copyfile(clips[row["file_name"]], temporary)
-    write_text(train / METADATA, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    if len(clips) < MIN_CLIPS:
+        raise UsageError(f"{len(clips)} clips with a text are too few: give at least {MIN_CLIPS}, better 20")
+    held_out = held_out_places(len(clips))
+    for split in SPLITS:
+        shutil.rmtree(folder / split, ignore_errors=True)
+    rows: dict[str, list[dict[str, str]]] = {split: [] for split in SPLITS}
+    for place, (path, text) in enumerate(clips):
+        split = "validation" if place in held_out else "train"
+        with atomic_path(folder / split / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+        rows[split].append({"file_name": path.name, "text": text})
+    for split, found in rows.items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+        write_text(folder / split / METADATA, lines)
     return folder
+
+
+def held_out_places(count: int) -> frozenset[int]:
+    """Which of ``count`` clips are held out: a tenth, but three where there are twelve, and at least one."""
+    chosen = max(1, round(VALIDATION_SHARE * count), min(3, count // 4))
+    return frozenset(count * (2 * place + 1) // (2 * chosen) for place in range(chosen))
 
 
 def _of_metadata(path: Path) -> dict[str, str]:

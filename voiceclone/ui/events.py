@@ -24,6 +24,11 @@ class Snapshot:
     clone: tuple[int, np.ndarray] | None = field(default=None, repr=False)
     clone_step: int = 0  # the step at which the clone was heard
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that are finished: each ends with one validation."""
+        return sum(name == "validation" for _, _, name in self.losses)
+
 
 class EventReader:
     """Reads a run's ``tensorboard`` folder again and again; only what is new is parsed.

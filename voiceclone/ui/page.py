@@ -1,6 +1,6 @@
-"""The page: three tabs on a :class:`Studio` and a :class:`Training`.
+"""The page: a path of five steps to a voice, and the library.
 
-Gradio sends nothing home (its analytics are switched off) and loads no fonts; by default only this machine is served.
+It listens on this machine only unless told otherwise, and loads nothing from elsewhere (:mod:`voiceclone.ui.shield`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from voiceclone.errors import shown
+from voiceclone.errors import VoicecloneError, shown
 from voiceclone.system.ports import listening_socket
-from voiceclone.ui.clone_tab import build_clone_tab
-from voiceclone.ui.listen_tab import build_listen_tab
-from voiceclone.ui.mix_tab import build_mix_tab
-from voiceclone.ui.training import Training
+from voiceclone.ui.desk import STEPS, Desk, Path, head_html
+from voiceclone.ui.draft import MAX_FILE_BYTES
+from voiceclone.ui.library_tab import build_library_tab
+from voiceclone.ui.look import FONTS, STYLE
+from voiceclone.ui.shield import Shield
+from voiceclone.ui.step_clone import TICK_SECONDS, build_clone_step
+from voiceclone.ui.step_consent import build_consent_step
+from voiceclone.ui.step_result import build_result_step
+from voiceclone.ui.step_texts import build_texts_step
+from voiceclone.ui.step_voice import build_voice_step
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -27,65 +33,103 @@ if TYPE_CHECKING:
 
 TITLE = "voiceclone"
 INTRODUCTION = "# voiceclone\nYour own voice for Kokoro TTS. Only clone voices whose owners agree."
-STYLE = """
-footer { display: none !important; }
-.status { font-weight: 600; }
-.log textarea { font-family: monospace; font-size: 12px; }
-"""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPEN_WARNING = (
+    "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
+    "those of the library; there is no password"
+)
+_BUILDERS = (build_voice_step, build_texts_step, build_consent_step, build_clone_step, build_result_step)
 
 
-def serve(studio: Studio, *, host: str, port: int, browser: bool, reporter: Reporter) -> None:
+def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, reporter: Reporter) -> None:
     """Serve until Ctrl-C; a training that is going on is then stopped as by Ctrl-C.
+
+    Args:
+        share: also open a public address through gradio's server.
 
     Raises:
         UsageError: the port is taken.
+        VoicecloneError: the public address cannot be had.
     """
     _end_as_by_interrupt(signal.SIGTERM)
     with listening_socket(host, port) as probe:
         port = probe.getsockname()[1]
-    training = Training()
-    page = build_page(studio, training)
-    import gradio as gr
-
+    local = host in LOOPBACK and not share
+    if not local:
+        reporter.warn(OPEN_WARNING)
+    desk = Desk.of(studio, local=local)
+    desk.drafts.sweep()
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.sounds.uploads)
+    page = build_page(desk)
     try:
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            inbrowser=browser,
-            share=False,
-            theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            css=STYLE,
-            footer_links=[],
-            ssr_mode=False,  # it would start Node.js where that is installed
-            quiet=True,
-            prevent_thread_lock=True,
-            allowed_paths=[str(studio.out.resolve())],
+        _, address, public = page.launch(
+            server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk)
         )
-        reporter.info(f"page: {address} (Ctrl-C ends it)")
+        if share and not public:
+            raise VoicecloneError("--share: gradio's server did not answer: check the network, or leave it out")
+        reporter.info(f"page: {address} (Ctrl-C ends it)" + (f"\npublic: {public}" if public else ""))
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(1)
     finally:
-        training.close()
+        desk.close()
         page.close(verbose=False)
 
 
-def build_page(studio: Studio, training: Training) -> gr.Blocks:
+def build_page(desk: Desk) -> gr.Blocks:
     """The whole page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"  # what was said and entered would stay in the browser
     import gradio as gr
 
-    studio.warn = lambda line: gr.Warning(shown(line))
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    desk.studio.warn = lambda line: gr.Warning(shown(line))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
         gr.Markdown(INTRODUCTION)
-        with gr.Tab("Clone"):
-            build_clone_tab(studio, training)
-        with gr.Tab("Listen") as listen:
-            build_listen_tab(studio, listen)
-        with gr.Tab("Mix") as mix:
-            build_mix_tab(studio, mix)
+        # Not the secret of anything: the browser's store is its visitor's own.
+        visit = gr.BrowserState("", storage_key="voiceclone-visit", secret="voiceclone")
+        timer = gr.Timer(TICK_SECONDS, active=False)
+        with gr.Tab("Make a voice", elem_id="tab-make"):
+            head = gr.HTML(head_html(1))
+            with gr.Walkthrough(selected=1, elem_id="walk") as walk:
+                way = Path(visit=visit, walk=walk, head=head, timer=timer, moved=gr.State(()))
+                steps = []
+                for number, title in enumerate(STEPS, 1):
+                    with gr.Step(title, id=number) as step:
+                        steps.append(step)
+            for step, build in zip(steps, _BUILDERS):
+                with step:
+                    build(desk, way)
+            way.wire(desk.drafts.of)
+        with gr.Tab("Library", elem_id="tab-library") as library:
+            build_library_tab(desk, library)
+        page.load(lambda token: _restored(desk, way, token), visit, [visit, *way.outputs], show_progress="hidden")
     return page
+
+
+def _restored(desk: Desk, way: Path, token: Any) -> list[Any]:
+    """The page as its visitor left it."""
+    draft = desk.drafts.of(token)
+    number = draft.state.step if 1 <= draft.state.step <= len(STEPS) else 1
+    return [draft.token, *way.at(draft, number)]
+
+
+def _settings(desk: Desk) -> dict[str, Any]:
+    """Of ``launch``."""
+    import gradio as gr
+    from starlette.middleware import Middleware
+
+    return {
+        "theme": gr.themes.Soft(font=FONTS, font_mono=["monospace"]),
+        "css": STYLE,
+        "footer_links": [],
+        "ssr_mode": False,  # it would start Node.js where that is installed
+        "quiet": True,
+        "prevent_thread_lock": True,
+        "max_file_size": MAX_FILE_BYTES,
+        # Both hold folders whose names cannot be guessed: a visitor's own, and one for each sound.
+        "allowed_paths": [str(desk.drafts.folder.resolve()), str(desk.sounds.folder.resolve())],
+        "app_kwargs": {"middleware": [Middleware(Shield)], "docs_url": None, "redoc_url": None, "openapi_url": None},
+    }
 
 
 def _end_as_by_interrupt(number: int) -> None:

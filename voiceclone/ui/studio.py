@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voiceclone.audio.io import SAMPLE_RATE
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.voice.library import voice_files
 from voiceclone.voice.lookup import VoiceFinder
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Sound = tuple[int, np.ndarray]  # Hz, int16 (T,): what gradio plays as it is; floats it would make louder
+Sound = tuple[int, np.ndarray]  # Hz, int16 (T,): 16-bit samples
 MAX_CLIPS = 50  # of a speaker that are offered
+MAX_TEXT = 3_000  # characters that are spoken at once, about four minutes
 
 
 class Studio:
@@ -43,6 +45,7 @@ class Studio:
         self.warn: Callable[[str], None] = logger.warning
         """Takes a line for each kind of thing in a text that could not be spoken; the page shows it."""
         self._speaking = threading.Lock()  # one model, one state of the random numbers
+        self._loading = threading.Lock()
         self._load = lru_cache(maxsize=2)(self._load_base)
 
     def own_voices(self) -> list[str]:
@@ -72,20 +75,33 @@ class Studio:
         clips = [(str(entry.path), entry.text) for split in ("validation", "train") for entry in splits.get(split, ())]
         return [clip for clip in clips if Path(clip[0]).is_file()][:MAX_CLIPS]
 
+    def load_base(self, which: str) -> Base:
+        """A base, kept for the next time."""
+        with self._loading:
+            return self._load(which)
+
+    def find(self, voice: str) -> VoicePack:
+        """A voice by its name; its base is loaded only for a stock voice."""
+        return self._finder_of(self.base_of(voice)).find(voice)
+
+    def audio(self, text: str, voice: str | VoicePack, *, base: str | None = None, speed: float = 1.0) -> np.ndarray:
+        """A text with a voice as float32 ``(T,)`` at 24 kHz; ``base`` is needed for what has no name."""
+        if isinstance(voice, str):
+            return self._audio(text, lambda base: self._finder(base).find(voice), self.base_of(voice), speed)
+        return self._audio(text, lambda _: voice, base or self.base, speed)
+
     def speak(self, text: str, voice: str, *, speed: float = 1.0) -> Sound:
         """A text with a voice."""
-        return self._speak(text, lambda base: self._finder(base).find(voice), self.base_of(voice), speed)
+        return as_sound(self.audio(text, voice, speed=speed))
 
     def mix(self, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
         """Two voices; ``timbre`` and ``prosody`` say how much of the second each half has, 0 to 1."""
-        base = self._load(self._common_base(voices))
-        return self._mix(base, voices, timbre, prosody)
+        return self._mix(self.load_base(self._common_base(voices)), voices, timbre, prosody)
 
-    def speak_mix(self, text: str, voices: tuple[str, str], timbre: float, prosody: float) -> Sound:
-        """A text with a mix."""
-        return self._speak(
-            text, lambda base: self._mix(base, voices, timbre, prosody), self._common_base(voices), speed=1.0
-        )
+    def mix_audio(self, text: str, voices: tuple[str, str], timbre: float, prosody: float) -> np.ndarray:
+        """A text with a mix, as :meth:`audio`."""
+        which = self._common_base(voices)
+        return self._audio(text, lambda base: self._mix(base, voices, timbre, prosody), which, 1.0)
 
     def save_mix(self, name: str, voices: tuple[str, str], timbre: float, prosody: float) -> Path:
         """Write a mix as ``OUT/NAME/NAME.pt``; the name follows the rules of ``clone --name``."""
@@ -113,27 +129,36 @@ class Studio:
     def _finder(self, base: Base) -> VoiceFinder:
         return VoiceFinder(lambda: base.stock_voices, where=base.name)
 
-    def _speak(self, text: str, voice: Callable[[Base], VoicePack], which: str, speed: float) -> Sound:
-        from voiceclone.audio.features import SAMPLE_RATE
+    def _finder_of(self, which: str) -> VoiceFinder:
+        return VoiceFinder(lambda: self.load_base(which).stock_voices, where=which)
+
+    def _audio(self, text: str, voice: Callable[[Base], VoicePack], which: str, speed: float) -> np.ndarray:
         from voiceclone.text.g2p import LANGUAGES
         from voiceclone.text.pieces import LeftOut
         from voiceclone.voice.speaking import speak_whole
 
         if not text.strip():
             raise UsageError("nothing to say: the text is empty")
+        if len(text) > MAX_TEXT:
+            raise UsageError(f"the text has {len(text)} characters: the page speaks {MAX_TEXT} at most")
         left_out = LeftOut()
+        base = self.load_base(which)
         with self._speaking:
-            base = self._load(which)
             pipeline = base.pipeline(self.lang, offline=self.offline)
             audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed, left_out=left_out)
         for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
             self.warn(warning)
-        return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+        return audio
 
     def _load_base(self, which: str) -> Base:
         from voiceclone.bases.base import load_base
 
         return load_base(which, offline=self.offline)
+
+
+def as_sound(audio: np.ndarray) -> Sound:
+    """Float32 ``(T,)`` at 24 kHz as 16-bit samples."""
+    return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
 
 
 def _shares(first: str, second: str, share: float) -> dict[str, float]:

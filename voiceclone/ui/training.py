@@ -1,4 +1,4 @@
-"""One training at a time, run by the command line in a process of its own, so that it can be watched and stopped."""
+"""``voiceclone clone`` in a process of its own, so that it can be watched and stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.system.processes import apart, stop_all
 from voiceclone.ui.events import EventReader, Snapshot
 
-LOG_LINES = 12
+LOG_LINES = 200
 STOP_SECONDS = 20.0  # for the last checkpoint; then the process is ended
 # A process started in the background ignores Ctrl-C, and so would its children.
 _RUN = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -22,29 +22,34 @@ _RUN += "from voiceclone.cli.main import main; sys.exit(main())"
 
 
 class Training:
-    """``voiceclone clone`` as a subprocess; its lines go to a temporary file, its curves to TensorBoard events."""
+    """One run; its lines go to a temporary file, its curves and sounds to TensorBoard events."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen | None = None
         self._log: Path | None = None
         self._events: EventReader | None = None
-        self._stopped = False
+        self.stopped = False
         self.voice: Path | None = None
 
-    def start(self, arguments: list[str], voice: Path) -> None:
+    def start(self, arguments: list[str], voice: Path, *, resumed: bool = False) -> None:
         """Run ``voiceclone clone ARGUMENTS``, which is to make ``voice``.
 
+        Args:
+            resumed: whether the run goes on with an earlier one, whose events then count, too.
+
         Raises:
-            UsageError: a training is going on.
+            UsageError: it is running already.
         """
         with self._lock:
             if self.running:
                 raise UsageError("a training is going on: wait for it, or stop it")
+            if self.stopped:
+                return
             self._forget_log()
             handle, log = tempfile.mkstemp(prefix="voiceclone-ui-", suffix=".log")
-            self._log, self.voice, self._stopped = Path(log), voice, False
-            self._events = EventReader(voice.parent, since=time.time())
+            self._log, self.voice = Path(log), voice
+            self._events = EventReader(voice.parent, since=0.0 if resumed else time.time())
             command = [sys.executable, "-c", _RUN, "clone", *arguments, "--tensorboard"]
             try:
                 with open(handle, "wb") as lines:
@@ -61,25 +66,18 @@ class Training:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def status(self) -> str:
-        """One line: what it is doing, or how it ended."""
-        if self._process is None:
-            return "No training yet."
-        if self.running:
-            return f"Training: {self._last_line()}"
-        if self._process.returncode == 0:
-            return f"Done: {self.voice}"
-        if self._stopped:
-            return "Stopped. Finished epochs are kept: go on with “resume”."
-        return f"Failed: {self._last_line()}"
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self._process is not None and self._process.poll() == 0
 
-    def lines(self) -> str:
-        """The last lines of its output."""
+    def lines(self) -> list[str]:
+        """The last lines of its output that say something."""
         if self._log is None:
-            return ""
+            return []
         with contextlib.suppress(OSError):
-            return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
-        return ""
+            text = self._log.read_text(encoding="utf-8", errors="replace")
+            return [line for line in text.splitlines() if line.strip()][-LOG_LINES:]
+        return []
 
     def snapshot(self) -> Snapshot:
         """Curves, picture and sound so far."""
@@ -88,20 +86,16 @@ class Training:
 
     def stop(self) -> None:
         """As Ctrl-C does: finished epochs are kept; what does not end by itself is ended."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        self._stopped = True
-        stop_all([process], STOP_SECONDS)
+        self.stopped = True
+        with self._lock:
+            process = self._process
+        if process is not None and process.poll() is None:
+            stop_all([process], STOP_SECONDS)
 
     def close(self) -> None:
         """Stop, and remove the temporary file."""
         self.stop()
         self._forget_log()
-
-    def _last_line(self) -> str:
-        found = [line for line in self.lines().splitlines() if line.strip()]
-        return found[-1] if found else "starting"
 
     def _forget_log(self) -> None:
         if self._log is not None:

@@ -1,0 +1,181 @@
+"""A clone beside the recordings of its speaker on three sentences: to hear, and measured in half a minute.
+
+The full report is ``voiceclone evaluate``; this is the part of it that the page can wait for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voiceclone.errors import UsageError
+from voiceclone.evaluation.in_words import Findings
+from voiceclone.files import write_json
+
+if TYPE_CHECKING:
+    from voiceclone.ui.studio import Studio
+    from voiceclone.voice.pack import VoicePack
+
+COMPARISON = "comparison.json"  # beside the voice
+SENTENCES = 3
+REFERENCES = 8  # recordings that the speaker is known by
+CLONE, STRANGER, NEAREST = "clone", "stranger", "nearest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A sentence with the recording of it."""
+
+    text: str
+    recording: Path
+
+
+def pairs_of(studio: Studio, voice: str) -> list[Pair]:
+    """The sentences that are compared: held-out clips first."""
+    return [Pair(text=text, recording=Path(path)) for path, text in studio.clips_of(voice)[:SENTENCES]]
+
+
+def compare(
+    studio: Studio, voice: str, *, heard: Callable[[int, np.ndarray], None] = lambda number, audio: None
+) -> Findings:
+    """Speak, measure, and write :data:`COMPARISON` beside the voice.
+
+    Args:
+        voice: file of a voice whose dataset is still there.
+        heard: takes the number of a sentence and the clone's audio ``(T,)`` at 24 kHz, as soon as it is spoken.
+
+    Raises:
+        UsageError: its recordings are gone.
+    """
+    from voiceclone.audio.io import read_audio
+
+    clips = studio.clips_of(voice)[:REFERENCES]
+    if not clips:
+        raise UsageError("the recordings of this voice are not here: it cannot be compared with them")
+    recordings = [read_audio(path) for path, _ in clips]
+    texts = [text for _, text in clips[:SENTENCES]]
+    speech: dict[str, list[np.ndarray]] = {CLONE: []}
+    for number, text in enumerate(texts):
+        speech[CLONE].append(studio.audio(text, voice))
+        heard(number, speech[CLONE][-1])
+    others = _others(studio, voice)
+    for role, pack in others.items():
+        speech[role] = [studio.audio(text, pack, base=studio.base_of(voice)) for text in texts]
+    found = measure(recordings, texts, speech, lang=studio.lang, nearest_name=_name_of(others.get(NEAREST)))
+    write_json(Path(voice).parent / COMPARISON, asdict(found))
+    return found
+
+
+def measure(
+    recordings: Sequence[np.ndarray],
+    texts: Sequence[str],
+    speech: Mapping[str, Sequence[np.ndarray]],
+    *,
+    lang: str,
+    nearest_name: str = "",
+) -> Findings:
+    """Judge speech by the shipped speaker encoder and a recogniser.
+
+    Args:
+        recordings: audio ``(T,)`` at 24 kHz; the first ones say ``texts``.
+        speech: by role, one audio a text.
+    """
+    from voiceclone.evaluation.metrics import slower_percent
+    from voiceclone.nets.xvector import load_speaker_net
+
+    embed = load_speaker_net().embed
+    known = np.stack([embed(audio) for audio in recordings])
+
+    def likeness(audios: Sequence[np.ndarray]) -> float:
+        return float(np.mean([_cosine(embed(audio), _without(known, at)) for at, audio in enumerate(audios)]))
+
+    words = _recogniser(lang)
+    return Findings(
+        clone=likeness(speech[CLONE]),
+        stranger=likeness(speech[STRANGER]) if STRANGER in speech else 0.0,
+        recordings=likeness(recordings) if len(recordings) > 1 else 1.0,
+        nearest=likeness(speech[NEAREST]) if NEAREST in speech else None,
+        nearest_name=nearest_name,
+        understood=_understood(words, texts, speech[CLONE]),
+        understood_recordings=_understood(words, texts, recordings[: len(texts)]),
+        by_words=words is not None and words[1],
+        slower_percent=float(np.mean([slower_percent(a, r) for a, r in zip(speech[CLONE], recordings)])),
+    )
+
+
+def read_findings(voice: Path) -> Findings | None:
+    """What an earlier comparison wrote beside a voice; None where there is none, or it is of an older voice."""
+    path = Path(voice).parent / COMPARISON
+    try:
+        if path.stat().st_mtime < Path(voice).stat().st_mtime:
+            return None
+        return Findings(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _others(studio: Studio, voice: str) -> dict[str, VoicePack]:
+    """The stock voice nearest to the speaker, and one that lies at a middling distance from the clone."""
+    from voiceclone.evaluation.voices import BEST_STOCK, read_candidates, stock_name
+    from voiceclone.voice.pack import VoicePack
+
+    base = studio.load_base(studio.base_of(voice))
+    if not base.stock_voices:
+        return {}
+    clone = studio.find(voice)
+    ranked = sorted(base.stock_voices.values(), key=lambda pack: float((pack.tensor - clone.tensor).norm()))
+    found = {STRANGER: ranked[len(ranked) // 2], NEAREST: ranked[0]}
+    best = read_candidates(Path(voice)).get(BEST_STOCK)
+    if best is not None:
+        found[NEAREST] = VoicePack(best.tensor, stock_name(best, base) or BEST_STOCK)
+    return found
+
+
+def _recogniser(lang: str) -> tuple[Any, bool] | None:
+    """Who writes down what is heard, and whether in words: Whisper, else the shipped recogniser of English sounds."""
+    from voiceclone.evaluation.metrics_words import load_word_recognizer
+    from voiceclone.evaluation.sentences import ENGLISH
+    from voiceclone.nets.phone_recognizer import load_recognizer
+    from voiceclone.text.g2p import Phonemizer
+
+    words, _ = load_word_recognizer(lang)
+    if words is not None:
+        return words.error_rate, True
+    if lang not in ENGLISH:
+        return None
+    phonemizer, sounds = Phonemizer(lang, offline=True), load_recognizer()
+    return (lambda audio, text: sounds.error_rate(audio, phonemizer.phonemes(text))), False
+
+
+def _understood(
+    recogniser: tuple[Any, bool] | None, texts: Sequence[str], audios: Sequence[np.ndarray]
+) -> float | None:
+    if recogniser is None:
+        return None
+    rows = [recogniser[0](audio, text) for audio, text in zip(audios, texts)]
+    total = sum(count for _, count in rows)
+    return max(0.0, 1.0 - sum(errors for errors, _ in rows) / total) if total else None
+
+
+def _without(known: np.ndarray, at: int) -> np.ndarray:
+    """The mean of the rows other than ``at``: a sentence is not compared with the recording of the same text."""
+    return (np.delete(known, at, axis=0) if len(known) > 1 and at < len(known) else known).mean(axis=0)
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+
+
+def _name_of(pack: VoicePack | None) -> str:
+    return "" if pack is None else pack.name
+
+
+def tenths_of(found: Findings | None) -> str:
+    """``9/10`` for lists; empty where nothing is known."""
+    tenths = None if found is None else found.tenths(found.clone)
+    return "" if tenths is None else f"{tenths}/10"

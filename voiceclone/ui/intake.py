@@ -1,0 +1,142 @@
+"""How clips come into a draft: read aloud sentence by sentence, as files, as one long recording, from a folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from voiceclone.audio.cleaning import mono
+from voiceclone.audio.io import AUDIO_SUFFIXES, decode, write_wav
+from voiceclone.data.metadata import read_dataset
+from voiceclone.errors import UsageError
+from voiceclone.files import write_text
+from voiceclone.recording.microphone import Take
+from voiceclone.recording.sentences import SENTENCES
+from voiceclone.recording.session import trimmed
+from voiceclone.ui.clip_words import UNFIT
+from voiceclone.ui.clips import transcripts_of
+from voiceclone.ui.draft import MAX_CLIPS, Clip, Draft
+
+SUBTITLES = (".srt", ".vtt")
+MAX_SCRIPT = 500_000  # characters of the text of one long recording, about ten hours
+
+
+def add_reading(draft: Draft, number: int, recording: Path) -> Clip:
+    """The recording of sentence ``number``; one that is fit replaces an earlier one of that sentence.
+
+    The clip is not in the draft where it is unfit: its verdict says why.
+    """
+    text = SENTENCES[number]
+    audio, rate = decode(recording)
+    samples, _ = mono(audio)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "reading.wav")
+        write_wav(path, trimmed(Take(audio=samples, rate=rate, lost=False)), rate)
+        earlier = [clip for clip in draft.clips if clip.label == reading_label(number)]
+        clip = draft.add(path, reading_label(number), text)
+    for other in [clip] if clip.grade == UNFIT else earlier:
+        draft.remove(other)
+    draft.save()
+    return clip
+
+
+def reading_label(number: int) -> str:
+    """What the clip of a sentence is called."""
+    return f"Sentence {number + 1}"
+
+
+def readings_done(draft: Draft) -> set[int]:
+    """Numbers of the sentences that have been read."""
+    labels = {clip.label for clip in draft.clips}
+    return {number for number in range(len(SENTENCES)) if reading_label(number) in labels}
+
+
+def next_sentence(draft: Draft, after: int = -1) -> int:
+    """The first sentence behind ``after`` that has not been read, else the first at all, else the last one."""
+    missing = [number for number in range(len(SENTENCES)) if number not in readings_done(draft)]
+    behind = [number for number in missing if number > after]
+    return next(iter([*behind, *missing]), len(SENTENCES) - 1)
+
+
+def add_files(draft: Draft, files: Sequence[Path]) -> list[Clip]:
+    """Clips with the texts that lie among the files (``metadata.jsonl`` and others, or ``NAME.txt``).
+
+    Raises:
+        UsageError: no sound is among them, a name stands there twice, or there are too many.
+    """
+    if len(files) > 2 * MAX_CLIPS:
+        raise UsageError(f"{len(files)} files at once are too many: give {MAX_CLIPS} clips at most")
+    texts = transcripts_of(files)
+    if not texts:
+        raise UsageError(f"no sound among the files: give {', '.join(AUDIO_SUFFIXES[:6])} files")
+    by_name = {Path(file).name: Path(file) for file in files}
+    try:
+        return [draft.add(by_name[name], name, text) for name, text in texts]
+    finally:
+        draft.save()
+
+
+def add_folder(draft: Draft, folder: Path) -> list[Clip]:
+    """The clips of a dataset folder on this machine.
+
+    Raises:
+        VoicecloneError: it is none.
+    """
+    splits = read_dataset(folder)
+    try:
+        return [
+            draft.add(entry.path, entry.name, entry.text)
+            for entries in splits.values()
+            for entry in entries
+            if entry.path.is_file()
+        ]
+    finally:
+        draft.save()
+
+
+def add_long(
+    draft: Draft, recording: Path, script: str | Path, *, model: str | None, lang: str, say: Callable[[str], None]
+) -> list[Clip]:
+    """One long recording, cut into clips by ``prepare``.
+
+    Args:
+        script: what is said in it, or a file of text or subtitles; where it is empty, Whisper ``model`` writes it down.
+        say: takes a line that the visitor should read.
+
+    Raises:
+        UsageError: there is neither a text nor Whisper, or no clip was found.
+        VoicecloneError: the recording cannot be read.
+    """
+    from voiceclone.prepare.config import PrepareConfig
+    from voiceclone.prepare.run import LittleUsed, prepare_dataset
+
+    if isinstance(script, str) and len(script) > MAX_SCRIPT:
+        raise UsageError(f"the text has more than {MAX_SCRIPT} characters: cut recording and text into parts")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        source = place / f"recording{recording.suffix.lower()}"
+        shutil.copyfile(recording, source)
+        config = PrepareConfig(**_said(script, place, model), lang=lang, validation=0.0)
+        try:
+            prepare_dataset([source], place / "made", config)
+        except LittleUsed:
+            say("Much of the text or of the sound was left out. Check that the text belongs to this recording.")
+        rows = read_dataset(place / "made")["train"]
+        try:
+            return [draft.add(row.path, f"{recording.stem[:40]} {at}", row.text) for at, row in enumerate(rows, 1)]
+        finally:
+            draft.save()
+
+
+def _said(script: str | Path, place: Path, model: str | None) -> dict[str, object]:
+    """The setting of ``prepare`` that says what is spoken."""
+    if isinstance(script, Path):
+        return {"subtitles" if script.suffix.lower() in SUBTITLES else "text": script}
+    if script.strip():
+        write_text(place / "said.txt", script)
+        return {"text": place / "said.txt"}
+    if model is None:
+        raise UsageError("what is said in the recording is missing: paste its text")
+    return {"transcribe": model}

@@ -1,0 +1,217 @@
+"""The making of one voice: first sound, training, comparison. It goes on whether anybody watches or not."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voiceclone.audio.io import write_wav
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.errors import VoicecloneError, shown
+from voiceclone.ui.clips import make_dataset
+from voiceclone.ui.comparison import compare
+from voiceclone.ui.events import Snapshot
+from voiceclone.ui.first_sound import TEXT, first_voice
+from voiceclone.ui.progress import COMPARE, FIRST, Gauge, Position
+from voiceclone.ui.training import Training
+
+if TYPE_CHECKING:
+    from voiceclone.cloning.config import CloneConfig
+    from voiceclone.ui.draft import Draft
+    from voiceclone.ui.studio import Studio
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
+FIRST_FILE, SO_FAR_FILE = "first.wav", "so_far_{}.wav"
+RESULT_FILE = "result_{}.wav"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JobState:
+    """What the page shows of a job."""
+
+    name: str
+    outcome: str
+    """``running``, ``done``, ``stopped`` or ``failed``."""
+    line: str
+    """What it is doing, or how it ended."""
+    position: Position | None = None
+    first: Path | None = None
+    """The sound before any training."""
+    so_far: Path | None = None
+    """The sound of the training so far."""
+    target: Path | None = None
+    """The recording of what ``so_far`` says."""
+    snapshot: Snapshot = field(default_factory=Snapshot, repr=False)
+    lines: tuple[str, ...] = ()
+
+
+class Job:
+    """One run of one visitor, in a thread of its own.
+
+    Args:
+        studio: speaks. draft: of the visitor.
+        config: the settings of ``clone``; its ``data`` is made from the draft's clips.
+        resume: go on with the unfinished run of that name.
+    """
+
+    def __init__(self, studio: Studio, draft: Draft, config: CloneConfig, *, resume: bool) -> None:
+        self.studio, self.draft, self.config, self.resume = studio, draft, config, resume
+        self.clips = [(draft.path_of(clip), clip.text) for clip in draft.usable()]
+        self.folder = RunFolder(config.folder)
+        self._training = Training()
+        self._gauge = Gauge(clips=len(self.clips), epochs=config.epochs_projection)
+        self._stage, self._outcome, self._line = FIRST, RUNNING, ""
+        self._heard_step, self._reading = -1, threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="voiceclone-job", daemon=True)
+
+    def start(self) -> None:
+        """Copy the clips and begin.
+
+        Raises:
+            VoicecloneError: the clips cannot be copied.
+        """
+        for stale in self.draft.folder.glob("*.wav"):
+            stale.unlink(missing_ok=True)
+        make_dataset(Path(self.config.data), self.clips)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self._outcome == RUNNING
+
+    def state(self) -> JobState:
+        """For the page; may be asked from several threads."""
+        with self._reading:
+            snapshot, lines = self._training.snapshot(), self._training.lines()
+            self._keep_sounds(snapshot)
+            stage = self._stage if self._stage in (FIRST, COMPARE) else ""
+            position = self._gauge.read(stage, lines, snapshot.epochs) if self.running else None
+        return JobState(
+            name=self.config.name,
+            outcome=self._outcome,
+            line=self._line or (position.doing if position else ""),
+            position=position,
+            first=self._there(FIRST_FILE),
+            so_far=self._there(SO_FAR_FILE.format(self._heard_step)),
+            target=self._there("target.wav"),
+            snapshot=snapshot,
+            lines=tuple(lines[-12:]),
+        )
+
+    def stop(self) -> None:
+        """End the training as Ctrl-C does."""
+        self._training.stop()
+
+    def close(self) -> None:
+        """Stop, wait, tidy up."""
+        self._training.close()
+        if self._thread.is_alive():
+            self._thread.join(30.0)
+
+    def _run(self) -> None:
+        try:
+            self._first_sound()
+            self._stage = ""
+            self._train()
+            if self._training.succeeded:
+                self._stage = COMPARE
+                self._compare()
+                self._end(DONE, f"The voice {self.config.name} is ready.")
+            elif self._training.stopped:
+                self._end(STOPPED, _stopped_line(self._training.snapshot().epochs))
+            else:
+                self._end(FAILED, _failure(self._training.lines()))
+        except VoicecloneError as error:
+            self._end(FAILED, shown(error))
+        except Exception as error:  # whoever watches is told; the traceback goes to the terminal
+            logger.exception("the run of %s failed", self.config.name)
+            self._end(FAILED, f"an unexpected error ended it ({type(error).__name__}): the terminal says more")
+
+    def _first_sound(self) -> None:
+        if self.resume:
+            return
+        try:
+            base = self.studio.load_base(self.config.base)
+            pack = first_voice(base, [path for path, _ in self.clips])
+            if pack is not None and not self._training.stopped:
+                self._write(FIRST_FILE, self.studio.audio(TEXT, pack, base=self.config.base))
+        except VoicecloneError as error:  # the training says what is wrong, if it is
+            logger.info("no first sound: %s", error)
+
+    def _train(self) -> None:
+        self._training.start(_arguments(self.config, self.studio, self.resume), self.folder.voice, resumed=self.resume)
+        while self._training.running:
+            threading.Event().wait(POLL_SECONDS)
+
+    def _compare(self) -> None:
+        """A voice without a comparison is a voice all the same."""
+        try:
+            compare(
+                self.studio, str(self.folder.voice), heard=lambda n, audio: self._write(RESULT_FILE.format(n), audio)
+            )
+        except VoicecloneError as error:
+            logger.warning("%s was not compared: %s", self.config.name, error)
+
+    def _end(self, outcome: str, line: str) -> None:
+        with contextlib.suppress(VoicecloneError):
+            self.draft.state.run |= {"ended": outcome, "line": line}
+            self.draft.save()
+        self._line, self._outcome = line, outcome
+
+    def _keep_sounds(self, snapshot: Snapshot) -> None:
+        """Put the sounds of the training where the page serves them from."""
+        if snapshot.clone is None or snapshot.clone_step == self._heard_step:
+            return
+        for earlier in self.draft.folder.glob(SO_FAR_FILE.format("*")):
+            earlier.unlink(missing_ok=True)
+        self._heard_step = snapshot.clone_step
+        for name, sound in ((SO_FAR_FILE.format(snapshot.clone_step), snapshot.clone), ("target.wav", snapshot.target)):
+            if sound is not None:
+                self._write(name, sound[1].astype(np.float32) / 32768.0, sound[0])
+
+    def _write(self, name: str, audio: np.ndarray, rate: int = 24_000) -> None:
+        with contextlib.suppress(VoicecloneError):
+            write_wav(self.draft.folder / name, audio, rate)
+
+    def _there(self, name: str) -> Path | None:
+        path = self.draft.folder / name
+        return path if path.is_file() else None
+
+
+def digest_of(draft: Draft) -> str:
+    """Changes with the clips, their texts and the settings: a run goes on only with the same ones."""
+    state = draft.state
+    told = [state.base, state.seed, state.epochs, *((clip.file, clip.text) for clip in draft.usable())]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def _arguments(config: CloneConfig, studio: Studio, resume: bool) -> list[str]:
+    given = {
+        "data": config.data, "name": config.name, "out": config.out, "base": config.base, "lang": config.lang,
+        "epochs-projection": config.epochs_projection, "seed": config.seed, "consent": config.consent,
+    }  # fmt: skip
+    flags = ["--resume"] if resume else ["--overwrite"]
+    return [*(f"--{name}={value}" for name, value in given.items()), *flags, *(["--offline"] if studio.offline else [])]
+
+
+def _stopped_line(epochs: int) -> str:
+    if epochs == 0:
+        return "Stopped before the first round was finished: nothing has been learnt yet."
+    return f"Stopped after round {epochs}. What was learnt is kept: you can go on from there."
+
+
+def _failure(lines: list[str]) -> str:
+    """The line that says why it failed."""
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["it ended without a word"])[-1].removeprefix("error: ")

@@ -1,0 +1,138 @@
+"""Which runs there are: one at a time, each found again by the visitor who started it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from typing import TYPE_CHECKING
+
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.errors import UsageError
+from voiceclone.ui.clips import MIN_CLIPS
+from voiceclone.ui.consent import consent_text
+from voiceclone.ui.draft import Draft
+from voiceclone.ui.job import DONE, FAILED, STOPPED, Job, JobState, digest_of
+
+if TYPE_CHECKING:
+    from voiceclone.ui.studio import Studio
+
+DATASETS = "datasets"  # in the output folder: the recordings of each voice, by its name
+INTERRUPTED = "The page was closed while the voice was made. What was learnt is kept: you can go on from there."
+
+
+class Jobs:
+    """The runs of a page."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio, self._lock = studio, threading.Lock()
+        self._jobs: dict[str, Job] = {}
+
+    def start(self, draft: Draft, *, resume: bool = False) -> Job:
+        """Make the voice of a draft.
+
+        Raises:
+            UsageError: another run goes on, or something is missing, or the name is taken.
+        """
+        with self._lock:
+            if (other := self.running()) is not None:
+                mine = other.draft.token == draft.token
+                raise UsageError(
+                    "your voice is being made already"
+                    if mine
+                    else "another voice is being made: try again when it is done"
+                )
+            config = self._config(draft)
+            run = draft.state.run
+            resume = resume and run.get("clips") == digest_of(draft) and run.get("name") == config.name
+            job = Job(self._studio, draft, config, resume=resume)
+            job.start()
+            draft.state.run = {"name": config.name, "clips": digest_of(draft), "ended": ""}
+            draft.state.step = 4
+            draft.save()
+            self._jobs[draft.token] = job
+            return job
+
+    def running(self) -> Job | None:
+        """The run that goes on."""
+        return next((job for job in self._jobs.values() if job.running), None)
+
+    def of(self, draft: Draft) -> Job | None:
+        """The run of a visitor since the page was started."""
+        return self._jobs.get(draft.token)
+
+    def state(self, draft: Draft) -> JobState | None:
+        """What is known of a visitor's run, also of one before the page was started again; None where there is none."""
+        if (job := self.of(draft)) is not None:
+            return job.state()
+        run = draft.state.run
+        if not run.get("name"):
+            return None
+        folder = RunFolder(self._studio.out / run["name"])
+        first = draft.folder / "first.wav"
+        known = {"name": run["name"], "first": first if first.is_file() else None}
+        if folder.is_finished():
+            return JobState(outcome=DONE, line=f"The voice {run['name']} is ready.", **known)
+        if run.get("ended") == FAILED:
+            return JobState(outcome=FAILED, line=run.get("line", ""), **known)
+        if not folder.path.is_dir():  # it was deleted or renamed in the library
+            return None
+        return JobState(outcome=STOPPED, line=run.get("line") or INTERRUPTED, **known)
+
+    def forget(self, draft: Draft) -> None:
+        """Let a visitor begin anew.
+
+        Raises:
+            UsageError: the run goes on.
+        """
+        job = self.of(draft)
+        if job is not None and job.running:
+            raise UsageError("your voice is being made: stop that first")
+        self._jobs.pop(draft.token, None)
+
+    def close(self) -> None:
+        """End what goes on."""
+        for job in list(self._jobs.values()):
+            job.close()
+
+    def _config(self, draft: Draft) -> CloneConfig:
+        """The settings of ``clone`` for a draft.
+
+        Raises:
+            UsageError: something is missing, or the name is taken.
+        """
+        state = draft.state
+        if len(draft.usable()) < MIN_CLIPS:
+            raise UsageError(
+                f"{len(draft.usable())} clips can be used: give at least {MIN_CLIPS} good ones with their texts"
+            )
+        consent = consent_text(state.person, state.agreed, date.today())
+        check_name(self._studio, draft, state.name)
+        default = CloneConfig(data="").epochs_projection
+        return CloneConfig(
+            data=str(self._studio.out / DATASETS / state.name),
+            name=state.name,
+            out=str(self._studio.out),
+            base=state.base or self._studio.base,
+            lang=self._studio.lang,
+            epochs_projection=default if state.epochs is None else state.epochs,
+            seed=state.seed,
+            consent=consent,
+            offline=self._studio.offline,
+        )
+
+
+def check_name(studio: Studio, draft: Draft, name: str) -> None:
+    """Refuse a name that is none, or that another voice has.
+
+    Raises:
+        UsageError: saying which.
+    """
+    if not name:
+        raise UsageError("the voice has no name yet: write one down")
+    CloneConfig(data="", name=name)
+    if name in (DATASETS,):
+        raise UsageError(f"the voice cannot be called {name}: choose another name")
+    own = draft.state.run.get("name") == name
+    if not own and (studio.out / name).exists():
+        raise UsageError(f"there is a voice {name} already: choose another name")

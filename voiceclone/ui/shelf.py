@@ -1,0 +1,183 @@
+"""The library: what the output folder holds, and renaming, deleting and handing out its voices."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import TEMPORARY_PREFIX, held, write_failure, write_json
+from voiceclone.ui.comparison import read_findings, tenths_of
+from voiceclone.ui.jobs import DATASETS
+from voiceclone.voice.formats import write_voices
+from voiceclone.voice.library import CLONE, OwnVoice, own_voices
+
+if TYPE_CHECKING:
+    from voiceclone.ui.studio import Studio
+
+# What people choose by, the format, and the file's ending.
+DOWNLOADS = {
+    "Kokoro (.pt)": ("pt", ".pt"),
+    "safetensors": ("safetensors", ".safetensors"),
+    "kokoro-onnx (.bin)": ("bin", ".bin"),
+    "kokoro.js (.bin)": ("kokoro-js", ".js.bin"),
+}
+STOCK_ONLY = ("bin", "kokoro-js")  # formats of programs that hold stock Kokoro and no other base
+
+
+def title_of(voice: OwnVoice) -> str:
+    """One line for lists: name, what it is, when, how near to its speaker."""
+    likeness = tenths_of(read_findings(Path(voice.file)))
+    parts = [voice.name, "clone" if voice.kind == CLONE else "mix or copy", voice.date]
+    return " · ".join([*parts, *([f"likeness {likeness}"] if likeness else [])])
+
+
+def titles(out: Path) -> list[tuple[str, str]]:
+    """(line, file) of every own voice, newest first."""
+    return [(title_of(voice), voice.file) for voice in own_voices(out)]
+
+
+def own_voice(out: Path, file: str) -> OwnVoice:
+    """The voice of a file of the output folder.
+
+    Raises:
+        UsageError: there is none: somebody deleted it meanwhile, or it never was one.
+    """
+    found = next((voice for voice in own_voices(out) if voice.file == file), None)
+    if found is None:
+        raise UsageError("this voice is not in the library any more: choose another")
+    return found
+
+
+def card_of(voice: OwnVoice) -> str:
+    """The card that lies beside a voice, without its YAML head; empty where there is none."""
+    try:
+        text = (Path(voice.file).parent / "README.md").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    if text.startswith("---\n") and "\n---\n" in text[4:]:
+        text = text[4:].split("\n---\n", 1)[1]
+    return text.strip()
+
+
+def rename(studio: Studio, file: str, name: str) -> Path:
+    """Give a voice another name: its folder, the files that bear the name, and what they say of it.
+
+    The new folder is made beside the old one, which goes at the end: whatever happens, the voice is there.
+
+    Raises:
+        UsageError: the name is none or taken, or the voice is being written to.
+        VoicecloneError: it cannot be written.
+    """
+    voice, name = own_voice(studio.out, file), name.strip()
+    CloneConfig(data="", name=name)
+    target, source = studio.out / name, Path(voice.file).parent
+    if target.exists() or name == DATASETS:
+        raise UsageError(f"there is a voice {name} already: choose another name")
+    aside = studio.out / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{name}"
+    with held(source, instead="voice"):
+        try:
+            shutil.copytree(source, aside, ignore=shutil.ignore_patterns(".lock"))
+            for path in list(aside.iterdir()):
+                if path.name.startswith((f"{voice.name}.", f"{voice.name}_")):
+                    path.rename(aside / (name + path.name.removeprefix(voice.name)))
+            _renamed_in(aside, name)
+            aside.rename(target)
+        except OSError as error:
+            raise VoicecloneError(write_failure(target, error)) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(source, ignore_errors=True)
+    return target / f"{name}.pt"
+
+
+def delete(studio: Studio, file: str, *, recordings: bool) -> None:
+    """Delete a voice, and, if asked, the recordings that the page made it from.
+
+    Raises:
+        UsageError: the voice is being written to, or is gone.
+        VoicecloneError: it cannot be deleted.
+    """
+    folder = Path(own_voice(studio.out, file).file).parent
+    data = _recordings_of(studio, folder)
+    try:
+        with held(folder, instead="voice"):
+            for place in [folder, *([data] if recordings and data else [])]:
+                gone = studio.out / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-deleted"
+                place.rename(gone)  # in one step; half a voice is none
+                shutil.rmtree(gone, ignore_errors=True)
+    except OSError as error:
+        raise VoicecloneError(write_failure(folder, error)) from error
+
+
+def has_recordings(studio: Studio, file: str) -> bool:
+    """Whether recordings of the voice lie in the output folder."""
+    return _recordings_of(studio, Path(file).parent) is not None
+
+
+def export(studio: Studio, voice: str, form: str, folder: Path) -> Path:
+    """Write a voice in a format of :data:`DOWNLOADS` into ``folder``.
+
+    Raises:
+        VoicecloneError: it cannot be read or written.
+    """
+    from voiceclone.voice.provenance import provenance_of, provenance_of_name
+
+    pack = studio.find(voice)
+    name = Path(voice).stem if voice.endswith(".pt") else pack.name
+    facts = provenance_of(Path(voice)) if voice.endswith(".pt") else provenance_of_name(voice)
+    ending = next(ending for known, ending in DOWNLOADS.values() if known == form)
+    path = folder / f"{name}{ending}"
+    write_voices(path, {name: pack}, form, provenance={name: facts})
+    return path
+
+
+def python_lines(studio: Studio, voice: OwnVoice) -> str:
+    """How a program speaks with a voice."""
+    if voice.base_kind in (None, "kokoro"):
+        return "\n".join(
+            (
+                "import soundfile",
+                "from kokoro import KPipeline",
+                "",
+                f'pipeline = KPipeline(lang_code="{studio.lang}")',
+                f'for number, result in enumerate(pipeline("Hello!", voice="{voice.name}.pt")):',
+                '    soundfile.write(f"hello_{number}.wav", result.audio, 24000)',
+            )
+        )
+    return "\n".join(
+        (
+            "import soundfile",
+            "from voiceclone.bases.base import load_base",
+            "",
+            f'pipeline = load_base("{studio.base_of(voice.file)}").pipeline("{studio.lang}")',
+            f'for number, result in enumerate(pipeline("Hello!", voice="{voice.name}.pt")):',
+            '    soundfile.write(f"hello_{number}.wav", result.audio, 24000)',
+        )
+    )
+
+
+def _recordings_of(studio: Studio, folder: Path) -> Path | None:
+    """The dataset that the page made for a voice; recordings elsewhere are the user's own."""
+    try:
+        data = Path(json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    inside = data.parent.resolve() == (studio.out / DATASETS).resolve()
+    return data if inside and data.is_dir() else None
+
+
+def _renamed_in(folder: Path, name: str) -> None:
+    """Write the new name into the files that say it."""
+    for path in (RunFolder(folder).report, folder / "config.json"):
+        try:
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict) and "name" in content:
+            write_json(path, content | {"name": name})

@@ -1,0 +1,101 @@
+"""Step 5: recording and clone side by side, the verdict in words, downloads, the lines that use the voice."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.errors import UsageError
+from voiceclone.evaluation.in_words import TENTHS, Findings, verdict_in_words
+from voiceclone.ui.comparison import pairs_of, read_findings
+from voiceclone.ui.desk import Desk, Step, note
+from voiceclone.ui.desk import Path as Way
+from voiceclone.ui.handlers import told
+from voiceclone.ui.job import DONE, RESULT_FILE
+from voiceclone.ui.player import player, side_by_side
+from voiceclone.ui.shelf import DOWNLOADS, STOCK_ONLY, export, own_voice, python_lines
+
+if TYPE_CHECKING:
+    from voiceclone.ui.draft import Draft
+
+
+def build_result_step(desk: Desk, way: Way) -> None:
+    """Lay the step out and wire it."""
+    import gradio as gr
+
+    with gr.Column(visible=False, elem_id="result") as result:
+        verdict = gr.HTML(elem_id="verdict")
+        pairs = gr.HTML(elem_id="pairs")
+        gr.HTML("<h3>Take it with you</h3>")
+        with gr.Row(elem_classes="downloads"):
+            buttons = [gr.DownloadButton(title, elem_id=f"download-{form}") for title, (form, _) in DOWNLOADS.items()]
+        warning = gr.HTML(visible=False)
+        lines = gr.Markdown(elem_id="lines")
+        another = gr.Button("Make another voice", elem_id="another")
+    waiting = gr.HTML(note("There is no finished voice yet."))
+
+    outputs = [result, waiting, verdict, pairs, *buttons, warning, lines]
+
+    def shown(draft: Draft) -> list[Any]:
+        state = desk.jobs.state(draft)
+        if state is None or state.outcome != DONE:
+            return [gr.Column(visible=False), gr.HTML(visible=True), *[gr.skip()] * (len(outputs) - 2)]
+        file = str(desk.studio.out / state.name / f"{state.name}.pt")
+        try:
+            voice = own_voice(desk.studio.out, file)
+        except UsageError:  # it was renamed or deleted in the library
+            return [gr.Column(visible=False), gr.HTML(visible=True), *[gr.skip()] * (len(outputs) - 2)]
+        place = desk.sounds.place()
+        files = [str(export(desk.studio, file, form, place)) for form, _ in DOWNLOADS.values()]
+        stock = voice.base_kind in (None, "kokoro")
+        downloads = [
+            gr.DownloadButton(value=path, visible=stock or form not in STOCK_ONLY)
+            for path, (form, _) in zip(files, DOWNLOADS.values())
+        ]
+        only = f"This voice fits the base {voice.base} only, not Kokoro-82M: kokoro-onnx and kokoro.js cannot use it."
+        return [
+            gr.Column(visible=True),
+            gr.HTML(visible=False),
+            verdict_html(voice.name, read_findings(Path(file))),
+            pairs_html(desk, draft, file),
+            *downloads,
+            gr.HTML(value=note(only, "fair"), visible=not stock),
+            f"Speak with it in Python:\n```python\n{python_lines(desk.studio, voice)}\n```",
+        ]
+
+    way.steps.append(Step(outputs=outputs, shown=shown))
+
+    def begin_anew(token: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        desk.jobs.forget(draft)
+        draft.clear()
+        return way.at(draft, 1)
+
+    another.click(told(begin_anew, outputs=4), way.visit, way.outputs)
+
+
+def verdict_html(name: str, found: Findings | None) -> str:
+    """The verdict, first in words, then as a bar."""
+    if found is None:
+        return f"<h2>{escape(name)} is ready</h2>"
+    lines = verdict_in_words(found)
+    parts = [f"<h2>{escape(name)} is ready</h2>", f'<p class="verdict">{escape(lines[0])}</p>']
+    if (tenths := found.tenths(found.clone)) is not None:
+        parts.append(
+            f'<div class="scale"><span>a stranger</span><meter min="0" max="{TENTHS}" value="{tenths}" '
+            f'aria-label="Likeness: {tenths} of {TENTHS}">{tenths}/{TENTHS}</meter><span>you</span></div>'
+        )
+    parts += [f"<p>{escape(line)}</p>" for line in lines[1:]]
+    return "".join(parts)
+
+
+def pairs_html(desk: Desk, draft: Draft, file: str) -> str:
+    """Recording and clone of each sentence; what is not there is left out."""
+    found = []
+    for number, pair in enumerate(pairs_of(desk.studio, file)):
+        recording, clone = draft.folder / "clips" / pair.recording.name, draft.folder / RESULT_FILE.format(number)
+        if recording.is_file() and clone.is_file():
+            heading = f'<p class="said">“{escape(pair.text)}”</p>'
+            found.append((heading + player(recording, "You"), player(clone, "The voice", elem_id=f"clone-{number}")))
+    return side_by_side(found) if found else ""

@@ -1,0 +1,126 @@
+"""Step 2: each clip to hear, what is said in it, and how good the recording is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.errors import UsageError
+from voiceclone.ui.clip_words import UNFIT
+from voiceclone.ui.clips import MIN_CLIPS
+from voiceclone.ui.desk import Desk, Path, Step, note
+from voiceclone.ui.draft import MAX_TEXT
+from voiceclone.ui.handlers import told
+from voiceclone.ui.player import player
+from voiceclone.ui.whisper import fill_in, find_whisper
+
+if TYPE_CHECKING:
+    from voiceclone.ui.draft import Clip, Draft
+
+ROWS = 6  # clips at once
+
+
+def build_texts_step(desk: Desk, way: Path) -> None:
+    """Lay the step out and wire it; the rows are there from the beginning and shown as clips come."""
+    import gradio as gr
+
+    whisper = find_whisper(desk.studio.lang, offline=desk.studio.offline)
+    gr.HTML("<h2>What is said in each clip</h2><p>The text must be word for word what is heard.</p>")
+    with gr.Row(visible=False, elem_id="whisper", equal_height=True) as missing:
+        gr.Markdown(whisper.line)
+        fill = gr.Button("Write the missing texts", elem_id="fill", visible=whisper.model is not None)
+    rows = [_row(gr, number) for number in range(ROWS)]
+    first = gr.State(0)
+    with gr.Row(visible=False, elem_classes="pair-of-buttons", elem_id="pager") as pager:
+        before = gr.Button("Earlier clips", elem_id="earlier")
+        after = gr.Button("Later clips", elem_id="later")
+    with gr.Row(elem_classes="pair-of-buttons"):
+        back = gr.Button("Back", elem_id="back-to-voice")
+        onward = gr.Button("Next: consent", variant="primary", elem_id="to-consent")
+
+    boxes = [row[2] for row in rows]
+    outputs = [missing, first, pager, before, after, *(part for row in rows for part in row[:3])]
+
+    def shown(draft: Draft, start: int = 0) -> list[Any]:
+        start = max(0, min(start, len(draft.clips) - 1)) // ROWS * ROWS
+        lacking = any(not clip.text and clip.grade != UNFIT for clip in draft.clips)
+        found: list[Any] = [gr.Row(visible=lacking), start, gr.Row(visible=len(draft.clips) > ROWS)]
+        found += [gr.Button(interactive=start > 0), gr.Button(interactive=start + ROWS < len(draft.clips))]
+        for number in range(start, start + ROWS):
+            found += _shown_row(gr, draft, draft.clips[number] if number < len(draft.clips) else None)
+        return found
+
+    way.steps.append(Step(outputs=outputs, shown=shown))
+
+    def turn(token: str, start: int, by: int, *texts: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        keep_texts(draft, start, texts)
+        return shown(draft, start + by)
+
+    def write(token: str, start: int, *texts: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        keep_texts(draft, start, texts)
+        if not fill_in(draft, whisper.model or "", desk.studio.lang):
+            raise UsageError("no speech was recognised: write the texts yourself")
+        return shown(draft, start)
+
+    def remove(token: str, start: int, number: int, *texts: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        keep_texts(draft, start, texts)
+        if start + number < len(draft.clips):
+            draft.remove(draft.clips[start + number])
+        return shown(draft, start)
+
+    def go_on(token: str, start: int, *texts: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        keep_texts(draft, start, texts)
+        if len(draft.usable()) < MIN_CLIPS:
+            raise UsageError(
+                f"{len(draft.usable())} clips are good and have a text: {MIN_CLIPS} are needed, 20 are better"
+            )
+        return way.at(draft, 3)
+
+    def go_back(token: str, start: int, *texts: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        keep_texts(draft, start, texts)
+        return way.at(draft, 1)
+
+    given = [way.visit, first, *boxes]
+    size = len(outputs)
+    before.click(told(lambda token, start, *t: turn(token, start, -ROWS, *t), outputs=size), given, outputs)
+    after.click(told(lambda token, start, *t: turn(token, start, ROWS, *t), outputs=size), given, outputs)
+    fill.click(told(write, outputs=size), given, outputs)
+    for number, row in enumerate(rows):
+        row[3].click(told(lambda token, start, *t, n=number: remove(token, start, n, *t), outputs=size), given, outputs)
+        row[2].blur(told(lambda token, start, *t: keep_texts(desk.drafts.of(token), start, t)), given, None)
+    back.click(told(go_back, outputs=4), given, way.outputs)
+    onward.click(told(go_on, outputs=4), given, way.outputs)
+
+
+def keep_texts(draft: Draft, start: int, texts: tuple[str, ...]) -> None:
+    """Write down what stands in the boxes of the clips from ``start`` on."""
+    changed = False
+    for clip, text in zip(draft.clips[start : start + ROWS], texts):
+        said = " ".join((text or "").split())[:MAX_TEXT]
+        changed = changed or said != clip.text
+        clip.text = said
+    if changed:
+        draft.save()
+
+
+def _row(gr: Any, number: int) -> tuple[Any, Any, Any, Any]:
+    with gr.Group(visible=False, elem_classes="clip") as group:
+        head = gr.HTML(elem_id=f"clip-{number}")
+        text = gr.Textbox(label="What is said", lines=2, max_lines=6, elem_id=f"text-{number}", max_length=MAX_TEXT)
+        remove = gr.Button("Remove this clip", size="sm", elem_id=f"remove-{number}", elem_classes="remove")
+    return group, head, text, remove
+
+
+def _shown_row(gr: Any, draft: Draft, clip: Clip | None) -> list[Any]:
+    if clip is None:
+        return [gr.Group(visible=False), gr.HTML(value=""), gr.Textbox(value="")]
+    head = player(draft.path_of(clip), clip.label, note=f"{clip.seconds:.1f} s") + note(clip.words, clip.grade)
+    return [
+        gr.Group(visible=True),
+        gr.HTML(value=head),
+        gr.Textbox(value=clip.text, label=f"What is said in {clip.label}"),
+    ]

@@ -1,0 +1,86 @@
+"""Transcripts by Whisper, where faster-whisper and one of its models are at hand."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from voiceclone.evaluation.metrics_words import LANGUAGES, packaged_model
+from voiceclone.models import hub
+from voiceclone.system.extras import install_command, is_installed
+from voiceclone.ui.clip_words import UNFIT
+from voiceclone.ui.draft import Draft
+
+MODELS = ("small", "base", "tiny")  # the first that is at hand; English also in its own form
+FETCHED = "small"  # where none is at hand and the network may be used
+FETCHED_MEGABYTES = 480
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whisper:
+    """What can be done about transcripts here."""
+
+    model: str | None
+    """Name or folder of a model that can be used; None where there is none."""
+    line: str
+    """What the page says of it."""
+
+
+def find_whisper(lang: str, *, offline: bool) -> Whisper:
+    """Look for a model for a language code of Kokoro's; nothing is fetched."""
+    if not is_installed("transcribe"):
+        line = f"Whisper can write the texts for you. To get it: `{install_command('transcribe')}`, then start again."
+        return Whisper(model=None, line=line)
+    english = LANGUAGES[lang] == "en"
+    for name in (*(f"{name}.en" for name in MODELS if english), *MODELS):
+        if (folder := _cached(name)) is not None:
+            return Whisper(model=folder, line=f"Whisper {name} writes the texts.")
+    if english and (packaged := packaged_model()) is not None:
+        return Whisper(model=str(packaged), line="Whisper tiny.en writes the texts.")
+    if hub.is_offline(offline):
+        return Whisper(
+            model=None, line="Whisper is installed, but none of its models is here, and the page is offline."
+        )
+    return Whisper(model=FETCHED, line=f"Whisper fetches its model {FETCHED} ({FETCHED_MEGABYTES} MB) once.")
+
+
+def fill_in(draft: Draft, model: str, lang: str) -> int:
+    """Write down what is said in every fit clip that has no text; returns how many were filled in.
+
+    Raises:
+        VoicecloneError: the model cannot be loaded, or a clip cannot be transcribed.
+    """
+    from voiceclone.prepare.recognition import recognise
+
+    filled = 0
+    with _lock:
+        for clip in list(draft.clips):
+            if clip.text.strip() or clip.grade == UNFIT:
+                continue
+            cues = recognise(_loaded(model), draft.path_of(clip), lang, lambda seconds: None)
+            if clip in draft.clips and not clip.text:  # neither removed nor typed meanwhile
+                clip.text = " ".join(cue.text for cue in cues)
+                filled += bool(clip.text)
+                draft.save()
+    return filled
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str) -> Any:
+    from voiceclone.prepare.recognition import load_recogniser
+
+    return load_recogniser(model)
+
+
+def _cached(name: str) -> str | None:
+    """The folder of a model in the Hub's cache."""
+    from faster_whisper import download_model
+
+    try:
+        return download_model(name, local_files_only=True)
+    except (OSError, ValueError, RuntimeError):  # what it raises for a model that is not there differs by release
+        return None
