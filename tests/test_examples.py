@@ -35,7 +35,7 @@ def test_they_are_short() -> None:
 def test_clone_mix_and_speak(run: Callable[..., None], dataset_folder: Path, tmp_path: Path, capsys) -> None:
     run("clone_a_folder.py", dataset_folder, "mine", "--epochs", 1)
     made = tmp_path / "output" / "mine" / "mine.pt"
-    assert made.is_file() and "its start" in capsys.readouterr().out
+    assert made.is_file() and "its initialization" in capsys.readouterr().out
     run("mix_two_voices.py", made, "stock_1", 0.25, "mixed.pt")
     mixed = VoicePack.load("mixed.pt").tensor
     assert not (mixed == VoicePack.load(made).tensor).all()

@@ -99,7 +99,7 @@ def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> No
     system = StudentSystem(corpus, CONFIG)
     batch = VectorBatches(corpus, CONFIG).fixed([0])
     style, audio = batch.vectors[:, :128], []
-    system.start_from_teacher(teacher)
+    system.initialize_from_teacher(teacher)
     for model in (teacher, system.averaged):
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)

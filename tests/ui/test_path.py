@@ -222,7 +222,7 @@ def test_a_run_begins_only_with_clips_consent_and_a_free_name(studio: Studio, dr
     state.agreed, state.person = True, "Anna"
     for name, says in (
         ("", "no name yet"),
-        ("../evil", "--name"),
+        ("../evil", "name="),
         ("datasets", "cannot be called"),
         ("bob", "already"),
     ):
@@ -277,7 +277,7 @@ def test_a_voice_is_renamed_with_all_that_bears_its_name(studio: Studio, anna: s
     ]  # fmt: skip
     assert shelf.own_voice(studio.out, str(new)).kind == "clone"  # the report bears the new name
     assert shelf.card_of(shelf.own_voice(studio.out, str(new))) == "# anna\nA voice."
-    for name, says in (("berta", "already"), ("a/b", "--name"), ("datasets", "already")):
+    for name, says in (("berta", "already"), ("a/b", "name="), ("datasets", "already")):
         with pytest.raises(UsageError, match=says):
             shelf.rename(studio, str(new), name)
     with pytest.raises(UsageError, match="not in the library any more"):
