@@ -113,8 +113,9 @@ class Visitor:
             self.elsewhere.append(address)
 
     def open(self) -> None:
+        """Load the page; what a step holds is there only while it is the visitor's own."""
         self.page.goto(self.url)
-        self.page.wait_for_selector("#sentence .reading", state="attached")
+        self.page.wait_for_selector(".steps .now", state="attached")
 
     def press(self, part: str) -> None:
         self.page.locator(f"#{part}").click()
@@ -165,6 +166,7 @@ def test_from_an_empty_folder_to_a_voice_that_kokoro_speaks_with(
 
 def _give(visitor: Visitor, speech: Path) -> None:
     page = visitor.page
+    page.wait_for_selector("#sentence .reading", state="attached")
     assert page.locator("#to-texts").count() == 0 or not page.locator("#to-texts").is_visible()
     visitor.shot("1-empty")
     page.get_by_role("button", name="Record", exact=True).click()
