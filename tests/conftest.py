@@ -18,6 +18,8 @@ os.environ.setdefault("VOICECLONE_TRACEBACK", "1")  # a bug that a test meets sh
 from support import write_base, write_dataset
 from synthesized import SENTENCES, crude_phonemes
 
+from voiceclone.system.compiled import load_librosa
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 USERS_CACHE = os.environ.get("XDG_CACHE_HOME")
 _CACHE = tempfile.TemporaryDirectory(prefix="voiceclone-tests-cache-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
+
+load_librosa()  # before any library that a test uses imports it beside another process
 
 
 @pytest.fixture

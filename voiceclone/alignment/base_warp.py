@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.system.compiled import load_librosa
+
 POSTERIOR_WEIGHT = 2.0  # of the phones' distance (0 to 1) beside the mel's (a cosine distance)
 
 
@@ -44,8 +46,7 @@ def align(
     Raises:
         ValueError: the clip has fewer frames than tokens.
     """
-    import librosa
-
+    librosa = load_librosa()
     frames = target_mel.shape[1] // 2
     if frames < len(spoken_durations):
         raise ValueError(f"{frames} frames cannot hold {len(spoken_durations)} tokens")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
+from voiceclone.system.compiled import load_librosa
 from voiceclone.text.espeak import PhonemeEvent
 
 LEVEL_RMS = 0.06  # full scale 1.0, over the whole utterance
@@ -15,8 +16,7 @@ LEAD_FRAMES, TAIL_FRAMES = 4, 6  # silence before and after, frames of 25 ms: BO
 
 def condition(audio: np.ndarray) -> np.ndarray:
     """Bring recorded speech ``(T,)`` to the level and silences: trimmed at 35 dB, 0.1 s before, 0.15 s after."""
-    import librosa
-
+    librosa = load_librosa()
     _, (first, last) = librosa.effects.trim(audio, top_db=35)
     lead, tail = LEAD_FRAMES * FRAME_SAMPLES, TAIL_FRAMES * FRAME_SAMPLES
     first, last = max(first - lead, 0), min(last + tail, len(audio))

@@ -10,6 +10,7 @@ from voiceclone.alignment.durations import MAX_EDIT_COST, durations_from_events,
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
 from voiceclone.audio.io import resample
 from voiceclone.errors import VoicecloneError
+from voiceclone.system.compiled import load_librosa
 from voiceclone.text.espeak import EspeakSynthesizer
 
 VOICES = ("en-us+f2", "en-us+m3", "en-us")
@@ -81,8 +82,7 @@ def warp(reference: np.ndarray, target: np.ndarray, positions: np.ndarray) -> tu
     Returns:
         mean cosine distance along the path, 0-2; positions in frames of ``target``, float, ascending.
     """
-    import librosa
-
+    librosa = load_librosa()
     total, path = librosa.sequence.dtw(reference, target, metric="cosine", weights_mul=np.array([1.0, 1.1, 1.1]))
     path = path[::-1]
     cost = float(total[-1, -1]) / len(path)

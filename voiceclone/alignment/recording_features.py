@@ -13,6 +13,7 @@ import soundfile
 from voiceclone.audio.cleaning import mono, without_rumble
 from voiceclone.audio.io import open_audio, probe, resample
 from voiceclone.errors import VoicecloneError
+from voiceclone.system.compiled import load_librosa
 
 RATE = 16_000  # Hz; the mels end at 6 kHz, so that recordings of any usual rate compare
 CELL = 0.01  # seconds of one energy value
@@ -145,16 +146,14 @@ def features_of_samples(audio: np.ndarray, rate: int) -> RecordingFeatures:
 
 
 def _mel_power(samples: np.ndarray) -> np.ndarray:
-    import librosa
-
+    librosa = load_librosa()
     spectrum = librosa.stft(samples, n_fft=_FFT, win_length=_WINDOW, hop_length=_HOP, center=False)
     return _filters() @ (spectrum.real**2 + spectrum.imag**2)
 
 
 @lru_cache(maxsize=1)
 def _filters() -> np.ndarray:
-    import librosa
-
+    librosa = load_librosa()
     return librosa.filters.mel(sr=RATE, n_fft=_FFT, n_mels=BANDS, fmin=_MEL_RANGE[0], fmax=_MEL_RANGE[1])
 
 

@@ -13,6 +13,8 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from voiceclone.system.compiled import load_librosa
+
 SAMPLE_RATE = 24_000  # Hz
 HOP = 300  # samples between mel, F0 and energy frames (80 Hz)
 FRAME_SAMPLES = 600  # samples in one duration frame (25 ms): two mel frames
@@ -83,8 +85,8 @@ def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
 
 
 def _pyin(audio: np.ndarray) -> np.ndarray:
-    import librosa
-
+    librosa = load_librosa()
+    f0: np.ndarray
     f0, _, _ = librosa.pyin(
         audio, fmin=F0_FLOOR, fmax=F0_CEILING, sr=SAMPLE_RATE, frame_length=1536, hop_length=HOP, fill_na=0.0
     )

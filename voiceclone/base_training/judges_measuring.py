@@ -8,6 +8,7 @@ import numpy as np
 
 from voiceclone.nets.front_end import SAMPLE_RATE
 from voiceclone.nets.phone_recognizer import PhoneRecognizer
+from voiceclone.system.compiled import load_librosa
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """24 kHz audio ``(T,)`` to a unit vector ``(D,)``."""
@@ -89,7 +90,7 @@ def disturbed(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def mfcc_embed(clips: Sequence[np.ndarray]) -> Embed:
     """The baseline: mean and deviation of 20 MFCCs, each scaled to unit variance over ``clips`` (24 kHz, ``(T,)``)."""
-    import librosa
+    librosa = load_librosa()
 
     def statistics(audio: np.ndarray) -> np.ndarray:
         # Without the zeroth, the level; up to 7.2 kHz as the judges hear.

@@ -13,6 +13,7 @@ from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 from voiceclone.evaluation.metrics import N_FFT, SPEECH_DB, cepstra, trimmed, warp
 from voiceclone.evaluation.report_results import Evaluation, Sample
 from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, ORACLE, PLAIN_RECIPE, RECORDINGS, ZERO_SHOT
+from voiceclone.system.compiled import load_librosa
 from voiceclone.voice.pack import ROWS, VoicePack
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def similarity_bars(evaluation: Evaluation) -> bytes:
 
 def mel_panels(sample: Sample) -> bytes:
     """The log-mels of the recording, the clone and the best stock voice below each other, on one time axis."""
-    import librosa
-
+    librosa = load_librosa()
     shown = _present(sample, (RECORDINGS, CLONE, BEST_STOCK))
     mels = {}
     for name in shown:
@@ -147,8 +147,7 @@ def row_norms(packs: Mapping[str, VoicePack], stock: Sequence[VoicePack]) -> byt
 
 def _speaking(audio: np.ndarray) -> np.ndarray:
     """Whether each frame of audio ``(T,)`` is no pause: ``(1 + T // 300,)`` bool."""
-    import librosa
-
+    librosa = load_librosa()
     speaks = np.zeros(1 + len(audio) // HOP, dtype=bool)
     for start, end in librosa.effects.split(audio, top_db=SPEECH_DB, frame_length=N_FFT, hop_length=HOP):
         speaks[start // HOP : -(-end // HOP)] = True

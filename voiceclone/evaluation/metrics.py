@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
+from voiceclone.system.compiled import load_librosa
 
 TRIM_DB = 40  # below the peak: what is quieter at either end is cut off before spectra are compared
 SPEECH_DB = 35  # below the peak: what is quieter counts as a pause
@@ -61,8 +62,7 @@ def measure_pitch(audio: np.ndarray) -> Pitch | None:
 
 def spoken_seconds(audio: np.ndarray, top_db: float = SPEECH_DB) -> float:
     """Length of audio ``(T,)`` at 24 kHz without its pauses: what lies ``top_db`` below the loudest frame."""
-    import librosa
-
+    librosa = load_librosa()
     stretches = librosa.effects.split(audio, top_db=top_db, frame_length=N_FFT, hop_length=HOP)
     return float(sum(end - start for start, end in stretches)) / SAMPLE_RATE
 
@@ -73,8 +73,7 @@ def pause_level(audio: np.ndarray) -> float:
     ``SPEECH_DB``, but above the room's noise where that is louder, which would else count as speech; at least
     ``LOUDEST_PAUSE_DB``, for speech without a pause has no noise to be measured.
     """
-    import librosa
-
+    librosa = load_librosa()
     rms = librosa.feature.rms(y=audio, frame_length=N_FFT, hop_length=HOP)[0]
     noise = 20.0 * np.log10((np.percentile(rms, NOISE_PERCENTILE) + 1e-9) / (rms.max() + 1e-9))
     return float(np.clip(-noise - ABOVE_NOISE_DB, LOUDEST_PAUSE_DB, SPEECH_DB))
@@ -91,8 +90,7 @@ def slower_percent(audio: np.ndarray, recording: np.ndarray) -> float:
 
 def trimmed(audio: np.ndarray) -> np.ndarray:
     """Audio ``(T,)`` without the silence at its ends."""
-    import librosa
-
+    librosa = load_librosa()
     return librosa.effects.trim(audio, top_db=TRIM_DB)[0]
 
 
@@ -104,8 +102,7 @@ def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
     librosa's MFCC 1 to 13 of an 80-band mel spectrogram, rescaled to the amplitudes of the cosines that make up the log
     spectrum (in nepers), for which :data:`MCD_CONSTANT` is meant.
     """
-    import librosa
-
+    librosa = load_librosa()
     mel = librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
     if bandwidth < SAMPLE_RATE / 2:
         ends = librosa.mel_frequencies(N_MELS + 2, fmax=SAMPLE_RATE / 2)[2:]
@@ -118,8 +115,7 @@ def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
 
 def warp(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Dynamic time warping of two rows of cepstra (librosa): pairs of frame indices ``(P, 2)`` in order of time."""
-    import librosa
-
+    librosa = load_librosa()
     _, path = librosa.sequence.dtw(ours, theirs, metric="euclidean")
     return path[::-1]
 

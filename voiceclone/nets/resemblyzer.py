@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.errors import VoicecloneError
+from voiceclone.system.compiled import load_librosa
 
 PACKAGE = "resemblyzer"
 INSTALL = "pip install --no-deps resemblyzer"
@@ -107,8 +108,7 @@ def _package_folder() -> Path | None:
 
 def _voiced(audio: np.ndarray) -> np.ndarray:
     """The audio ``(T,)`` without its silences; all of it where nothing else is left."""
-    import librosa
-
+    librosa = load_librosa()
     audio = np.asarray(audio, dtype=np.float32)
     stretches = librosa.effects.split(audio, top_db=SILENCE_DB, frame_length=1200, hop_length=300)
     kept = [audio[max(start - 1200, 0) : end + 1200] for start, end in stretches]
