@@ -11,6 +11,7 @@ from voiceclone import Reporter, VoicecloneError, clone
 
 
 def main() -> None:
+    """Clone and say how it went."""
     parser = argparse.ArgumentParser(description="Clone a voice from a folder of clips.")
     parser.add_argument("data", help="folder with the clips and their metadata")
     parser.add_argument("name", help="name of the voice")

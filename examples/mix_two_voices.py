@@ -12,6 +12,7 @@ from voiceclone.voice.lookup import VoiceFinder
 
 
 def main() -> None:
+    """Mix, and write the voice."""
     parser = argparse.ArgumentParser(description="Mix two voices.")
     parser.add_argument("first", help="a voice file, or the name of a stock voice of the base")
     parser.add_argument("second")

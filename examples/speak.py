@@ -12,6 +12,7 @@ from voiceclone.voice.speaking import deliver, speak
 
 
 def main() -> None:
+    """Speak, and write the sound."""
     parser = argparse.ArgumentParser(description="Speak a text with a voice.")
     parser.add_argument("text")
     parser.add_argument("voice", help="a voice file, or the name of a stock voice of the base")
