@@ -39,6 +39,11 @@ footer { display: none !important; }
 .player audio { width: 100%; height: 44px; display: block; }
 .dark .player audio { color-scheme: dark; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .2rem 1rem; margin-bottom: .8rem; }
+.pair > * { min-width: 0; }
+#lines, #lines * { min-width: 0; }
+#lines .codemirror-wrapper, #lines .cm-editor, #lines .cm-scroller, #lines pre { max-width: calc(100vw - 5rem);
+  overflow-x: auto; }
+#lines .cm-content, #lines .cm-line { white-space: pre-wrap !important; overflow-wrap: anywhere !important; }
 .pair .said { grid-column: 1 / -1; font-style: italic; margin: 0; }
 .clip { padding: .75rem !important; background: var(--block-background-fill) !important; }
 .clip .styler { background: none !important; }
