@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure a student against its teacher: the same voice vectors, sentences that no training held.
 
-    python benchmarks/student.py --student nano --text sentences.txt --json student.json
+    python benchmarks/student.py --student work/run/base --text sentences.txt --json student.json
 
 The last lines of the text are spoken, which scripts/speak_with_teacher.py leaves unused. Each of VOICES stock voices
 speaks its share of the sentences on both models; each English stock voice speaks two further sentences for the ranking
@@ -56,7 +56,7 @@ class Measured:
 def main() -> int:
     """Parse, speak with both, print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--student", default="nano", help="a base as --base takes it")
+    parser.add_argument("--student", required=True, help="folder of a student's base")
     parser.add_argument("--teacher", default="kokoro")
     parser.add_argument("--text", type=Path, required=True, help="one sentence a line")
     parser.add_argument("--sentences", type=int, default=100)
@@ -92,6 +92,8 @@ class Speaking:
 
     def __init__(self, base: Base) -> None:
         device = torch.device("cpu")
+        if missing := sorted(set(VOICES) - set(base.stock_voices)):
+            raise VoicecloneError(f"{base.title} has no voice {missing[0]}: it is no student of Kokoro-82M")
         self.voices = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(("a", "b"))}
         self.kokoro = FrozenKokoro(base.kmodel, device, convolutions=convolution_dtype("auto", device))
         self.phonemizers = {lang: Phonemizer(lang, offline=True) for lang in "ab"}

@@ -9,6 +9,9 @@
 # MINUTES  training time of the base (default 160); the pair of surrogate encoders takes 0.3 of it on top
 # BASE     folder of an earlier base to go on from (nano 0.2 to 0.4 were each trained from the version before, for 72 to 80 minutes)
 #
+# The preset nano is wider now than nano 0.4, which was trained with 0.1.0 of this program: this trains a base of its own,
+# and nano 0.4 is no BASE for it. Students of Kokoro are trained by train_student.sh.
+#
 # --compile needs a C compiler. With pyworld installed, F0 is tracked in minutes instead of hours, and with Resemblyzer
 # the speakers' likeness is measured.
 #

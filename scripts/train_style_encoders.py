@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import re
 import sys
 from pathlib import Path
 
-from voiceclone.errors import UsageError, VoicecloneError
+from speak_with_teacher import clauses_as_phonemes, read_lines, speak_corpus
+
+from voiceclone.errors import VoicecloneError
 
 HELD_OUT = ("af_nova", "am_eric", "bf_alice", "bm_fable")
 HELD_OUT_UTTERANCES = 36
@@ -35,12 +36,12 @@ def main() -> int:
     limits = (18, options.phonemes)
     speech, held = options.out / "speech", options.out / "held_out"
     config = TeacherConfig(held_out=HELD_OUT, phonemes=limits, seed=options.seed)
-    _speak(base, english, config, options, speech, options.utterances)
+    texts = clauses_as_phonemes(read_lines(options.text), options.out / "phonemes", limits)
+    speak_corpus(base, english, config, texts, speech, range(options.utterances))
     kept_out = {name: english[name] for name in HELD_OUT}
-    _speak(base, kept_out, TeacherConfig(stock_share=1.0, phonemes=limits, seed=options.seed + 1), options, held,
-           HELD_OUT_UTTERANCES)  # fmt: skip
-    if not options.speak_only:
-        _train(base, options, speech, held)
+    held_config = TeacherConfig(stock_share=1.0, phonemes=limits, seed=options.seed + 1)
+    speak_corpus(base, kept_out, held_config, texts, held, range(HELD_OUT_UTTERANCES))
+    _train(base, options, speech, held)
     return 0
 
 
@@ -54,43 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
     parser.add_argument("--init", type=Path, help="safetensors of a pair of the same widths to start from")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--speak-only", action="store_true")
     return parser.parse_args()
-
-
-def _speak(base, voices, config, options, folder: Path, count: int) -> None:
-    """Speak ``count`` utterances; those that are there are left alone."""
-    import torch
-
-    from voiceclone.base_training.teacher import VoiceSampler, speak_teacher_utterance
-    from voiceclone.models.frozen_kokoro import FrozenKokoro
-    from voiceclone.tracking.progress import Reporter
-
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = _texts(options.text, folder.parent / "phonemes.txt", config.phonemes)
-    kokoro, sampler = FrozenKokoro(base.kmodel, torch.device("cpu")), VoiceSampler(voices, config)
-    with Reporter().task(f"Speaking {folder.name}", total=count, unit="utterance") as task:
-        for number in range(count):
-            speak_teacher_utterance(number, kokoro, sampler, texts, folder)
-            task.advance(1)
-
-
-def _texts(source: Path, cache: Path, limits: tuple[int, int]) -> list[str]:
-    """Phonemes of the clauses of a text that have about the length wanted; kept in ``cache``."""
-    from voiceclone.files import write_text
-    from voiceclone.text.g2p import Phonemizer
-
-    if not cache.exists():
-        try:
-            lines = source.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--text {source}: cannot be read as UTF-8: check the path") from error
-        clauses = {part.strip() for line in lines for part in re.split(r"(?<=[,;:.?!])\s+", line)}
-        phonemizer = Phonemizer("a", offline=True)
-        chosen = sorted(clause for clause in clauses if 14 < len(clause) < 1.1 * limits[1])
-        write_text(cache, "\n".join(phonemizer.phonemes(clause) for clause in chosen))
-    found = cache.read_text(encoding="utf-8").splitlines()
-    return [text for text in found if limits[0] <= len(text) <= limits[1]]
 
 
 def _train(base, options, speech_folder: Path, held_folder: Path) -> None:

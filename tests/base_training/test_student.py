@@ -173,3 +173,8 @@ def test_flags_without_a_meaning_for_a_student_are_refused(speech: Path, tmp_pat
         main([*train, "--data", str(tmp_path)])
     assert main(["train-base", "--teacher", str(tmp_path), "--steps", "1", "--out", str(tmp_path / "o")]) == 2
     assert "holds no speech of a teacher" in capsys.readouterr().err
+
+
+def test_settings_name_the_weights_they_change_alone() -> None:
+    config = TrainConfig.from_json({**CONFIG.to_json(), "weights": {"mel": 3.0}})
+    assert config.weight == {**CONFIG.weight, "mel": 3.0}

@@ -113,5 +113,5 @@ class TrainConfig:
         values = dict(values)
         for name in ("betas", "style_frames"):
             values[name] = tuple(values[name])
-        values["weights"] = tuple(dict(values["weights"]).items())
+        values["weights"] = tuple({**DEFAULT_WEIGHTS, **values["weights"]}.items())
         return cls(**values)

@@ -16,6 +16,7 @@ from voiceclone.ui.comparison import read_findings, tenths_of
 from voiceclone.ui.jobs import DATASETS
 from voiceclone.voice.formats import write_voices
 from voiceclone.voice.library import CLONE, OwnVoice, own_voices
+from voiceclone.voice.space import KOKORO_SPACE
 
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
@@ -139,7 +140,7 @@ def export(studio: Studio, voice: str, form: str, folder: Path) -> Path:
 
 def python_lines(studio: Studio, voice: OwnVoice) -> str:
     """How a program speaks with a voice."""
-    if voice.base_kind in (None, "kokoro"):
+    if voice.fits(KOKORO_SPACE):
         return "\n".join(
             (
                 "import soundfile",
@@ -153,7 +154,7 @@ def python_lines(studio: Studio, voice: OwnVoice) -> str:
     return "\n".join(
         (
             "import soundfile",
-            "from voiceclone.bases.base import load_base",
+            "from voiceclone import load_base",
             "",
             f'pipeline = load_base("{studio.base_of(voice.file)}").pipeline("{studio.lang}")',
             f'for number, result in enumerate(pipeline("Hello!", voice="{voice.name}.pt")):',

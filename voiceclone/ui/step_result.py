@@ -15,6 +15,7 @@ from voiceclone.ui.handlers import told
 from voiceclone.ui.job import DONE, RESULT_FILE
 from voiceclone.ui.player import player, side_by_side
 from voiceclone.ui.shelf import DOWNLOADS, STOCK_ONLY, export, own_voice, python_lines
+from voiceclone.voice.space import KOKORO_SPACE
 
 if TYPE_CHECKING:
     from voiceclone.ui.draft import Draft
@@ -48,7 +49,7 @@ def build_result_step(desk: Desk, way: Way) -> None:
             return [gr.Column(visible=False), gr.HTML(visible=True), *[gr.skip()] * (len(outputs) - 2)]
         place = desk.sounds.place()
         files = [str(export(desk.studio, file, form, place)) for form, _ in DOWNLOADS.values()]
-        stock = voice.base_kind in (None, "kokoro")
+        stock = voice.fits(KOKORO_SPACE)
         downloads = [
             gr.DownloadButton(value=path, visible=stock or form not in STOCK_ONLY)
             for path, (form, _) in zip(files, DOWNLOADS.values())
