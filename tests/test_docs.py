@@ -19,7 +19,7 @@ DOCUMENTS = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
     REPOSITORY / "datasets" / "README.md",
-    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
 ]
 BLOCK = re.compile(
     r"^(?P<indent> *)(?P<run><!-- run -->\n *)?```(?P<kind>bash|python)\n(?P<code>.*?)^ *```", re.M | re.S

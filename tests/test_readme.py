@@ -13,7 +13,7 @@ from voiceclone.cloning.config import CloneConfig
 
 README = (REPOSITORY / "README.md").read_text()
 CLONE = (REPOSITORY / "docs" / "clone.md").read_text()
-DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
