@@ -37,7 +37,7 @@ def crop_length(wanted: int, frames: Sequence[int]) -> int:
 
 
 def upper_edges(filters: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-    """Upper edge of each band of a filterbank ``(frequencies, bands)``, Hz at ``sample_rate``, to the width of a bin."""
+    """Upper edges of the bands of a filterbank ``(frequencies, bands)``, in Hz, to the width of a bin."""
     count = len(filters)
     last = torch.where(filters > 0, torch.arange(count, device=filters.device)[:, None], -1).amax(dim=0)
     return ((last + 1) * (sample_rate / 2 / (count - 1))).clamp(max=sample_rate / 2)

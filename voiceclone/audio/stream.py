@@ -109,7 +109,7 @@ def encoded(pieces: list[np.ndarray], form: str, sample_rate: int = SAMPLE_RATE)
 
 
 def _encoder(target: Path | BinaryIO, form: str, sample_rate: int) -> Any:
-    """A ``soundfile.SoundFile`` to write to. MP3 gets a constant bit rate, so that players can tell the length of a stream."""
+    """A ``soundfile.SoundFile`` to write to. MP3 gets a constant bit rate: players then know the length of a stream."""
     import soundfile
 
     kind = FORMATS[form]
