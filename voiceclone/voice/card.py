@@ -1,4 +1,4 @@
-"""The model card (README.md) that lies beside a voice: what it is, what speaks with it, and where it comes from."""
+"""The model card (README.md) beside a voice: what it is, which base it is for, and where it comes from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LANGUAGES = {  # Kokoro's code: ISO 639-1 code, name
 
 @dataclass(frozen=True, kw_only=True)
 class CardInfo:
-    """What a card tells. Texts are taken literally: markup in them is shown, not obeyed."""
+    """The content of a card. Texts are escaped: markup in them is shown literally."""
 
     name: str
     base_name: str
@@ -101,7 +101,7 @@ def _front_matter(info: CardInfo) -> str:
 
 
 def licence_matter(licence: str) -> list[str]:
-    """The front matter's lines about a licence: an id of the Hub or free text; where none is given, none is made up."""
+    """The front matter's lines about a licence: an id of the Hub or free text; empty if none is given."""
     if licence in ("", NOT_STATED):
         return ["license: unknown"]
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", licence):
@@ -191,7 +191,7 @@ def _cell(value: str | float) -> str:
 
 
 def _literal(text: str) -> str:
-    """One line of text without effect as Markdown or HTML."""
+    """One line of text, escaped for Markdown and HTML."""
     line = " ".join(text.split())
     line = re.sub(r"[\\`*~\[\]]|^[#+-]|(?<![^\W_])_|_(?![^\W_])", lambda match: "\\" + match[0], line)
     return line.replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""The voices of an output folder: what lies there, and what the files beside each say of it."""
+"""The voices of an output folder, with the information in the files beside them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def voice_files(out: Path) -> list[Path]:
 
 
 def own_voices(out: Path) -> list[OwnVoice]:
-    """The voices of an output folder, newest first; the voices themselves are not read."""
+    """The voices of an output folder, newest first; the tensors themselves are not read."""
     return [_described(path) for path in voice_files(out)]
 
 
@@ -73,7 +73,7 @@ def _described(path: Path) -> OwnVoice:
 
 
 def _likeness(evaluation: dict[str, Any]) -> float | None:
-    """The clone's similarity by the first encoder that judged it."""
+    """The clone's similarity by the first encoder in the report."""
     try:
         by_encoder = evaluation["voices"]["clone"]["similarity"]
         value = next(iter(by_encoder.values()))["mean"]
