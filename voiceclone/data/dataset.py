@@ -1,4 +1,4 @@
-"""A dataset folder as the rest of the package uses it: checked clips with phonemes, split, with a report."""
+"""Loading a dataset folder: checked clips with phonemes, split into training and validation, with a report."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.text.alphabet import count_spoken
 from voiceclone.text.g2p import Phonemizer, language_code
 
-LITTLE_SECONDS = 20.0  # of speech for training, below which the user is warned
-NARROW_HZ = 10_500.0  # recordings that end below it are said to the user
-VALIDATION_SHARE = 0.1  # of the clips, where the folder has no validation split
+LITTLE_SECONDS = 20.0  # of speech for training; with less there is a warning
+NARROW_HZ = 10_500.0  # a notice is given for recordings with a lower bandwidth
+VALIDATION_SHARE = 0.1  # of the clips, if the folder has no validation split
 Progress = Callable[[int, int], None]
 
 
@@ -89,7 +89,7 @@ def load_dataset(
 
     Args:
         lang: language of the transcripts, a code of Kokoro's.
-        seed: chooses the clips held out where the folder has no validation split.
+        seed: of the choice of held-out clips, if the folder has no validation split.
         vocab: the phoneme symbols the model knows.
         offline: download nothing.
         progress: called with (clips done, clips in all) after every clip.
@@ -184,7 +184,7 @@ def _check(entry: Entry, phonemizer: Phonemizer, vocab: Container[str], limits: 
 
 
 def _unknown_symbols(root: Path, kept: list[_Checked], vocab: Container[str]) -> list[str]:
-    """A notice of phonemes that get lost, since the model does not know their symbols; none where all are known."""
+    """A notice about phonemes whose symbols the model does not know; empty if there are none."""
     lost = [{c for c in item.phonemes if c not in vocab and unicodedata.category(c)[0] in "LM"} for item in kept]
     if not any(lost):
         return []
@@ -194,7 +194,7 @@ def _unknown_symbols(root: Path, kept: list[_Checked], vocab: Container[str]) ->
 
 
 def _little_speech(root: Path, kept: list[_Checked]) -> list[str]:
-    """A notice where there is hardly enough to train on."""
+    """A notice if there is too little speech for training."""
     seconds = sum(item.measured.seconds for item in kept if item.entry.split == "train")
     if seconds >= LITTLE_SECONDS:
         return []
@@ -222,7 +222,7 @@ def _clip(item: _Checked) -> Clip:
 
 
 def _sound_notices(kept: list[_Checked]) -> list[str]:
-    """What the sound of usable clips lacks, a line each."""
+    """Notices about the audio of usable clips, one line each."""
     notices = []
     narrow = [item for item in kept if (item.measured.bandwidth_hz or NARROW_HZ) < NARROW_HZ]
     if narrow:
@@ -265,7 +265,7 @@ def _require_enough(
         f" training and {held_out} for validation, where {limits.min_clips} ({limits.min_total_seconds:g} s) and 1 are"
         f" needed; {skipped}{first}: add clips or mend these"
     )
-    # A file_name may hold a line break.
+    # A file_name may contain a line break.
     raise TooLittleData(" ".join(message.split()), report)
 
 

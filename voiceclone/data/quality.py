@@ -1,4 +1,4 @@
-"""What makes a clip unfit for cloning, each with its limit: measured once, in the clip's own sample rate."""
+"""Checks of a clip's fitness for cloning, with their limits; measured once, at the clip's own sample rate."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _END_SECONDS = 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class QualityLimits:
-    """What a clip must keep to. The real recordings measured for this lie well inside: 1.8-23 s, 95th percentile
-    level -32 to -9 dBFS, 6-15 phonemes a second, no clipping."""
+    """Limits for a clip. The real recordings measured for this are well inside: 1.8-23 s, 95th percentile
+    level -32 to -9 dBFS, 6-15 phonemes per second, no clipping."""
 
     min_seconds: float = 0.8
     """Shortest clip, seconds: the style encoder needs 65 frames of 12.5 ms."""
@@ -63,7 +63,7 @@ class QualityLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What was measured on one clip's audio; None where the check stopped before."""
+    """Measurements of one clip's audio; None if the check ended earlier."""
 
     seconds: float | None = None
     sample_rate: int | None = None
@@ -88,14 +88,14 @@ class Measurement:
 
 
 def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
-    """Read one clip and check its audio; never raises for what is in the file."""
+    """Read one clip and check its audio; never raises for the content of the file."""
     try:
         info = probe(path)
         known = {"sample_rate": info.sample_rate, "channels": info.channels}
         if info.lost_seconds > 0:
             return _truncated(info.seconds, info.lost_seconds, **known)
         if info.seconds > 2 * limits.max_seconds:
-            # Not decoded: hours of audio would only fill the memory.
+            # Not decoded: hours of audio would not fit into memory.
             return _refused(info.seconds, limits, **known)
         samples, rate = decode(path)
     except VoicecloneError as error:
@@ -138,7 +138,7 @@ def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, ch
 def transcript_problem(
     text: str, phonemes: str, seconds: float, vocab: Container[str], limits: QualityLimits
 ) -> str | None:
-    """``reason: detail`` where the transcript is unfit, else None."""
+    """``reason: detail`` if the transcript is unfit, else None."""
     if not text:
         return "no transcript: the text is empty"
     spoken = count_spoken(phonemes, vocab)
@@ -198,7 +198,7 @@ def _decibel(power: float) -> float:
 
 
 def _cut_word(samples: np.ndarray, rate: int, level_dbfs: float, limits: QualityLimits) -> tuple[str, ...]:
-    """Speech falls silent after a sentence; where a clip does not, its last word may be cut."""
+    """A warning if the clip does not end in silence: its last word may be cut."""
     last = samples[-max(1, int(_END_SECONDS * rate)) :]
     over = _decibel(float(np.square(last, dtype=np.float64).mean())) - level_dbfs
     if over <= limits.max_end_db:
@@ -207,7 +207,7 @@ def _cut_word(samples: np.ndarray, rate: int, level_dbfs: float, limits: Quality
 
 
 def _clipped(samples: np.ndarray) -> float:
-    """Share of samples in runs of three or more at the clip's own ceiling, where that is full scale."""
+    """Share of samples in runs of three or more at the clip's maximum, if that is full scale."""
     ceiling = max(0.985, 0.999 * float(np.abs(samples).max()))
     at_ceiling = np.abs(samples) >= ceiling
     edges = np.flatnonzero(np.diff(np.concatenate(([False], at_ceiling, [False])).astype(np.int8)))

@@ -1,4 +1,4 @@
-"""Recordings, and what is said in them."""
+"""Recordings and their texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A stretch of one recording and what is said in it."""
+    """A segment of one recording and its text."""
 
     recording: int
     """Index of the recording."""
@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What is said in a number of recordings: one running text for all of them, or parts."""
+    """The texts of several recordings: one running text for all of them, or parts."""
 
     running: str | None = field(default=None, repr=False)
     parts: tuple[Part, ...] = ()
@@ -51,6 +51,6 @@ class Script:
 
     @property
     def words(self) -> int:
-        """How many words the text has."""
+        """Number of words of the text."""
         texts = [part.text for part in self.parts] if self.running is None else [self.running]
         return sum(len(text.split()) for text in texts)
