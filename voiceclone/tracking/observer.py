@@ -1,4 +1,4 @@
-"""What a projection training shows while it runs: progress, scalars, and now and then sound and pictures."""
+"""Logging of a projection training: progress, scalars, and every few epochs audio and pictures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
     from voiceclone.tracking.trackers import Trackers
 
-MEDIA_EVERY = 10  # epochs between sounds and pictures
+MEDIA_EVERY = 10  # epochs between audio samples and pictures
 
 
 class TrackingObserver:
-    """Hands a training's steps and epochs to trackers and progress bar."""
+    """Passes a training's steps and epochs to trackers and progress bar."""
 
     def __init__(self, trackers: Trackers, *, total: int, reporter: Reporter) -> None:
         self.trackers, self.total, self.reporter = trackers, total, reporter
@@ -40,7 +40,7 @@ class TrackingObserver:
         self.trackers.scalars({**scalars, "system/memory_mib": memory_mib()}, step)
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
-        """Log one epoch: validation terms; sound, mels and the projection's values every few epochs."""
+        """Log one epoch: validation terms; audio, mels and the projection's values every few epochs."""
         self.trackers.scalars({f"val/{name}": value for name, value in record["validation"].items()}, record["step"])
         if record["epoch"] % MEDIA_EVERY == 1:
             self._media(record["step"], trainer, trainer.base_vector())
@@ -50,7 +50,7 @@ class TrackingObserver:
             )
 
     def finish(self, trainer: ProjectionTrainer) -> None:
-        """Log sound, mels and values of the voice that is kept, wherever the training ended."""
+        """Log audio, mels and values of the voice that is kept."""
         if trainer.state.best_vector is not None:
             self._media(trainer.state.step, trainer, trainer.state.best_vector)
 
@@ -68,7 +68,7 @@ class TrackingObserver:
 
 
 def memory_mib() -> float:
-    """Peak resident memory of this process in MiB (0 where the platform does not tell)."""
+    """Peak resident memory of this process in MiB (0 if the platform does not report it)."""
     try:
         import resource
     except ImportError:
