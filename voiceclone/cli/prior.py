@@ -1,4 +1,4 @@
-"""``voiceclone prior``: what cloning knows of a base beforehand: a pre-trained projection, a table of stock voices."""
+"""``voiceclone prior``: pre-train the projection of a base, and measure its stock voices."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Speak, hear, fit, save; the exit code."""
+    """Synthesise, encode, train, save; returns the exit code."""
     from voiceclone.bases.base import load_base
     from voiceclone.cli.clone import verbosity
     from voiceclone.projection.prior import PriorConfig, cache_path, fit_prior, make_pairs, save_prior
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measure_stock_voices(base: Base, path: Path, phonemize: Callable[[str], str], reporter: Reporter) -> None:
-    """Write the table of the base's stock voices, where the speaker encoder is installed."""
+    """Write the table of the base's stock voices, if the speaker encoder is installed."""
     import torch
 
     from voiceclone.models.frozen_kokoro import FrozenKokoro

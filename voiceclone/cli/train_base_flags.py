@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    """Flags of what is trained on."""
+    """Flags of the data."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--teacher",
@@ -75,7 +75,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
-    """Flags of how it is trained."""
+    """Flags of the training."""
     parser.add_argument("--preset", default="nano", help="nano, full or tiny (default: nano)")
     parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
     parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
