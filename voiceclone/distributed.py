@@ -27,7 +27,7 @@ T = TypeVar("T")
 STEP_TIMEOUT = timedelta(minutes=30)
 """How long a collective operation of a step waits for the other processes."""
 PREPARATION_TIMEOUT = timedelta(days=7)
-"""How long the others wait while the main process computes features; one that ends is noticed at once."""
+"""How long the others wait while the main process computes features; a process that ends is noticed at once."""
 BUCKET = 1 << 24  # values per all-reduce: one copy of all gradients would take too much memory
 _RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -92,9 +92,9 @@ class ProcessGroup:
     rank: int = 0
     world_size: int = 1
     waiting: Any = None
-    """Group of ``torch.distributed`` for waits that may take long."""
+    """Group of ``torch.distributed`` for long waits."""
     accelerator: Accelerator | None = None
-    """What opened the processes, where there are several."""
+    """The accelerator that opened the process group, if there are several processes."""
 
     @property
     def is_main(self) -> bool:

@@ -31,7 +31,7 @@ OF_COMMAND = {
     ("prior", "voices"): (20, 10**6),
     ("train-base", "voices"): (0, 10**6),
 }
-"""The same where two commands have an option of one name."""
+"""The same, for options of one name in two commands."""
 
 
 def range_of(name: str, command: str = "") -> tuple[int, int]:

@@ -34,7 +34,7 @@ class AudioInfo:
     frames: int
     """Samples per channel, as stored; compressed formats may state it inexactly."""
     lost_seconds: float = 0.0
-    """What the header promises beyond the end of the file: the copy or the recording was cut short."""
+    """Seconds by which the file is shorter than its header says (a truncated copy or recording)."""
 
     @property
     def seconds(self) -> float:

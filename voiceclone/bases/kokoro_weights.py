@@ -25,9 +25,9 @@ class KokoroWeights:
 
     path: Path
     sha256: str
-    """Of the published file it comes from: what a voice made with it is tied to."""
+    """Hash of the published file it comes from; recorded with voices made with it."""
     label: str
-    """Which weights these are, for people: full precision, or int8 weights and the file's name."""
+    """Description: full precision, or int8 weights and the file's name."""
 
 
 def weights_at_hand() -> KokoroWeights | None:

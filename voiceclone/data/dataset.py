@@ -41,7 +41,7 @@ class Clip:
     """``train`` or ``validation``."""
     speaker: str | None = None
     bandwidth_hz: float = math.inf
-    """Above it the recording holds no speech."""
+    """Above this frequency the recording holds no speech."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Dataset:
     fingerprint: str
     """SHA-256 (hex) over splits, names, texts and audio: the same clips give the same value."""
     notices: tuple[str, ...]
-    """Lines to show the user once."""
+    """Notices for the user."""
 
 
 class TooLittleData(VoicecloneError):

@@ -42,7 +42,7 @@ class Listed:
 
     line: int
     row: dict[str, Any]
-    """``file_name`` and ``text``, which are strings, and what else there is."""
+    """``file_name`` and ``text`` (strings), and further columns."""
     bare: bool = False
     """``file_name`` is an id as in LJSpeech."""
 
@@ -52,7 +52,7 @@ class Entry:
     """One clip as the metadata lists it."""
 
     name: str
-    """``file_name`` relative to the metadata file; as the file system spells it where there is such a file."""
+    """``file_name`` relative to the metadata file; spelled as in the file system if the file exists."""
     text: str
     """Transcript, outer whitespace removed; may be empty."""
     path: Path
@@ -61,9 +61,9 @@ class Entry:
     """``train`` or ``validation``."""
     speaker: str | None = None
     phonemes: str | None = None
-    """What a column ``phonemes`` says, for training a base."""
+    """Content of a column ``phonemes``, for training a base."""
     durations: Any = None
-    """The same of ``durations``, unchecked."""
+    """Content of a column ``durations``, unchecked."""
     where: str = ""
     """Metadata file and line, for messages."""
 

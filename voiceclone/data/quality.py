@@ -28,11 +28,11 @@ class QualityLimits:
     min_seconds: float = 0.8
     """Shortest clip, seconds: the style encoder needs 65 frames of 12.5 ms."""
     max_seconds: float = 30.0
-    """Longest clip, seconds: attention and memory grow with it, and Kokoro reads 510 phonemes at most."""
+    """Longest clip, seconds: attention and memory grow with the length, and Kokoro reads at most 510 phonemes."""
     silence_dbfs: float = -65.0
-    """A clip whose loud frames (95th percentile of the 20 ms RMS) lie below this holds no speech, dB re full scale."""
+    """A clip with loud frames (95th percentile of the 20 ms RMS) below this holds no speech, dB re full scale."""
     min_level_dbfs: float = -48.0
-    """Below this level of the loud frames the noise of the recording is cloned with the voice, dB re full scale."""
+    """Minimum level of the loud frames, dB re full scale: below it the recording's noise would be cloned."""
     max_peak: float = 1.5
     """Largest sample, full scale 1.0: float files beyond it are scaled wrongly."""
     max_clipped: float = 0.01
@@ -44,13 +44,13 @@ class QualityLimits:
     clips ended above it, and 65 % of 1047 that were cut within a word. (Its beginning tells nothing: of 33 clips of
     LJSpeech 9 begin as loud as that, with the first word whole.)"""
     min_phonemes_per_second: float = 2.0
-    """Spoken phonemes per second: below it the transcript misses most of what is said."""
+    """Spoken phonemes per second: minimum; with fewer, most of the speech is missing in the transcript."""
     max_phonemes_per_second: float = 25.0
-    """Spoken phonemes per second: above it the transcript says more than the clip can hold."""
+    """Spoken phonemes per second: maximum; with more, the transcript does not fit into the clip."""
     min_clips: int = 2
-    """Clips for training that must be left."""
+    """Minimum number of training clips."""
     min_total_seconds: float = 3.0
-    """Seconds of training audio that must be left."""
+    """Minimum length of training audio, seconds."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_seconds < self.max_seconds:
@@ -76,15 +76,15 @@ class Measurement:
     clipped: float | None = None
     """Share of samples in runs of three or more at full scale, 0-1."""
     audio_sha256: str | None = None
-    """Over the decoded samples and their rate."""
+    """Hash over the decoded samples and their rate."""
     offset: float | None = None
     """Mean of the samples, full scale 1.0; it is removed on reading."""
     bandwidth_hz: float | None = None
-    """Up to which frequency there is speech: see :func:`voiceclone.audio.cleaning.bandwidth`."""
+    """Upper frequency of the speech, Hz: see :func:`voiceclone.audio.cleaning.bandwidth`."""
     warnings: tuple[str, ...] = ()
-    """``reason: detail`` of what does not make the clip unfit."""
+    """``reason: detail`` of faults that do not make the clip unfit."""
     problem: str | None = None
-    """``reason: detail`` where the audio is unfit, else None."""
+    """``reason: detail`` if the audio is unfit, else None."""
 
 
 def measure_audio(path: Path, limits: QualityLimits) -> Measurement:

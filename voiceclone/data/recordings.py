@@ -12,13 +12,13 @@ class Recording:
 
     path: Path
     name: str
-    """As the report calls it: relative to the source folder."""
+    """Name in the report: relative to the source folder."""
     stem: str
-    """What its clips' names begin with: letters, digits, ``-`` and ``_``; no two recordings share it."""
+    """Prefix of its clips' names: letters, digits, ``-`` and ``_``; unique."""
     seconds: float
     """By its header."""
     doubts: tuple[str, ...] = ()
-    """``reason: detail`` of what is wrong with its sound and does not keep it from being used."""
+    """``reason: detail`` of faults in its audio that do not prevent its use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Part:
     end: float | None = None
     """Seconds; the recording's end when None."""
     name: str = ""
-    """Where the text comes from, for messages."""
+    """Source of the text, for messages."""
     cues: tuple[tuple[float, float, str], ...] = ()
     """Start, end and text of the subtitles in it."""
 
@@ -45,9 +45,9 @@ class Script:
     running: str | None = field(default=None, repr=False)
     parts: tuple[Part, ...] = ()
     ready_cut: bool = False
-    """Every recording is one clip already, where it is not too long."""
+    """Every recording is already a single clip, unless it is too long."""
     problems: tuple[tuple[str, str], ...] = ()
-    """What was passed over: (where, why)."""
+    """What was skipped: (where, why)."""
 
     @property
     def words(self) -> int:

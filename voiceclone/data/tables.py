@@ -16,7 +16,7 @@ _QUOTING = (",", ";")  # with these separators, quotes follow the rules of CSV
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 Rows = list[tuple[int, list[str]]]
-"""(line in the file from 1, cells); of a row that spans several lines it is the last."""
+"""(line in the file from 1, cells); for a row of several lines, the number of the last."""
 
 
 def read_text(path: Path, *, table: bool = True) -> str:

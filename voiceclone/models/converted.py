@@ -23,7 +23,7 @@ class Converted:
     precision: str
     """A key of ``PRECISIONS``."""
     source: str
-    """Name of the file it was made from."""
+    """Name of the source file."""
 
     @property
     def weights(self) -> Path:

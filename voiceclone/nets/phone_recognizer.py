@@ -31,7 +31,7 @@ class RecognizerConfig:
     width: int = 160
     """Channels."""
     kernel: int = 5
-    """Frames of 20 ms a convolution sees."""
+    """Kernel size of the convolutions, frames of 20 ms."""
     dilations: tuple[int, ...] = (1, 1, 2, 1, 4, 1, 4, 1)
     """One residual block each."""
     dropout: float = 0.1

@@ -24,7 +24,7 @@ class SpeakerNetConfig:
     width: int = 128
     """Channels."""
     dilations: tuple[int, ...] = (1, 2, 3)
-    """One residual block each, at 50 frames a second."""
+    """One residual block each, at 50 frames per second."""
     pooled: int = 256
     """Channels that are pooled over time."""
     size: int = 128

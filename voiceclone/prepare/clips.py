@@ -28,16 +28,16 @@ class PlannedClip:
     """A segment of a recording and its text; if it has a problem it is listed but not cut."""
 
     name: str | None
-    """File name without suffix; None for what is not cut."""
+    """File name without suffix; None if it is not cut."""
     recording: int
     start: float
     """Seconds in the recording."""
     end: float
     text: str
     score: float | None = None
-    """How well text and sound fit, 0-1; None where they were not aligned."""
+    """Fit of text and audio, 0-1; None if they were not aligned."""
     weakest: float | None = None
-    """The same of the worst second."""
+    """The same for the worst second."""
     snr_db: float | None = None
     silence: float | None = None
     """Share of the clip that is silent, 0-1."""
@@ -49,12 +49,12 @@ class ClipLimits:
     """Limits for a clip in addition to :class:`~voiceclone.data.quality.QualityLimits`."""
 
     min_score: float = 0.5
-    """Fit of text and sound. Clips of five recorded speakers with their texts have 0.55 to 0.74, of speech with another
+    """Fit of text and audio. Clips of five recorded speakers with their texts have 0.55 to 0.74, of speech with another
     text 0.43 to 0.6 (most of that is too short or too patchy for a clip)."""
     min_weakest: float = 0.35
     """Fit of the worst second."""
     min_snr_db: float = 20.0
-    """Speech over noise, dB, see :func:`noise_and_silence`. Clean recordings have 40 to 50."""
+    """Signal-to-noise ratio, dB, see :func:`noise_and_silence`. Clean recordings have 40 to 50."""
     max_silence: float = 0.6
     """Share of the clip that is silent."""
     max_clipped: float = 0.001

@@ -26,7 +26,7 @@ class PrepareConfig:
     subtitles: Path | None = None
     """SRT or WebVTT file, or a folder of them."""
     metadata: Path | None = None
-    """``metadata.csv`` or ``metadata.jsonl`` of clips that are cut already."""
+    """``metadata.csv`` or ``metadata.jsonl`` of clips that are already cut."""
     transcribe: str | None = None
     """Name or folder of a faster-whisper model."""
     lang: str = "a"
@@ -36,18 +36,18 @@ class PrepareConfig:
     validation: float = VALIDATION_SHARE
     """Share of the clips, 0 to 0.5."""
     seed: int = 0
-    """Chooses the clips for validation."""
+    """Seed of the choice of validation clips."""
     min_seconds: float = 3.0
     """Shortest clip that is cut."""
     max_seconds: float = 12.0
     min_ready_seconds: float = 1.0
-    """Shortest of the clips that come cut."""
+    """Shortest clip if the clips are already cut."""
     loudness: float = -23.0
     """Integrated loudness of every clip, LUFS (ITU-R BS.1770-4)."""
     resume: bool = False
     overwrite: bool = False
     force: bool = False
-    """Take a dataset that leaves out much of the text or the sound."""
+    """Accept a dataset that leaves out much of the text or the audio."""
     limits: ClipLimits = field(default_factory=ClipLimits)
 
     def __post_init__(self) -> None:

@@ -24,15 +24,15 @@ class Planned:
 
     clips: tuple[PlannedClip, ...]
     next_word: int
-    """Of a running text: where the next recording goes on."""
+    """For a running text: index of the next recording's first word."""
     unread: tuple[str, ...] = ()
-    """What of its text was not found in the sound."""
+    """Parts of its text that were not found in the audio."""
     rest: str = ""
-    """Of a running text: the beginning of what comes after this recording."""
+    """For a running text: the beginning of the text after this recording."""
     rest_words: int = 0
-    """The number of words of all that comes after it."""
+    """Number of words of the text after this recording."""
     speech_seconds: float = 0.0
-    """Sound in the recording that is no pause."""
+    """Seconds of the recording outside of pauses."""
 
 
 def plan_recording(

@@ -35,9 +35,9 @@ class Unit:
     break_after: int = SENTENCE
     """NO_BREAK, PHRASE or SENTENCE."""
     apart: bool = False
-    """Something lies before it that is in no clip: sound without text, or text without sound."""
+    """Before it is audio without text, or text without audio, which goes into no clip."""
     doubt: float = 0.0
-    """The gap between its sound and its text, 0.2 is usual: beside an unsure word a cut may be on its wrong side."""
+    """Gap between its audio and its text, typically 0.2; with a large gap the boundary of the word is uncertain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Stretch:
     first: int
     last: int
     start: float
-    """Seconds in the recording, the pauses' share included."""
+    """Seconds in the recording, including the pauses at its ends."""
     end: float
     problem: str | None = None
 
@@ -66,7 +66,7 @@ class _Edge:
     cuttable: bool
     price: float
     rest_before: bool = False
-    """There is sound between the unit before and the pause that is in no unit."""
+    """There is audio between the unit before and the pause that belongs to no unit."""
     rest_after: bool = False
     """The same between the pause and the unit after."""
 

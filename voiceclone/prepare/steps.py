@@ -38,10 +38,10 @@ class Steps:
     """Kokoro's language code."""
     folder: PrepareFolder
     embed: Embed | None
-    """Says who is speaking; None where the speakers are not checked."""
+    """Speaker embedding of audio; None if the speakers are not checked."""
     reporter: Reporter
     problems: list[tuple[str, str]] = field(default_factory=list)
-    """What was passed over: (where, why)."""
+    """What was skipped: (where, why)."""
     notices: list[str] = field(default_factory=list)
 
     def notice(self, line: str) -> None:

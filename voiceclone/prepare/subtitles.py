@@ -33,7 +33,7 @@ class Cue:
     """Seconds."""
     end: float
     text: str
-    """What is spoken, in one line."""
+    """The spoken text, in one line."""
 
 
 def read_subtitles(path: Path) -> tuple[list[Cue], list[tuple[str, str]]]:

@@ -29,11 +29,11 @@ class CutRules:
     """Shortest clip that is cut."""
     max_seconds: float
     min_ready_seconds: float
-    """Shortest of the clips that come cut."""
+    """Shortest clip if the clips are already cut."""
     min_score: float
-    """Fit of text and sound, 0-1."""
+    """Fit of text and audio, 0-1."""
     min_weakest: float
-    """The same of the worst second."""
+    """The same for the worst second."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class Heard:
     stem: str
     sound: RecordingFeatures
     silent: np.ndarray
-    """bool, one value each 10 ms."""
+    """bool, one value per 10 ms."""
 
     @property
     def speech_seconds(self) -> float:

@@ -22,7 +22,7 @@ class Take:
     rate: int
     """Hz."""
     lost: bool
-    """Whether the system dropped sound on the way."""
+    """Whether the system dropped audio."""
 
 
 class Microphone:

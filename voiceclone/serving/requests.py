@@ -41,17 +41,17 @@ class SpeechRequest:
 
     text: str
     voice: str | None
-    """A voice's name or a mix; None where none is given."""
+    """A voice's name or a mix; None if none is given."""
     form: str
     """One of :data:`voiceclone.audio.stream.SOUNDS`."""
     speed: float
-    """Times the voice's own rate."""
+    """Factor on the voice's own rate."""
     volume: float
-    """Times the voice's own level."""
+    """Factor on the voice's own level."""
     stream: bool
-    """Send pieces as they are spoken."""
+    """Send pieces as they are synthesised."""
     lang: str | None
-    """Kokoro's language code; None is the server's."""
+    """Kokoro's language code; None for the server's default."""
 
 
 def parse_json(body: bytes) -> dict[str, Any]:

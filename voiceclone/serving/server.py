@@ -31,14 +31,14 @@ class ServeConfig:
     """Folder of the voices."""
     base: str = "auto"
     lang: str = "a"
-    """Language of requests that name none: Kokoro's code."""
+    """Kokoro's code of the language of requests without one."""
     device: str = "auto"
     host: str = "127.0.0.1"
     port: int = 8880
     max_characters: int = 10_000
-    """Of one text."""
+    """Longest text."""
     queue: int = 16
-    """Requests that wait while one is spoken; more are refused with status 503."""
+    """Requests that wait while one is synthesised; more are refused with status 503."""
     seed: int = 0
     offline: bool = False
 

@@ -13,9 +13,9 @@ class Extra:
     """One extra."""
 
     modules: tuple[str, ...]
-    """What is imported of it; it is installed where all of them are found."""
+    """Import names; the extra is installed if all of them are found."""
     adds: str
-    """What it is for, in words."""
+    """Its purpose, in words."""
 
 
 EXTRAS = {

@@ -16,7 +16,7 @@ LINK = re.compile(r"\[[^\]]+\]\(/[^)]*/\)")
 """An inline pronunciation, ``[Kokoro](/kˈOkəɹO/)``, as misaki's English reads it."""
 
 RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in (*abbreviations.RULES, *numerals.RULES))
-"""Applied in this order: addresses first, since every other rule would find something in them."""
+"""Applied in this order: addresses first, because every other rule would match parts of them."""
 
 # Marks of other scripts, which only the Japanese and Chinese G2P know: unchanged, they would give no pause.
 _MARKS = str.maketrans("。｡．、､，،！？؟；؛：।॥۔‐‑―", "...,,,,!??;;:...--—")

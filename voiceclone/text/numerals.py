@@ -46,7 +46,7 @@ UNITS = {
     "°S": "degree south", "°E": "degree east", "°W": "degree west",
 }  # fmt: skip
 ONLY_ATTACHED = ("W", "V", "h", "l")
-"""Units that count as such only right behind the digits: 12V, but not "rule 12 V. Smith"."""
+"""Units that are recognised only directly after the digits: 12V, but not "rule 12 V. Smith"."""
 _INVARIABLE = frozenset({"hertz", "kilohertz", "megahertz", "gigahertz"})
 _POWERS = {"²": ("square ", " squared"), "³": ("cubic ", " cubed")}
 _PER = {"hr": "hour", "h": "hour", "hour": "hour", "day": "day", "wk": "week", "week": "week", "mo": "month",

@@ -13,7 +13,7 @@ import numpy as np
 from voiceclone.errors import one_line
 
 LOST = ("the work goes on", "W&B is offline")
-"""What stands in every warning that a tracker does not log as was asked for."""
+"""Part of every warning that a tracker does not log as requested."""
 
 
 class Tracker(Protocol):

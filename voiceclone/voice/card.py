@@ -32,15 +32,15 @@ class CardInfo:
     name: str
     base_name: str
     base_weights: str = ""
-    """Which of the base's weights the voice was made with, where there are several."""
+    """The weights of the base that the voice was made with, if there are several."""
     base_kind: str
     """``kokoro``, ``nano`` or ``custom``."""
     voice_space: str = ""
-    """The base's; stock Kokoro-82M can speak with voices of the space ``kokoro-82m``."""
+    """The base's voice space; stock Kokoro-82M can speak with voices of the space ``kokoro-82m``."""
     base: str = ""
     """The folder of a custom base, as ``load_base`` takes it."""
     base_sha256: str = ""
-    """Of the base's weight file, hex."""
+    """SHA-256 of the base's weight file, hex."""
     base_licence: str = ""
     language: str = "a"
     """Kokoro's language code."""
@@ -52,10 +52,10 @@ class CardInfo:
     consent: str = NOT_STATED
     """Who agreed to the cloning, and how."""
     licence: str = NOT_STATED
-    """Of the voice itself: a licence id of the Hub, or free text."""
+    """Licence of the voice: an id of the Hub, or free text."""
     dataset_fingerprint: str = ""
     metrics_before: Mapping[str, float] = field(default_factory=dict)
-    """Metrics of the voice that the training started from."""
+    """Metrics of the initialization."""
     metrics_after: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package name to version."""

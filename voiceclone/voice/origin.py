@@ -24,17 +24,17 @@ class Origin:
     """The base of the voice in one file, as far as it is known."""
 
     voice: str
-    """As the command line names it."""
+    """Name on the command line."""
     base: str
-    """The base's name, for people."""
+    """The base's name, for messages."""
     kind: str
     """``kokoro``, ``nano`` or ``custom``."""
     sha256: str
-    """Of the base's weights; empty where it is not known."""
+    """SHA-256 of the base's weights; empty if unknown."""
     space: str = ""
-    """The base's voice space; empty where nothing is known of it."""
+    """The base's voice space; empty if unknown."""
     folder: str | None = None
-    """Of a custom base, as the clone run was given it."""
+    """Folder of a custom base, as given to the clone run."""
 
     @property
     def as_flag(self) -> str | None:

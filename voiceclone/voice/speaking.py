@@ -31,13 +31,13 @@ class Delivery:
     """Duration and processing time of a spoken text."""
 
     pieces: int
-    """Pieces of at most 510 phonemes that were made of the text."""
+    """Number of pieces of at most 510 phonemes."""
     seconds: float
     """Length of the speech."""
     first_audio_seconds: float
-    """From the call to the first piece of sound."""
+    """Seconds from the call to the first piece of audio."""
     elapsed_seconds: float
-    """From the call to the end of the last piece."""
+    """Seconds from the call to the end of the last piece."""
 
     @property
     def real_time_factor(self) -> float:
