@@ -1,4 +1,4 @@
-"""The documents keep their word: commands parse or run, messages exist, Python compiles."""
+"""Tests of the documents: commands parse or run, messages exist, Python compiles, figures were recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VARIABLE = "\0"
 
 @pytest.fixture
 def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the documents' readers have it, on a tiny base in the place of nano."""
+    """A folder with the files that the documents name, on a tiny base instead of nano."""
     nano = write_base(tmp_path_factory.mktemp("base") / "nano", voices=6)
     voices = list(load_file(nano / "voices.safetensors").values())
     names = ["ljspeech_lj", *(f"voice_{number}" for number in range(1, len(voices)))]

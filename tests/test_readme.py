@@ -1,4 +1,4 @@
-"""What the documents promise is there: flags with their defaults, links, commands."""
+"""Tests of the documents: flags with their defaults, links, the index of pages, commands."""
 
 from __future__ import annotations
 
