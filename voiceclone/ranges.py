@@ -28,7 +28,6 @@ RANGES = {
 OF_COMMAND = {
     ("demo-data", "clips"): (4, 24),
     ("evaluate", "clips"): (1, 10**6),
-    ("prior", "voices"): (20, 10**6),
     ("train-base", "voices"): (0, 10**6),
 }
 """The same where two commands have an option of one name."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voiceclone.cloning.config import CloneConfig, merge, read_config_file
+from voiceclone.projection.parts import PARTS
 
 _TYPES = {"int": int, "float": float, "str": str, "str | None": str}
 _HELP = {
@@ -18,8 +19,7 @@ _HELP = {
     "max_style_samples": "clips used for style extraction at most",
     "max_training_clips": "clips kept in memory for the projection at most",
     "recipe": "best; or plain: mel error of free-running clips alone, for comparison",
-    "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, initialization, "
-    "blend, prior, mel, speaker, phones, free-running, prosody, drift, rows, average, stop",
+    "without": f"parts of the recipe to leave out, comma-separated: {', '.join(PARTS)}",
     "base": "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights can be "
     "had, otherwise nano",
     "style_encoders": "of --base kokoro: own (trained on Kokoro's speech, in the package) or styletts2 (from the Hub)",
@@ -77,14 +77,16 @@ def run(options: argparse.Namespace) -> int:
     flags = {name: getattr(options, name) for name in CloneConfig(data="").as_dict()}
     config = merge(flags, read_config_file(options.config) if options.config else {})
     from voiceclone.cloning.api import clone_with
-    from voiceclone.distributed import process_index
-    from voiceclone.errors import VoicecloneError
+    from voiceclone.distributed import process_count, process_index
+    from voiceclone.errors import UsageError
     from voiceclone.tracking.progress import Reporter
 
-    try:
-        clone_with(config, Reporter(verbosity=verbosity(options)))
-    except VoicecloneError as error:
-        if process_index() == 0:
-            raise
-        return error.exit_code  # of several processes the main one speaks: it meets the error too, or misses this one
+    if process_count() > 1:
+        if process_index() > 0:
+            return UsageError.exit_code  # the first one says it
+        raise UsageError(
+            f"a launcher started {process_count()} processes for one voice, which one process trains: start it without "
+            "a launcher; `voiceclone batch` clones several voices at once"
+        )
+    clone_with(config, Reporter(verbosity=verbosity(options)))
     return 0

@@ -50,7 +50,7 @@ EXAMPLES = {
     "demo-data": "voiceclone demo-data --out datasets/demo",
     "download": "voiceclone download --from registry",
     "doctor": "voiceclone doctor",
-    "prior": "voiceclone prior --base ./my_base",
+    "stock-table": "voiceclone stock-table --base ./my_base",
     "serve": "voiceclone serve --out output --port 8880",
     "ui": "voiceclone ui --browser",
     "train-base": "voiceclone train-base --data ./corpus --out ./my_base --minutes 60",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import UsageError
+from voiceclone.projection.parts import RECIPES, parse_parts
 from voiceclone.ranges import check_range
 
 STYLE_ENCODERS = ("own", "styletts2")
-RECIPES = ("best", "plain")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -40,7 +40,7 @@ class CloneConfig:
     max_style_samples: int = 100  # clips used for style extraction at most
     max_training_clips: int = 200  # clips kept in memory for the projection at most
     recipe: str = "best"  # best, or plain: mel error alone
-    without: str = "average,drift,prior"  # parts of the recipe to leave out: these three were measured to be no help
+    without: str = ""  # parts of the recipe to leave out, comma-separated
     base: str = "auto"  # auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file
     style_encoders: str = "own"  # own, or styletts2: of the real Kokoro
     lang: str = "a"  # Kokoro's language code
@@ -70,6 +70,8 @@ class CloneConfig:
             raise UsageError(f"--precision {self.precision!r}: use one of {', '.join(PRECISIONS)}")
         if self.recipe not in RECIPES:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
+        # In one form, so that the same settings compare as equal.
+        object.__setattr__(self, "without", ",".join(sorted(parse_parts(self.without))))
         if self.style_encoders not in STYLE_ENCODERS:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
         for name in ("epochs_projection", "max_style_samples", "max_training_clips", "seed"):

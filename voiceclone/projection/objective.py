@@ -86,8 +86,6 @@ class Objective:
         profile: LengthProfile,
         *,
         crop_frames: int,
-        anchor: Tensor,
-        whitening: Tensor,
         speaker: Speaker | None = None,
         phone_classifier: PhoneClassifier | None = None,
         free_running: bool = False,
@@ -97,7 +95,7 @@ class Objective:
         self.kokoro = kokoro
         self.profile = profile
         self.crop_frames = crop_frames
-        self.anchor, self.whitening, self.speaker, self.phone_classifier = anchor, whitening, speaker, phone_classifier
+        self.speaker, self.phone_classifier = speaker, phone_classifier
         self.free_running = free_running and not (speaker is None and phone_classifier is None)
         self.log_mel = LogMel().to(kokoro.device)
         self.multi_mel = losses.MultiMel().to(kokoro.device)
@@ -136,11 +134,7 @@ class Objective:
             self._free_running_input(crop, prediction) if crop.free_running else self._decoder_input(crop)
             for crop, prediction in zip(crops, predictions)
         ]
-        return {
-            **self._timbre_terms(rows, crops, inputs),
-            **self._prosody_terms(predictions, crops),
-            "drift": losses.drift_term(base_vector, self.anchor, self.whitening),
-        }
+        return {**self._timbre_terms(rows, crops, inputs), **self._prosody_terms(predictions, crops)}
 
     def rows(self, base_vector: Tensor, crops: Sequence[Crop]) -> list[Tensor]:
         """The row ``(1, 256)`` of the voice that each crop's clip would be spoken with."""

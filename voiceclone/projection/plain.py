@@ -20,7 +20,7 @@ from voiceclone.projection.targets import Target
 
 WEIGHTS = LossWeights(
     mel_mse=1.0, mel=0.0, speaker=0.0, phones=0.0, duration=0.0, rate=0.0, f0=0.0, f0_level=0.0, f0_spread=0.0,
-    energy=0.0, drift=0.0,
+    energy=0.0,
 )  # fmt: skip
 
 

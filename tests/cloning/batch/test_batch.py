@@ -62,6 +62,15 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     assert "report.json cannot be read" in capsys.readouterr().err
     (out / "anna" / "report.json").write_text(whole)
 
+    config = json.loads((out / "anna" / "config.json").read_text())
+    earlier = {**config, "without": f"average,drift,prior,{config['without']}"}  # as earlier versions wrote it
+    (out / "anna" / "config.json").write_text(json.dumps(earlier))
+    assert main(["batch", str(table), *flags]) == 0
+    (out / "anna" / "config.json").write_text(json.dumps({**config, "without": f"rows,{config['without']}"}))
+    assert main(["batch", str(table), *flags]) == 1
+    assert "other settings (without)" in capsys.readouterr().err
+    (out / "anna" / "config.json").write_text(json.dumps(config))
+
     table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
     assert main(["batch", str(table), *flags]) == 1
     assert "other settings (seed)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -17,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from voiceclone.cloning.batch.plan import BatchRow
 from voiceclone.cloning.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
+from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.system.processes import apart, stop_all
 from voiceclone.tracking.trackers import LOST
 
 if TYPE_CHECKING:
-    from voiceclone.cloning.config import CloneConfig
     from voiceclone.tracking.progress import Reporter
 
 # What a launcher of several processes sets: a clone that inherited it would wait for the others.
@@ -149,6 +150,8 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
     """Why the finished voice in ``folder`` is not the one that ``config`` asks for; empty where it is."""
     try:
         made = json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
+        with contextlib.suppress(UsageError):  # a part that cannot be left out any more: the voice is another one
+            made["without"] = CloneConfig(data="", without=str(made.get("without", ""))).without
         different = [
             name for name, value in {**config.decisive(), "base": config.base}.items() if made.get(name) != value
         ]
