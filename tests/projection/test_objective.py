@@ -137,16 +137,6 @@ def test_crops_are_seeded_in_range_and_of_one_shape(objective: Objective) -> Non
         assert 0 <= crop.start <= objective.targets[crop.clip].frames - 24
 
 
-def test_a_clip_that_was_not_aligned_is_refused(objective: Objective, targets, kokoro, profile, voice) -> None:
-    with pytest.raises(ValueError, match="has not been aligned"):
-        Objective(
-            [replace(targets[0], alignment=None)],
-            kokoro,
-            profile,
-            crop_frames=24,
-        )
-
-
 def test_full_recordings_have_the_mel_terms_of_plain_means_to_the_bit(objective: Objective, voice) -> None:
     crops = objective.middle_crops()
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
+from voiceclone.projection.preparation import usable
 from voiceclone.projection.state import FORMAT, TrainingState, load_checkpoint, save_checkpoint
 from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
@@ -136,3 +137,15 @@ def test_a_checkpoint_of_an_earlier_version_is_called_so(tmp_path) -> None:
     torch.save({"format": FORMAT - 1, "identity": {}, "state": {}}, tmp_path / "last.pt")
     with pytest.raises(VoicecloneError, match="earlier version.*overwrite=True"):
         load_checkpoint(tmp_path / "last.pt")
+
+
+def test_a_state_aligns_its_own_clips_and_no_others(targets, voice) -> None:
+    own = {f"train/{target.name}": target.alignment for target in targets[:2]}
+    state = TrainingState(anchor=voice, alignments=own, gain=2.0, dropped={f"train/{targets[2].name}": "why"})
+    found = usable(targets[:3], "train", state)
+    assert [target.alignment for target in found] == list(own.values())
+    torch.testing.assert_close(found[0].audio, 2.0 * targets[0].audio)
+    assert len(found) == 2 and float((found[0].log_mel - targets[0].log_mel).mean()) > 0
+    for split, wrong in (("validation", own), ("train", {f"train/{t.name}": targets[3].alignment for t in targets})):
+        with pytest.raises(VoicecloneError, match="does not fit the clip"):
+            usable(targets[:1], split, TrainingState(anchor=voice, alignments=wrong))

@@ -14,7 +14,7 @@ from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_m
 from voiceclone.nets.phone_classifier import PhoneClassifier, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
-from voiceclone.projection.targets import Target, aligned_text
+from voiceclone.projection.targets import AlignedTarget, aligned_text
 from voiceclone.voice.profile import LengthProfile
 
 
@@ -81,7 +81,7 @@ class Objective:
 
     def __init__(
         self,
-        targets: Sequence[Target],
+        targets: Sequence[AlignedTarget],
         kokoro: FrozenKokoro,
         profile: LengthProfile,
         *,
@@ -194,7 +194,7 @@ class Objective:
             "mel": self.multi_mel(ours, true, narrow) * weight,
         }
 
-    def _predict(self, row: Tensor, target: Target) -> Prediction:
+    def _predict(self, row: Tensor, target: AlignedTarget) -> Prediction:
         prosodic = row[:, STYLE_DIM:]
         soft, states = self.kokoro.durations(target.text, prosodic)
         matrix = alignment_matrix(target.alignment.durations.to(row.device))
@@ -249,7 +249,7 @@ class Objective:
         """Frames by which a clip is longer than a crop."""
         return max(0, self.targets[clip].frames - self.crop_frames)
 
-    def _phones(self, target: Target) -> Tensor:
+    def _phones(self, target: AlignedTarget) -> Tensor:
         """The label of each frame of a clip, ``(F,)``."""
         return frame_labels(target.text.symbols, target.alignment.durations.to(target.audio.device))
 

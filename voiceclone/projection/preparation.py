@@ -23,9 +23,17 @@ from voiceclone.projection.initialization import (
 )
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
-from voiceclone.projection.state import TrainingState
+from voiceclone.projection.state import AFRESH, TrainingState
 from voiceclone.projection.stock_table import StockTable, shortlist
-from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
+from voiceclone.projection.targets import (
+    AlignedTarget,
+    Target,
+    Unusable,
+    align_all,
+    level_gain,
+    prepare_target,
+    scale,
+)
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
@@ -85,10 +93,12 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     m = material
     neutral = neutral_initialization(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
-    accuracy = 0.0 if m.phone_classifier is None else _phone_accuracy(m, neutral, config.seed)
+    accuracy = 0.0 if m.phone_classifier is None else _phone_accuracy(m, m.phone_classifier, neutral, config.seed)
     phone_classifier = m.phone_classifier if classifier_is_reliable(accuracy) else None
 
-    def align_to(voice: Initialization, targets: Sequence[Target], task: Progress) -> tuple[list[Target], list[Tensor]]:
+    def align_to(
+        voice: Initialization, targets: Sequence[Target], task: Progress
+    ) -> tuple[list[AlignedTarget], list[Tensor]]:
         return align_all(
             targets,
             m.kokoro,
@@ -146,12 +156,26 @@ def classifier_is_reliable(phone_accuracy: float) -> bool:
     return phone_accuracy >= MIN_PHONE_ACCURACY
 
 
-def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[Target]:
-    """The targets that were not dropped, at the level of ``state``."""
-    return [scale(target, state.gain) for target in targets if f"{split}/{target.name}" not in state.dropped]
+def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[AlignedTarget]:
+    """The targets that were not dropped, at the level and with the alignments of ``state``.
+
+    Raises:
+        VoicecloneError: an alignment is missing or is that of another clip.
+    """
+    found = []
+    for target in targets:
+        name = f"{split}/{target.name}"
+        if name in state.dropped:
+            continue
+        alignment = state.alignments.get(name)
+        durations = [] if alignment is None else alignment.durations.tolist()
+        if alignment is None or (len(durations), sum(durations)) != (target.text.tokens, target.frames):
+            raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {AFRESH}")
+        found.append(scale(target.with_alignment(alignment), state.gain))
+    return found
 
 
-def misaligned(splits: Mapping[str, Sequence[Target]]) -> dict[str, str]:
+def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
     """Clips (``split/name``) whose alignment lies far below that of the others, with the reason.
 
     Raises:
@@ -177,7 +201,7 @@ def misaligned(splits: Mapping[str, Sequence[Target]]) -> dict[str, str]:
 
 
 def _initialize(
-    config: ProjectionConfig, m: Material, train: Sequence[Target], advance: Callable[[], None]
+    config: ProjectionConfig, m: Material, train: Sequence[AlignedTarget], advance: Callable[[], None]
 ) -> Initialization:
     """The initialization by the recipe: neutral, or the best on a few clips."""
     if config.plain or "initialization" in config.without:
@@ -204,7 +228,7 @@ def _initialize(
 
 
 @torch.no_grad()
-def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> float:
+def _phone_accuracy(m: Material, phone_classifier: PhoneClassifier, initialization: Initialization, seed: int) -> float:
     """Accuracy of the phone classifier on the base's speech of a few clips' texts, 0-1."""
     log_mel, rows = LogMel().to(m.kokoro.device), initialization.rows(m.profile, m.kokoro.device)
     scores, labels = [], []
@@ -212,7 +236,7 @@ def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> f
         for index, target in enumerate(m.train[:INITIALIZATION_CROPS]):
             torch.manual_seed(seed + index)
             audio, durations = m.kokoro.speak(target.text, rows(target.text.phoneme_count))
-            scores.append(m.phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
+            scores.append(phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
             labels.append(frame_labels(target.text.symbols, durations)[None])
     return frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
 

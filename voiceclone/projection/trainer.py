@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +21,8 @@ from voiceclone.projection.micro_batches import micro_batch_size, term_gradients
 from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
 from voiceclone.projection.plain import PlainObjective
-from voiceclone.projection.state import AFRESH, TrainingState, copied_weights, restore_into
-from voiceclone.projection.targets import Target
+from voiceclone.projection.state import TrainingState, copied_weights, restore_into
+from voiceclone.projection.targets import AlignedTarget
 from voiceclone.voice.profile import LengthProfile
 
 MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
@@ -41,7 +40,7 @@ class Observer(Protocol):
 
 
 class ProjectionTrainer:
-    """Stage 2. Give it aligned or unaligned targets and a state; :meth:`run` takes it to the last epoch."""
+    """Stage 2: from a state to the last epoch."""
 
     def __init__(
         self,
@@ -51,8 +50,8 @@ class ProjectionTrainer:
         style: Tensor,
         kokoro: FrozenKokoro,
         profile: LengthProfile,
-        train: Sequence[Target],
-        validation: Sequence[Target],
+        train: Sequence[AlignedTarget],
+        validation: Sequence[AlignedTarget],
         speaker: Speaker | None = None,
         phone_classifier: PhoneClassifier | None = None,
     ) -> None:
@@ -82,8 +81,6 @@ class ProjectionTrainer:
         if self.state.optimizer:
             restore_into(optimizer, self.state.optimizer)
         self.projection, self.optimizer = projection, optimizer
-        self.train_targets = self._with_alignments("train", self.train_targets)
-        self.validation_targets = self._with_alignments("validation", self.validation_targets)
         self.objective = self._objective(self.train_targets, self.crop_frames)
         held_out = self.validation_targets[: self.config.max_validation_crops]
         self.validation = self._objective(held_out, self.validation_crop_frames)
@@ -137,16 +134,7 @@ class ProjectionTrainer:
         """True where the validation loss has not improved for ``patience`` epochs."""
         return self.state.epoch - self.state.best_epoch >= self.config.patience
 
-    def _with_alignments(self, split: str, targets: Sequence[Target]) -> list[Target]:
-        alignments = self.state.alignments
-        aligned = [replace(t, alignment=alignments.get(f"{split}/{t.name}", t.alignment)) for t in targets]
-        for target in aligned:
-            durations = target.alignment.durations if target.alignment is not None else None
-            if durations is not None and (len(durations), int(durations.sum())) != (target.text.tokens, target.frames):
-                raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {AFRESH}")
-        return aligned
-
-    def _objective(self, targets: Sequence[Target], crop_frames: int) -> Objective:
+    def _objective(self, targets: Sequence[AlignedTarget], crop_frames: int) -> Objective:
         return (PlainObjective if self.config.plain else Objective)(
             targets,
             self.kokoro,
