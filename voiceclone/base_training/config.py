@@ -96,6 +96,10 @@ class TrainConfig:
         """Weights by term."""
         return dict(self.weights)
 
+    def seconds_left(self, done: float) -> float | None:
+        """Of a run that lasts some minutes, after ``done`` seconds of training; None of one that lasts some steps."""
+        return None if self.minutes is None else max(60.0 * self.minutes - done, 0.0)
+
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON-able values."""
         return {**asdict(self), "weights": dict(self.weights)}

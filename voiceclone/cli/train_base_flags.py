@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from voiceclone.cli.clone import add_verbosity
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
@@ -21,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases (WANDB_MODE is respected)")
     parser.add_argument("--wandb-project", default="voiceclone", help="Weights & Biases project (default: voiceclone)")
     parser.add_argument("--offline", action="store_true", help="never use the network")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quiet", action="store_true", help="only warnings and errors")
-    group.add_argument("--verbose", action="store_true", help="more detail")  # fmt: skip
+    add_verbosity(parser)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
