@@ -20,6 +20,7 @@ RANGES = {
     "port": (0, 65_535),
     "processes": (1, 256),
     "queue": (0, 10_000),
+    "retries": (0, 1000),
     "seed": (0, LARGEST_SEED),
     "steps": (1, MOST),
     "threads": (1, 4096),

@@ -30,7 +30,11 @@ _GROUP_OF = {
          "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out"),
         QUALITY,
     ),
-    **dict.fromkeys(("device", "precision", "processes", "threads", "compile", "bfloat16", "quick_f0", "queue"), SPEED),
+    **dict.fromkeys(
+        ("device", "precision", "processes", "address", "gpus_per_voice", "threads", "compile", "bfloat16", "quick_f0",
+         "queue"),
+        SPEED,
+    ),
     **dict.fromkeys(("tensorboard", "wandb", "wandb_project", "json", "quiet", "verbose"), TRACKING),
     **dict.fromkeys(("resume", "overwrite", "offline", "config", "add"), FILES),
     **dict.fromkeys(("help", "version"), OTHER),
