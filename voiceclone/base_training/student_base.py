@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from voiceclone.audio.features import track_f0
-from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import SpectralLoss
@@ -22,6 +21,7 @@ from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.bases.base import Base
 from voiceclone.distributed import ProcessGroup
 from voiceclone.files import sha256_of, write_json, write_text

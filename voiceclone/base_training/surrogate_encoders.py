@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceclone.audio.features import N_MELS, LogMel
-from voiceclone.base_training.batches import ATTRIBUTES, BatchMaker, StyledBatch
+from voiceclone.base_training.batch import StyledBatch
+from voiceclone.base_training.batches import ATTRIBUTES, BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import duration_losses, prosody_losses, style_range
