@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from voiceclone.errors import speaking_of_flags
 from voiceclone.tracking.progress import Reporter, format_rate, format_seconds, log_goes_to
 
 
@@ -209,3 +210,13 @@ def test_what_the_package_logs_goes_to_the_reporter_within_the_block():
     assert stream.getvalue().splitlines() == ["1 of 2", "warning: a.wav\\x1b[2J skipped"]
     assert silent.getvalue() == "warning: a.wav\\x1b[2J skipped\n"
     assert not logging.getLogger("voiceclone").handlers
+
+
+def test_lines_name_flags_on_the_command_line_and_arguments_in_python():
+    line = "consent: not stated; --consent TEXT records it (`pip install --no-deps resemblyzer`, a/--b.wav)"
+    report, stream, _ = reporter()
+    report.info(line)
+    with speaking_of_flags():
+        report.warn(line)
+    in_python = line.replace("--consent TEXT", "consent=TEXT")
+    assert stream.getvalue() == f"{in_python}\nwarning: {line}\n"

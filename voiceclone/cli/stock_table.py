@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         raise VoicecloneError(f"{base.name} has no stock voices: there is nothing to measure")
     encoder = load_resemblyzer()
     if encoder is None:
-        raise MissingPackageError(f"stock voices are measured by Resemblyzer, which is not installed: `{INSTALL}`")
+        raise MissingPackageError(f"stock voices are measured by Resemblyzer, which is not installed: {INSTALL}")
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     phonemize = Phonemizer("a", offline=options.offline).phonemes
     with reporter.task("Measuring stock voices", total=len(base.stock_voices), unit="voice") as task:

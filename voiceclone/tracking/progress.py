@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TextIO
 
-from voiceclone.errors import shown
+from voiceclone.errors import as_called, shown
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 PLAIN_INTERVAL = 10.0  # seconds between two plain lines of one task, at least
@@ -71,7 +71,7 @@ class Reporter:
 
     def write(self, line: str) -> None:
         """Write one line above any bars now on display."""
-        line = shown(line)  # names of files may hold what steers a terminal
+        line = shown(as_called(line))  # names of files may hold what steers a terminal
         if self.uses_bars:
             from tqdm import tqdm
 
