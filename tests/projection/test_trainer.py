@@ -8,10 +8,10 @@ import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.distributed import make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.state import TrainingState, load_checkpoint, save_checkpoint
+from voiceclone.projection.preparation import usable
+from voiceclone.projection.state import FORMAT, TrainingState, load_checkpoint, save_checkpoint
 from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
 
@@ -25,11 +25,11 @@ class Silent:
 
 
 def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
-    state = TrainingState(anchor=voice, whitening=torch.eye(256) / 0.2)
+    state = TrainingState(anchor=voice)
     config = ProjectionConfig(**{"crop_frames": 24, **settings})
     return ProjectionTrainer(
         config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
-        validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
+        validation=targets[3:],
     )  # fmt: skip
 
 
@@ -82,27 +82,13 @@ def test_the_plain_recipe_uses_whole_clips_however_short(targets, kokoro, profil
     assert trainer.run(Silent(), lambda *_: None).epoch == 1
 
 
-def test_the_running_average_speaks(targets, kokoro, profile, voice) -> None:
-    averaged = make(targets, kokoro, profile, voice, epochs=4, lr=5e-3)
-    averaged.run(Silent(), lambda *_: None)
-    last = make(targets, kokoro, profile, voice, epochs=4, lr=5e-3, averaging=0.0)
-    last.run(Silent(), lambda *_: None)
-    for name, value in averaged.state.projection.items():  # the steps themselves are the same
-        torch.testing.assert_close(value, last.state.projection[name])
-    with torch.no_grad():
-        of_last = last.projection.eval()(last.style)
-    torch.testing.assert_close(last.base_vector(), of_last)
-    far, near = (float((vector - voice).norm()) for vector in (of_last, averaged.base_vector()))
-    assert 0 < near < 0.9 * far
-
-
-def test_a_resumed_training_goes_on_with_its_average(targets, kokoro, profile, voice, tmp_path) -> None:
+def test_a_resumed_training_goes_on_where_it_was(targets, kokoro, profile, voice, tmp_path) -> None:
     whole = make(targets, kokoro, profile, voice, epochs=3)
     whole.run(Silent(), lambda state, _: save_checkpoint(state, {}, tmp_path / f"{state.epoch}.pt"))
     state, _ = load_checkpoint(tmp_path / "2.pt")
     resumed = ProjectionTrainer(
         whole.config, state, style=whole.style, kokoro=kokoro, profile=profile, train=targets[:3],
-        validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
+        validation=targets[3:],
     )  # fmt: skip
     resumed.run(Silent(), lambda *_: None)
     assert torch.equal(resumed.base_vector(), whole.base_vector())
@@ -147,7 +133,19 @@ def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
         load_checkpoint(tmp_path / "last.pt")
 
 
-def test_keeping_the_last_epoch_ignores_the_held_out_clips(targets, kokoro, profile, voice) -> None:
-    trainer = make(targets, kokoro, profile, voice, epochs=3, lr=0.5, keep_last=True, patience=1)
-    trainer.run(Silent(), lambda state, is_best: None)
-    assert trainer.state.epoch == 3 and trainer.state.best_epoch == 3
+def test_a_checkpoint_of_an_earlier_version_is_called_so(tmp_path) -> None:
+    torch.save({"format": FORMAT - 1, "identity": {}, "state": {}}, tmp_path / "last.pt")
+    with pytest.raises(VoicecloneError, match="earlier version.*overwrite=True"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+def test_a_state_aligns_its_own_clips_and_no_others(targets, voice) -> None:
+    own = {f"train/{target.name}": target.alignment for target in targets[:2]}
+    state = TrainingState(anchor=voice, alignments=own, gain=2.0, dropped={f"train/{targets[2].name}": "why"})
+    found = usable(targets[:3], "train", state)
+    assert [target.alignment for target in found] == list(own.values())
+    torch.testing.assert_close(found[0].audio, 2.0 * targets[0].audio)
+    assert len(found) == 2 and float((found[0].log_mel - targets[0].log_mel).mean()) > 0
+    for split, wrong in (("validation", own), ("train", {f"train/{t.name}": targets[3].alignment for t in targets})):
+        with pytest.raises(VoicecloneError, match="does not fit the clip"):
+            usable(targets[:1], split, TrainingState(anchor=voice, alignments=wrong))

@@ -6,14 +6,13 @@ Where several processes train together, all of them draw the same batch and each
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from voiceclone.audio.features import crop_length
+from voiceclone.base_training.batch import Batch, Share, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.distributed import ProcessGroup
@@ -22,83 +21,8 @@ from voiceclone.distributed import ProcessGroup
 TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8
 STYLE_SIZE = 128
 ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
-
-
 SMOOTHING = (1, 1, 3, 7)
 """Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """What part of the whole batch these rows are: a mean over the rows, times its part, adds up over the processes."""
-
-    rows: float = 1.0
-    tokens: float = 1.0
-    inner: float = 1.0
-    """Tokens without BOS and EOS."""
-
-    def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms of these rows as summands of the whole batch's."""
-        parts = {"duration": self.inner, "duration_bins": self.tokens}
-        return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What every system trains on: one batch of crops, or a process's rows of it.
-
-    N is the longest token count, C the frames of the crop.
-    """
-
-    tokens: Tensor
-    """int64 ``(B, N)``, 0-padded."""
-    lengths: Tensor
-    """int64 ``(B,)``."""
-    durations: Tensor
-    """float32 ``(B, N)``, frames of 25 ms, 0 in the padding."""
-    frame_tokens: Tensor
-    """int64 ``(B, C)``: the token spoken in each frame of the crop."""
-    audio: Tensor
-    """float32 ``(B, 600 C)``; empty in prosody batches."""
-    f0: Tensor
-    """float32 ``(B, 2 C)`` in Hz."""
-    energy: Tensor
-    """float32 ``(B, 2 C)``."""
-    smoothing: tuple[int, int]
-    """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
-    share: Share
-
-    @property
-    def mask(self) -> Tensor:
-        """``(B, N)``, True at tokens."""
-        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on ``device``."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyledBatch(Batch):
-    """Crops whose styles come from recordings of their speakers. S is the frames of the style crop."""
-
-    style_mel: Tensor
-    """float32 ``(B, 80, S)``."""
-    attributes: Tensor
-    """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
-    speakers: Tensor
-    """int64 ``(B,)``."""
-    style_noise: Tensor
-    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VectorBatch(Batch):
-    """Crops whose voice vectors are known."""
-
-    vectors: Tensor
-    """float32 ``(B, 256)``: acoustic half, prosodic half."""
 
 
 class Batches(ABC):
@@ -297,40 +221,3 @@ class BatchMaker(Batches):
             log_f0 = np.log(f0[f0 > 0]) if (f0 > 0).sum() > 10 else np.log(np.array([100.0, 120.0]))
             rows.append(((np.log(rate) - 2.5) / 0.15, (log_f0.mean() - 5.0) / 0.35, (log_f0.std() - 0.2) / 0.08))
         return np.array(rows, dtype=np.float32)
-
-
-class VectorBatches(Batches):
-    """Batches of a teacher's speech, whose voice vectors are known; the last ones are kept back.
-
-    The decoder gets whole utterances, one a step: it normalises over time, so that the audio of a crop's frames is not
-    a crop of the utterance's audio. For Kokoro-82M the two differ by a multi-resolution log-mel L1 of 0.86 with 0.8 s,
-    0.52 with 4 s, and 0.09 with all of it (other noise).
-    """
-
-    SHORTEST, LONGEST = 80, 280
-    """Frames of 25 ms: utterances beyond are left to the predictor, unless there are no others."""
-    HELD = 0.02
-    """Share of the utterances kept back for validation."""
-
-    def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
-        count = len(corpus.utterances)
-        held = max(round(self.HELD * count), 1) if count > 1 else 0
-        self.validation = list(range(count - held, count))
-        super().__init__(corpus, config, {"teacher": list(range(count - held))}, process_group=process_group)
-        frames = corpus.frames[: count - held]
-        self._spoken_whole = np.flatnonzero((frames >= self.SHORTEST) & (frames <= self.LONGEST))
-        if not len(self._spoken_whole):
-            self._spoken_whole = np.arange(count - held)
-
-    def acoustic(self, step: int) -> Batch:
-        """One whole utterance for the decoder, ``(1, ...)``."""
-        rng = np.random.default_rng([self.config.seed, step, 0])
-        index = int(rng.choice(self._spoken_whole))
-        return self._batch([index], int(self.corpus.frames[index]), rng, with_audio=True, from_start=True)
-
-    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
-        return [None] * len(picked)
-
-    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> VectorBatch:
-        vectors = np.stack([self.corpus.vector(index) for index in picked])
-        return VectorBatch(**common, vectors=torch.from_numpy(vectors))

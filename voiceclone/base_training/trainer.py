@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
 
-logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 2  # of the checkpoint; others are refused
 MAX_BAD_STEPS = 20
@@ -32,11 +30,11 @@ class Trainer:
     Args:
         system: what is trained, with its config and its process group.
         out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
-        tracker: logs every progress line and checkpoint.
+        tracker: shows the progress, logs loss terms and checkpoints.
     """
 
     def __init__(self, system: System, out: Path, *, tracker: TrainingTracker | None = None) -> None:
-        self.system, self.out, self.tracker = system, Path(out), tracker
+        self.system, self.out, self.tracker = system, Path(out), tracker or TrainingTracker()
         self.config, self.process_group = system.config, system.process_group
         config = self.config
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
@@ -69,24 +67,25 @@ class Trainer:
             system.speed_up()
         system.trained.train()
         system.discriminators.train()
-        saved, sums, count, began = self.seconds, {}, 0, time.monotonic()
-        while self.progress < 1.0:
-            clock = time.monotonic()
-            with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):
-                terms = self.train_step()
-            self.step += 1
-            # One clock for all: the schedule follows it, and so does the end of the run.
-            self.seconds += self.process_group.broadcast(time.monotonic() - clock)
-            for name, value in terms.items():
-                total, times = sums.get(name, (0.0, 0))
-                sums[name] = (total + value, times + 1)
-            count += 1
-            if count == self.config.log_every or self.progress >= 1.0:
-                self._report({n: t / k for n, (t, k) in sums.items()}, (time.monotonic() - began) / count)
-                sums, count, began = {}, 0, time.monotonic()
-            if self.seconds - saved > 60 * self.config.checkpoint_minutes:
-                self.save()
-                saved = self.seconds
+        saved, note = self.seconds, ""
+        sums: dict[str, list[float]] = {}
+        with self.tracker.reporter.task("Training", total=self.config.steps, unit="step", done=self.step) as task:
+            while self.progress < 1.0:
+                clock = time.monotonic()
+                with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):
+                    terms = self.train_step()
+                self.step += 1
+                # One clock for all: the schedule follows it, and so does the end of the run.
+                self.seconds += self.process_group.broadcast(time.monotonic() - clock)
+                for name, value in terms.items():
+                    sums.setdefault(name, []).append(value)
+                if self.step % self.config.log_every == 0 or self.progress >= 1.0:
+                    note = self._report({name: sum(values) / len(values) for name, values in sums.items()})
+                    sums = {}
+                task.advance(1, note, seconds_left=self.config.seconds_left(self.seconds))
+                if self.seconds - saved > 60 * self.config.checkpoint_minutes:
+                    self.save()
+                    saved = self.seconds
         self.save()
 
     def train_step(self) -> dict[str, float]:
@@ -131,9 +130,8 @@ class Trainer:
             "init": self.init,
         }
         write_torch(self.out / CHECKPOINT, state)
-        logger.info("step %d: checkpoint written", self.step)
-        if self.tracker is not None:
-            self.tracker.checkpoint(self)
+        self.tracker.reporter.info(f"step {self.step}: checkpoint written")
+        self.tracker.checkpoint(self)
 
     def resume(self) -> None:
         """Go on from ``out/checkpoint.pt``.
@@ -185,7 +183,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         if not torch.isfinite(norm):
             self.bad_steps += 1
-            logger.warning("step %d: the gradient is not finite, step left out", self.step)
+            self.tracker.reporter.warn(f"step {self.step}: the gradient is not finite, step left out")
             if self.bad_steps > MAX_BAD_STEPS:
                 raise VoicecloneError(
                     f"training diverged at step {self.step}: lower the learning rate and resume from {self.out}"
@@ -204,17 +202,12 @@ class Trainer:
         for mean, last in zip(self.system.averaged.buffers(), self.system.trained.buffers(), strict=True):
             mean.copy_(last)
 
-    def _report(self, terms: dict[str, float], step_seconds: float) -> None:
+    def _report(self, terms: dict[str, float]) -> str:
+        """Keep and track the means of the last steps; them as a line."""
         rate = self.optimizer.param_groups[0]["lr"]
-        left = (1.0 - self.progress) / max(self.progress, 1e-6) * self.seconds
-        shown = " ".join(f"{name} {value:.3f}" for name, value in sorted(terms.items()))
-        logger.info(
-            "step %d (%.0f %%) %.2f s/step, %.0f min left, lr %.1e: %s",
-            self.step, 100 * self.progress, step_seconds, left / 60, rate, shown,
-        )  # fmt: skip
         self.history.append({"step": self.step, "seconds": self.seconds, **terms})
-        if self.tracker is not None:
-            self.tracker.scalars(self.step, {**terms, "learning_rate": rate})
+        self.tracker.scalars(self.step, {**terms, "learning_rate": rate})
+        return " ".join(f"{name} {value:.3f}" for name, value in sorted(terms.items()))
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:

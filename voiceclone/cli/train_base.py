@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
-import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.train_base_flags import add_arguments
-from voiceclone.errors import UsageError, VoicecloneError, shown
+from voiceclone.errors import UsageError, VoicecloneError
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.distributed import ProcessGroup
+    from voiceclone.tracking.progress import Reporter
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,10 +43,12 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from voiceclone.base_training.recipe import read_facts
     from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.cli.clone import verbosity
     from voiceclone.distributed import open_process_group, process_index
+    from voiceclone.tracking.progress import QUIET, Reporter, log_goes_to
 
     main = process_index() == 0
-    _show_progress(logging.ERROR if not main else logging.WARNING if options.quiet else logging.INFO)
+    reporter = Reporter(verbosity(options)) if main else Reporter(QUIET, io.StringIO())
     facts = read_facts(options.facts)
     resume = options.resume or options.pack_only
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
@@ -56,26 +58,29 @@ def _run(options: argparse.Namespace) -> int:
     _set_threads(options.threads)
     # Before the process group is there: later the main process may write it.
     done = read_checkpoint(options.out)["step"] if resume else 0
-    with open_process_group(config.device) as process_group:
+    with open_process_group(config.device) as process_group, log_goes_to(reporter):
         if options.teacher is not None:
-            train, data = _student(options, process_group)
+            train, data = _student(options, process_group, reporter)
         else:
-            train, data = _recorded(options, process_group, boost)
-        base = _train(train, options, config, done, process_group=process_group, facts=facts, resume=resume, **data)
+            train, data = _recorded(options, process_group, boost, reporter)
+        base = _train(
+            train, options, config, done, process_group=process_group, facts=facts, resume=resume, reporter=reporter,
+            **data,
+        )  # fmt: skip
     if main:
         print(f"base: {base}")
     return 0
 
 
 def _recorded(
-    options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float]
+    options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float], reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains on recordings, and its data and settings."""
     from voiceclone.base_training.recipe import train_and_pack
 
     if options.from_teacher is not None:
         raise UsageError("--from-teacher: has a meaning with --teacher alone: leave it out, or give --init BASE")
-    corpus, kept_out = _corpora(options, process_group)
+    corpus, kept_out = _corpora(options, process_group, reporter)
     return train_and_pack, {
         "corpus": corpus,
         "kept_out": kept_out,
@@ -86,7 +91,9 @@ def _recorded(
     }
 
 
-def _student(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Callable[..., Path], dict[str, Any]]:
+def _student(
+    options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
+) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains a student, and its data."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
@@ -97,7 +104,7 @@ def _student(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
     cache = options.out / "cache" / "teacher"
-    process_group.broadcast_result(lambda: prepare_teacher_corpus(options.teacher, cache) and None)
+    process_group.broadcast_result(lambda: prepare_teacher_corpus(options.teacher, cache, reporter=reporter) and None)
     known = None if options.from_teacher is None else load_base(options.from_teacher, offline=options.offline)
     return train_student, {"corpus": Corpus([cache]), "teacher": known}
 
@@ -109,6 +116,7 @@ def _train(
     done: int,
     *,
     process_group: ProcessGroup,
+    reporter: Reporter,
     **data: Any,
 ) -> Path:
     """Train and pack, with trackers open in the main process; the base's folder."""
@@ -127,7 +135,7 @@ def _train(
             config=config.to_json(),
             offline=options.offline,
             resume_step=done,
-            warn=logging.getLogger("voiceclone").warning,
+            warn=reporter.warn,
         ) as trackers,
         contextlib.ExitStack() as stack,
     ):
@@ -139,7 +147,7 @@ def _train(
             out=options.out,
             train=not options.pack_only,
             init=options.init,
-            tracker=TrainingTracker(trackers),
+            tracker=TrainingTracker(trackers, reporter),
             process_group=process_group,
             **data,
         )
@@ -186,7 +194,9 @@ def _device(name: str) -> str:
     return name
 
 
-def _corpora(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Corpus, Corpus | None]:
+def _corpora(
+    options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
+) -> tuple[Corpus, Corpus | None]:
     """The training data and the speakers kept out; the main process computes the features, the others wait for them."""
     from voiceclone.base_training.caches import prepare_caches
     from voiceclone.base_training.corpus import Corpus
@@ -197,7 +207,7 @@ def _corpora(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[
         for kind, paths in (("data", options.data), ("kept-out", options.kept_out))
     )
     if process_group.is_main:
-        prepare_caches(data, kept, folder, _preparation(options))
+        prepare_caches(data, kept, folder, _preparation(options), reporter=reporter)
     process_group.barrier()
     corpus = Corpus([cache for _, cache in data])
     if not kept:
@@ -239,20 +249,3 @@ def _set_threads(threads: int | None) -> None:
 
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-class _OneLine(logging.Formatter):
-    """Names of files in a message may hold what steers a terminal."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return shown(super().formatMessage(record))
-
-
-def _show_progress(level: int) -> None:
-    logger = logging.getLogger("voiceclone")
-    logger.setLevel(level)
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-    logger.propagate = False

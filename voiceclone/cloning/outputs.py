@@ -165,9 +165,8 @@ def _save_artifacts(
     run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: CloneMetrics
 ) -> None:
     """Tensors and plain values only, so that it loads with ``weights_only=True``."""
-    projection = trainer.average.module
     content = {
-        "projection": {name: value.detach().cpu() for name, value in projection.state_dict().items()},
+        "projection": {name: value.detach().cpu() for name, value in trainer.projection.state_dict().items()},
         "style_names": list(styles.names),
         "style_vectors": styles.vectors,
         "style_mean": styles.mean,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MEANINGS = {
     CLONE: "the voice under test",
-    ZERO_SHOT: "the projection before it was trained on this speaker",
+    ZERO_SHOT: "the mean style of the clips, without any training",
     BEST_STOCK: "the stock voice nearest to the speaker",
     BEST_BLEND: "the mix of stock voices nearest to the speaker",
     PLAIN_RECIPE: "a voice made by another recipe",

@@ -20,7 +20,7 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
 CLONE = "clone"
-ZERO_SHOT = "zero_shot"  # the projection before any training on the speaker
+ZERO_SHOT = "zero_shot"  # the mean style of the clips, where styles are voices
 BEST_STOCK = "best_stock"  # the stock voice nearest to the speaker
 BEST_BLEND = "best_blend"  # the mix of stock voices nearest to the speaker
 PLAIN_RECIPE = "plain_recipe"  # a voice made by another recipe, given with --also

@@ -58,11 +58,6 @@ class LengthProfile:
         return cls(scale, torch.zeros(ROWS, VOICE_DIM), "published mean curve of the official voices")
 
     @classmethod
-    def flat(cls) -> LengthProfile:
-        """Every row the base vector itself."""
-        return cls(torch.ones(ROWS, VOICE_DIM), torch.zeros(ROWS, VOICE_DIM), "none: all rows are alike")
-
-    @classmethod
     def of(cls, voices: Iterable[VoicePack]) -> LengthProfile:
         """Measured where there are stock voices, the published curve otherwise."""
         voices = list(voices)
