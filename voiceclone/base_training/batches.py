@@ -77,13 +77,26 @@ class Batches(ABC):
     def prosody(self, step: int) -> Batch:
         """Whole utterances of about one length, F0 and energy cut to the shortest."""
         rng = np.random.default_rng([self.config.seed, step, 1])
-        count = min(self.config.prosody_batch, len(self._by_length))
+        picked = self.similar_lengths(rng, self.config.prosody_batch)
+        crop = min(self.config.prosody_frames, int(self.corpus.frames[picked].min()))
+        crop = crop // FRAME_STEP * FRAME_STEP or crop
+        return self._batch(picked, crop, rng, with_audio=False, from_start=rng.random() < 0.5)
+
+    def similar_lengths(self, rng: np.random.Generator, count: int) -> list[int]:
+        """``count`` training utterances of about one length, or all where there are fewer."""
+        count = min(count, len(self._by_length))
         window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
         first = int(rng.integers(0, len(self._by_length) - window + 1))
         picked = rng.choice(self._by_length[first : first + window], size=count, replace=False)
-        crop = min(self.config.prosody_frames, int(self.corpus.frames[picked].min()))
-        crop = crop // FRAME_STEP * FRAME_STEP or crop
-        return self._batch([int(i) for i in picked], crop, rng, with_audio=False, from_start=rng.random() < 0.5)
+        return [int(index) for index in picked]
+
+    def tokens(self, picked: list[int]) -> tuple[Tensor, Tensor]:
+        """Tokens of utterances, int64 ``(B, N)`` and 0-padded, and how many each has ``(B,)``."""
+        lengths = [len(self.corpus.utterances[i].tokens) for i in picked]
+        tokens = np.zeros((len(picked), -(-max(lengths) // TOKEN_STEP) * TOKEN_STEP), dtype=np.int64)
+        for row, index in enumerate(picked):
+            tokens[row, : lengths[row]] = self.corpus.utterances[index].tokens
+        return torch.from_numpy(tokens), torch.tensor(lengths)
 
     def fixed(self, indices: list[int], frames: int | None = None) -> Batch:
         """Whole utterances (or their first ``frames``) with styles from the same speakers, the same at every call.
@@ -186,7 +199,7 @@ class BatchMaker(Batches):
         speakers = [self.corpus.speakers.index(self.corpus.utterances[i].speaker) for i in picked]
         return StyledBatch(
             **common,
-            style_mel=torch.from_numpy(np.stack([self._style_mel(*cut) for cut, _ in drawn])),
+            style_mel=torch.from_numpy(np.stack([self.style_mel(*cut) for cut, _ in drawn])),
             attributes=torch.from_numpy(self._attributes[speakers]),
             speakers=torch.tensor(speakers),
             style_noise=torch.from_numpy(np.stack([noise for _, noise in drawn])),
@@ -205,7 +218,13 @@ class BatchMaker(Batches):
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
 
-    def _style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
+    def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """A crop of any utterance of the speaker of one, of the longest kind: utterance, first frame, frames."""
+        own = self.training.get(self.corpus.utterances[index].speaker) or [index]
+        source, wanted = int(rng.choice(own)), self.config.style_frames[1] // 2
+        return source, int(rng.integers(0, max(int(self.corpus.frames[source]) - wanted, 0) + 1)), wanted
+
+    def style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
         """Log-mel ``(80, 2 wanted)``; a shorter utterance is repeated."""
         mel = self.corpus.mel(source, start, min(wanted, int(self.corpus.frames[source])))
         repeats = -(-2 * wanted // mel.shape[1])

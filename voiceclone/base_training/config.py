@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.errors import UsageError
 from voiceclone.system.settings import setting
 
@@ -80,6 +81,8 @@ class TrainConfig:
         False, "run the vocoder's residual blocks and the discriminators in bfloat16; the weights stay float32"
     )
     weights: tuple[tuple[str, float], ...] = tuple(DEFAULT_WEIGHTS.items())
+    system_settings: StyleTTS2Settings | None = None
+    """What is switched on beyond the basic recipe; None: nothing."""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -91,6 +94,11 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must lie in 0-1")
         if self.style_frames[0] < 80:
             raise ValueError("style_frames must start at 80 or more: the style encoder's last convolution needs them")
+
+    @property
+    def styletts2(self) -> StyleTTS2Settings:
+        """The settings of StyleTTS2's own parts."""
+        return self.system_settings or StyleTTS2Settings()
 
     @property
     def weight(self) -> dict[str, float]:
@@ -119,4 +127,6 @@ class TrainConfig:
         for name in ("betas", "style_frames"):
             values[name] = tuple(values[name])
         values["weights"] = tuple({**DEFAULT_WEIGHTS, **values["weights"]}.items())
+        given = values.get("system_settings")
+        values["system_settings"] = None if given is None else StyleTTS2Settings.from_json(given)
         return cls(**values)

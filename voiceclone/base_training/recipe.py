@@ -6,18 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
-from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.stock_voices import stock_voice, varied_speakers
+from voiceclone.base_training.stock_voices import speaker_styles, stock_voice, varied_speakers
+from voiceclone.base_training.styletts2.style_diffusion import averaged_diffusion
 from voiceclone.base_training.surrogate_encoders import train_surrogate_encoders
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
@@ -25,12 +27,15 @@ from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
+from voiceclone.models.styletts2.diffusion import StyleDiffusion
 from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
 from voiceclone.tracking.progress import Reporter
 
 SURROGATE_ENCODERS = "surrogate_encoders.safetensors"
 MEASURED_UTTERANCES = 100
+CALIBRATION_UTTERANCES = 400
+"""Utterances from whose styles the sampler of styles takes its limits."""
 KEPT_OUT_UTTERANCES = 4  # a speaker
 
 
@@ -169,8 +174,23 @@ def pack(
         ),
     )
     folder = Path(out) / "base"
-    export_base(folder, trainee, surrogate, {name: packs[name] for name in chosen}, config.preset, card)
+    sampler = _style_sampler(checkpoint, trainee, batches)
+    export_base(
+        folder, trainee, surrogate, {n: packs[n] for n in chosen}, config.preset, card, style_sampler=sampler
+    )  # fmt: skip
     return folder
+
+
+def _style_sampler(checkpoint: dict[str, Any], trainee: Trainee, batches: BatchMaker) -> StyleDiffusion | None:
+    """The sampler of styles of a run that trained one, told where the styles of its data lie."""
+    state = checkpoint.get("diffusion")
+    if not state or not state["steps"]:
+        return None
+    sampler = averaged_diffusion(state, trainee)
+    most = max(CALIBRATION_UTTERANCES // len(batches.training), 1)
+    picked = [index for indices in batches.training.values() for index in indices[:most]]
+    sampler.calibrate(speaker_styles(batches.corpus, trainee.encoders, picked, MAX_TOKENS))
+    return sampler
 
 
 def measure_base(

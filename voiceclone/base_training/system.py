@@ -61,6 +61,19 @@ class System(ABC):
         """Change what changes with the progress (0-1) of the run, before the losses are computed."""
         return None
 
+    @property
+    def side_modules(self) -> list[nn.Module]:
+        """Modules with optimizers of their own, which all processes must begin with alike."""
+        return []
+
+    def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """Train what is trained apart, after the generator's own step; the unweighted terms, each our share.
+
+        Args:
+            optimizer: the generator's.
+        """
+        return {}
+
     @abstractmethod
     def losses(self, step: int, progress: float) -> StepLosses:
         """The losses of a step; its batch depends on the seed and the step alone."""

@@ -62,7 +62,7 @@ class Trainer:
             write_json(self.out / "train_config.json", self.config.to_json())
         # Processors of two kinds may draw slightly different initial weights from one seed.
         system = self.system
-        self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators)
+        self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators, *system.side_modules)
         if self.config.compile or self.config.bfloat16:
             system.speed_up()
         system.trained.train()
@@ -106,6 +106,7 @@ class Trainer:
             discriminator_loss.backward()
             self._update(system.discriminators, self.discriminator_optimizer)
             terms["discriminator"] = discriminator_loss
+        terms.update(system.train_beside(self.step, self.progress, self.optimizer))
         self._average()
         totals = self.process_group.all_reduce(torch.stack([value.detach().float() for value in terms.values()]))
         return dict(zip(terms, totals.tolist(), strict=True))

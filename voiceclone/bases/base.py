@@ -6,6 +6,7 @@ Layout of a base folder::
     model.safetensors | *.pth    the five-part weights
     style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
     own_encoders.safetensors     optional: the pair the base was trained with, for measuring its ceiling
+    style_diffusion.safetensors  optional: a sampler of styles, trained with the base
     voices.safetensors | voices/NAME.pt   in safetensors, the last row stands for all that lack
     base.json                    optional: name, version, licence, widths of the encoders, voice space
 
@@ -27,9 +28,11 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.bases.folder import (
     encoder_config,
     has_encoders,
+    has_style_sampler,
     read_config,
     read_encoders,
     read_info,
+    read_style_sampler,
     read_voices,
     weight_file,
 )
@@ -54,6 +57,8 @@ from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
 
+    from voiceclone.models.styletts2.diffusion import StyleDiffusion
+
 STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
 NANO = "nano"
 CUSTOM = "custom"
@@ -70,6 +75,7 @@ class Base:
     kmodel: KModel = field(repr=False)
     load_encoders: Callable[[], StyleEncoders] = field(repr=False)
     load_own_encoders: Callable[[], StyleEncoders] | None = field(default=None, repr=False)
+    load_style_sampler: Callable[[], StyleDiffusion] | None = field(default=None, repr=False)
     stock_voices: Mapping[str, VoicePack] = field(default_factory=dict, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -100,6 +106,15 @@ class Base:
     def own_encoders(self) -> StyleEncoders | None:
         """The pair the base was trained with, for measuring its ceiling; None where it is not known."""
         return None if self.load_own_encoders is None else self.load_own_encoders()
+
+    @cached_property
+    def style_sampler(self) -> StyleDiffusion | None:
+        """The sampler of styles that the base was trained with; None where it has none.
+
+        Raises:
+            VoicecloneError: its file does not fit.
+        """
+        return None if self.load_style_sampler is None else self.load_style_sampler()
 
     @property
     def title(self) -> str:
@@ -201,6 +216,7 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         kmodel=load_kmodel(config, config_path, weights),
         load_encoders=kokoro_encoders if shares and not pair else partial(read_encoders, folder, widths),
         load_own_encoders=partial(load_style_encoders, own, widths) if own.is_file() else None,
+        load_style_sampler=partial(read_style_sampler, folder, config) if has_style_sampler(folder) else None,
         stock_voices=read_voices(folder) or (_official_voices() if shares else {}),
         config=config,
         info=info,
