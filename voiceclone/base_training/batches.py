@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from voiceclone.audio.features import crop_length
 from voiceclone.base_training.batch import Batch, Share, StyledBatch

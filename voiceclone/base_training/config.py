@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
+from voiceclone.base_training.systems import STYLETTS2, SystemSettings, find_recipe
 from voiceclone.errors import UsageError
 from voiceclone.system.settings import setting
 
@@ -31,6 +32,10 @@ DEFAULT_WEIGHTS = {
 class TrainConfig:
     """How a base is trained; saved in every checkpoint and beside the exported base."""
 
+    system: str = STYLETTS2
+    """Which system is trained: a name of :data:`voiceclone.base_training.systems.SYSTEMS`."""
+    system_settings: SystemSettings | None = None
+    """The settings that this system alone has."""
     preset: str = setting("nano", "nano, full or tiny")
     device: str = "cpu"
     """``cpu``, ``cuda`` or another device of torch's."""
@@ -81,8 +86,6 @@ class TrainConfig:
         False, "run the vocoder's residual blocks and the discriminators in bfloat16; the weights stay float32"
     )
     weights: tuple[tuple[str, float], ...] = tuple(DEFAULT_WEIGHTS.items())
-    system_settings: StyleTTS2Settings | None = None
-    """What is switched on beyond the basic recipe; None: nothing."""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -98,7 +101,8 @@ class TrainConfig:
     @property
     def styletts2(self) -> StyleTTS2Settings:
         """The settings of StyleTTS2's own parts."""
-        return self.system_settings or StyleTTS2Settings()
+        own = self.system_settings
+        return own if isinstance(own, StyleTTS2Settings) else StyleTTS2Settings()
 
     @property
     def weight(self) -> dict[str, float]:
@@ -118,7 +122,8 @@ class TrainConfig:
         """The inverse of ``to_json``; unknown keys are refused.
 
         Raises:
-            ValueError: unknown keys.
+            UsageError: an unknown system.
+            ValueError: unknown keys, or values of a wrong kind.
         """
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
@@ -127,6 +132,6 @@ class TrainConfig:
         for name in ("betas", "style_frames"):
             values[name] = tuple(values[name])
         values["weights"] = tuple({**DEFAULT_WEIGHTS, **values["weights"]}.items())
-        given = values.get("system_settings")
-        values["system_settings"] = None if given is None else StyleTTS2Settings.from_json(given)
+        recipe = find_recipe(values.get("system", STYLETTS2))
+        values["system_settings"] = recipe.read_settings(values.get("system_settings"))
         return cls(**values)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
+from voiceclone.base_training.systems import SystemSettings
 from voiceclone.errors import UsageError
 
 CHOICES = {
@@ -18,7 +17,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleTTS2Settings:
+class StyleTTS2Settings(SystemSettings):
     """Settings of StyleTTS2's own parts. Shares are shares of the run (0-1) before the part begins."""
 
     decoder: str = "istftnet"
@@ -93,15 +92,3 @@ class StyleTTS2Settings:
         low, high = self.slm_frames
         if not 1 <= low <= high:
             raise ValueError(f"slm_frames is {self.slm_frames}: give the shortest and the longest crop")
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> StyleTTS2Settings:
-        """Settings from JSON values; what is not named keeps its default.
-
-        Raises:
-            ValueError: an unknown name.
-        """
-        unknown = set(values) - {one.name for one in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown settings of the system: {', '.join(sorted(unknown))}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
     parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
-    parser.add_argument("--voices", type=int, default=30, help="stock voices to pack (default: 30)")
+    parser.add_argument("--voices", type=int, help="stock voices to pack (default: 30)")
     parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
     parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
@@ -78,11 +78,24 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     """Flags of how it is trained."""
+    parser.add_argument(
+        "--system",
+        default="styletts2",
+        metavar="NAME",
+        help="what is trained: styletts2, a Kokoro-format base (default: styletts2)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings that the system alone has, as system_settings in train_config.json",
+    )
     add_flags(parser, TrainConfig, preset={}, steps={"type": int}, minutes={"type": float})
     parser.add_argument(
         "--surrogate-share",
         type=float,
-        default=0.3,
         help="length of the surrogate encoders' training as a share of the run (default: 0.3)",
     )
     add_flags(parser, TrainConfig, seed={"type": int})

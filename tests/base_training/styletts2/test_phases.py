@@ -1,4 +1,4 @@
-"""Every part that can be switched on, trained at the tiny preset: its terms appear, and a resumed run is the same run."""
+"""Every part that can be switched on, trained at the tiny preset: its terms appear; a resumed run is the same run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 
 import pytest
 import torch
-
 from support import settle
 
 from voiceclone.base_training.config import TrainConfig
