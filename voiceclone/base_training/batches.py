@@ -58,6 +58,8 @@ class Batch:
     """float32 ``(B, N)``, frames of 25 ms, 0 in the padding."""
     frame_tokens: Tensor
     """int64 ``(B, C)``: the token spoken in each frame of the crop."""
+    starts: Tensor
+    """int64 ``(B,)``: the crop's first frame in its utterance."""
     audio: Tensor
     """float32 ``(B, 600 C)``; empty in prosody batches."""
     f0: Tensor
@@ -199,6 +201,7 @@ class Batches(ABC):
             "lengths": torch.tensor([len(corpus.utterances[i].tokens) for i, _ in cut]),
             "durations": torch.from_numpy(durations),
             "frame_tokens": torch.from_numpy(frame_tokens),
+            "starts": torch.tensor([start for _, start in cut]),
             "audio": torch.from_numpy(np.stack(audio)),
             "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
             "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),

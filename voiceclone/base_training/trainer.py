@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,11 @@ class Trainer:
         self.config, self.process_group = system.config, system.process_group
         config = self.config
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
-        self.optimizer = torch.optim.AdamW(system.trained.parameters(), lr=config.learning_rate, **settings)
+        self.optimizer = torch.optim.AdamW(system.parameter_groups(), lr=config.learning_rate, **settings)
         rate = config.discriminator_rate
         self.discriminator_optimizer = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
         self.step, self.seconds, self.bad_steps = 0, 0.0, 0
+        self.gradient_norm = math.nan  # of the last update, before it was cut
         self.history: list[dict[str, float]] = []
         self.init = ""
 
@@ -100,6 +102,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         finite = self._update(system.trained, self.optimizer)
+        generator_norm = self.gradient_norm
         if losses.discriminate is not None and finite:
             system.discriminators.requires_grad_(True)
             discriminator_loss = losses.discriminate()
@@ -107,6 +110,7 @@ class Trainer:
             discriminator_loss.backward()
             self._update(system.discriminators, self.discriminator_optimizer)
             terms["discriminator"] = discriminator_loss
+        self.gradient_norm = generator_norm
         self._average()
         totals = self.process_group.all_reduce(torch.stack([value.detach().float() for value in terms.values()]))
         return dict(zip(terms, totals.tolist(), strict=True))
@@ -183,6 +187,7 @@ class Trainer:
         """All-reduce the gradients, clip, and step where they are finite; whether they were."""
         self.process_group.all_reduce_gradients(module)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
+        self.gradient_norm = float(norm)
         if not torch.isfinite(norm):
             self.bad_steps += 1
             logger.warning("step %d: the gradient is not finite, step left out", self.step)
@@ -212,9 +217,25 @@ class Trainer:
             "step %d (%.0f %%) %.2f s/step, %.0f min left, lr %.1e: %s",
             self.step, 100 * self.progress, step_seconds, left / 60, rate, shown,
         )  # fmt: skip
-        self.history.append({"step": self.step, "seconds": self.seconds, **terms})
+        memory = memory_megabytes(self.process_group.device)
+        figures = {"learning_rate": rate, "step_seconds": step_seconds, "memory_mb": memory}
+        if math.isfinite(self.gradient_norm):
+            figures["gradient_norm"] = self.gradient_norm
+        self.history.append({"step": self.step, "seconds": self.seconds, **terms, **figures})
         if self.tracker is not None:
-            self.tracker.scalars(self.step, {**terms, "learning_rate": rate})
+            self.tracker.scalars(self.step, {**terms, **figures})
+
+
+def memory_megabytes(device: torch.device) -> float:
+    """The most memory used so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:
