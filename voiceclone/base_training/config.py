@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from voiceclone.base_training.systems import STYLETTS2, SystemSettings, find_recipe
 from voiceclone.errors import UsageError
 
 DEFAULT_WEIGHTS = {
@@ -29,6 +30,10 @@ DEFAULT_WEIGHTS = {
 class TrainConfig:
     """How a base is trained; saved in every checkpoint and beside the exported base."""
 
+    system: str = STYLETTS2
+    """Which system is trained: a name of :data:`voiceclone.base_training.systems.SYSTEMS`."""
+    system_settings: SystemSettings | None = None
+    """The settings that this system alone has."""
     preset: str = "nano"
     device: str = "cpu"
     """``cpu``, ``cuda`` or another device of torch's."""
@@ -105,7 +110,8 @@ class TrainConfig:
         """The inverse of ``to_json``; unknown keys are refused.
 
         Raises:
-            ValueError: unknown keys.
+            UsageError: an unknown system.
+            ValueError: unknown keys, or values of a wrong kind.
         """
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
@@ -114,4 +120,6 @@ class TrainConfig:
         for name in ("betas", "style_frames"):
             values[name] = tuple(values[name])
         values["weights"] = tuple({**DEFAULT_WEIGHTS, **values["weights"]}.items())
+        recipe = find_recipe(values.get("system", STYLETTS2))
+        values["system_settings"] = recipe.read_settings(values.get("system_settings"))
         return cls(**values)

@@ -20,6 +20,7 @@ from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.stock_voices import stock_voice, varied_speakers
 from voiceclone.base_training.surrogate_encoders import train_surrogate_encoders
+from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.distributed import ProcessGroup
@@ -255,3 +256,8 @@ def _surrogate_encoders(
     if process_group.is_main:
         save_state(surrogate, path)
     return surrogate
+
+
+RECIPE = Recipe(
+    train_and_pack=train_and_pack, takes=frozenset(["boost", "kept_out", "surrogate_share", "voices", "voice_first"])
+)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from voiceclone.base_training.system import System
+from voiceclone.base_training.systems import STYLETTS2
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
@@ -143,13 +144,13 @@ class Trainer:
         """Go on from ``out/checkpoint.pt``.
 
         Raises:
-            UsageError: there is none, or it belongs to other speakers or another preset.
+            UsageError: there is none, or it belongs to other speakers, another preset or another system.
         """
         state = read_checkpoint(self.out)
-        wanted = self.system.identity()
-        found = {"preset": state["config"]["preset"], **state}
+        wanted = {"system": self.config.system, **self.system.identity()}
+        found = {"preset": state["config"]["preset"], "system": state["config"].get("system", STYLETTS2), **state}
         if any(found.get(name) != value for name, value in wanted.items()):
-            message = "was trained on other speakers or another preset: choose another --out"
+            message = "was trained on other speakers or with another preset, system or settings: choose another --out"
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")
         system = self.system
         parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from voiceclone.base_training.recipe import read_facts
-    from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.base_training.trainer import CHECKPOINT
     from voiceclone.distributed import open_process_group, process_index
 
     main = process_index() == 0
@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     boost = _boosts(options.boost)
     _set_threads(options.threads)
     # Before the process group is there: later the main process may write it.
-    done = read_checkpoint(options.out)["step"] if resume else 0
+    done = _resumed_step(options) if resume else 0
     with open_process_group(config.device) as process_group:
         if options.teacher is not None:
             train, data = _student(options, process_group)
@@ -71,28 +71,37 @@ def _recorded(
     options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float]
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains on recordings, and its data and settings."""
-    from voiceclone.base_training.recipe import train_and_pack
+    from voiceclone.base_training.systems import find_recipe
 
+    recipe = find_recipe(options.system)
     if options.from_teacher is not None:
         raise UsageError("--from-teacher: has a meaning with --teacher alone: leave it out, or give --init BASE")
-    corpus, kept_out = _corpora(options, process_group)
-    return train_and_pack, {
-        "corpus": corpus,
-        "kept_out": kept_out,
+    given = {
+        "kept_out": options.kept_out,
         "boost": boost,
         "surrogate_share": options.surrogate_share,
         "voices": options.voices,
         "voice_first": options.voice_first,
     }
+    given = {name: value for name, value in given.items() if value not in (None, [], {})}
+    if wrong := next((name for name in given if name not in recipe.takes), None):
+        raise UsageError(f"--{wrong.replace('_', '-')}: has no meaning with --system {options.system}: leave it out")
+    corpus, kept_out = _corpora(options, process_group)
+    if kept_out is not None:
+        given["kept_out"] = kept_out
+    return recipe.train_and_pack, {"corpus": corpus, **given}
 
 
 def _student(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Callable[..., Path], dict[str, Any]]:
     """What trains a student, and its data."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
+    from voiceclone.base_training.systems import STYLETTS2
     from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
     from voiceclone.bases.base import load_base
 
+    if options.system != STYLETTS2:
+        raise UsageError(f"--teacher: a student is a Kokoro-format model: leave out --system {options.system}")
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
@@ -148,8 +157,9 @@ def _train(
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The run's settings: defaults, then --settings, then flags."""
     from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.systems import find_recipe
 
-    values = TrainConfig(steps=1).to_json()
+    values = {**TrainConfig(steps=1).to_json(), **find_recipe(options.system).defaults}
     if options.settings is not None:
         try:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))
@@ -159,19 +169,48 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     length = (
         {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}
     )
-    values.update(preset=options.preset, seed=options.seed, device=_device(options.device), **length)
+    values.update(system=options.system, preset=options.preset, seed=options.seed, device=_device(options.device))
+    values.update(length)
     if options.compile:
         values["compile"] = True
     if options.bfloat16:
         values["bfloat16"] = True
     if options.learning_rate is not None:
         values["learning_rate"] = options.learning_rate
+    changed = _system_settings(options.set)
     try:
+        values["system_settings"] = {**(values["system_settings"] or {}), **changed}
         return TrainConfig.from_json(values)
     except UsageError:
         raise
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--settings: {error}: correct it") from error
+        raise UsageError(f"--settings, --set: {error}: correct it") from error
+
+
+def _system_settings(pairs: list[str]) -> dict[str, Any]:
+    """The values of --set: JSON, or the text itself where it is none."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--set {pair!r}: give NAME=VALUE")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def _resumed_step(options: argparse.Namespace) -> int:
+    """The step of the checkpoint in OUT, which must be one of the system asked for."""
+    from voiceclone.base_training.systems import STYLETTS2
+    from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+
+    state = read_checkpoint(options.out)
+    system = state["config"].get("system", STYLETTS2)
+    if system != options.system:
+        raise UsageError(f"{options.out / CHECKPOINT}: is a run of --system {system}: give that, or another --out")
+    return state["step"]
 
 
 def _device(name: str) -> str:

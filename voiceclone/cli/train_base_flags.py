@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
     parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
-    parser.add_argument("--voices", type=int, default=30, help="stock voices to pack (default: 30)")
+    parser.add_argument("--voices", type=int, help="stock voices to pack (default: 30)")
     parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
     parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
@@ -76,13 +76,26 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     """Flags of how it is trained."""
+    parser.add_argument(
+        "--system",
+        default="styletts2",
+        metavar="NAME",
+        help="what is trained: styletts2, a Kokoro-format base (default: styletts2)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings that the system alone has, as system_settings in train_config.json",
+    )
     parser.add_argument("--preset", default="nano", help="nano, full or tiny (default: nano)")
     parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
     parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
     parser.add_argument(
         "--surrogate-share",
         type=float,
-        default=0.3,
         help="length of the surrogate encoders' training as a share of the run (default: 0.3)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
