@@ -38,6 +38,8 @@ class Batch:
     """float32 ``(B, N)``, frames of 25 ms, 0 in the padding."""
     frame_tokens: Tensor
     """int64 ``(B, C)``: the token spoken in each frame of the crop."""
+    starts: Tensor
+    """int64 ``(B,)``: the crop's first frame in its utterance."""
     audio: Tensor
     """float32 ``(B, 600 C)``; empty in prosody batches."""
     f0: Tensor

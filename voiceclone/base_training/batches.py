@@ -137,6 +137,7 @@ class Batches(ABC):
             "lengths": torch.tensor([len(corpus.utterances[i].tokens) for i, _ in cut]),
             "durations": torch.from_numpy(durations),
             "frame_tokens": torch.from_numpy(frame_tokens),
+            "starts": torch.tensor([start for _, start in cut]),
             "audio": torch.from_numpy(np.stack(audio)),
             "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
             "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),

@@ -57,6 +57,10 @@ class System(ABC):
         for module in (self.trained, self.discriminators, self.averaged):
             module.to(self.process_group.device)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the generator's optimizer updates; a group may have settings of its own, such as ``weight_decay``."""
+        return [{"params": list(self.trained.parameters())}]
+
     def begin_step(self, progress: float) -> None:
         """Change what changes with the progress (0-1) of the run, before the losses are computed."""
         return None

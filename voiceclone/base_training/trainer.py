@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,11 @@ class Trainer:
         self.config, self.process_group = system.config, system.process_group
         config = self.config
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
-        self.optimizer = torch.optim.AdamW(system.trained.parameters(), lr=config.learning_rate, **settings)
+        self.optimizer = torch.optim.AdamW(system.parameter_groups(), lr=config.learning_rate, **settings)
         rate = config.discriminator_rate
         self.discriminator_optimizer = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
         self.step, self.seconds, self.bad_steps = 0, 0.0, 0
+        self.gradient_norm = math.nan  # of the last update, before it was cut
         self.history: list[dict[str, float]] = []
         self.init = ""
 
@@ -69,6 +71,7 @@ class Trainer:
         system.trained.train()
         system.discriminators.train()
         saved, note = self.seconds, ""
+        logged = (self.step, self.seconds)
         sums: dict[str, list[float]] = {}
         with self.tracker.reporter.task("Training", total=self.config.steps, unit="step", done=self.step) as task:
             while self.progress < 1.0:
@@ -81,8 +84,9 @@ class Trainer:
                 for name, value in terms.items():
                     sums.setdefault(name, []).append(value)
                 if self.step % self.config.log_every == 0 or self.progress >= 1.0:
-                    note = self._report({name: sum(values) / len(values) for name, values in sums.items()})
-                    sums = {}
+                    pace = (self.seconds - logged[1]) / (self.step - logged[0])
+                    note = self._report({name: sum(values) / len(values) for name, values in sums.items()}, pace)
+                    sums, logged = {}, (self.step, self.seconds)
                 task.advance(1, note, seconds_left=self.config.seconds_left(self.seconds))
                 if self.seconds - saved > 60 * self.config.checkpoint_minutes:
                     self.save()
@@ -100,6 +104,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         finite = self._update(system.trained, self.optimizer)
+        generator_norm = self.gradient_norm
         if losses.discriminate is not None and finite:
             system.discriminators.requires_grad_(True)
             discriminator_loss = losses.discriminate()
@@ -107,6 +112,7 @@ class Trainer:
             discriminator_loss.backward()
             self._update(system.discriminators, self.discriminator_optimizer)
             terms["discriminator"] = discriminator_loss
+        self.gradient_norm = generator_norm
         terms.update(system.train_beside(self.step, self.progress, self.optimizer))
         self._average()
         totals = self.process_group.all_reduce(torch.stack([value.detach().float() for value in terms.values()]))
@@ -183,6 +189,7 @@ class Trainer:
         """All-reduce the gradients, clip, and step where they are finite; whether they were."""
         self.process_group.all_reduce_gradients(module)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
+        self.gradient_norm = float(norm)
         if not torch.isfinite(norm):
             self.bad_steps += 1
             self.tracker.reporter.warn(f"step {self.step}: the gradient is not finite, step left out")
@@ -204,12 +211,28 @@ class Trainer:
         for mean, last in zip(self.system.averaged.buffers(), self.system.trained.buffers(), strict=True):
             mean.copy_(last)
 
-    def _report(self, terms: dict[str, float]) -> str:
+    def _report(self, terms: dict[str, float], step_seconds: float) -> str:
         """Keep and track the means of the last steps; them as a line."""
         rate = self.optimizer.param_groups[0]["lr"]
-        self.history.append({"step": self.step, "seconds": self.seconds, **terms})
-        self.tracker.scalars(self.step, {**terms, "learning_rate": rate})
+        memory = memory_megabytes(self.process_group.device)
+        figures = {"learning_rate": rate, "step_seconds": step_seconds, "memory_mb": memory}
+        if math.isfinite(self.gradient_norm):
+            figures["gradient_norm"] = self.gradient_norm
+        self.history.append({"step": self.step, "seconds": self.seconds, **terms, **figures})
+        self.tracker.scalars(self.step, {**terms, **figures})
         return " ".join(f"{name} {value:.3f}" for name, value in sorted(terms.items()))
+
+
+def memory_megabytes(device: torch.device) -> float:
+    """The most memory used so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:

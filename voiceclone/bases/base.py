@@ -37,11 +37,13 @@ from voiceclone.bases.folder import (
     weight_file,
 )
 from voiceclone.bases.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
+from voiceclone.bases.mamba_conv import read_mamba_conv, system_of
 from voiceclone.bases.stock_names import checked_base
 from voiceclone.bases.stock_voices import PipelineVoices, StockVoices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models import hub, presets
 from voiceclone.models.build import load_kmodel
+from voiceclone.models.mamba_conv.config import SYSTEM as MAMBA_CONV
 from voiceclone.models.presets import KOKORO_CONFIG, KOKORO_ENCODERS
 from voiceclone.models.store import stamped_sha256
 from voiceclone.style.encoders import (
@@ -200,6 +202,8 @@ def _holds_stock_kokoro(folder: Path) -> bool:
 
 
 def _load_folder(folder: Path, *, kind: str) -> Base:
+    if system_of(folder) == MAMBA_CONV:
+        return _load_mamba_conv(folder)
     config_path, weights = folder / "config.json", weight_file(folder)
     info, config = read_info(folder), read_config(config_path)
     widths = encoder_config(folder, info)
@@ -220,6 +224,26 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         stock_voices=read_voices(folder) or (_official_voices() if shares else {}),
         config=config,
         info=info,
+        sha256=sha256,
+        folder=folder,
+    )
+
+
+def _load_mamba_conv(folder: Path) -> Base:
+    """Its style extractor stands for the pair of encoders: their space is the base's own."""
+    from voiceclone.models.mamba_conv.speaking import StylePair
+
+    bundle = read_mamba_conv(folder)
+    kmodel, sha256 = bundle.kmodel(), stamped_sha256(weight_file(folder))
+    return Base(
+        name=str(bundle.facts.get("name", folder.name)),
+        kind=CUSTOM,
+        kmodel=kmodel,
+        load_encoders=lambda: StylePair(kmodel.model),
+        load_own_encoders=lambda: StylePair(kmodel.model),
+        stock_voices={name: VoicePack(tensor=tensor, name=name) for name, tensor in bundle.voices.items()},
+        config=bundle.config_json(),
+        info={**bundle.facts, "styles_are_voices": True},
         sha256=sha256,
         folder=folder,
     )
