@@ -10,10 +10,13 @@ from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
+from voiceclone.projection.likeness import measure_yardstick
+from voiceclone.projection.objective import Speaker
 from voiceclone.projection.preparation import usable
 from voiceclone.projection.state import FORMAT, TrainingState, load_checkpoint, save_checkpoint
 from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
+from voiceclone.voice.pack import VoicePack
 
 
 class Silent:
@@ -40,6 +43,36 @@ def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, v
     losses = [record["validation"]["loss"] for record in state.history]
     assert state.best_loss == min(losses) < before
     assert trainer.validate(state.best_vector)["loss"] == pytest.approx(state.best_loss)
+
+
+class Loudness(torch.nn.Module):
+    """An encoder to whom loud and soft are two speakers."""
+
+    name = "loudness"
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        angle = audio.abs().mean(dim=-1) * 10
+        return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+def test_the_yardstick_is_what_validation_measures(targets, kokoro, profile, voice) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=1)
+    bare = measure_yardstick(trainer, None)
+    assert bare.measure == "loss" and bare.levels == {"initialization": pytest.approx(trainer.validate(voice)["loss"])}
+    whole = torch.stack([target.audio[: 24 * 600] for target in targets])
+    vector = torch.nn.functional.normalize(Loudness()(whole).mean(0), dim=0)
+    trainer.speaker = trainer.validation.speaker = Speaker(encoder=Loudness(), vector=vector)
+    stock = VoicePack(voice.expand(510, 1, 256) + 0.3, "stock")
+    found = measure_yardstick(trainer, stock)
+    assert (found.measure, found.encoder, found.stock_name) == ("likeness", "loudness", "stock")
+    assert found.levels["initialization"] == pytest.approx(1 - trainer.validate(voice)["speaker"])
+    assert found.levels["best_stock"] == pytest.approx(1 - trainer.validate(voice + 0.3)["speaker"])
+    (crop,) = trainer.validation.middle_crops()
+    cut = targets[3].audio[crop.start * 600 : (crop.start + 24) * 600]
+    assert found.levels["recordings"] == pytest.approx(float(Loudness()(cut[None])[0] @ vector), abs=1e-5)
+    facts = found.as_json({"speaker": 0.25})
+    assert facts["clone"] == 0.75 and set(facts) >= {"measure", "encoder", "best_stock", "recordings"}
+    assert found.of({"speaker": float("nan")}) is None
 
 
 @pytest.fixture(scope="module")
