@@ -6,7 +6,7 @@ RUN = $(VENV)/bin/python
 # The speaker encoder. On its own it asks for webrtcvad, which needs a C compiler; the second package is the same, built.
 SPEAKER = resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1
 # Every extra but styletts2, which needs old releases of the others' libraries.
-EXTRAS = pyworld transcribe align ui serve record kokoro-int8 judges test
+EXTRAS = pyworld transcribe align ui serve record cluster kokoro-int8 judges test
 
 .PHONY: demo demo-kokoro test slow lint setup constraints clean
 

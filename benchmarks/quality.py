@@ -23,7 +23,6 @@ from quality_table import UNTRAINED, table
 
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cloning.api import clone
-from voiceclone.cloning.config import CloneConfig
 from voiceclone.data.dataset import Dataset, load_dataset
 from voiceclone.evaluation.report import evaluate_voices
 from voiceclone.evaluation.voices import oracle_voice, read_candidates
@@ -35,7 +34,6 @@ from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
 STOCK_SENTENCES = 3  # training sentences for the search for the best stock voice by Resemblyzer
-DEFAULT = CloneConfig(data="").without  # the parts that the default recipe leaves out
 WALK_STEP = 0.05  # size of a step of the random walk, relative to the spread of stock voices
 
 
@@ -46,7 +44,7 @@ def main() -> int:
     parser.add_argument("--speakers", type=Path, nargs="*", default=[])
     parser.add_argument("--only", nargs="*", help="names of speakers")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
-    parser.add_argument("--without", nargs="*", default=[DEFAULT], help=f"the default recipe is {DEFAULT!r}")
+    parser.add_argument("--without", nargs="*", default=[""], help="'' is the whole recipe")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--plain-recipe", type=int, default=0, metavar="EPOCHS", help="clone by the plain recipe, too")
     parser.add_argument("--walk", type=float, default=0.0, help="random walk of so many times the clone's seconds")
@@ -85,7 +83,7 @@ class Bench:
 
     def run(self, folder: Path, seed: int, without: str) -> None:
         """Clone, evaluate, write the result of one speaker, seed and recipe."""
-        other = "" if without == DEFAULT else without.replace(",", "+") or "nothing"
+        other = without.replace(",", "+")
         name = "-".join(filter(None, [folder.name, str(seed), other]))
         path = self.options.work / "results" / f"{name}.json"
         if path.is_file():

@@ -11,12 +11,12 @@ its number alone, so that several processes can share the work by --part.
 from __future__ import annotations
 
 import argparse
-import logging
 import re
-import sys
 from pathlib import Path
 
-from voiceclone.errors import UsageError, VoicecloneError
+from script import add_text, parser_of, run
+
+from voiceclone.errors import UsageError
 from voiceclone.files import write_text
 
 ENGLISH = ("a", "b")  # Kokoro's codes: American, British
@@ -25,7 +25,6 @@ ENGLISH = ("a", "b")  # Kokoro's codes: American, British
 def main() -> int:
     """Speak; the exit code."""
     options = _options()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     from voiceclone.base_training.teacher import TeacherConfig
     from voiceclone.bases.base import load_base
 
@@ -93,16 +92,14 @@ def clauses_as_phonemes(lines: list[str], folder: Path, limits: tuple[int, int])
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, required=True, help="public-domain text, one sentence a line, UTF-8")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the speech")
+    parser = parser_of(__doc__, out_help="folder for the speech")
+    add_text(parser)
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--utterances", type=int, default=5000)
     parser.add_argument("--phonemes", type=int, nargs=2, default=(16, 130), metavar=("LEAST", "MOST"))
     parser.add_argument("--kept-out", nargs="*", default=[], metavar="VOICE", help="stock voices that take no part")
     parser.add_argument("--kept-back", type=int, default=300, metavar="N", help="last lines of the text left unused")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="speak every N-th, from the K-th")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
@@ -114,8 +111,4 @@ def _part(text: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except VoicecloneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -9,25 +9,17 @@ phonemes and exact durations.
 
 from __future__ import annotations
 
-import argparse
-import logging
-import sys
-from pathlib import Path
-
-from voiceclone.errors import VoicecloneError
+from script import add_text, parser_of, run
 
 
 def main() -> int:
     """Parse, speak, report; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, required=True, help="public-domain text, one sentence a line, UTF-8")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = parser_of(__doc__)
+    add_text(parser)
     parser.add_argument("--speakers", type=int, default=110)
     parser.add_argument("--held-out", type=int, default=10, help="speakers kept out of training")
     parser.add_argument("--sentences", type=int, default=20, help="sentences a speaker")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
     from voiceclone.base_training.synthesis import SynthesisConfig, synthesize_corpus
     from voiceclone.models.presets import full_config
@@ -44,8 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except VoicecloneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -10,30 +10,24 @@ measures go to OUT as ``recognizer`` and ``speaker_net``, ``.safetensors`` and `
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-import sys
 from pathlib import Path
 
-from voiceclone.errors import VoicecloneError
+from script import parser_of, run
 
 ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "nets" / "assets" / "judges"
 
 
 def main() -> int:
     """Parse, train, measure, write; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = parser_of(__doc__, out=ASSETS)
     parser.add_argument("--run", type=Path, required=True, help="folder of a train-base run with its cache")
     parser.add_argument("--facts", type=Path, required=True, help="the base's facts; names the recorded speakers")
     parser.add_argument("--clips", type=Path, required=True, help="folder with one recording for each further speaker")
-    parser.add_argument("--out", type=Path, default=ASSETS)
     parser.add_argument("--only", choices=("recognizer", "speaker_net"), help="train one of the two")
     parser.add_argument("--recognizer-steps", type=int, default=2400)
     parser.add_argument("--speaker-steps", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
     from voiceclone.base_training.judges_material import JudgeMaterial, make_recognizer, make_speaker_net
     from voiceclone.base_training.judges_training import JudgeTraining
@@ -50,8 +44,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except VoicecloneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import sys
 from pathlib import Path
 
+from script import add_text, parser_of, run
 from speak_with_teacher import clauses_as_phonemes, read_lines, speak_corpus
-
-from voiceclone.errors import VoicecloneError
 
 HELD_OUT = ("af_nova", "am_eric", "bf_alice", "bm_fable")
 HELD_OUT_UTTERANCES = 36
@@ -27,7 +24,6 @@ HELD_OUT_UTTERANCES = 36
 def main() -> int:
     """Speak, train, test, write; the exit code."""
     options = _options()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     from voiceclone.base_training.teacher import TeacherConfig
     from voiceclone.bases.base import load_base
 
@@ -46,15 +42,13 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, required=True, help="public-domain text, one sentence a line, UTF-8")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = parser_of(__doc__)
+    add_text(parser)
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--utterances", type=int, default=2000)
     parser.add_argument("--phonemes", type=int, default=46, help="length of the spoken texts at most")
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
     parser.add_argument("--init", type=Path, help="safetensors of a pair of the same widths to start from")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
@@ -117,8 +111,4 @@ def spoken_again(base, encoders, folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except VoicecloneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(main)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
-QUICK = "initialization,blend,prior,speaker"  # parts that take time, left out where a test is about others
+QUICK = "initialization,blend,speaker"  # parts that take time, left out where a test is about others
 
 
 def needs_shared(*parts: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from support import REPOSITORY, project_requirements, write_base
 from talks import SENTENCES, speak_talk
 
 from voiceclone.cli.main import COMMANDS, _parser, main
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.serving.config import ServeConfig
+from voiceclone.system.settings import words_of
 
 VARIABLE = "\0"
 
@@ -132,6 +136,19 @@ def test_flag_tables_hold_every_flag_of_their_command() -> None:
         actions = next(a for a in parser._actions if getattr(a, "choices", None)).choices[name]._actions
         flags = {option for action in actions for option in action.option_strings if option.startswith("--")}
         assert rows == flags - {"--help", "--version", "--quiet", "--verbose"}, name
+
+
+@pytest.mark.parametrize(("document", "config"), [("clone.md", CloneConfig), ("serve.md", ServeConfig)])
+def test_tables_of_settings_say_what_the_fields_say(document: str, config: type) -> None:
+    """Links, code marks and a link in brackets at the end aside; the flags' help is made from the fields, too."""
+    page = (REPOSITORY / "docs" / document).read_text()
+    rows = dict(re.findall(r"^\| `--([a-z-]+)` \| (.*) \|$", page, re.M))
+    for field in fields(config):
+        default, words = rows[field.name.replace("_", "-")].split(" | ")
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r" \(\[[^]]*\]\([^)]*\)\)$", "", words)).replace("`", "")
+        assert plain == words_of(config, field.name), field.name
+        if field.default not in (MISSING, None, False, ""):
+            assert default == f"`{field.default}`", field.name
 
 
 def test_messages_in_troubleshooting_exist() -> None:

@@ -3,7 +3,7 @@
 Every message is one line that says what is wrong, where, and how to correct it. Messages are written with the flags of
 the command line (``--lr-projection 2: use a number between 0 and 1``). Within :func:`speaking_of_flags`, which the
 command line opens, they are shown like that; elsewhere ``str(error)`` names the arguments of the Python API instead
-(``lr_projection=2: use ...``).
+(``lr_projection=2: use ...``), and so do the lines of a reporter.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ class VoicecloneError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        message = super().__str__()
-        return message if _flags_are_shown else as_arguments(message)
+        return as_called(super().__str__())
 
 
 class UsageError(VoicecloneError, ValueError):
@@ -51,6 +50,11 @@ def speaking_of_flags() -> Iterator[None]:
         yield
     finally:
         _flags_are_shown = before
+
+
+def as_called(message: str) -> str:
+    """A message with flags on the command line, with arguments in Python."""
+    return message if _flags_are_shown else as_arguments(message)
 
 
 def as_arguments(message: str) -> str:

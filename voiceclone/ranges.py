@@ -20,6 +20,7 @@ RANGES = {
     "port": (0, 65_535),
     "processes": (1, 256),
     "queue": (0, 10_000),
+    "retries": (0, 1000),
     "seed": (0, LARGEST_SEED),
     "steps": (1, MOST),
     "threads": (1, 4096),
@@ -28,7 +29,6 @@ RANGES = {
 OF_COMMAND = {
     ("demo-data", "clips"): (4, 24),
     ("evaluate", "clips"): (1, 10**6),
-    ("prior", "voices"): (20, 10**6),
     ("train-base", "voices"): (0, 10**6),
 }
 """The same, for options of one name in two commands."""

@@ -11,7 +11,7 @@ import torch
 from support import doubled
 
 from voiceclone import distributed
-from voiceclone.base_training.batches import Batch
+from voiceclone.base_training.batch import Batch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.recorded import RecordedSystem

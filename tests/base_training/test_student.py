@@ -11,7 +11,6 @@ import pytest
 import torch
 from support import write_base
 
-from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.losses import SpectralLoss, complex_distance
 from voiceclone.base_training.narrowing import initialize_from_teacher
@@ -19,6 +18,7 @@ from voiceclone.base_training.student import StudentSystem
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_teacher_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 from voiceclone.base_training.trainer import Trainer
+from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError

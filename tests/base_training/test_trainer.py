@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -148,9 +149,14 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
-    command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path), "--quiet"]
+    command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path)]
     assert command_line.main([*command, "--steps", "2", "--surrogate-share", "0.5", "--voices", "2"]) == 0
     assert read_checkpoint(tmp_path)["step"] == 2
+    said = capsys.readouterr().err
+    for stage in ("Computing features: ", "Training: 2/2 steps", "Surrogate encoders: 1/1 step",
+                  "Making voices: ", "Measuring speakers: "):  # fmt: skip
+        assert re.search(f"^{stage}.* in .*/", said, re.M) and said.count(stage) == 1, stage
+    command.append("--quiet")
     assert command_line.main([*command, "--steps", "3"]) == 2
     assert "--resume" in capsys.readouterr().err
     assert command_line.main([*command, "--steps", "3", "--resume", "--voices", "2"]) == 0

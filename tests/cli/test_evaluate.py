@@ -59,11 +59,15 @@ def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None
     assert main([*call, "--also", "plain_recipe=stock_3", "--keep-best", str(best)]) == 0
     shown = capsys.readouterr()
     report = json.loads((voice.parent / "evaluation.json").read_text())
-    assert shown.out.splitlines()[0] == report["verdict"]["line"]
-    assert list(report["voices"]) == ["clone", "zero_shot", "best_stock", "plain_recipe", "recordings"]
+    assert shown.out.startswith(" ".join([*report["in_words"][:1]]))
+    assert report["verdict"]["line"] in shown.out.splitlines()[:2]
+    assert list(report["voices"]) == ["clone", "zero_shot", "best_stock", "plain_recipe", "stranger", "recordings"]
     assert report["voices"]["best_stock"]["same_as"] == "stock_1"
     page = (voice.parent / "evaluation.html").read_text()
-    assert page.startswith("<!DOCTYPE html>") and page.count("<audio") == 1 + 4  # one held-out clip, four voices
+    # One clip in the switch, with the voices that the switch does not have, and two sentences.
+    assert page.startswith("<!DOCTYPE html>") and page.count("<audio") == 3 + 4 + 2 * 2
+    assert report["dataset"].startswith(f"{Path(call[4]).name}: ") and report["consent"] == "not stated"
+    assert report["date"] in page and report["version"] in page and report["dataset"] in page
     # What is not there is said: no blend, no encoders of the base's own.
     assert any("best_blend" in line for line in report["left_out"])
     assert any("oracle" in line for line in report["left_out"])
@@ -133,7 +137,8 @@ def test_a_clone_that_loses_is_said_first_and_the_better_voice_kept(call, tmp_pa
     monkeypatch.setattr(report_judges, "load_panel", lambda lang: panel)
     best = tmp_path / "best.pt"
     assert main([*call, "--quiet", "--keep-best", str(best)]) == 0
-    assert capsys.readouterr().out.startswith("THE CLONE IS UNINTELLIGIBLE: phone error rate 100% against 0%")
+    assert "THE CLONE IS UNINTELLIGIBLE: phone error rate 100% against 0%" in (said := capsys.readouterr().out)
+    assert said.count("\n") <= 2  # --quiet: the verdict, no table
     assert (VoicePack.load(best).tensor == load_base(call[6]).stock_voices["stock_1"].tensor).all()
 
 
@@ -156,6 +161,9 @@ def test_the_split_of_the_run_is_used_and_doubts_are_said(call, voice: Path, cap
     err = capsys.readouterr().err
     assert "another base" in err and "not the split" in err
     assert "another base" in (voice.parent / "evaluation.html").read_text()
+    (voice.parent / "report.json").write_text(json.dumps({"consent": "Anna agreed"}))
+    assert main([*call, "--quiet"]) == 0
+    assert json.loads((voice.parent / "evaluation.json").read_text())["consent"] == "Anna agreed"
 
 
 def test_a_stock_voice_can_be_evaluated(call, tmp_path: Path, capsys) -> None:

@@ -39,25 +39,25 @@ def verdict(**voices):
 def test_a_clear_win():
     found = verdict(clone=voice(0.8, 0.9), best_stock=voice(0.6, 0.7), best_blend=voice(0.7, 0.8))
     assert found.outcome == "better" and found.best == "clone"
-    assert found.line.startswith("The clone wins over best_stock and best_blend")
-    assert "xvector similarity 0.80 against 0.60 (best_stock) and 0.70 (best_blend)" in found.line
+    assert found.line.startswith("The clone wins over the best stock voice and the best blend of stock voices")
+    assert "likeness by xvector 0.80 against 0.60 (best stock voice) and 0.70 (best blend of stock " in found.line
     assert {c["result"] for c in found.as_json()["comparisons"] if "rate" not in c["measure"]} == {"better"}
 
 
 def test_a_loss_is_said_first_and_the_better_voice_is_kept():
     found = verdict(clone=voice(0.65, 0.7), best_stock=voice(0.6, 0.6), best_blend=voice(0.7, 0.75))
     assert found.outcome == "worse" and found.best == "best_blend"
-    assert found.line.startswith("THE CLONE LOSES to best_blend: xvector similarity 0.65 against 0.70")
-    assert "best_stock" not in found.line
+    assert found.line.startswith("THE CLONE LOSES to the best blend of stock voices: likeness by xvector 0.65 against")
+    assert "best stock" not in found.line
 
 
 def test_a_score_that_training_may_have_used_makes_no_win():
     found = verdict(clone=voice(0.7, 0.9), best_stock=voice(0.7, 0.7))
     assert found.outcome == "unclear" and found.best == "clone"
-    assert "NO CLEAR WIN over best_stock" in found.line and "Better: resemblyzer" in found.line
+    assert "NO CLEAR WIN over the best stock voice" in found.line and "Better: likeness by resemblyzer" in found.line
     gamed = verdict(clone=voice(0.6, 0.9), best_stock=voice(0.7, 0.7))
     assert gamed.outcome == "mixed" and gamed.line.startswith("The clone does not simply win")
-    assert "Worse: xvector similarity 0.60 against 0.70" in gamed.line
+    assert "Worse: likeness by xvector 0.60 against 0.70" in gamed.line
     # Where it is the only encoder there is, it has to do.
     alone = reach_verdict({"clone": voice(0.7, 0.9), "best_stock": voice(0.7, 0.7)}, ["resemblyzer"], seed=0)
     assert alone.outcome == "better"
@@ -92,9 +92,14 @@ def test_a_speaker_whom_the_recogniser_does_not_understand_is_no_fault_of_the_cl
 def test_an_encoder_that_takes_a_stock_voice_for_the_speaker_is_doubted():
     voices = {"clone": voice(0.9, 0.9), "best_stock": voice(0.9, 0.7), "recordings": voice(0.85, 0.95)}
     doubts = doubts_about_judges(voices, ENCODERS)
-    assert len(doubts) == 1 and doubts[0].startswith("to xvector, best_stock (0.90) is as near")
+    assert len(doubts) == 1 and doubts[0].startswith(
+        "to xvector, the best stock voice (0.90) is nearer to the speaker than the speaker's own recordings are to one "
+        "another (0.85): "
+    )
     doubts = doubts_about_judges({**voices, "oracle": voice(0.95, 0.6)}, ["resemblyzer"])
-    assert len(doubts) == 1 and "as the oracle (0.60)" in doubts[0]
+    assert len(doubts) == 1 and "nearer to the speaker than the oracle is (0.60)" in doubts[0]
+    doubts = doubts_about_judges({"best_stock": voice(0.8), "recordings": voice(0.8)}, ["xvector"])
+    assert "(0.80) is as near to the speaker as the speaker's own recordings" in doubts[0]
     assert doubts_about_judges({"clone": voice(0.9)}, ENCODERS) == []
 
 
@@ -125,7 +130,7 @@ def test_without_stock_voices_the_others_are_rivals_and_the_ceiling_never_is():
 def test_other_voices_that_are_ahead_are_named():
     found = verdict(clone=voice(0.8), best_stock=voice(0.6), zero_shot=voice(0.85), plain_recipe=voice(0.5))
     assert found.outcome == "better" and found.also_ahead == ("zero_shot",)
-    assert found.line.endswith("More like the speaker than the clone: zero_shot.")
+    assert found.line.endswith("More like the speaker than the clone: zero-shot clone.")
 
 
 def test_intervals():

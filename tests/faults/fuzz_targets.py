@@ -306,7 +306,7 @@ def state_inputs() -> st.SearchStrategy[bytes]:
     value = st.sampled_from([*plain, *tensors, *aligned])
 
     def base_state() -> dict:
-        own = {"anchor": vector, "whitening": torch.eye(256), "projection": {}, "optimizer": {}}
+        own = {"anchor": vector, "projection": {}, "optimizer": {}}
         return {"epoch": 1, "step": 2, "alignments": {}, "history": [], **own}
 
     changed = st.dictionaries(field, value, max_size=4).map(

@@ -366,7 +366,7 @@ def main() -> int:
     arguments = ["--data", str(data), "--name", NAME, "--base", base, "--device", "cpu", "--offline",
                  "--epochs-projection", str(options.epochs)]  # fmt: skip
     if options.quick:
-        arguments += ["--without", "initialization,blend,prior,speaker"]
+        arguments += ["--without", "initialization,blend,speaker"]
     facts = kill_test(
         Job(arguments, out, options.fresh), options.count, options.seed, options.epochs, options.minutes, scratch
     )

@@ -84,7 +84,7 @@ def clone(data: Path, out: Path, base: str) -> dict[str, Any]:
     command = [sys.executable, str(REPOSITORY / "training_styletts2.py"), "--data", str(data), "--name", "v",
                "--out", str(out), "--base", base, "--offline", "--device", "cpu", "--epochs-projection", "2",
                "--max-training-clips", str(KEPT), "--max-style-samples", str(KEPT),
-               "--without", "initialization,blend,prior,speaker"]  # fmt: skip
+               "--without", "initialization,blend,speaker"]  # fmt: skip
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

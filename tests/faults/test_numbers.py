@@ -76,7 +76,7 @@ def test_steps_that_stay_bad_stop_the_run_at_the_last_good_state(run: Run, tmp_p
 
     def total_that_goes_bad(terms, weights):
         nonlocal count
-        count += terms["drift"].requires_grad
+        count += terms["mel"].requires_grad
         return total(terms, weights) * (torch.nan if count > 1 else 1.0)
 
     monkeypatch.setattr(losses, "total", total_that_goes_bad)

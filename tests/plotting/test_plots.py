@@ -8,6 +8,7 @@ import pytest
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.plotting.plots import (
+    BORROWED,
     figure_to_rgb,
     find_best_epoch,
     loss_figure,
@@ -16,6 +17,7 @@ from voiceclone.plotting.plots import (
     save_figure,
     training_figure,
 )
+from voiceclone.projection.likeness import Yardstick
 
 HISTORY = [
     {"epoch": 1, "train/loss": 9.0, "train/mel_mse": 2.0, "val/loss": 8.0, "val/mel_mse": 2.5, "train/lr": 1e-3},
@@ -58,6 +60,35 @@ def test_the_given_best_epoch_wins():
 def test_legend_names_only_what_is_drawn():
     figure = training_figure([{"train/loss": 1.0}, {"train/loss": 0.5}], mel(80), mel(80), "v")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "best epoch (2)"]
+
+
+def test_better_than_stock_stands_on_top():
+    levels = {"best_stock": 0.6, "initialization": 0.5, "recordings": 0.9}
+    yardstick = Yardstick(measure="likeness", levels=levels, stock_name="af_$1", encoder="resemblyzer")
+    history = [{**row, "val/speaker": speaker} for row, speaker in zip(HISTORY, (0.45, 0.3, float("nan")))]
+    figure = training_figure(history, mel(80), mel(80), "v", yardstick=yardstick)
+    top = figure.subfigs[0].axes[0]
+    assert top.get_title(loc="left") == "Better than a stock voice yet? Yes: 0.70 against 0.60"
+    clone, *flat = top.get_lines()
+    assert list(clone.get_xdata()) == [0, 1, 2] and list(clone.get_ydata()) == pytest.approx([0.5, 0.55, 0.7])
+    assert [line.get_ydata()[0] for line in flat[:3]] == [0.6, 0.5, 0.9]
+    assert "the training's own encoder" in top.get_xlabel()
+    assert figure_to_rgb(figure).std() > 0
+    early = training_figure(history, mel(80), mel(80), "v", yardstick=yardstick, best_epoch=1)
+    assert early.subfigs[0].axes[0].get_title(loc="left").endswith("Not yet: 0.55 against 0.60")
+
+
+def test_without_an_encoder_the_loss_has_to_do_and_less_is_better():
+    yardstick = Yardstick(measure="loss", levels={"best_stock": 3.0, "initialization": 9.0})
+    top = training_figure(HISTORY, mel(80), mel(80), "v", yardstick=yardstick).subfigs[0].axes[0]
+    assert top.get_title(loc="left").endswith("Yes: 2.00 against 3.00") and "lower is better" in top.get_xlabel()
+    bare = training_figure([], mel(80), mel(80), "v", yardstick=Yardstick(measure="loss", levels={}))
+    assert figure_to_rgb(bare).std() > 0
+
+
+def test_the_picture_says_what_the_clone_borrowed():
+    assert mel_figure(mel(80), mel(80)).get_supxlabel() == BORROWED
+    assert training_figure(HISTORY, mel(80), mel(80), "v").subfigs[-1].get_supxlabel() == BORROWED
 
 
 def test_both_mels_share_colours_and_time():

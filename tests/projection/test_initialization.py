@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,13 +15,12 @@ from voiceclone.projection.initialization import (
     _descend,
     best_initialization,
     neutral_initialization,
-    whitening,
 )
 from voiceclone.projection.losses import LossWeights, weights_from
 from voiceclone.projection.objective import Objective
 from voiceclone.voice.pack import VoicePack
 
-WEIGHTS = LossWeights(drift=0.0)
+WEIGHTS = LossWeights()
 
 
 def pack(vector: torch.Tensor, name: str = "v") -> VoicePack:
@@ -31,7 +29,12 @@ def pack(vector: torch.Tensor, name: str = "v") -> VoicePack:
 
 @pytest.fixture
 def objective(targets, kokoro, profile, voice) -> Objective:
-    return Objective(targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256))
+    return Objective(
+        targets,
+        kokoro,
+        profile,
+        crop_frames=24,
+    )
 
 
 def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
@@ -57,7 +60,7 @@ def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
 
 def test_prosody_is_judged_by_how_it_sounds_with_the_chosen_timbre(targets, kokoro, profile, voice, base) -> None:
     objective = Objective(
-        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256), free_running=True,
+        targets, kokoro, profile, crop_frames=24,  free_running=True,
         phone_classifier=load_phone_classifier(),
     )  # fmt: skip
     crops, weights = objective.middle_crops(), replace(WEIGHTS, phones=50.0)
@@ -89,14 +92,11 @@ def test_a_zero_shot_voice_that_fits_better_is_taken(objective, base, monkeypatc
     )
     assert initialization.timbre_from == initialization.prosody_from == ZERO_SHOT
     torch.testing.assert_close(initialization.vector, wanted)
-    left_out = frozenset({"prior", "blend"})
+    left_out = frozenset({"blend"})
     initialization = best_initialization(
         base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=wanted, left_out=left_out, seed=0
     )
-    assert initialization.timbre_from in base.stock_voices and torch.equal(
-        initialization.candidates["zero_shot"], wanted
-    )
-    assert set(initialization.candidates) == {"zero_shot"}
+    assert initialization.timbre_from == ZERO_SHOT and set(initialization.candidates) == {"zero_shot"}
     unwanted = torch.full((1, 256), 9.0)
     initialization = best_initialization(
         base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=unwanted, seed=0
@@ -124,25 +124,3 @@ def test_without_stock_voices_there_is_the_neutral_voice(objective) -> None:
         and BLEND not in initialization.timbre_from
     )
     assert not initialization.best_stock and not initialization.candidates
-
-
-@pytest.mark.parametrize("count", [0, 3, 12])
-def test_whitening_is_finite_and_keeps_the_halves_apart(count: int) -> None:
-    rng = np.random.default_rng(0)
-    vectors = torch.from_numpy(0.2 * rng.standard_normal((count, 1, 256))).float()
-    matrix = whitening({str(i): pack(v) for i, v in enumerate(vectors)})
-    assert torch.isfinite(matrix).all() and not matrix[:128, 128:].any() and not matrix[128:, :128].any()
-    assert torch.linalg.matrix_rank(matrix) == 256
-
-
-def test_whitening_makes_far_of_what_stock_voices_never_do() -> None:
-    """Voices that differ along one direction alone: a move along it costs less than one across."""
-    rng = np.random.default_rng(1)
-    along = torch.zeros(256)
-    along[3] = 1.0
-    across = torch.zeros(256)
-    across[4] = 1.0
-    noise = torch.from_numpy(rng.standard_normal((12, 256))).float()
-    stock = {str(i): pack((n[0] * along + 0.05 * n)[None]) for i, n in enumerate(noise)}
-    matrix = whitening(stock)
-    assert (matrix @ along).norm() < 0.7 * (matrix @ across).norm()

@@ -23,7 +23,7 @@ def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
         precise = FrozenKokoro(copy.deepcopy(kokoro.kmodel).double(), torch.device("cpu"))
         made = Objective(
             [doubled(target) for target in targets], precise, profile,
-            crop_frames=24, anchor=torch.zeros_like(doubled(voice)), whitening=torch.eye(256),
+            crop_frames=24,
             speaker=Speaker(encoder=lambda audio: torch.nn.functional.normalize(audio[:, :64], dim=1),
                             vector=torch.ones(64) / 8),
         )  # fmt: skip

@@ -11,9 +11,10 @@ from voiceclone.alignment.base_warp import Alignment, stretched
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
+from voiceclone.projection.parts import PARTS, parse_parts
 from voiceclone.projection.plain import PlainObjective
 from voiceclone.projection.preparation import misaligned
-from voiceclone.projection.recipes import PARTS, parse_parts, projection_config
+from voiceclone.projection.recipes import projection_config
 
 
 def make(recipe: str, *without: str) -> ProjectionConfig:
@@ -21,9 +22,18 @@ def make(recipe: str, *without: str) -> ProjectionConfig:
 
 
 def test_parts_are_named_or_refused() -> None:
-    assert parse_parts("drift, speaker") == {"drift", "speaker"} and parse_parts("") == frozenset()
+    assert parse_parts("phones, speaker") == {"phones", "speaker"} and parse_parts("") == frozenset()
     with pytest.raises(UsageError, match="without='luck'.*alignment"):
         parse_parts("mel,luck")
+
+
+def test_parts_of_earlier_versions_are_ignored_where_they_are_gone_and_refused_where_they_stayed() -> None:
+    """Settings of an old run, ``average,drift,prior`` among them, mean what they meant."""
+    assert CloneConfig(data="", without="average,drift,prior").without == CloneConfig(data="").without == ""
+    assert CloneConfig(data="", without="phones, average,alignment").without == "alignment,phones"
+    for part in ("rows", "stop"):
+        with pytest.raises(UsageError, match=f"without='{part}': this part cannot be left out any more"):
+            parse_parts(f"{part},mel")
 
 
 def test_every_part_changes_something_and_nothing_else() -> None:
@@ -31,24 +41,16 @@ def test_every_part_changes_something_and_nothing_else() -> None:
     for part in PARTS:
         config = make("best", part)
         assert config != whole and config.without == {part}
-    assert make("best", "drift").weights == replace(whole.weights, drift=0.0)
     assert make("best", "prosody").weights.mel == whole.weights.mel
     assert make("best", "prosody").weights.rate == 0 and not make("best", "free-running").free_running
-
-
-def test_what_was_no_help_is_left_out_by_default_and_can_be_had() -> None:
-    left_out = parse_parts(CloneConfig(data="").without)
-    config = make("best", *left_out)
-    assert config.weights.drift == config.averaging == 0 and left_out == {"average", "drift", "prior"}
-    assert make("best").weights.drift > 0 < make("best").averaging
-    assert make("plain", *left_out) == make("plain") and make("plain", "rows").without == {"rows"}
+    assert make("plain", "phones") == make("plain")
 
 
 def test_the_plain_recipe_has_one_term_and_its_gradient_reaches_no_duration(targets, kokoro, profile, voice) -> None:
     config = make("plain")
-    assert config.plain and config.weights.mel_mse == 1 and config.weights.rate == config.weights.drift == 0
+    assert config.plain and config.weights.mel_mse == 1 and config.weights.rate == 0
     objective = PlainObjective(
-        targets, kokoro, profile, crop_frames=24, anchor=voice, whitening=torch.eye(256)
+        targets, kokoro, profile, crop_frames=24,
     )  # fmt: skip
     leaf = voice.clone().requires_grad_()
     terms = objective.terms(leaf, objective.middle_crops()[:2])

@@ -8,12 +8,15 @@ import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
-from voiceclone.distributed import make_accelerator
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.state import TrainingState, load_checkpoint, save_checkpoint
+from voiceclone.projection.likeness import measure_yardstick
+from voiceclone.projection.objective import Speaker
+from voiceclone.projection.preparation import usable
+from voiceclone.projection.state import FORMAT, TrainingState, load_checkpoint, save_checkpoint
 from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
+from voiceclone.voice.pack import VoicePack
 
 
 class Silent:
@@ -25,11 +28,11 @@ class Silent:
 
 
 def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
-    state = TrainingState(anchor=voice, whitening=torch.eye(256) / 0.2)
+    state = TrainingState(anchor=voice)
     config = ProjectionConfig(**{"crop_frames": 24, **settings})
     return ProjectionTrainer(
         config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
-        validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
+        validation=targets[3:],
     )  # fmt: skip
 
 
@@ -40,6 +43,36 @@ def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, v
     losses = [record["validation"]["loss"] for record in state.history]
     assert state.best_loss == min(losses) < before
     assert trainer.validate(state.best_vector)["loss"] == pytest.approx(state.best_loss)
+
+
+class Loudness(torch.nn.Module):
+    """An encoder to whom loud and soft are two speakers."""
+
+    name = "loudness"
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        angle = audio.abs().mean(dim=-1) * 10
+        return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+def test_the_yardstick_is_what_validation_measures(targets, kokoro, profile, voice) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=1)
+    bare = measure_yardstick(trainer, None)
+    assert bare.measure == "loss" and bare.levels == {"initialization": pytest.approx(trainer.validate(voice)["loss"])}
+    whole = torch.stack([target.audio[: 24 * 600] for target in targets])
+    vector = torch.nn.functional.normalize(Loudness()(whole).mean(0), dim=0)
+    trainer.speaker = trainer.validation.speaker = Speaker(encoder=Loudness(), vector=vector)
+    stock = VoicePack(voice.expand(510, 1, 256) + 0.3, "stock")
+    found = measure_yardstick(trainer, stock)
+    assert (found.measure, found.encoder, found.stock_name) == ("likeness", "loudness", "stock")
+    assert found.levels["initialization"] == pytest.approx(1 - trainer.validate(voice)["speaker"])
+    assert found.levels["best_stock"] == pytest.approx(1 - trainer.validate(voice + 0.3)["speaker"])
+    (crop,) = trainer.validation.middle_crops()
+    cut = targets[3].audio[crop.start * 600 : (crop.start + 24) * 600]
+    assert found.levels["recordings"] == pytest.approx(float(Loudness()(cut[None])[0] @ vector), abs=1e-5)
+    facts = found.as_json({"speaker": 0.25})
+    assert facts["clone"] == 0.75 and set(facts) >= {"measure", "encoder", "best_stock", "recordings"}
+    assert found.of({"speaker": float("nan")}) is None
 
 
 @pytest.fixture(scope="module")
@@ -82,27 +115,13 @@ def test_the_plain_recipe_uses_whole_clips_however_short(targets, kokoro, profil
     assert trainer.run(Silent(), lambda *_: None).epoch == 1
 
 
-def test_the_running_average_speaks(targets, kokoro, profile, voice) -> None:
-    averaged = make(targets, kokoro, profile, voice, epochs=4, lr=5e-3)
-    averaged.run(Silent(), lambda *_: None)
-    last = make(targets, kokoro, profile, voice, epochs=4, lr=5e-3, averaging=0.0)
-    last.run(Silent(), lambda *_: None)
-    for name, value in averaged.state.projection.items():  # the steps themselves are the same
-        torch.testing.assert_close(value, last.state.projection[name])
-    with torch.no_grad():
-        of_last = last.projection.eval()(last.style)
-    torch.testing.assert_close(last.base_vector(), of_last)
-    far, near = (float((vector - voice).norm()) for vector in (of_last, averaged.base_vector()))
-    assert 0 < near < 0.9 * far
-
-
-def test_a_resumed_training_goes_on_with_its_average(targets, kokoro, profile, voice, tmp_path) -> None:
+def test_a_resumed_training_goes_on_where_it_was(targets, kokoro, profile, voice, tmp_path) -> None:
     whole = make(targets, kokoro, profile, voice, epochs=3)
     whole.run(Silent(), lambda state, _: save_checkpoint(state, {}, tmp_path / f"{state.epoch}.pt"))
     state, _ = load_checkpoint(tmp_path / "2.pt")
     resumed = ProjectionTrainer(
         whole.config, state, style=whole.style, kokoro=kokoro, profile=profile, train=targets[:3],
-        validation=targets[3:], accelerator=make_accelerator(torch.device("cpu")),
+        validation=targets[3:],
     )  # fmt: skip
     resumed.run(Silent(), lambda *_: None)
     assert torch.equal(resumed.base_vector(), whole.base_vector())
@@ -147,7 +166,19 @@ def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
         load_checkpoint(tmp_path / "last.pt")
 
 
-def test_keeping_the_last_epoch_ignores_the_held_out_clips(targets, kokoro, profile, voice) -> None:
-    trainer = make(targets, kokoro, profile, voice, epochs=3, lr=0.5, keep_last=True, patience=1)
-    trainer.run(Silent(), lambda state, is_best: None)
-    assert trainer.state.epoch == 3 and trainer.state.best_epoch == 3
+def test_a_checkpoint_of_an_earlier_version_is_called_so(tmp_path) -> None:
+    torch.save({"format": FORMAT - 1, "identity": {}, "state": {}}, tmp_path / "last.pt")
+    with pytest.raises(VoicecloneError, match="earlier version.*overwrite=True"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+def test_a_state_aligns_its_own_clips_and_no_others(targets, voice) -> None:
+    own = {f"train/{target.name}": target.alignment for target in targets[:2]}
+    state = TrainingState(anchor=voice, alignments=own, gain=2.0, dropped={f"train/{targets[2].name}": "why"})
+    found = usable(targets[:3], "train", state)
+    assert [target.alignment for target in found] == list(own.values())
+    torch.testing.assert_close(found[0].audio, 2.0 * targets[0].audio)
+    assert len(found) == 2 and float((found[0].log_mel - targets[0].log_mel).mean()) > 0
+    for split, wrong in (("validation", own), ("train", {f"train/{t.name}": targets[3].alignment for t in targets})):
+        with pytest.raises(VoicecloneError, match="does not fit the clip"):
+            usable(targets[:1], split, TrainingState(anchor=voice, alignments=wrong))

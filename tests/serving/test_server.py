@@ -24,7 +24,8 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install '.[
 from voiceclone import load_base  # noqa: E402
 from voiceclone.cli.main import main  # noqa: E402
 from voiceclone.serving import engine as engines  # noqa: E402
-from voiceclone.serving.server import ServeConfig, server_of  # noqa: E402
+from voiceclone.serving.config import ServeConfig  # noqa: E402
+from voiceclone.serving.server import server_of  # noqa: E402
 from voiceclone.system.ports import listening_socket  # noqa: E402
 from voiceclone.tracking.progress import Reporter  # noqa: E402
 from voiceclone.voice.speaking import speak_whole  # noqa: E402

@@ -1,13 +1,15 @@
 """Progress: plain lines, bars on a terminal, silence when quiet, and no trouble when the terminal is gone."""
 
 import io
+import logging
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from voiceclone.tracking.progress import Reporter, format_rate, format_seconds
+from voiceclone.errors import speaking_of_flags
+from voiceclone.tracking.progress import Reporter, format_rate, format_seconds, log_goes_to
 
 
 class Clock:
@@ -182,3 +184,39 @@ def test_formats():
     ]  # fmt: skip
     assert format_rate(2.14, "clip") == "2.1 clips/s"
     assert format_rate(0.25, "clip") == "4.0 s/clip"
+
+
+def test_work_that_ends_at_a_time_says_what_is_left():
+    report, stream, clock = reporter()
+    with report.task("Training", unit="step") as task:
+        clock.now += 20
+        task.advance(10, note="mel 0.5", seconds_left=90.0)
+    assert stream.getvalue().splitlines()[0] == "Training: 10 steps, 2.0 s/step, 1 min 30 s left, mel 0.5"
+    terminal = Terminal()
+    with Reporter(0, terminal).task("Training", unit="step") as task:
+        task.advance(10, note="mel 0.5", seconds_left=90.0)
+    assert "1 min 30 s left, mel 0.5" in terminal.getvalue()
+
+
+def test_what_the_package_logs_goes_to_the_reporter_within_the_block():
+    report, stream, _ = reporter()
+    quiet, silent, _ = reporter(-1)
+    logger = logging.getLogger("voiceclone.somewhere")
+    for one in (report, quiet):
+        with log_goes_to(one):
+            logger.info("%d of %d", 1, 2)
+            logger.warning("a.wav\x1b[2J skipped")
+    logger.warning("after it")
+    assert stream.getvalue().splitlines() == ["1 of 2", "warning: a.wav\\x1b[2J skipped"]
+    assert silent.getvalue() == "warning: a.wav\\x1b[2J skipped\n"
+    assert not logging.getLogger("voiceclone").handlers
+
+
+def test_lines_name_flags_on_the_command_line_and_arguments_in_python():
+    line = "consent: not stated; --consent TEXT records it (`pip install --no-deps resemblyzer`, a/--b.wav)"
+    report, stream, _ = reporter()
+    report.info(line)
+    with speaking_of_flags():
+        report.warn(line)
+    in_python = line.replace("--consent TEXT", "consent=TEXT")
+    assert stream.getvalue() == f"{in_python}\nwarning: {line}\n"

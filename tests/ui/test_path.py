@@ -17,7 +17,6 @@ from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import load_stock_voices
 from voiceclone.data.quality import Measurement
 from voiceclone.errors import UsageError
-from voiceclone.evaluation.in_words import Findings, verdict_in_words
 from voiceclone.recording.sentences import SENTENCES
 from voiceclone.ui import draft as drafts_module
 from voiceclone.ui import intake, shelf, whisper
@@ -312,31 +311,6 @@ def test_the_lines_of_python_compile_and_name_the_base(studio: Studio, anna: str
     lines = shelf.python_lines(studio, shelf.own_voice(studio.out, anna))
     compile(lines, "lines", "exec")
     assert "load_base" in lines and studio.base in lines
-
-
-FOUND = {"clone": 0.7, "stranger": 0.0, "recordings": 0.8, "nearest": 0.5, "nearest_name": "af_heart"}
-
-
-def test_the_verdict_is_said_in_words() -> None:
-    good = verdict_in_words(Findings(**FOUND, understood=1.0, slower_percent=-6.2))
-    assert good == [
-        "Much nearer to you than any stock voice: 9/10 of the way from a stranger to a second recording of yours. "
-        "The nearest stock voice, af_heart, goes 6/10.",
-        "Every word was understood.",
-        "It speaks 6 % faster than you.",
-    ]
-    for changed, says in (
-        ({"clone": 0.58}, "Nearer to you than"),
-        ({"clone": 0.5}, "No nearer to you than the nearest stock voice, af_heart"),
-        ({"clone": 0.2}, "Further from you than the stock voice af_heart"),
-        ({"nearest": None}, "The voice goes 9/10"),
-        ({"stranger": 0.75}, "cannot be said"),
-        ({"understood": 0.85, "understood_recordings": 0.95}, "fewer than in your recordings (95)"),
-        ({"understood": 0.85, "understood_recordings": 0.86}, "as many as in your recordings"),
-        ({"understood": 0.9, "by_words": False}, "90 of 100 sounds were understood"),
-        ({"slower_percent": 2.0}, "at your pace"),
-    ):
-        assert any(says in line for line in verdict_in_words(Findings(**FOUND | changed))), says
 
 
 def test_a_player_says_what_is_heard_and_escapes_it(tmp_path: Path) -> None:

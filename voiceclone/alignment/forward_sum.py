@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from voiceclone.models.monotonic import best_paths
+
 
 @torch.no_grad()
 def posteriors(log_likelihood: Tensor, states: Tensor, frames: Tensor) -> Tensor:
@@ -51,13 +53,8 @@ def best_path(log_likelihood: Tensor) -> Tensor:
     Raises:
         ValueError: fewer frames than states.
     """
-    from monotonic_alignment_search import maximum_path
-
-    states, frames = log_likelihood.shape
-    if frames < states:
-        raise ValueError(f"{frames} frames cannot hold {states} states")
-    value = log_likelihood[None].float().contiguous()
-    return maximum_path(value, torch.ones_like(value))[0].sum(1).long()
+    states, frames = (torch.tensor([size]) for size in log_likelihood.shape)
+    return best_paths(log_likelihood[None], states, frames)[0].sum(1).long()
 
 
 def _upto(lengths: Tensor, most: int) -> Tensor:

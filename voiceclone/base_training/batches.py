@@ -6,7 +6,6 @@ Where several processes train together, all of them draw the same batch and each
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import crop_length
+from voiceclone.base_training.batch import Batch, Share, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.distributed import ProcessGroup
@@ -22,83 +22,8 @@ from voiceclone.distributed import ProcessGroup
 TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8
 STYLE_SIZE = 128
 ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
-
-
 SMOOTHING = (1, 1, 3, 7)
 """Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """What part of the whole batch these rows are: a mean over the rows, times its part, adds up over the processes."""
-
-    rows: float = 1.0
-    tokens: float = 1.0
-    inner: float = 1.0
-    """Tokens without BOS and EOS."""
-
-    def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms of these rows as summands of the whole batch's."""
-        parts = {"duration": self.inner, "duration_bins": self.tokens}
-        return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What every system trains on: one batch of crops, or a process's rows of it.
-
-    N is the longest token count, C the frames of the crop.
-    """
-
-    tokens: Tensor
-    """int64 ``(B, N)``, 0-padded."""
-    lengths: Tensor
-    """int64 ``(B,)``."""
-    durations: Tensor
-    """float32 ``(B, N)``, frames of 25 ms, 0 in the padding."""
-    frame_tokens: Tensor
-    """int64 ``(B, C)``: the token spoken in each frame of the crop."""
-    audio: Tensor
-    """float32 ``(B, 600 C)``; empty in prosody batches."""
-    f0: Tensor
-    """float32 ``(B, 2 C)`` in Hz."""
-    energy: Tensor
-    """float32 ``(B, 2 C)``."""
-    smoothing: tuple[int, int]
-    """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
-    share: Share
-
-    @property
-    def mask(self) -> Tensor:
-        """``(B, N)``, True at tokens."""
-        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on ``device``."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
-
-
-@dataclass(frozen=True, kw_only=True)
-class StyledBatch(Batch):
-    """Crops whose styles come from recordings of their speakers. S is the frames of the style crop."""
-
-    style_mel: Tensor
-    """float32 ``(B, 80, S)``."""
-    attributes: Tensor
-    """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
-    speakers: Tensor
-    """int64 ``(B,)``."""
-    style_noise: Tensor
-    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VectorBatch(Batch):
-    """Crops whose voice vectors are known."""
-
-    vectors: Tensor
-    """float32 ``(B, 256)``: acoustic half, prosodic half."""
 
 
 class Batches(ABC):
@@ -153,13 +78,26 @@ class Batches(ABC):
     def prosody(self, step: int) -> Batch:
         """Whole utterances of about one length, F0 and energy cut to the shortest."""
         rng = np.random.default_rng([self.config.seed, step, 1])
-        count = min(self.config.prosody_batch, len(self._by_length))
+        picked = self.similar_lengths(rng, self.config.prosody_batch)
+        crop = min(self.config.prosody_frames, int(self.corpus.frames[picked].min()))
+        crop = crop // FRAME_STEP * FRAME_STEP or crop
+        return self._batch(picked, crop, rng, with_audio=False, from_start=rng.random() < 0.5)
+
+    def similar_lengths(self, rng: np.random.Generator, count: int) -> list[int]:
+        """``count`` training utterances of about one length, or all where there are fewer."""
+        count = min(count, len(self._by_length))
         window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
         first = int(rng.integers(0, len(self._by_length) - window + 1))
         picked = rng.choice(self._by_length[first : first + window], size=count, replace=False)
-        crop = min(self.config.prosody_frames, int(self.corpus.frames[picked].min()))
-        crop = crop // FRAME_STEP * FRAME_STEP or crop
-        return self._batch([int(i) for i in picked], crop, rng, with_audio=False, from_start=rng.random() < 0.5)
+        return [int(index) for index in picked]
+
+    def tokens(self, picked: list[int]) -> tuple[Tensor, Tensor]:
+        """Tokens of utterances, int64 ``(B, N)`` and 0-padded, and how many each has ``(B,)``."""
+        lengths = [len(self.corpus.utterances[i].tokens) for i in picked]
+        tokens = np.zeros((len(picked), -(-max(lengths) // TOKEN_STEP) * TOKEN_STEP), dtype=np.int64)
+        for row, index in enumerate(picked):
+            tokens[row, : lengths[row]] = self.corpus.utterances[index].tokens
+        return torch.from_numpy(tokens), torch.tensor(lengths)
 
     def fixed(self, indices: list[int], frames: int | None = None) -> Batch:
         """Whole utterances (or their first ``frames``) with styles from the same speakers, the same at every call.
@@ -199,6 +137,7 @@ class Batches(ABC):
             "lengths": torch.tensor([len(corpus.utterances[i].tokens) for i, _ in cut]),
             "durations": torch.from_numpy(durations),
             "frame_tokens": torch.from_numpy(frame_tokens),
+            "starts": torch.tensor([start for _, start in cut]),
             "audio": torch.from_numpy(np.stack(audio)),
             "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
             "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
@@ -262,7 +201,7 @@ class BatchMaker(Batches):
         speakers = [self.corpus.speakers.index(self.corpus.utterances[i].speaker) for i in picked]
         return StyledBatch(
             **common,
-            style_mel=torch.from_numpy(np.stack([self._style_mel(*cut) for cut, _ in drawn])),
+            style_mel=torch.from_numpy(np.stack([self.style_mel(*cut) for cut, _ in drawn])),
             attributes=torch.from_numpy(self._attributes[speakers]),
             speakers=torch.tensor(speakers),
             style_noise=torch.from_numpy(np.stack([noise for _, noise in drawn])),
@@ -281,7 +220,13 @@ class BatchMaker(Batches):
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
 
-    def _style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
+    def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """A crop of any utterance of the speaker of one, of the longest kind: utterance, first frame, frames."""
+        own = self.training.get(self.corpus.utterances[index].speaker) or [index]
+        source, wanted = int(rng.choice(own)), self.config.style_frames[1] // 2
+        return source, int(rng.integers(0, max(int(self.corpus.frames[source]) - wanted, 0) + 1)), wanted
+
+    def style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
         """Log-mel ``(80, 2 wanted)``; a shorter utterance is repeated."""
         mel = self.corpus.mel(source, start, min(wanted, int(self.corpus.frames[source])))
         repeats = -(-2 * wanted // mel.shape[1])
@@ -297,40 +242,3 @@ class BatchMaker(Batches):
             log_f0 = np.log(f0[f0 > 0]) if (f0 > 0).sum() > 10 else np.log(np.array([100.0, 120.0]))
             rows.append(((np.log(rate) - 2.5) / 0.15, (log_f0.mean() - 5.0) / 0.35, (log_f0.std() - 0.2) / 0.08))
         return np.array(rows, dtype=np.float32)
-
-
-class VectorBatches(Batches):
-    """Batches of a teacher's speech, whose voice vectors are known; the last ones are kept back.
-
-    The decoder gets whole utterances, one a step: it normalises over time, so that the audio of a crop's frames is not
-    a crop of the utterance's audio. For Kokoro-82M the two differ by a multi-resolution log-mel L1 of 0.86 with 0.8 s,
-    0.52 with 4 s, and 0.09 with all of it (other noise).
-    """
-
-    SHORTEST, LONGEST = 80, 280
-    """Frames of 25 ms: utterances beyond are left to the predictor, unless there are no others."""
-    HELD = 0.02
-    """Share of the utterances kept back for validation."""
-
-    def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
-        count = len(corpus.utterances)
-        held = max(round(self.HELD * count), 1) if count > 1 else 0
-        self.validation = list(range(count - held, count))
-        super().__init__(corpus, config, {"teacher": list(range(count - held))}, process_group=process_group)
-        frames = corpus.frames[: count - held]
-        self._spoken_whole = np.flatnonzero((frames >= self.SHORTEST) & (frames <= self.LONGEST))
-        if not len(self._spoken_whole):
-            self._spoken_whole = np.arange(count - held)
-
-    def acoustic(self, step: int) -> Batch:
-        """One whole utterance for the decoder, ``(1, ...)``."""
-        rng = np.random.default_rng([self.config.seed, step, 0])
-        index = int(rng.choice(self._spoken_whole))
-        return self._batch([index], int(self.corpus.frames[index]), rng, with_audio=True, from_start=True)
-
-    def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
-        return [None] * len(picked)
-
-    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> VectorBatch:
-        vectors = np.stack([self.corpus.vector(index) for index in picked])
-        return VectorBatch(**common, vectors=torch.from_numpy(vectors))

@@ -11,6 +11,7 @@ from voiceclone.audio.features import track_f0
 from voiceclone.base_training.corpus import Aligner, prepare_corpus
 from voiceclone.data.rows import Row, read_rows
 from voiceclone.errors import UsageError
+from voiceclone.tracking.progress import Reporter
 
 ALIGNMENTS = ("auto", "given", "warp", "learned")
 ENGLISH = ("a", "b")
@@ -44,7 +45,12 @@ class Preparation:
 
 
 def prepare_caches(
-    data: Sequence[tuple[Path, Path]], kept_out: Sequence[tuple[Path, Path]], out: Path, config: Preparation
+    data: Sequence[tuple[Path, Path]],
+    kept_out: Sequence[tuple[Path, Path]],
+    out: Path,
+    config: Preparation,
+    *,
+    reporter: Reporter | None = None,
 ) -> None:
     """Compute the features of every (dataset, cache), or leave what is there for the same rows.
 
@@ -52,6 +58,7 @@ def prepare_caches(
         data: what is trained on; the aligner learns from it too, where it brings rows without durations.
         kept_out: what is only measured on.
         out: folder of the aligner.
+        reporter: shows the progress; by default nothing does.
 
     Raises:
         UsageError: a dataset lacks metadata or, with ``given``, durations.
@@ -69,7 +76,7 @@ def prepare_caches(
         whole = all(row.durations is not None for row in part)
         f0 = partial(track_f0, quick=True) if config.quick_f0 and whole else None
         aligned = {} if whole else {"align": align, "aligned_by": aligned_by}
-        prepare_corpus(part, cache, config.vocab, phonemize=phonemize, f0=f0, **aligned)
+        prepare_corpus(part, cache, config.vocab, phonemize=phonemize, f0=f0, reporter=reporter, **aligned)
 
 
 def _aligner(

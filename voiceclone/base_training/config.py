@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
+from voiceclone.base_training.systems import STYLETTS2, SystemSettings, find_recipe
 from voiceclone.errors import UsageError
+from voiceclone.system.settings import setting
 
 DEFAULT_WEIGHTS = {
     "mel": 2.0,
@@ -29,15 +32,17 @@ DEFAULT_WEIGHTS = {
 class TrainConfig:
     """How a base is trained; saved in every checkpoint and beside the exported base."""
 
-    preset: str = "nano"
+    system: str = STYLETTS2
+    """Which system is trained: a name of :data:`voiceclone.base_training.systems.SYSTEMS`."""
+    system_settings: SystemSettings | None = None
+    """The settings that this system alone has."""
+    preset: str = setting("nano", "nano, full or tiny")
     device: str = "cpu"
     """``cpu``, ``cuda`` or another device of torch's."""
-    seed: int = 0
-    steps: int | None = None
-    """Length of the run in optimiser steps; give this or ``minutes``."""
-    minutes: float | None = None
-    """Length of the run in minutes of training time (resumed runs count what they trained before)."""
-    learning_rate: float = 1e-3
+    seed: int = setting(0, "seed of everything random")
+    steps: int | None = setting(None, "length of the run in steps; this or --minutes")
+    minutes: float | None = setting(None, "length of the run in minutes of training, what was resumed included")
+    learning_rate: float = setting(1e-3, "peak learning rate")
     discriminator_rate: float = 5e-4
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
@@ -74,10 +79,12 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     log_every: int = 50
     """Steps between progress lines."""
-    compile: bool = False
-    """Compile the vocoder's residual blocks; needs a C compiler and about two minutes at the start."""
-    bfloat16: bool = False
-    """Run the vocoder's residual blocks and the discriminators in bfloat16; the weights stay float32."""
+    compile: bool = setting(
+        False, "compile the vocoder's residual blocks: needs a C compiler and about two minutes at the start"
+    )
+    bfloat16: bool = setting(
+        False, "run the vocoder's residual blocks and the discriminators in bfloat16; the weights stay float32"
+    )
     weights: tuple[tuple[str, float], ...] = tuple(DEFAULT_WEIGHTS.items())
 
     def __post_init__(self) -> None:
@@ -92,9 +99,19 @@ class TrainConfig:
             raise ValueError("style_frames must start at 80 or more: the style encoder's last convolution needs them")
 
     @property
+    def styletts2(self) -> StyleTTS2Settings:
+        """The settings of StyleTTS2's own parts."""
+        own = self.system_settings
+        return own if isinstance(own, StyleTTS2Settings) else StyleTTS2Settings()
+
+    @property
     def weight(self) -> dict[str, float]:
         """Weights by term."""
         return dict(self.weights)
+
+    def seconds_left(self, done: float) -> float | None:
+        """Of a run that lasts some minutes, after ``done`` seconds of training; None of one that lasts some steps."""
+        return None if self.minutes is None else max(60.0 * self.minutes - done, 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON-able values."""
@@ -105,7 +122,8 @@ class TrainConfig:
         """The inverse of ``to_json``; unknown keys are refused.
 
         Raises:
-            ValueError: unknown keys.
+            UsageError: an unknown system.
+            ValueError: unknown keys, or values of a wrong kind.
         """
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
@@ -114,4 +132,6 @@ class TrainConfig:
         for name in ("betas", "style_frames"):
             values[name] = tuple(values[name])
         values["weights"] = tuple({**DEFAULT_WEIGHTS, **values["weights"]}.items())
+        recipe = find_recipe(values.get("system", STYLETTS2))
+        values["system_settings"] = recipe.read_settings(values.get("system_settings"))
         return cls(**values)

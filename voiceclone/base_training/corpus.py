@@ -24,6 +24,7 @@ from voiceclone.base_training.arrays import growing_arrays
 from voiceclone.data.rows import Row
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json
+from voiceclone.tracking.progress import QUIET, Reporter
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ def prepare_corpus(
     align: Aligner | None = None,
     aligned_by: str = "",
     f0: Callable[[np.ndarray], np.ndarray] | None = None,
+    reporter: Reporter | None = None,
 ) -> Corpus:
     """Compute the features of ``rows`` into ``cache``, or reuse what is there for exactly these rows.
 
@@ -134,6 +136,7 @@ def prepare_corpus(
         align: needed for rows without durations.
         aligned_by: marks the durations that ``align`` makes: features under another mark are computed anew.
         f0: tracker, audio ``(T,)`` at 24 kHz to Hz ``(1 + T // 300,)``; ``track_f0`` when None.
+        reporter: shows the progress; by default nothing does.
 
     Raises:
         VoicecloneError: no row is usable.
@@ -145,8 +148,10 @@ def prepare_corpus(
         return Corpus([cache])
     utterances: list[Utterance] = []
     log_mel, start = LogMel(), 0
-    with growing_arrays(cache, _ARRAYS) as arrays:
-        for number, row in enumerate(rows):
+    task = (reporter or Reporter(verbosity=QUIET)).task("Computing features", total=len(rows), unit="utterance")
+    with growing_arrays(cache, _ARRAYS) as arrays, task:
+        for row in rows:
+            task.advance(1)
             try:
                 utterance, features = _features(row, vocab, log_mel, phonemize, align, f0 or track_f0, start)
             except (VoicecloneError, ValueError) as error:
@@ -156,8 +161,6 @@ def prepare_corpus(
             for name, array in arrays.items():
                 array.append(features[name])
             start += utterance.frames
-            if number % 200 == 199:
-                logger.info("features: %d of %d utterances", number + 1, len(rows))
         if not utterances:
             raise VoicecloneError("no utterance of the datasets is usable: see the warnings above")
         stored.unlink(missing_ok=True)  # before the first array is replaced

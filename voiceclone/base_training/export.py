@@ -12,9 +12,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from voiceclone.base_training.objective import Trainee
+from voiceclone.bases.folder import STYLE_SAMPLER
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
+from voiceclone.models.styletts2.diffusion import StyleDiffusion
 from voiceclone.style.encoders import StyleEncoders
 from voiceclone.voice.card import NOT_STATED, licence_matter
 
@@ -65,9 +67,16 @@ def averaged_trainee(checkpoint: dict[str, Any]) -> Trainee:
 
 
 def export_base(
-    out: Path, trainee: Trainee, surrogate: StyleEncoders, voices: dict[str, Tensor], preset_name: str, facts: CardFacts
+    out: Path,
+    trainee: Trainee,
+    surrogate: StyleEncoders,
+    voices: dict[str, Tensor],
+    preset_name: str,
+    facts: CardFacts,
+    *,
+    style_sampler: StyleDiffusion | None = None,
 ) -> None:
-    """Write the base's folder; weights and voices as float16.
+    """Write the base's folder; weights and voices as float16, the sampler of styles as it is.
 
     Args:
         surrogate: the pair the clone pipeline gets, trained apart.
@@ -83,13 +92,16 @@ def export_base(
     save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
     save_state(surrogate, out / "style_encoders.safetensors", half=True)
     write_bytes(out / "voices.safetensors", save({name: shortened(pack.half()) for name, pack in voices.items()}))
+    (out / STYLE_SAMPLER).unlink(missing_ok=True)  # of an earlier run
+    if style_sampler is not None:
+        save_state(style_sampler, out / STYLE_SAMPLER)
     info = {
         "name": facts.name, "version": facts.version, "preset": preset_name, "licence": facts.licence,
         "language": facts.language, "encoder": encoder, "voices": sorted(voices), "kept_out": sorted(facts.kept_out),
         "measured": facts.measured, "sha256": sha256_of(out / "model.safetensors"),
     }  # fmt: skip
     write_json(out / "base.json", info)
-    write_text(out / "README.md", card(facts, sorted(voices)))
+    write_text(out / "README.md", card(facts, sorted(voices), style_sampler=style_sampler is not None))
 
 
 def shortened(pack: Tensor) -> Tensor:
@@ -98,7 +110,7 @@ def shortened(pack: Tensor) -> Tensor:
     return pack[: int(differs[-1]) + 2 if len(differs) else 1].contiguous()
 
 
-def card(facts: CardFacts, voices: Sequence[str]) -> str:
+def card(facts: CardFacts, voices: Sequence[str], *, style_sampler: bool = False) -> str:
     """The model card, Markdown."""
     lines = [
         "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",
@@ -111,9 +123,10 @@ def card(facts: CardFacts, voices: Sequence[str]) -> str:
         "- `own_encoders.safetensors`: the pair trained with the model, for measuring the best a clone can reach.",
         f"- `voices.safetensors`: {len(voices)} stock voices, `(510, 1, 256)` when read: {', '.join(voices)}.",
         "  Of last rows that are all alike only one is stored; `voiceclone export` writes whole ones.",
-        "", "## Data", "",
     ]  # fmt: skip
-    lines += [f"- {line}" for line in facts.data]
+    if style_sampler:
+        lines.append("- `style_diffusion.safetensors`: the sampler of styles, which `say --beta 0.7` speaks with.")
+    lines += ["", "## Data", "", *(f"- {line}" for line in facts.data)]
     lines += ["", f"Kept out of training, for measuring clones: {', '.join(sorted(facts.kept_out)) or 'none'}.", ""]
     lines += ["## Measured", "", LEGEND, "", *_table(facts.measured), ""]
     if facts.not_measured:

@@ -53,6 +53,7 @@ def spoken_measures(
     embed: Embed | None = None,
     own_audio: int = 4,
     recognizer: PhoneRecognizer | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Compare utterances spoken with their speaker's voice, all prosody predicted, to the recordings.
 
@@ -61,6 +62,7 @@ def spoken_measures(
         embed: a speaker encoder, where one is installed.
         own_audio: recordings a speaker, for the speaker's mean embedding.
         recognizer: the phone recogniser, for English.
+        advance: called after each utterance.
 
     Returns:
         ``duration_frames`` (mean absolute error a token), ``rate_percent`` (mean absolute error of the length of the
@@ -89,6 +91,7 @@ def spoken_measures(
         if recognizer is not None:
             heard.append(recognizer.error_rate(audio, utterance.phonemes))
             truly.append(recognizer.error_rate(corpus.audio(index), utterance.phonemes))
+        advance()
     result = {
         "utterances": float(len(indices)),
         "duration_frames": float(np.mean(duration)),

@@ -15,7 +15,7 @@ import torch
 from kokoro.model import KModel
 from torch import Tensor, nn
 
-from voiceclone.base_training.batches import VectorBatch
+from voiceclone.base_training.batch import VectorBatch
 from voiceclone.errors import UsageError
 from voiceclone.models.batched_forward import decode, text_features
 from voiceclone.models.frozen_kokoro import STYLE_DIM

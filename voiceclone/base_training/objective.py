@@ -9,7 +9,8 @@ from kokoro.model import KModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voiceclone.base_training.batches import ATTRIBUTES, Batch, StyledBatch
+from voiceclone.base_training.batch import Batch, StyledBatch
+from voiceclone.base_training.batches import ATTRIBUTES
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.discriminators import Discriminators
 from voiceclone.base_training.losses import (

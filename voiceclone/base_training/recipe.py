@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
-from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.stock_voices import stock_voice, varied_speakers
+from voiceclone.base_training.stock_voices import speaker_styles, stock_voice, varied_speakers
+from voiceclone.base_training.styletts2.style_diffusion import averaged_diffusion
+from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.surrogate_encoders import train_surrogate_encoders
+from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
+from voiceclone.models.styletts2.diffusion import StyleDiffusion
 from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
+from voiceclone.tracking.progress import Reporter
 
-logger = logging.getLogger(__name__)
 SURROGATE_ENCODERS = "surrogate_encoders.safetensors"
 MEASURED_UTTERANCES = 100
+CALIBRATION_UTTERANCES = 400
+"""Utterances from whose styles the sampler of styles takes its limits."""
 KEPT_OUT_UTTERANCES = 4  # a speaker
 
 
@@ -106,6 +112,7 @@ def train_and_pack(
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     process_group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
+    tracker = tracker or TrainingTracker()
     if train:
         system = RecordedSystem(corpus, config, speaker_boost=boost, process_group=process_group)
         trainer = Trainer(system, out, tracker=tracker)
@@ -117,11 +124,14 @@ def train_and_pack(
     else:
         config = TrainConfig.from_json(read_checkpoint(out)["config"])
     surrogate = _surrogate_encoders(
-        corpus, config, out, boost, surrogate_share, process_group, fresh=train and not resume
+        corpus, config, out, boost, surrogate_share, process_group, tracker.reporter, fresh=train and not resume
     )
     if not process_group.is_main:
         return Path(out) / "base"
-    return pack(corpus, out, facts, surrogate, voices=voices, voice_first=voice_first, kept_out=kept_out)
+    return pack(
+        corpus, out, facts, surrogate, voices=voices, voice_first=voice_first, kept_out=kept_out,
+        reporter=tracker.reporter,
+    )  # fmt: skip
 
 
 def pack(
@@ -133,20 +143,20 @@ def pack(
     voices: int,
     voice_first: Sequence[str] = (),
     kept_out: Corpus | None = None,
+    reporter: Reporter,
 ) -> Path:
     """Make the stock voices, measure, and write ``out/base``; that folder."""
     checkpoint = read_checkpoint(out)
     config = TrainConfig.from_json(checkpoint["config"])
     trainee = averaged_trainee(checkpoint)
     batches = BatchMaker(corpus, config)
-    packs = {
-        speaker: stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker])
-        for speaker in corpus.speakers
-    }
+    packs = _stock_voices(corpus, trainee, batches.training, reporter)
     recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
-    measured = measure_base(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer)
+    measured = measure_base(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer, reporter=reporter)
     if kept_out is not None:
-        measured.update(measure_kept_out(kept_out, trainee, config, facts.recorded_speakers, recognizer))
+        measured.update(
+            measure_kept_out(kept_out, trainee, config, facts.recorded_speakers, recognizer, reporter=reporter)
+        )
     origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from scratch"
     chosen = varied_speakers(packs, voices, [s for s in voice_first if s in packs])
     card = CardFacts(
@@ -166,8 +176,23 @@ def pack(
         ),
     )
     folder = Path(out) / "base"
-    export_base(folder, trainee, surrogate, {name: packs[name] for name in chosen}, config.preset, card)
+    sampler = _style_sampler(checkpoint, trainee, batches)
+    export_base(
+        folder, trainee, surrogate, {n: packs[n] for n in chosen}, config.preset, card, style_sampler=sampler
+    )  # fmt: skip
     return folder
+
+
+def _style_sampler(checkpoint: dict[str, Any], trainee: Trainee, batches: BatchMaker) -> StyleDiffusion | None:
+    """The sampler of styles of a run that trained one, told where the styles of its data lie."""
+    state = checkpoint.get("diffusion")
+    if not state or not state["steps"]:
+        return None
+    sampler = averaged_diffusion(state, trainee)
+    most = max(CALIBRATION_UTTERANCES // len(batches.training), 1)
+    picked = [index for indices in batches.training.values() for index in indices[:most]]
+    sampler.calibrate(speaker_styles(batches.corpus, trainee.encoders, picked, MAX_TOKENS))
+    return sampler
 
 
 def measure_base(
@@ -177,22 +202,53 @@ def measure_base(
     batches: BatchMaker,
     recorded: Sequence[str] = (),
     recognizer: PhoneRecognizer | None = None,
+    *,
+    reporter: Reporter,
 ) -> dict[str, dict[str, float]]:
     """The card's numbers on utterances kept back from training, by group of speakers."""
-    embed = resemblyzer_embed()
     groups = {
         name: [i for i in batches.validation if (corpus.utterances[i].speaker in recorded) == wanted]
         for name, wanted in _groups("speakers", recorded)
     }
-    results = {}
+    groups = {name: indices[:MEASURED_UTTERANCES] for name, indices in groups.items()}
+    return _measured(corpus, trainee, packs, batches, groups, recognizer, reporter)
+
+
+def _measured(
+    corpus: Corpus,
+    trainee: Trainee,
+    packs: dict[str, Tensor],
+    batches: BatchMaker,
+    groups: dict[str, list[int]],
+    recognizer: PhoneRecognizer | None,
+    reporter: Reporter,
+) -> dict[str, dict[str, float]]:
+    """Figures of each group of utterances that holds any."""
+    embed, results = resemblyzer_embed(), {}
     for name, indices in groups.items():
-        indices = indices[:MEASURED_UTTERANCES]
-        if indices:
-            results[name] = spoken_measures(trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer)
+        if not indices:
+            continue
+        with reporter.task(f"Measuring {name}", total=len(indices), unit="utterance") as task:
+            results[name] = spoken_measures(
+                trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer,
+                advance=lambda task=task: task.advance(1),
+            )  # fmt: skip
             mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, indices)
             results[name]["mel_l1_true_prosody"] = round(mel, 4)
-            logger.info("%s: %s", name, results[name])
+        reporter.info(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in results[name].items()))
     return results
+
+
+def _stock_voices(
+    corpus: Corpus, trainee: Trainee, indices: dict[str, list[int]], reporter: Reporter
+) -> dict[str, Tensor]:
+    """The voice pack of every speaker, made of the utterances ``indices``."""
+    with reporter.task("Making voices", total=len(indices), unit="voice") as task:
+        packs = {}
+        for speaker, own in indices.items():
+            packs[speaker] = stock_voice(corpus, trainee.encoders, speaker, indices=own)
+            task.advance(1)
+        return packs
 
 
 def _groups(name: str, recorded: Sequence[str]) -> list[tuple[str, bool]]:
@@ -209,29 +265,25 @@ def measure_kept_out(
     config: TrainConfig,
     recorded: Sequence[str] = (),
     recognizer: PhoneRecognizer | None = None,
+    *,
+    reporter: Reporter,
 ) -> dict[str, dict[str, float]]:
     """The ceiling of cloning: voices of unseen speakers, made by the base's own encoders from half their recordings.
 
     The other half is spoken and compared.
     """
-    embed = resemblyzer_embed()
-    batches = BatchMaker(corpus, config)
     reference = {speaker: indices[::2] for speaker, indices in corpus.by_speaker.items()}
-    packs = {s: stock_voice(corpus, trainee.encoders, s, indices=indices) for s, indices in reference.items()}
-    results = {}
-    for name, wanted in _groups("kept-out speakers, oracle voice", recorded):
-        spoken = [
+    groups = {
+        name: [
             index
             for speaker, indices in corpus.by_speaker.items()
             for index in indices[1::2][:KEPT_OUT_UTTERANCES]
             if (speaker in recorded) == wanted
         ]
-        if spoken:
-            results[name] = spoken_measures(trainee.model, corpus, packs, spoken, embed=embed, recognizer=recognizer)
-            mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, spoken)
-            results[name]["mel_l1_true_prosody"] = round(mel, 4)
-            logger.info("%s: %s", name, results[name])
-    return results
+        for name, wanted in _groups("kept-out speakers, oracle voice", recorded)
+    }
+    packs = _stock_voices(corpus, trainee, reference, reporter)
+    return _measured(corpus, trainee, packs, BatchMaker(corpus, config), groups, recognizer, reporter)
 
 
 def _surrogate_encoders(
@@ -241,6 +293,7 @@ def _surrogate_encoders(
     boost: dict[str, float] | None,
     share: float,
     process_group: ProcessGroup,
+    reporter: Reporter,
     *,
     fresh: bool,
 ) -> StyleEncoders:
@@ -250,8 +303,16 @@ def _surrogate_encoders(
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
     length = {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": config.minutes * share}
     surrogate = train_surrogate_encoders(
-        corpus, config.preset, seed=config.seed, speaker_boost=boost, process_group=process_group, **length
-    )
+        corpus, config.preset, seed=config.seed, speaker_boost=boost, process_group=process_group, reporter=reporter,
+        **length,
+    )  # fmt: skip
     if process_group.is_main:
         save_state(surrogate, path)
     return surrogate
+
+
+RECIPE = Recipe(
+    train_and_pack=train_and_pack,
+    settings=StyleTTS2Settings,
+    takes=frozenset(["boost", "kept_out", "surrogate_share", "voices", "voice_first"]),
+)

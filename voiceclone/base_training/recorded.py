@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
@@ -15,6 +16,7 @@ from voiceclone.base_training.discriminators import Discriminators
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.objective import RecordedObjective, Trainee
 from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.base_training.styletts2.style_diffusion import DiffusionTraining
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.bases.folder import read_config, read_info
 from voiceclone.distributed import ProcessGroup
@@ -50,6 +52,16 @@ class RecordedSystem(System):
         self._build(lambda: Trainee(config.preset, len(corpus.speakers)), Discriminators)
         self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
         self.prosodic_started = False
+        self.diffusion = (
+            DiffusionTraining(self.batches, self.averaged, config, self.process_group)
+            if config.styletts2.diffusion
+            else None
+        )
+
+    @property
+    def side_modules(self) -> list[nn.Module]:
+        """The sampler of styles, where one is trained."""
+        return [] if self.diffusion is None else self.diffusion.modules
 
     def begin_step(self, progress: float) -> None:
         """The paper's second stage: the prosodic encoder starts as a copy of the acoustic one."""
@@ -72,6 +84,12 @@ class RecordedSystem(System):
             terms = {**prosody, **terms}
         discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
         return StepLosses(terms=terms, total=total, discriminate=discriminate)
+
+    def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """The sampler of styles, in its phase."""
+        if self.diffusion is None or not self.diffusion.takes_part(step, progress):
+            return {}
+        return self.diffusion.step(step)
 
     def initialize_from(self, base: Path) -> str:
         """Take the weights of the base in folder ``base``; heads and discriminators start anew.
@@ -97,12 +115,15 @@ class RecordedSystem(System):
         return {"speakers": self.corpus.speakers, "preset": self.config.preset}
 
     def state(self) -> dict[str, Any]:
-        """Whether the prosody half has begun."""
-        return {"prosodic_started": self.prosodic_started}
+        """Whether the prosody half has begun, and the sampler of styles."""
+        beside = {} if self.diffusion is None else {"diffusion": self.diffusion.state()}
+        return {"prosodic_started": self.prosodic_started, **beside}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state`."""
         self.prosodic_started = state["prosodic_started"]
+        if self.diffusion is not None and "diffusion" in state:
+            self.diffusion.load_state(state["diffusion"])
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:

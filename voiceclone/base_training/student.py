@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from kokoro.model import KModel
 
-from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import Discriminators
@@ -25,6 +24,7 @@ from voiceclone.base_training.objective import SpeechObjective
 from voiceclone.base_training.recorded import read_weights
 from voiceclone.base_training.speed import speed_up_vocoder
 from voiceclone.base_training.system import StepLosses, System
+from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.bases.folder import read_info
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.checkpoint import load_strictly

@@ -6,15 +6,13 @@ teacher's stock voices and encoders.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from voiceclone.audio.features import track_f0
-from voiceclone.base_training.batches import VectorBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import SpectralLoss
@@ -23,6 +21,7 @@ from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.bases.base import Base
 from voiceclone.distributed import ProcessGroup
 from voiceclone.files import sha256_of, write_json, write_text
@@ -30,11 +29,11 @@ from voiceclone.models.batched_forward import decode, text_features
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.nano import NanoKModel, count_parameters
 from voiceclone.models.presets import preset
+from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.card import NOT_STATED, licence_matter
 from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
 from voiceclone.voice.space import KOKORO_SPACE
 
-logger = logging.getLogger(__name__)
 MEASURED_UTTERANCES = 40
 
 
@@ -63,6 +62,7 @@ def train_student(
         UsageError: nothing to resume, or the checkpoint is of another preset.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
+    tracker = tracker or TrainingTracker()
     if train:
         trainer = Trainer(StudentSystem(corpus, config, process_group=process_group), out, tracker=tracker)
         if resume:
@@ -74,11 +74,11 @@ def train_student(
             trainer.init = f"weights of {teacher.name}"
         trainer.run()
     if process_group is None or process_group.is_main:
-        pack_student(corpus, out, facts)
+        pack_student(corpus, out, facts, tracker.reporter)
     return Path(out) / "base"
 
 
-def pack_student(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
+def pack_student(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter) -> None:
     """Measure the averaged model of a run and write ``out/base``; the weights as float16."""
     checkpoint = read_checkpoint(out)
     config = TrainConfig.from_json(checkpoint["config"])
@@ -87,8 +87,10 @@ def pack_student(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
     model.load_state_dict(checkpoint["averaged"])
     model.eval().requires_grad_(False)
     batches = VectorBatches(corpus, config)
-    measured = measure_student(model, batches, batches.validation[:MEASURED_UTTERANCES])
-    logger.info("measured: %s", measured)
+    indices = batches.validation[:MEASURED_UTTERANCES]
+    with reporter.task("Measuring", total=len(indices), unit="utterance") as task:
+        measured = measure_student(model, batches, indices, advance=lambda: task.advance(1))
+    reporter.info("measured: " + ", ".join(f"{name} {value:g}" for name, value in measured.items()))
     folder = Path(out) / "base"
     save_state(model, folder / "model.safetensors", half=True)
     write_json(folder / "config.json", preset(config.preset)[0])
@@ -107,7 +109,9 @@ def pack_student(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
 
 
 @torch.no_grad()
-def measure_student(model: NanoKModel, batches: VectorBatches, indices: Sequence[int]) -> dict[str, float]:
+def measure_student(
+    model: NanoKModel, batches: VectorBatches, indices: Sequence[int], *, advance: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """How a student differs from its teacher on utterances kept back from training, with the same vectors.
 
     Returns:
@@ -135,6 +139,7 @@ def measure_student(model: NanoKModel, batches: VectorBatches, indices: Sequence
         ours, theirs = track_f0(spoken, quick=True), corpus.f0(index)
         if (ours > 0).sum() > 5 and (theirs > 50).sum() > 5:
             pitch.append(12 * abs(np.log2(np.median(ours[ours > 0]) / np.median(theirs[theirs > 50]))))
+        advance()
     found = {
         "utterances": len(indices),
         "mel_l1_true_prosody": np.mean(mel),

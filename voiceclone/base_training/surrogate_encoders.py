@@ -7,7 +7,6 @@ makes mel-spectrograms (cheap, and enough for the encoders to learn what a voice
 
 from __future__ import annotations
 
-import logging
 import time
 
 import torch
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceclone.audio.features import N_MELS, LogMel
-from voiceclone.base_training.batches import ATTRIBUTES, BatchMaker, StyledBatch
+from voiceclone.base_training.batch import StyledBatch
+from voiceclone.base_training.batches import ATTRIBUTES, BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import duration_losses, prosody_losses, style_range
@@ -25,8 +25,8 @@ from voiceclone.distributed import ProcessGroup
 from voiceclone.models.batched_forward import padding_mask
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
+from voiceclone.tracking.progress import QUIET, Reporter
 
-logger = logging.getLogger(__name__)
 SEED_OFFSET = 1_000  # another initialization and another order of the data than the base's
 
 
@@ -100,6 +100,7 @@ def train_surrogate_encoders(
     minutes: float | None = None,
     speaker_boost: dict[str, float] | None = None,
     process_group: ProcessGroup | None = None,
+    reporter: Reporter | None = None,
 ) -> StyleEncoders:
     """Train the surrogate encoders; they are returned in eval mode.
 
@@ -107,22 +108,25 @@ def train_surrogate_encoders(
         seed: the base's seed; the surrogate encoders' is another one.
         steps, minutes: length of the run; exactly one of them.
         process_group: the processes that train together; None is this one alone, on the CPU.
+        reporter: shows the progress; by default nothing does.
 
     Raises:
         ProcessLostError: another process of the group is gone.
     """
-    process_group = process_group or ProcessGroup()
+    process_group, reporter = process_group or ProcessGroup(), reporter or Reporter(verbosity=QUIET)
     config = TrainConfig(
         preset=preset_name, seed=seed + SEED_OFFSET, steps=steps, minutes=minutes, crop_frames=48, crop_batch=12,
         long_every=0,
     )  # fmt: skip
     batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, process_group=process_group)
     log_mel, began, step, progress = LogMel().to(process_group.device), time.monotonic(), 0, 0.0
+    note = ""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         trainee = MelTrainee(preset_name, len(corpus.speakers)).train().to(process_group.device)
     process_group.broadcast_state(trainee)
-    with process_group.seeded(config.seed + 1):
+    task = reporter.task("Surrogate encoders", total=steps, unit="step")
+    with process_group.seeded(config.seed + 1), task:
         optimizer = torch.optim.AdamW(trainee.parameters(), lr=config.learning_rate, betas=config.betas)
         while progress < 1.0:
             batch = batches.acoustic(step).to(process_group.device)
@@ -141,10 +145,7 @@ def train_surrogate_encoders(
             step += 1
             seconds = process_group.broadcast(time.monotonic() - began)
             progress = step / steps if steps is not None else seconds / (60.0 * minutes)
-            if step % config.log_every == 0 and process_group.is_main:
-                shown = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
-                left = seconds * (1.0 - progress) / max(progress, 1e-6) / 60
-                logger.info(
-                    "surrogate encoders: step %d (%.0f %%), %.1f min left: %s", step, 100 * progress, left, shown
-                )
+            if step % config.log_every == 0:
+                note = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
+            task.advance(1, note, seconds_left=config.seconds_left(seconds))
     return trainee.encoders.cpu().eval().requires_grad_(False)

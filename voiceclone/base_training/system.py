@@ -57,9 +57,26 @@ class System(ABC):
         for module in (self.trained, self.discriminators, self.averaged):
             module.to(self.process_group.device)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the generator's optimizer updates; a group may have settings of its own, such as ``weight_decay``."""
+        return [{"params": list(self.trained.parameters())}]
+
     def begin_step(self, progress: float) -> None:
         """Change what changes with the progress (0-1) of the run, before the losses are computed."""
         return None
+
+    @property
+    def side_modules(self) -> list[nn.Module]:
+        """Modules with optimizers of their own, which all processes must begin with alike."""
+        return []
+
+    def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """Train what is trained apart, after the generator's own step; the unweighted terms, each our share.
+
+        Args:
+            optimizer: the generator's.
+        """
+        return {}
 
     @abstractmethod
     def losses(self, step: int, progress: float) -> StepLosses:

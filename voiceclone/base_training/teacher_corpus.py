@@ -15,6 +15,7 @@ from voiceclone.base_training.corpus import VECTORS, Corpus, Utterance
 from voiceclone.base_training.teacher import read_utterance, utterance_numbers
 from voiceclone.errors import UsageError
 from voiceclone.files import write_json
+from voiceclone.tracking.progress import QUIET, Reporter
 
 logger = logging.getLogger(__name__)
 TEACHER = "teacher"
@@ -22,7 +23,7 @@ _ARRAYS = {"audio": np.int16, "f0": np.float32, "energy": np.float32, VECTORS: n
 _VERSION = 1
 
 
-def prepare_teacher_corpus(folder: Path, cache: Path) -> Corpus:
+def prepare_teacher_corpus(folder: Path, cache: Path, *, reporter: Reporter | None = None) -> Corpus:
     """Read what :mod:`voiceclone.base_training.teacher` wrote into ``cache``, or reuse what is there for the same.
 
     F0 and energy are the teacher's own predictions, so nothing is tracked.
@@ -40,8 +41,10 @@ def prepare_teacher_corpus(folder: Path, cache: Path) -> Corpus:
         return Corpus([cache])
     utterances: list[Utterance] = []
     start = 0
-    with growing_arrays(cache, _ARRAYS) as arrays:
+    task = (reporter or Reporter(verbosity=QUIET)).task("Reading speech", total=len(numbers), unit="utterance")
+    with growing_arrays(cache, _ARRAYS) as arrays, task:
         for number in numbers:
+            task.advance(1)
             one = read_utterance(folder, number)
             frames = int(one.durations.sum())
             if (
@@ -61,8 +64,6 @@ def prepare_teacher_corpus(folder: Path, cache: Path) -> Corpus:
                           durations=durations, start=start)
             )  # fmt: skip
             start += frames
-            if len(utterances) % 500 == 0:
-                logger.info("teacher's speech: %d of %d utterances", len(utterances), len(numbers))
         stored.unlink(missing_ok=True)  # before the first array is replaced
     write_json(stored, {"key": key, "utterances": [asdict(u) for u in utterances]})
     return Corpus([cache])

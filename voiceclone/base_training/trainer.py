@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from voiceclone.base_training.system import System
+from voiceclone.base_training.systems import STYLETTS2
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
 
-logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 2  # of the checkpoint; others are refused
 MAX_BAD_STEPS = 20
@@ -32,18 +32,19 @@ class Trainer:
     Args:
         system: what is trained, with its config and its process group.
         out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
-        tracker: logs every progress line and checkpoint.
+        tracker: shows the progress, logs loss terms and checkpoints.
     """
 
     def __init__(self, system: System, out: Path, *, tracker: TrainingTracker | None = None) -> None:
-        self.system, self.out, self.tracker = system, Path(out), tracker
+        self.system, self.out, self.tracker = system, Path(out), tracker or TrainingTracker()
         self.config, self.process_group = system.config, system.process_group
         config = self.config
         settings = {"betas": config.betas, "weight_decay": config.weight_decay}
-        self.optimizer = torch.optim.AdamW(system.trained.parameters(), lr=config.learning_rate, **settings)
+        self.optimizer = torch.optim.AdamW(system.parameter_groups(), lr=config.learning_rate, **settings)
         rate = config.discriminator_rate
         self.discriminator_optimizer = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
         self.step, self.seconds, self.bad_steps = 0, 0.0, 0
+        self.gradient_norm = math.nan  # of the last update, before it was cut
         self.history: list[dict[str, float]] = []
         self.init = ""
 
@@ -64,29 +65,32 @@ class Trainer:
             write_json(self.out / "train_config.json", self.config.to_json())
         # Processors of two kinds may draw slightly different initial weights from one seed.
         system = self.system
-        self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators)
+        self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators, *system.side_modules)
         if self.config.compile or self.config.bfloat16:
             system.speed_up()
         system.trained.train()
         system.discriminators.train()
-        saved, sums, count, began = self.seconds, {}, 0, time.monotonic()
-        while self.progress < 1.0:
-            clock = time.monotonic()
-            with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):
-                terms = self.train_step()
-            self.step += 1
-            # One clock for all: the schedule follows it, and so does the end of the run.
-            self.seconds += self.process_group.broadcast(time.monotonic() - clock)
-            for name, value in terms.items():
-                total, times = sums.get(name, (0.0, 0))
-                sums[name] = (total + value, times + 1)
-            count += 1
-            if count == self.config.log_every or self.progress >= 1.0:
-                self._report({n: t / k for n, (t, k) in sums.items()}, (time.monotonic() - began) / count)
-                sums, count, began = {}, 0, time.monotonic()
-            if self.seconds - saved > 60 * self.config.checkpoint_minutes:
-                self.save()
-                saved = self.seconds
+        saved, note = self.seconds, ""
+        logged = (self.step, self.seconds)
+        sums: dict[str, list[float]] = {}
+        with self.tracker.reporter.task("Training", total=self.config.steps, unit="step", done=self.step) as task:
+            while self.progress < 1.0:
+                clock = time.monotonic()
+                with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):
+                    terms = self.train_step()
+                self.step += 1
+                # One clock for all: the schedule follows it, and so does the end of the run.
+                self.seconds += self.process_group.broadcast(time.monotonic() - clock)
+                for name, value in terms.items():
+                    sums.setdefault(name, []).append(value)
+                if self.step % self.config.log_every == 0 or self.progress >= 1.0:
+                    pace = (self.seconds - logged[1]) / (self.step - logged[0])
+                    note = self._report({name: sum(values) / len(values) for name, values in sums.items()}, pace)
+                    sums, logged = {}, (self.step, self.seconds)
+                task.advance(1, note, seconds_left=self.config.seconds_left(self.seconds))
+                if self.seconds - saved > 60 * self.config.checkpoint_minutes:
+                    self.save()
+                    saved = self.seconds
         self.save()
 
     def train_step(self) -> dict[str, float]:
@@ -100,6 +104,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         finite = self._update(system.trained, self.optimizer)
+        generator_norm = self.gradient_norm
         if losses.discriminate is not None and finite:
             system.discriminators.requires_grad_(True)
             discriminator_loss = losses.discriminate()
@@ -107,6 +112,8 @@ class Trainer:
             discriminator_loss.backward()
             self._update(system.discriminators, self.discriminator_optimizer)
             terms["discriminator"] = discriminator_loss
+        self.gradient_norm = generator_norm
+        terms.update(system.train_beside(self.step, self.progress, self.optimizer))
         self._average()
         totals = self.process_group.all_reduce(torch.stack([value.detach().float() for value in terms.values()]))
         return dict(zip(terms, totals.tolist(), strict=True))
@@ -131,21 +138,20 @@ class Trainer:
             "init": self.init,
         }
         write_torch(self.out / CHECKPOINT, state)
-        logger.info("step %d: checkpoint written", self.step)
-        if self.tracker is not None:
-            self.tracker.checkpoint(self)
+        self.tracker.reporter.info(f"step {self.step}: checkpoint written")
+        self.tracker.checkpoint(self)
 
     def resume(self) -> None:
         """Go on from ``out/checkpoint.pt``.
 
         Raises:
-            UsageError: there is none, or it belongs to other speakers or another preset.
+            UsageError: there is none, or it belongs to other speakers, another preset or another system.
         """
         state = read_checkpoint(self.out)
-        wanted = self.system.identity()
-        found = {"preset": state["config"]["preset"], **state}
+        wanted = {"system": self.config.system, **self.system.identity()}
+        found = {"preset": state["config"]["preset"], "system": state["config"].get("system", STYLETTS2), **state}
         if any(found.get(name) != value for name, value in wanted.items()):
-            message = "was trained on other speakers or another preset: choose another --out"
+            message = "was trained on other speakers or with another preset, system or settings: choose another --out"
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")
         system = self.system
         parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}
@@ -183,9 +189,10 @@ class Trainer:
         """All-reduce the gradients, clip, and step where they are finite; whether they were."""
         self.process_group.all_reduce_gradients(module)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
+        self.gradient_norm = float(norm)
         if not torch.isfinite(norm):
             self.bad_steps += 1
-            logger.warning("step %d: the gradient is not finite, step left out", self.step)
+            self.tracker.reporter.warn(f"step {self.step}: the gradient is not finite, step left out")
             if self.bad_steps > MAX_BAD_STEPS:
                 raise VoicecloneError(
                     f"training diverged at step {self.step}: lower the learning rate and resume from {self.out}"
@@ -204,17 +211,28 @@ class Trainer:
         for mean, last in zip(self.system.averaged.buffers(), self.system.trained.buffers(), strict=True):
             mean.copy_(last)
 
-    def _report(self, terms: dict[str, float], step_seconds: float) -> None:
+    def _report(self, terms: dict[str, float], step_seconds: float) -> str:
+        """Keep and track the means of the last steps; them as a line."""
         rate = self.optimizer.param_groups[0]["lr"]
-        left = (1.0 - self.progress) / max(self.progress, 1e-6) * self.seconds
-        shown = " ".join(f"{name} {value:.3f}" for name, value in sorted(terms.items()))
-        logger.info(
-            "step %d (%.0f %%) %.2f s/step, %.0f min left, lr %.1e: %s",
-            self.step, 100 * self.progress, step_seconds, left / 60, rate, shown,
-        )  # fmt: skip
-        self.history.append({"step": self.step, "seconds": self.seconds, **terms})
-        if self.tracker is not None:
-            self.tracker.scalars(self.step, {**terms, "learning_rate": rate})
+        memory = memory_megabytes(self.process_group.device)
+        figures = {"learning_rate": rate, "step_seconds": step_seconds, "memory_mb": memory}
+        if math.isfinite(self.gradient_norm):
+            figures["gradient_norm"] = self.gradient_norm
+        self.history.append({"step": self.step, "seconds": self.seconds, **terms, **figures})
+        self.tracker.scalars(self.step, {**terms, **figures})
+        return " ".join(f"{name} {value:.3f}" for name, value in sorted(terms.items()))
+
+
+def memory_megabytes(device: torch.device) -> float:
+    """The most memory used so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a base's training shows while it runs: loss terms, and at every checkpoint a sentence it never saw."""
+"""What a base's training shows while it runs: progress, loss terms, and at every checkpoint a sentence it never saw."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.plotting.plots import figure_to_rgb, mel_figure
+from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.tracking.trackers import Trackers
 
 if TYPE_CHECKING:
     from voiceclone.base_training.trainer import Trainer
-    from voiceclone.tracking.trackers import Trackers
 
 
 class TrainingTracker:
-    """Hands a training's numbers, sounds and mels to trackers."""
+    """Hands a training's numbers, sounds and mels to trackers, and its progress to a reporter.
 
-    def __init__(self, trackers: Trackers) -> None:
-        self.trackers = trackers
+    Args:
+        trackers: none by default.
+        reporter: by default one that writes warnings alone.
+    """
+
+    def __init__(self, trackers: Trackers | None = None, reporter: Reporter | None = None) -> None:
+        self.trackers = Trackers() if trackers is None else trackers
+        self.reporter = reporter or Reporter(verbosity=QUIET)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Log loss terms and learning rate."""

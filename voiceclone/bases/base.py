@@ -6,6 +6,7 @@ Layout of a base folder::
     model.safetensors | *.pth    the five-part weights
     style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
     own_encoders.safetensors     optional: the pair the base was trained with, for the oracle voice
+    style_diffusion.safetensors  optional: a sampler of styles, trained with the base
     voices.safetensors | voices/NAME.pt   in safetensors, the last row is repeated for missing ones
     base.json                    optional: name, version, licence, widths of the encoders, voice space
 
@@ -26,18 +27,22 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.bases.folder import (
     encoder_config,
     has_encoders,
+    has_style_sampler,
     read_config,
     read_encoders,
     read_info,
+    read_style_sampler,
     read_voices,
     weight_file,
 )
 from voiceclone.bases.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
+from voiceclone.bases.mamba_conv import read_mamba_conv, system_of
 from voiceclone.bases.stock_names import checked_base
 from voiceclone.bases.stock_voices import PipelineVoices, StockVoices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models import hub, presets
 from voiceclone.models.build import load_kmodel
+from voiceclone.models.mamba_conv.config import SYSTEM as MAMBA_CONV
 from voiceclone.models.presets import KOKORO_CONFIG, KOKORO_ENCODERS
 from voiceclone.models.store import stamped_sha256
 from voiceclone.style.encoders import (
@@ -52,6 +57,8 @@ from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
 
 if TYPE_CHECKING:
     from kokoro import KModel, KPipeline
+
+    from voiceclone.models.styletts2.diffusion import StyleDiffusion
 
 STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
 NANO = "nano"
@@ -69,6 +76,7 @@ class Base:
     kmodel: KModel = field(repr=False)
     load_encoders: Callable[[], StyleEncoders] = field(repr=False)
     load_own_encoders: Callable[[], StyleEncoders] | None = field(default=None, repr=False)
+    load_style_sampler: Callable[[], StyleDiffusion] | None = field(default=None, repr=False)
     stock_voices: Mapping[str, VoicePack] = field(default_factory=dict, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -99,6 +107,15 @@ class Base:
     def own_encoders(self) -> StyleEncoders | None:
         """The pair the base was trained with, for the oracle voice; None if unknown."""
         return None if self.load_own_encoders is None else self.load_own_encoders()
+
+    @cached_property
+    def style_sampler(self) -> StyleDiffusion | None:
+        """The sampler of styles that the base was trained with; None where it has none.
+
+        Raises:
+            VoicecloneError: its file does not fit.
+        """
+        return None if self.load_style_sampler is None else self.load_style_sampler()
 
     @property
     def title(self) -> str:
@@ -184,6 +201,8 @@ def _holds_stock_kokoro(folder: Path) -> bool:
 
 
 def _load_folder(folder: Path, *, kind: str) -> Base:
+    if system_of(folder) == MAMBA_CONV:
+        return _load_mamba_conv(folder)
     config_path, weights = folder / "config.json", weight_file(folder)
     info, config = read_info(folder), read_config(config_path)
     widths = encoder_config(folder, info)
@@ -200,9 +219,30 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         kmodel=load_kmodel(config, config_path, weights),
         load_encoders=kokoro_encoders if shares and not pair else partial(read_encoders, folder, widths),
         load_own_encoders=partial(load_style_encoders, own, widths) if own.is_file() else None,
+        load_style_sampler=partial(read_style_sampler, folder, config) if has_style_sampler(folder) else None,
         stock_voices=read_voices(folder) or (_official_voices() if shares else {}),
         config=config,
         info=info,
+        sha256=sha256,
+        folder=folder,
+    )
+
+
+def _load_mamba_conv(folder: Path) -> Base:
+    """Its style extractor stands for the pair of encoders: their space is the base's own."""
+    from voiceclone.models.mamba_conv.speaking import StylePair
+
+    bundle = read_mamba_conv(folder)
+    kmodel, sha256 = bundle.kmodel(), stamped_sha256(weight_file(folder))
+    return Base(
+        name=str(bundle.facts.get("name", folder.name)),
+        kind=CUSTOM,
+        kmodel=kmodel,
+        load_encoders=lambda: StylePair(kmodel.model),
+        load_own_encoders=lambda: StylePair(kmodel.model),
+        stock_voices={name: VoicePack(tensor=tensor, name=name) for name, tensor in bundle.voices.items()},
+        config=bundle.config_json(),
+        info={**bundle.facts, "styles_are_voices": True},
         sha256=sha256,
         folder=folder,
     )

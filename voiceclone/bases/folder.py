@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from voiceclone.errors import VoicecloneError
 from voiceclone.models import hub
-from voiceclone.models.checkpoint import read_safetensors
+from voiceclone.models.checkpoint import load_strictly, read_safetensors
+from voiceclone.models.styletts2.diffusion import StyleDiffusion, denoiser_config
 from voiceclone.style.encoders import (
     StyleEncoderConfig,
     StyleEncoders,
@@ -19,6 +22,7 @@ from voiceclone.style.encoders import (
 from voiceclone.voice.compact import VOICES, all_rows, voices_of
 from voiceclone.voice.pack import VoicePack
 
+STYLE_SAMPLER = "style_diffusion.safetensors"
 _CONFIG_KEYS = frozenset(
     [
         "istftnet",
@@ -134,6 +138,25 @@ def encoder_config(folder: Path, info: Mapping[str, Any]) -> StyleEncoderConfig:
         return StyleEncoderConfig(**widths)
     except (TypeError, ValueError) as error:
         raise VoicecloneError(f"{folder / 'base.json'}: bad widths of the style encoders: {error}") from error
+
+
+def has_style_sampler(folder: Path) -> bool:
+    """Whether a folder brings a sampler of styles."""
+    return (folder / STYLE_SAMPLER).is_file()
+
+
+def read_style_sampler(folder: Path, config: Mapping[str, Any]) -> StyleDiffusion:
+    """The sampler of styles that the base of this config was trained with, in eval mode.
+
+    Raises:
+        VoicecloneError: its file does not fit.
+    """
+    state = read_safetensors(folder / STYLE_SAMPLER)
+    reference = any(key.startswith("denoiser.reference.") for key in state)
+    with torch.random.fork_rng(devices=[]):
+        sampler = StyleDiffusion(denoiser_config(config, reference=reference))
+    load_strictly(sampler, {key: value.float() for key, value in state.items()}, folder / STYLE_SAMPLER)
+    return sampler.eval().requires_grad_(False)
 
 
 def read_voices(folder: Path) -> dict[str, VoicePack]:

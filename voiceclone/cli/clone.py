@@ -5,36 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from voiceclone.cloning.config import CloneConfig, merge, read_config_file
+from voiceclone.errors import UsageError
+from voiceclone.system.settings import add_flags, words_of
 
-_TYPES = {"int": int, "float": float, "str": str, "str | None": str}
-_HELP = {
-    "data": "dataset folder: train/metadata.jsonl (or metadata.jsonl) beside the clips; required",
-    "name": "name of the voice",
-    "out": "output folder; the voice goes to OUT/NAME",
-    "epochs_projection": "epochs of the projection",
-    "lr_projection": "learning rate of the projection: about a quarter of one step of the voice's values",
-    "max_style_samples": "clips used for style extraction at most",
-    "max_training_clips": "clips kept in memory for the projection at most",
-    "recipe": "best; or plain: mel error of free-running clips alone, for comparison",
-    "without": "parts of the recipe to leave out, comma-separated; '' leaves none out: alignment, initialization, "
-    "blend, prior, mel, speaker, phones, free-running, prosody, drift, rows, average, stop",
-    "base": "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights can be "
-    "had, otherwise nano",
-    "style_encoders": "of --base kokoro: own (trained on Kokoro's speech, in the package) or styletts2 (from the Hub)",
-    "lang": "Kokoro's language code (a American, b British English, e, f, h, i, p, j, z)",
-    "device": "auto, cuda, mps or cpu",
-    "precision": "of the decoder's convolutions in training: float32, bfloat16, or auto: bfloat16 on CPUs with matrix "
-    "units (Intel AMX), where a step takes little more than half the time",
-    "seed": "seed of everything random: the same command with the same seed gives the same voice",
-    "overwrite": "replace a finished voice or an unfinished run",
-    "offline": "never use the network",
-    "tensorboard": "write TensorBoard events to OUT/NAME/tensorboard",
-    "wandb": "log to Weights & Biases (WANDB_MODE=offline is respected)",
-    "wandb_project": "Weights & Biases project",
-    "consent": "who agreed to this voice being cloned, and how; recorded with the voice",
-}
+_TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "str | None": str}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +26,15 @@ def add_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ())
     for name, default in CloneConfig(data="").as_dict().items():
         if name in leave_out:
             continue
-        flag = "--" + name.replace("_", "-")
+        given: dict[str, Any]
+        kind, words = CloneConfig.__annotations__[name], words_of(CloneConfig, name)
         if name == "resume":
-            parser.add_argument(flag, nargs="?", const="auto", metavar="auto|PATH",
-                                help="go on with an unfinished run (default: its last checkpoint)")  # fmt: skip
-        elif isinstance(default, bool):
-            parser.add_argument(flag, action="store_true", default=None, help=_HELP[name])
+            given = {"nargs": "?", "const": "auto", "metavar": "auto|PATH"}
+        elif kind == "bool":
+            given = {"action": "store_true"}
         else:
-            text = _HELP[name] + ("" if default in ("", None) else f" (default: {default})")
-            parser.add_argument(flag, type=_TYPES[CloneConfig.__annotations__[name]], default=None, help=text)
+            given = {"type": _TYPES[kind], "help": words + ("" if default == "" else f" (default: {default})")}
+        add_flags(parser, CloneConfig, **{name: {"default": None, **given}})
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
@@ -76,15 +53,23 @@ def run(options: argparse.Namespace) -> int:
     """Merge flags and config file, then clone."""
     flags = {name: getattr(options, name) for name in CloneConfig(data="").as_dict()}
     config = merge(flags, read_config_file(options.config) if options.config else {})
+    if refuse_launcher("one voice", "`voiceclone batch` clones several voices at once"):
+        return UsageError.exit_code
     from voiceclone.cloning.api import clone_with
-    from voiceclone.distributed import process_index
-    from voiceclone.errors import VoicecloneError
     from voiceclone.tracking.progress import Reporter
 
-    try:
-        clone_with(config, Reporter(verbosity=verbosity(options)))
-    except VoicecloneError as error:
-        if process_index() == 0:
-            raise
-        return error.exit_code  # only the main process prints: it has the same error, or finds this one lost
+    clone_with(config, Reporter(verbosity=verbosity(options)))
     return 0
+
+
+def refuse_launcher(work: str, instead: str) -> bool:
+    """True in the further processes of a launcher (accelerate, torchrun, mpirun), which are to end without a word.
+
+    Raises:
+        UsageError: in the first one of several.
+    """
+    from voiceclone.distributed import process_count, process_index
+
+    if process_count() == 1 or process_index() > 0:
+        return process_count() > 1
+    raise UsageError(f"a launcher started {process_count()} processes for {work}: start it without one; {instead}")

@@ -112,30 +112,55 @@ def _finish(
 ) -> None:
     """Write the report, the page and, if asked, the better voice; print."""
     from voiceclone.evaluation.html import PageInfo, draw, render_page
-    from voiceclone.evaluation.report_text import as_text
+    from voiceclone.evaluation.report_text import as_text, verdict_text
     from voiceclone.evaluation.voices import CLONE
     from voiceclone.files import write_json, write_text
 
     base, dataset, doubts = inputs.base, inputs.dataset, list(inputs.doubts)
     facts: dict[str, Any] = {
+        **evaluation.as_json(),
         "voice": options.voice,
         "base": {"name": base.name, "sha256": base.sha256, "weights": base.weights},
         "data": options.data,
         "notes": list(dataset.notices),
-        **evaluation.as_json(),
+        **_provenance(options, inputs),
     }
     facts["doubts"] = [*doubts, *facts["doubts"]]
     with reporter.task("Drawing", total=4, unit="picture") as task:
         pictures = draw(evaluation, base, advance=lambda: task.advance(1))
     info = PageInfo(
-        title=f"Voice {evaluation.packs[CLONE].name}", base=base.title, doubts=doubts, notes=dataset.notices
+        title=f"How good is the voice {evaluation.packs[CLONE].name}?",
+        base=base.title,
+        facts={name: facts[name] for name in ("date", "version", "dataset", "consent")},
+        doubts=doubts,
+        notes=dataset.notices,
     )
     write_json(out / REPORT, facts)
     write_text(out / PAGE, render_page(evaluation, pictures, info))
-    print(json.dumps(facts, indent=2, ensure_ascii=False) if options.json else as_text(evaluation))
+    if options.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        print(verdict_text(evaluation) if options.quiet else as_text(evaluation))
     reporter.info(f"report: {out / REPORT}")
     reporter.info(f"page: {out / PAGE}")
     if options.keep_best is not None and evaluation.verdict is not None:
         best = evaluation.verdict.best
         evaluation.packs[best].save(options.keep_best)
         reporter.info(f"{options.keep_best}: {best}")
+
+
+def _provenance(options: argparse.Namespace, inputs: EvaluationInputs) -> dict[str, str]:
+    """When, with what and on what was measured, and who agreed to the voice."""
+    from datetime import datetime, timezone
+
+    from voiceclone import __version__
+
+    dataset = inputs.dataset
+    minutes = sum(clip.seconds for clip in (*dataset.train, *dataset.validation)) / 60
+    clips = f"{len(dataset.train)} training and {len(dataset.validation)} validation clips, {minutes:.1f} minutes"
+    return {
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "version": f"voiceclone {__version__}",
+        "dataset": f"{Path(options.data).resolve().name}: {clips}, fingerprint {dataset.fingerprint[:12]}",
+        "consent": inputs.consent,
+    }

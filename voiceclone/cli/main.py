@@ -35,7 +35,7 @@ COMMANDS = {
     "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),
     "download": ("voiceclone.cli.download", "fetch the real Kokoro and StyleTTS2 files into the Hub cache"),
     "doctor": ("voiceclone.cli.doctor", "say what this machine has: device, weights, extras, free space"),
-    "prior": ("voiceclone.cli.prior", "pre-train the projection of a base, once: gives zero-shot voices"),
+    "stock-table": ("voiceclone.cli.stock_table", "measure the stock voices of a base, once: cloning then tries fewer"),
     "serve": ("voiceclone.cli.serve", "an OpenAI-compatible HTTP server that speaks with your voices"),
     "ui": ("voiceclone.cli.ui", "a web page for cloning, listening, mixing and downloading"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.prepare.config import PrepareConfig
+from voiceclone.system.settings import add_flags, words_of
 
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
@@ -19,44 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources", nargs="+", type=Path, metavar="SOURCE", help="recordings, or folders of them; never changed"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder to make")
-    parser.add_argument(
-        "--text", type=Path, metavar="FILE",
-        help="what is said, by one of four: text of the recording, or one line for each file, or a folder of NAME.txt",
+    file, switch = {"type": Path, "metavar": "FILE"}, {"action": "store_true"}
+    add_flags(
+        parser, PrepareConfig, text=file, subtitles=file, metadata=file,
+        transcribe={"nargs": "?", "const": "small", "metavar": "MODEL"}, lang={}, speaker={"metavar": "NAME"},
+        validation={"type": float}, seed={"type": int},
     )  # fmt: skip
-    parser.add_argument("--subtitles", type=Path, metavar="FILE", help="or: SRT or WebVTT, or a folder of NAME.srt")
-    parser.add_argument(
-        "--metadata",
-        type=Path,
-        metavar="FILE",
-        help="or: metadata.csv (LJSpeech and others) or metadata.jsonl of clips cut already",
-    )
-    parser.add_argument(
-        "--transcribe", nargs="?", const="small", metavar="MODEL",
-        help="or: recognise the speech with faster-whisper, if installed (default model: small)",
+    words = words_of(PrepareConfig, "min_seconds")
+    parser.add_argument("--min-seconds", type=float, help=f"{words} (default: 3; 1 if cut already)")
+    add_flags(
+        parser, PrepareConfig, max_seconds={"type": float}, loudness={"type": float}, resume=switch, overwrite=switch,
+        force=switch,
     )  # fmt: skip
-    parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
-    parser.add_argument("--speaker", metavar="NAME", help="speaker, written into the metadata")
-    parser.add_argument("--validation", type=float, default=0.1, help="share of clips held out (default: 0.1)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the choice of held-out clips (default: 0)")
-    parser.add_argument("--min-seconds", type=float, default=None, help="shortest clip (default: 3; 1 if cut already)")
-    parser.add_argument("--max-seconds", type=float, default=12.0, help="longest clip (default: 12)")
-    parser.add_argument(
-        "--loudness", type=float, default=-23.0, help="loudness of the clips, LUFS by ITU-R BS.1770 (default: -23)"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
-    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run made")
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="take it even where less than 70 %% of the words or of the sound became clips",
-    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     add_verbosity(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset and print a summary."""
-    from voiceclone.prepare.run import LittleUsed, PrepareConfig, prepare_dataset
+    from voiceclone.prepare.run import LittleUsed, prepare_dataset
     from voiceclone.tracking.progress import Reporter
 
     given = {} if options.min_seconds is None else {

@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.cli.say_style import (
+    add_style_arguments,
+    check_style_flags,
+    sampled_voices,
+    variant_names,
+    wants_sampling,
+)
 from voiceclone.errors import UsageError
 
 if TYPE_CHECKING:
+    from kokoro import KPipeline
+
     from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.pack import VoicePack
@@ -55,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object (to stderr where --out is -)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--offline", action="store_true", help="never use the network")
+    add_style_arguments(parser)
     add_verbosity(parser)
 
 
@@ -64,18 +74,21 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.tracking.progress import Reporter
 
     parts = parts_by_voice(_text(options))
+    check_style_flags(options)
     options.out, chosen = _checked_out(options)
     planned = _check_voices(options, parts)
     reporter = Reporter(verbosity=verbosity(options))
     # Standard output may carry the audio, so output of libraries goes to standard error.
     output = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        facts = _speak(options, parts, planned, chosen, reporter, output)
+        spoken = _speak(options, parts, planned, chosen, reporter, output)
     if options.json:
-        print(json.dumps(facts, indent=2), file=sys.stderr if options.out == STDOUT else output)
-    else:
+        shown = spoken if options.variants is not None else spoken[0]
+        print(json.dumps(shown, indent=2), file=sys.stderr if options.out == STDOUT else output)
+        return 0
+    for facts in spoken:
         count = f"{facts['pieces']} piece{'' if facts['pieces'] == 1 else 's'}"
-        target = "standard output" if options.out == STDOUT else options.out
+        target = "standard output" if facts["out"] == STDOUT else facts["out"]
         reporter.info(
             f"{target}: {facts['seconds']:.1f} s of speech in {count}, "
             f"real-time factor {facts['real_time_factor']:.2f}, first audio after {facts['first_audio_seconds']:.2f} s"
@@ -107,12 +120,11 @@ def _where(options: argparse.Namespace) -> str:
 
 def _speak(
     options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter, output: Any
-) -> dict[str, Any]:
-    from voiceclone.audio.stream import sound_file, sound_stream
+) -> list[dict[str, Any]]:
+    """Load the voices and their base and speak, as often as asked for; what there is to say of each time."""
     from voiceclone.distributed import choose_device
-    from voiceclone.text.g2p import LANGUAGES, notice_of
-    from voiceclone.text.pieces import LeftOut
-    from voiceclone.voice.speaking import check_speed, deliver, speak_parts
+    from voiceclone.text.g2p import notice_of
+    from voiceclone.voice.speaking import check_speed
 
     check_speed(options.speed)
     device = choose_device(options.device)
@@ -122,33 +134,56 @@ def _speak(
     pipeline = base.pipeline(options.lang, offline=options.offline)
     if notice := notice_of(pipeline):
         reporter.warn(notice)
+    common = {
+        "voice": options.voice,
+        "voices": list(packs),
+        "base": base.title,
+        "load_seconds": round(time.perf_counter() - started, 3),
+        "device": str(device),
+    }
+    spoken = []
+    for number, out in enumerate(variant_names(options.out, options.variants)):
+        voices: dict[str, Any] = {name: pack.tensor for name, pack in packs.items()}
+        if wants_sampling(options):
+            voices = dict(sampled_voices(options, base, packs, pipeline, variant=number))
+        said = [(text, voices[voice or options.voice]) for voice, text in parts]
+        spoken.append({"out": out, **common, **_say_once(options, pipeline, said, out, reporter, output)})
+    return spoken
+
+
+def _say_once(
+    options: argparse.Namespace,
+    pipeline: KPipeline,
+    said: list[tuple[str, Any]],
+    out: str,
+    reporter: Reporter,
+    output: Any,
+) -> dict[str, Any]:
+    """Speak (text, voice) pairs into one file or stream; how quickly it went, and what was not spoken."""
+    from voiceclone.audio.stream import sound_file, sound_stream
+    from voiceclone.text.g2p import LANGUAGES
+    from voiceclone.text.pieces import LeftOut
+    from voiceclone.voice.speaking import deliver, speak_parts
+
     left_out = LeftOut()
-    load_seconds = time.perf_counter() - started
-    opened = sound_stream(output.buffer) if options.out == STDOUT else sound_file(Path(options.out))
+    opened = sound_stream(output.buffer) if out == STDOUT else sound_file(Path(out))
     with opened as write, reporter.task("Speaking", unit="piece") as task:
 
         def write_piece(audio: Any) -> None:
             write(audio)
             task.advance(1)
 
-        spoken = [(text, packs[voice or options.voice].tensor) for voice, text in parts]
-        pieces = speak_parts(pipeline, spoken, speed=options.speed, seed=options.seed, left_out=left_out)
+        pieces = speak_parts(pipeline, said, speed=options.speed, seed=options.seed, left_out=left_out)
         delivery = deliver(pieces, write_piece)
     for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
         reporter.warn(warning)
     return {
-        "out": options.out,
-        "voice": options.voice,
-        "voices": list(packs),
-        "base": base.title,
         "seconds": round(delivery.seconds, 3),
         "pieces": delivery.pieces,
         "unspoken": left_out.texts,
         "unknown_symbols": sorted(left_out.symbols),
         "real_time_factor": round(delivery.real_time_factor, 3),
         "first_audio_seconds": round(delivery.first_audio_seconds, 3),
-        "load_seconds": round(load_seconds, 3),
-        "device": str(device),
     }
 
 
@@ -215,20 +250,23 @@ def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
     from voiceclone.audio.sound_formats import format_of
 
     if options.out is None:
-        out = DEFAULT_OUT if options.overwrite else _free_name(Path(DEFAULT_OUT))
-        return out, f"into {out}"
+        out = DEFAULT_OUT if options.overwrite else _free_name(Path(DEFAULT_OUT), options.variants)
+        return out, f"into {', '.join(variant_names(out, options.variants))}"
     if options.out == STDOUT:
+        if options.variants is not None:
+            raise UsageError("--variants: several files need a name: give --out FILE")
         if sys.stdout.isatty():
             raise UsageError("--out -: standard output is a terminal: send it to a file or to a player")
         return STDOUT, ""
     out = Path(options.out)
     format_of(out)
-    if out.exists() and not options.overwrite:
-        raise UsageError(f"{out} exists: choose another --out, or replace it with --overwrite")
+    for each in map(Path, variant_names(options.out, options.variants)):
+        if each.exists() and not options.overwrite:
+            raise UsageError(f"{each} exists: choose another --out, or replace it with --overwrite")
     return options.out, ""
 
 
-def _free_name(path: Path) -> str:
-    """``speech.wav``, ``speech_2.wav``, ``speech_3.wav``...: the first that does not exist."""
+def _free_name(path: Path, variants: int | None) -> str:
+    """``speech.wav``, ``speech_2.wav``, ``speech_3.wav``...: the first that is not there, nor any of its variants."""
     names = (str(path) if number == 1 else f"{path.stem}_{number}{path.suffix}" for number in itertools.count(1))
-    return next(name for name in names if not Path(name).exists())
+    return next(name for name in names if not any(Path(each).exists() for each in variant_names(name, variants)))

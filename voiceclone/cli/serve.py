@@ -6,27 +6,18 @@ import argparse
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.serving.config import ServeConfig
 from voiceclone.system.extras import require
+from voiceclone.system.settings import add_flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``serve``."""
-    parser.add_argument("--out", type=Path, default=Path("output"), help="folder of the voices (default: output)")
-    parser.add_argument(
-        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
-    )
-    parser.add_argument("--lang", default="a", help="Kokoro's language code of requests that name none (default: a)")
-    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
-    )
-    parser.add_argument("--port", type=int, default=8880, help="port; 0 takes a free one (default: 8880)")
-    parser.add_argument("--max-characters", type=int, default=10_000, help="longest text (default: 10000)")
-    parser.add_argument(
-        "--queue", type=int, default=16, help="requests that wait while one is spoken; more get 503 (default: 16)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sound source's noise (default: 0)")
-    parser.add_argument("--offline", action="store_true", help="never use the network")
+    whole = {"type": int}
+    add_flags(
+        parser, ServeConfig, out={"type": Path}, base={}, lang={}, device={}, host={}, port=whole, max_characters=whole,
+        queue=whole, seed=whole, offline={"action": "store_true"},
+    )  # fmt: skip
     add_verbosity(parser)
 
 
@@ -39,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     lang = language_code(options.lang)
     checked_base(options.base)
     require("serve", what="the server")
-    from voiceclone.serving.server import ServeConfig, serve
+    from voiceclone.serving.server import serve
 
     names = ("out", "base", "device", "host", "port", "offline", "max_characters", "queue", "seed")
     config = ServeConfig(lang=lang, **{name: getattr(options, name) for name in names})

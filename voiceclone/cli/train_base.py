@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
-import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.train_base_flags import add_arguments
-from voiceclone.errors import UsageError, VoicecloneError, shown
+from voiceclone.errors import UsageError, VoicecloneError
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.distributed import ProcessGroup
+    from voiceclone.tracking.progress import Reporter
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,11 +42,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from voiceclone.base_training.recipe import read_facts
-    from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+    from voiceclone.base_training.trainer import CHECKPOINT
+    from voiceclone.cli.clone import verbosity
     from voiceclone.distributed import open_process_group, process_index
+    from voiceclone.tracking.progress import QUIET, Reporter, log_goes_to
 
     main = process_index() == 0
-    _show_progress(logging.ERROR if not main else logging.WARNING if options.quiet else logging.INFO)
+    reporter = Reporter(verbosity(options)) if main else Reporter(QUIET, io.StringIO())
     facts = read_facts(options.facts)
     resume = options.resume or options.pack_only
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
@@ -55,49 +57,63 @@ def _run(options: argparse.Namespace) -> int:
     boost = _boosts(options.boost)
     _set_threads(options.threads)
     # Before the process group exists: later the main process may write it.
-    done = read_checkpoint(options.out)["step"] if resume else 0
-    with open_process_group(config.device) as process_group:
+    done = _resumed_step(options) if resume else 0
+    with open_process_group(config.device) as process_group, log_goes_to(reporter):
         if options.teacher is not None:
-            train, data = _student(options, process_group)
+            train, data = _student(options, process_group, reporter)
         else:
-            train, data = _recorded(options, process_group, boost)
-        base = _train(train, options, config, done, process_group=process_group, facts=facts, resume=resume, **data)
+            train, data = _recorded(options, process_group, boost, reporter)
+        base = _train(
+            train, options, config, done, process_group=process_group, facts=facts, resume=resume, reporter=reporter,
+            **data,
+        )  # fmt: skip
     if main:
         print(f"base: {base}")
     return 0
 
 
 def _recorded(
-    options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float]
+    options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float], reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
     """The training on recordings, with its data and settings."""
-    from voiceclone.base_training.recipe import train_and_pack
+    from voiceclone.base_training.systems import find_recipe
 
+    recipe = find_recipe(options.system)
     if options.from_teacher is not None:
         raise UsageError("--from-teacher: has a meaning with --teacher alone: leave it out, or give --init BASE")
-    corpus, kept_out = _corpora(options, process_group)
-    return train_and_pack, {
-        "corpus": corpus,
-        "kept_out": kept_out,
+    given = {
+        "kept_out": options.kept_out,
         "boost": boost,
         "surrogate_share": options.surrogate_share,
         "voices": options.voices,
         "voice_first": options.voice_first,
     }
+    given = {name: value for name, value in given.items() if value not in (None, [], {})}
+    if wrong := next((name for name in given if name not in recipe.takes), None):
+        raise UsageError(f"--{wrong.replace('_', '-')}: has no meaning with --system {options.system}: leave it out")
+    corpus, kept_out = _corpora(options, process_group, reporter)
+    if kept_out is not None:
+        given["kept_out"] = kept_out
+    return recipe.train_and_pack, {"corpus": corpus, **given}
 
 
-def _student(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Callable[..., Path], dict[str, Any]]:
+def _student(
+    options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
+) -> tuple[Callable[..., Path], dict[str, Any]]:
     """The training of a student, with its data."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
+    from voiceclone.base_training.systems import STYLETTS2
     from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
     from voiceclone.bases.base import load_base
 
+    if options.system != STYLETTS2:
+        raise UsageError(f"--teacher: a student is a Kokoro-format model: leave out --system {options.system}")
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
     cache = options.out / "cache" / "teacher"
-    process_group.broadcast_result(lambda: prepare_teacher_corpus(options.teacher, cache) and None)
+    process_group.broadcast_result(lambda: prepare_teacher_corpus(options.teacher, cache, reporter=reporter) and None)
     known = None if options.from_teacher is None else load_base(options.from_teacher, offline=options.offline)
     return train_student, {"corpus": Corpus([cache]), "teacher": known}
 
@@ -109,6 +125,7 @@ def _train(
     done: int,
     *,
     process_group: ProcessGroup,
+    reporter: Reporter,
     **data: Any,
 ) -> Path:
     """Train and pack, with trackers open in the main process; the base's folder."""
@@ -127,7 +144,7 @@ def _train(
             config=config.to_json(),
             offline=options.offline,
             resume_step=done,
-            warn=logging.getLogger("voiceclone").warning,
+            warn=reporter.warn,
         ) as trackers,
         contextlib.ExitStack() as stack,
     ):
@@ -139,7 +156,7 @@ def _train(
             out=options.out,
             train=not options.pack_only,
             init=options.init,
-            tracker=TrainingTracker(trackers),
+            tracker=TrainingTracker(trackers, reporter),
             process_group=process_group,
             **data,
         )
@@ -148,8 +165,9 @@ def _train(
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The run's settings: defaults, then --settings, then flags."""
     from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.systems import find_recipe
 
-    values = TrainConfig(steps=1).to_json()
+    values = {**TrainConfig(steps=1).to_json(), **find_recipe(options.system).defaults}
     if options.settings is not None:
         try:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))
@@ -159,19 +177,48 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     length = (
         {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}
     )
-    values.update(preset=options.preset, seed=options.seed, device=_device(options.device), **length)
+    values.update(system=options.system, preset=options.preset, seed=options.seed, device=_device(options.device))
+    values.update(length)
     if options.compile:
         values["compile"] = True
     if options.bfloat16:
         values["bfloat16"] = True
     if options.learning_rate is not None:
         values["learning_rate"] = options.learning_rate
+    changed = _system_settings(options.set)
     try:
+        values["system_settings"] = {**(values["system_settings"] or {}), **changed}
         return TrainConfig.from_json(values)
     except UsageError:
         raise
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--settings: {error}: correct it") from error
+        raise UsageError(f"--settings, --set: {error}: correct it") from error
+
+
+def _system_settings(pairs: list[str]) -> dict[str, Any]:
+    """The values of --set: JSON, or the text itself where it is none."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--set {pair!r}: give NAME=VALUE")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def _resumed_step(options: argparse.Namespace) -> int:
+    """The step of the checkpoint in OUT, which must be one of the system asked for."""
+    from voiceclone.base_training.systems import STYLETTS2
+    from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+
+    state = read_checkpoint(options.out)
+    system = state["config"].get("system", STYLETTS2)
+    if system != options.system:
+        raise UsageError(f"{options.out / CHECKPOINT}: is a run of --system {system}: give that, or another --out")
+    return state["step"]
 
 
 def _device(name: str) -> str:
@@ -186,7 +233,9 @@ def _device(name: str) -> str:
     return name
 
 
-def _corpora(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[Corpus, Corpus | None]:
+def _corpora(
+    options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
+) -> tuple[Corpus, Corpus | None]:
     """The training data and the speakers kept out; the main process computes the features, the others wait."""
     from voiceclone.base_training.caches import prepare_caches
     from voiceclone.base_training.corpus import Corpus
@@ -197,7 +246,7 @@ def _corpora(options: argparse.Namespace, process_group: ProcessGroup) -> tuple[
         for kind, paths in (("data", options.data), ("kept-out", options.kept_out))
     )
     if process_group.is_main:
-        prepare_caches(data, kept, folder, _preparation(options))
+        prepare_caches(data, kept, folder, _preparation(options), reporter=reporter)
     process_group.barrier()
     corpus = Corpus([cache for _, cache in data])
     if not kept:
@@ -239,20 +288,3 @@ def _set_threads(threads: int | None) -> None:
 
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-class _OneLine(logging.Formatter):
-    """Escapes terminal control characters, which names of files may contain."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return shown(super().formatMessage(record))
-
-
-def _show_progress(level: int) -> None:
-    logger = logging.getLogger("voiceclone")
-    logger.setLevel(level)
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-    logger.propagate = False

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.cli.clone import add_verbosity
+from voiceclone.system.settings import add_flags, default_of, words_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
@@ -14,16 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
     parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
-    parser.add_argument("--voices", type=int, default=30, help="stock voices to pack (default: 30)")
+    parser.add_argument("--voices", type=int, help="stock voices to pack (default: 30)")
     parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
     parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
     parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases (WANDB_MODE is respected)")
     parser.add_argument("--wandb-project", default="voiceclone", help="Weights & Biases project (default: voiceclone)")
     parser.add_argument("--offline", action="store_true", help="never use the network")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quiet", action="store_true", help="only warnings and errors")
-    group.add_argument("--verbose", action="store_true", help="more detail")  # fmt: skip
+    add_verbosity(parser)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -76,16 +78,27 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     """Flags of the training."""
-    parser.add_argument("--preset", default="nano", help="nano, full or tiny (default: nano)")
-    parser.add_argument("--steps", type=int, help="length of the run in steps; this or --minutes")
-    parser.add_argument("--minutes", type=float, help="length of the run in minutes of training")
+    parser.add_argument(
+        "--system",
+        default="styletts2",
+        metavar="NAME",
+        help="what is trained: styletts2, a Kokoro-format base (default: styletts2)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings that the system alone has, as system_settings in train_config.json",
+    )
+    add_flags(parser, TrainConfig, preset={}, steps={"type": int}, minutes={"type": float})
     parser.add_argument(
         "--surrogate-share",
         type=float,
-        default=0.3,
         help="length of the surrogate encoders' training as a share of the run (default: 0.3)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    add_flags(parser, TrainConfig, seed={"type": int})
     parser.add_argument(
         "--init", type=Path, metavar="BASE", help="start from a trained base of the same preset instead of at random"
     )
@@ -94,9 +107,12 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="BASE",
         help="with --teacher: start from the strongest channels of the base that spoke (kokoro), not at random",
     )
-    parser.add_argument("--compile", action="store_true", help="compile the vocoder (needs a C compiler)")
-    parser.add_argument("--bfloat16", action="store_true", help="run the vocoder's inner blocks in bfloat16")
-    parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 1e-3)")
+    switch, rate = {"action": "store_true"}, words_of(TrainConfig, "learning_rate")
+    add_flags(parser, TrainConfig, compile=switch, bfloat16=switch)
+    # None: --settings may give it.
+    parser.add_argument(
+        "--learning-rate", type=float, help=f"{rate} (default: {default_of(TrainConfig, 'learning_rate')})"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--settings", type=Path, help="JSON with any other settings of a run, as in train_config.json")
     parser.add_argument("--threads", type=int, help="CPU threads")

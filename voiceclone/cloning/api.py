@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import random
@@ -21,12 +20,11 @@ from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import three_stages
 from voiceclone.cloning.report import CloneReport
-from voiceclone.distributed import choose_device, open_process_group
+from voiceclone.distributed import choose_device
 from voiceclone.files import write_json, write_text
-from voiceclone.projection.recipes import parse_parts
 from voiceclone.projection.state import TrainingState
 from voiceclone.text.g2p import language_code
-from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.tracking.progress import Reporter
 from voiceclone.tracking.wandb import check_project
 from voiceclone.voice.pack import VoicePack
 
@@ -74,13 +72,10 @@ def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
     check_settings(config)
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
-    with open_process_group(device.type) as process_group, contextlib.ExitStack() as held:
-        if not process_group.is_main:
-            reporter = Reporter(verbosity=QUIET, stream=io.StringIO())
-        if process_group.broadcast_result(lambda: _claim(config, folder, held)):
-            run = open_run(config, folder, process_group, reporter)
-            three_stages(run, process_group.broadcast_result(lambda: _begin(run)))
-            process_group.barrier()
+    with contextlib.ExitStack() as held:
+        if _claim(config, folder, held):
+            run = open_run(config, folder, device, reporter)
+            three_stages(run, _begin(run))
         else:
             reporter.info(f"{folder.voice} is finished already: nothing to resume")
         return CloneResult(voice=VoicePack.load(folder.voice), folder=folder.path, report=folder.read_report())
@@ -92,7 +87,6 @@ def check_settings(config: CloneConfig) -> None:
     Raises:
         UsageError: a setting names what is not there.
     """
-    parse_parts(config.without)
     language_code(config.lang)
     checked_base(config.base)
     choose_device(config.device)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import UsageError
+from voiceclone.projection.parts import PARTS, RECIPES, parse_parts
 from voiceclone.ranges import check_range
+from voiceclone.system.settings import as_flag, required, setting
 
 STYLE_ENCODERS = ("own", "styletts2")
-RECIPES = ("best", "plain")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -32,28 +33,38 @@ class CloneConfig:
     Fields that hold a path take any ``os.PathLike`` and keep it as text.
     """
 
-    data: str  # dataset folder
-    name: str = "my_voice"  # name of the voice
-    out: str = "output"  # output folder; the voice goes to OUT/NAME
-    epochs_projection: int = 100  # epochs of the projection
-    lr_projection: float = 1e-3  # about a quarter of one step of the projection's output
-    max_style_samples: int = 100  # clips used for style extraction at most
-    max_training_clips: int = 200  # clips kept in memory for the projection at most
-    recipe: str = "best"  # best, or plain: mel error alone
-    without: str = "average,drift,prior"  # parts of the recipe to leave out: these three were measured to be no help
-    base: str = "auto"  # auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file
-    style_encoders: str = "own"  # own, or styletts2: of the real Kokoro
-    lang: str = "a"  # Kokoro's language code
-    device: str = "auto"  # auto, cuda, mps or cpu
-    precision: str = "auto"  # of the decoder's convolutions in training: auto, float32 or bfloat16
-    seed: int = 0  # of everything random
-    resume: str | None = None  # None, "auto" or a checkpoint's path
-    overwrite: bool = False  # replace a finished voice or an unfinished run
-    offline: bool = False  # never use the network
-    tensorboard: bool = False  # write TensorBoard events
-    wandb: bool = False  # log to Weights & Biases
-    wandb_project: str = "voiceclone"  # W&B project
-    consent: str = ""  # who agreed to the cloning, and how; recorded with the voice
+    data: str = required("dataset folder: train/metadata.jsonl (or metadata.jsonl) beside the clips; required")
+    name: str = setting("my_voice", "name of the voice")
+    out: str = setting("output", "output folder; the voice goes to OUT/NAME")
+    epochs_projection: int = setting(100, "epochs of the projection")
+    lr_projection: float = setting(1e-3, "its learning rate: about a quarter of one step of the voice's values")
+    max_style_samples: int = setting(100, "clips used for style extraction at most")
+    max_training_clips: int = setting(200, "clips kept in memory for the projection at most")
+    recipe: str = setting("best", "best; or plain: mel error of free-running clips alone, for comparison")
+    without: str = setting("", f"parts of the recipe to leave out, comma-separated: {', '.join(PARTS)}")
+    base: str = setting(
+        "auto",
+        "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights can be had, "
+        "otherwise nano",
+    )
+    style_encoders: str = setting(
+        "own", "of the real Kokoro: own (trained on its speech, in the package) or styletts2 (from the Hub)"
+    )
+    lang: str = setting("a", "Kokoro's language code: a American, b British English, e, f, h, i, p, j, z")
+    device: str = setting("auto", "auto (CUDA where there is a GPU, else the CPU), cuda, mps or cpu")
+    precision: str = setting(
+        "auto",
+        "of the decoder's convolutions in training: float32, bfloat16, or auto: bfloat16 on CPUs with matrix units "
+        "(Intel AMX), where a step takes little more than half the time",
+    )
+    seed: int = setting(0, "seed of everything random: the same command with the same seed gives the same voice")
+    resume: str | None = setting(None, "go on with an unfinished run, from its last checkpoint or from PATH")
+    overwrite: bool = setting(False, "replace a finished voice or an unfinished run")
+    offline: bool = setting(False, "never use the network")
+    tensorboard: bool = setting(False, "write TensorBoard events to OUT/NAME/tensorboard")
+    wandb: bool = setting(False, "log to Weights & Biases (WANDB_MODE=offline is respected)")
+    wandb_project: str = setting("voiceclone", "Weights & Biases project")
+    consent: str = setting("", "who agreed to this voice being cloned, and how; recorded with the voice")
 
     def __post_init__(self) -> None:
         for name in _PATHS:
@@ -70,6 +81,8 @@ class CloneConfig:
             raise UsageError(f"--precision {self.precision!r}: use one of {', '.join(PRECISIONS)}")
         if self.recipe not in RECIPES:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
+        # In one form, so that the same settings compare as equal.
+        object.__setattr__(self, "without", ",".join(sorted(parse_parts(self.without))))
         if self.style_encoders not in STYLE_ENCODERS:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
         for name in ("epochs_projection", "max_style_samples", "max_training_clips", "seed"):
@@ -89,11 +102,6 @@ class CloneConfig:
     def as_dict(self) -> dict[str, Any]:
         """All settings, JSON-able."""
         return asdict(self)
-
-
-def as_flag(name: str) -> str:
-    """``lr_projection`` -> ``--lr-projection``."""
-    return "--" + name.replace("_", "-")
 
 
 def merge(flags: Mapping[str, Any], file: Mapping[str, Any]) -> CloneConfig:

@@ -15,10 +15,9 @@ from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.data.metadata import read_dataset
-from voiceclone.distributed import ProcessGroup
 from voiceclone.files import write_json
 from voiceclone.nets.resemblyzer import INSTALL, resemblyzer_is_installed
-from voiceclone.projection.recipes import PLAIN, parse_parts
+from voiceclone.projection.parts import PLAIN, parse_parts
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.profile import LengthProfile
 from voiceclone.voice.space import KOKORO_SPACE
@@ -32,28 +31,20 @@ class Run:
     folder: RunFolder
     reporter: Reporter
     base: Base
-    process_group: ProcessGroup
+    device: torch.device
     dataset: Dataset
     profile: LengthProfile
     identity: dict[str, str]
     notices: tuple[str, ...]
 
-    @property
-    def device(self) -> torch.device:
-        """Where this process computes."""
-        return self.process_group.device
 
-
-def open_run(config: CloneConfig, folder: RunFolder, process_group: ProcessGroup, reporter: Reporter) -> Run:
+def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, reporter: Reporter) -> Run:
     """Load the base and read the dataset.
 
     Raises:
         VoicecloneError: one of them cannot be used.
     """
-    reporter.detail(
-        f"device: {process_group.device}"
-        + (f", {process_group.world_size} processes" if process_group.world_size > 1 else "")
-    )
+    reporter.detail(f"device: {device}")
     read_dataset(config.data)  # a wrong folder is said before a base is loaded, or fetched
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
@@ -70,7 +61,7 @@ def open_run(config: CloneConfig, folder: RunFolder, process_group: ProcessGroup
     reporter.info(f"base: {base.title} ({len(base.stock_voices)} stock voices)")
     if not config.consent.strip():
         reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")
-    dataset = _read_dataset(config, folder, base, reporter, process_group)
+    dataset = _read_dataset(config, folder, base, reporter)
     notices.extend(dataset.notices)
     for notice in notices:
         reporter.warn(notice)
@@ -85,19 +76,15 @@ def open_run(config: CloneConfig, folder: RunFolder, process_group: ProcessGroup
         folder=folder,
         reporter=reporter,
         base=base,
-        process_group=process_group,
+        device=device,
         dataset=dataset,
-        profile=LengthProfile.flat()
-        if "rows" in parse_parts(config.without)
-        else LengthProfile.of(base.stock_voices.values()),
+        profile=LengthProfile.of(base.stock_voices.values()),
         identity=identity,
         notices=tuple(notices),
     )
 
 
-def _read_dataset(
-    config: CloneConfig, folder: RunFolder, base: Base, reporter: Reporter, process_group: ProcessGroup
-) -> Dataset:
+def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: Reporter) -> Dataset:
     """Read and check the clips; the list of what was wrong with them is left even where too few are usable."""
     with reporter.task("Checking clips", unit="clip") as task:
         try:
@@ -110,8 +97,7 @@ def _read_dataset(
                 progress=lambda done, total: task.advance(1),
             )
         except TooLittleData as error:
-            if process_group.is_main:
-                write_json(folder.path / "dataset_report.json", error.report)
+            write_json(folder.path / "dataset_report.json", error.report)
             raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import STOCK_KOKORO
 from voiceclone.cloning.report import CloneMetrics, CloneReport
+from voiceclone.cloning.verdict import likeness_line, verdict_line
 from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.quick import prosody_errors
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text, write_torch
@@ -27,6 +29,7 @@ from voiceclone.voice.speaking import speak_whole
 
 if TYPE_CHECKING:
     from voiceclone.cloning.context import Run
+    from voiceclone.projection.likeness import Yardstick
     from voiceclone.projection.losses import LossWeights
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.style.extraction import StyleVectors
@@ -37,25 +40,27 @@ TEST_SENTENCES = (
     "Would you like some tea?",
 )
 
-MARGIN = 0.02  # relative change of the held-out loss below which nothing is concluded
-OFF_BY = {"f0_error_semitones": ("pitch", "semitones", 0.5), "rate_error_percent": ("speaking rate", "%", 3.0)}
-"""Errors of the voice's own prosody: name, unit, and by how much one may grow before it counts."""
 
-
-def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, seconds: float) -> CloneReport:
+def finish_voice(
+    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, yardstick: Yardstick, *, seconds: float
+) -> CloneReport:
     """Write everything; the report comes last, since its presence says that the voice is finished."""
     state = trainer.state
     base_vector = state.best_vector if state.best_vector is not None else state.anchor
     voice = run.profile.expand(base_vector, run.config.name)
     initialization = run.profile.expand(state.anchor, "initialization")
     # Both on the last alignment: figures from different alignments could not be compared.
+    terms = trainer.validate(base_vector)
     metrics: CloneMetrics = {
-        "before": _metrics(trainer, initialization, state.anchor),
-        "after": _metrics(trainer, voice, base_vector),
+        "before": _metrics(trainer, initialization, trainer.validate(state.anchor)),
+        "after": _metrics(trainer, voice, terms),
     }
-    verdict = _verdict(metrics, state.timbre_from, len(trainer.validation.targets))
+    likeness = yardstick.as_json(terms)
+    verdict = verdict_line(metrics, state.timbre_from, len(trainer.validation.targets), likeness)
     if not verdict.startswith("better"):
         run.reporter.warn(verdict)
+    if line := likeness_line(likeness):
+        run.reporter.info(line)
     health = examine(voice, HealthRange.of(run.base.stock_voices.values()))
     for reason in health.reasons:
         run.reporter.warn(f"the voice looks unusual: {reason}")
@@ -67,10 +72,13 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         *_mel_pair(trainer, base_vector),
         run.config.name,
         best_epoch=state.best_epoch or None,
+        yardstick=yardstick,
     )
     save_figure(figure, run.folder.path / "training.png")
     report: CloneReport = {
         "name": run.config.name,
+        "verdict": verdict,
+        "likeness": likeness,
         "base": _base_facts(run),
         "stock_kokoro": run.base.voice_space == KOKORO_SPACE,
         "voice_sha256": sha256_of(run.folder.voice),
@@ -87,7 +95,6 @@ def finish_voice(run: Run, trainer: ProjectionTrainer, styles: StyleVectors, *, 
         "best_epoch": state.best_epoch,
         "skipped_steps": state.skipped_steps,
         "metrics": metrics,
-        "verdict": verdict,
         "alignment": _alignment_scores(trainer),
         "style": {"spread": styles.spread, "outliers": list(styles.outliers), "clips": len(styles.names)},
         "length_profile": run.profile.source,
@@ -109,33 +116,8 @@ def _base_facts(run: Run) -> dict[str, str]:
             "voice_space": base.voice_space}  # fmt: skip
 
 
-def _verdict(metrics: CloneMetrics, initial: str, clips: int) -> str:
-    """Whether the clone beats the voice it was initialized with on ``clips`` clips it was not trained on.
-
-    A change below :data:`MARGIN` says nothing, and a lower loss is no gain where pitch or rate got worse.
-    """
-    before, after = metrics["before"], metrics["after"]
-    held_out = f"on {clips} held-out clip{'' if clips == 1 else 's'}"
-    loss = f"loss {before['validation_loss']:.3f} -> {after['validation_loss']:.3f}"
-    gain = 1.0 - after["validation_loss"] / before["validation_loss"] if before["validation_loss"] else 0.0
-    if gain <= -MARGIN:
-        return f"worse than its initialization ({initial}) {held_out}: {loss}"
-    if gain < MARGIN:
-        small = f"under {100 * MARGIN:.0f} % says nothing"
-        return f"no better than its initialization ({initial}) {held_out}: {loss}, {small}"
-    further = [
-        f"{what} {before[name]:.1f} -> {after[name]:.1f} {unit}"
-        for name, (what, unit, margin) in OFF_BY.items()
-        if after.get(name, 0.0) > before.get(name, 0.0) + margin
-    ]
-    if further:
-        worse = f"but further off in {' and '.join(further)}"
-        return f"mixed against its initialization ({initial}) {held_out}: {loss}, {worse}"
-    return f"better than its initialization ({initial}) {held_out}: {loss}"
-
-
-def _metrics(trainer: ProjectionTrainer, pack: VoicePack, base_vector: torch.Tensor) -> dict[str, float]:
-    terms, targets = trainer.validate(base_vector), trainer.validation.targets
+def _metrics(trainer: ProjectionTrainer, pack: VoicePack, terms: Mapping[str, float]) -> dict[str, float]:
+    targets = trainer.validation.targets
     metrics = {
         "validation_loss": terms["loss"],
         "mel_mse": terms["mel_mse"],
@@ -165,9 +147,8 @@ def _save_artifacts(
     run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: CloneMetrics
 ) -> None:
     """Tensors and plain values only, so that it loads with ``weights_only=True``."""
-    projection = trainer.average.module
     content = {
-        "projection": {name: value.detach().cpu() for name, value in projection.state_dict().items()},
+        "projection": {name: value.detach().cpu() for name, value in trainer.projection.state_dict().items()},
         "style_names": list(styles.names),
         "style_vectors": styles.vectors,
         "style_mean": styles.mean,
@@ -261,6 +242,7 @@ def _card(run: Run, report: CloneReport) -> str:
             metrics_after=report["metrics"]["after"],
             versions=report["versions"],
             notices=tuple(run.notices),
+            verdict=(report["verdict"], likeness_line(report["likeness"])),
             extra={
                 "on held-out clips": report["verdict"],
                 "health": "; ".join(report["health"]["reasons"]) or "within the range of real voices",

@@ -15,16 +15,17 @@ from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.context import Run, uses_speaker
 from voiceclone.cloning.outputs import finish_voice
 from voiceclone.data.dataset import Clip
-from voiceclone.distributed import convolution_dtype, make_accelerator
+from voiceclone.distributed import convolution_dtype
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_classifier import load_phone_classifier
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.config import ProjectionConfig
+from voiceclone.projection.likeness import Yardstick, measure_yardstick
 from voiceclone.projection.objective import Speaker
+from voiceclone.projection.parts import parse_parts
 from voiceclone.projection.preparation import Material, classifier_is_reliable, first_state, prepare_targets, usable
-from voiceclone.projection.prior import load_prior
-from voiceclone.projection.recipes import parse_parts, projection_config
+from voiceclone.projection.recipes import projection_config
 from voiceclone.projection.state import TrainingState, save_checkpoint
 from voiceclone.projection.stock_table import find_table
 from voiceclone.projection.targets import Target
@@ -37,17 +38,17 @@ from voiceclone.voice.space import KOKORO_SPACE
 
 
 def three_stages(run: Run, state: TrainingState | None) -> None:
-    """Run what is left of the three stages, from ``state`` on where there is one; the main process leaves the files.
+    """Run what is left of the three stages, from ``state`` on where there is one.
 
     Raises:
         VoicecloneError: a stage failed; finished epochs are kept.
     """
     started = time.perf_counter()
-    styles = run.process_group.broadcast_result(lambda: style_stage(run))
+    styles = style_stage(run)
     trainer = prepare_training(run, styles, state)
     with open_trackers(
-        tensorboard=run.config.tensorboard and run.process_group.is_main,
-        wandb=run.config.wandb and run.process_group.is_main,
+        tensorboard=run.config.tensorboard,
+        wandb=run.config.wandb,
         wandb_project=run.config.wandb_project,
         run_name=run.config.name,
         folder=run.folder.path,
@@ -56,12 +57,12 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         resume_step=trainer.state.step,
         warn=run.reporter.warn,
     ) as trackers:
-        _projection_stage(
-            run, trainer, TrackingObserver(trackers, total=run.config.epochs_projection, reporter=run.reporter)
+        yardstick = _yardstick(run, trainer)
+        observer = TrackingObserver(
+            trackers, total=run.config.epochs_projection, reporter=run.reporter, yardstick=yardstick
         )
-        if not run.process_group.is_main:
-            return
-        finish_voice(run, trainer, styles, seconds=time.perf_counter() - started)
+        _projection_stage(run, trainer, observer)
+        finish_voice(run, trainer, styles, yardstick, seconds=time.perf_counter() - started)
         trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
         for notice in trackers.notices:
             run.reporter.info(notice)
@@ -88,13 +89,11 @@ def style_stage(run: Run) -> StyleVectors:
 def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None) -> ProjectionTrainer:
     """Measure the clips; choose level, initialization and alignment, or take them from ``state``."""
     config = _projection_config(run.config)
-    # With several processes the group has an accelerator already; for a single one it is made for this run.
-    accelerator = run.process_group.accelerator or make_accelerator(run.device)
-    convolutions = convolution_dtype(run.config.precision, accelerator.device)
-    kokoro = FrozenKokoro(run.base.kmodel, accelerator.device, convolutions=convolutions)
+    convolutions = convolution_dtype(run.config.precision, run.device)
+    kokoro = FrozenKokoro(run.base.kmodel, run.device, convolutions=convolutions)
     train, validation = _measured_clips(run, kokoro, config)
-    speaker = _speaker(run, config, train, accelerator.device)
-    phone_classifier = None if config.plain or "phones" in config.without else load_phone_classifier(accelerator.device)
+    speaker = _speaker(run, config, train, run.device)
+    phone_classifier = None if config.plain or "phones" in config.without else load_phone_classifier(run.device)
     if state is None:
         material = Material(
             kokoro=kokoro,
@@ -102,14 +101,12 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             profile=run.profile,
             train=train,
             validation=validation,
-            styles=styles.vectors,
-            prior=None if config.plain else load_prior(run.base),
             speaker=speaker,
             phone_classifier=phone_classifier,
             table=None if config.plain else find_table(run.base),
             zero_shot=styles.mean if run.base.styles_are_voices and not config.plain else None,
         )
-        state = run.process_group.broadcast_result(lambda: first_state(config, material, reporter=run.reporter))
+        state = first_state(config, material, reporter=run.reporter)
         run.reporter.info(f"initialization: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
     else:
         run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}")
@@ -121,22 +118,22 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         profile=run.profile,
         train=usable(train, "train", state),
         validation=usable(validation, "validation", state),
-        accelerator=accelerator,
         speaker=speaker,
         phone_classifier=phone_classifier if classifier_is_reliable(state.phone_accuracy) else None,
-        process_group=run.process_group,
     )
     if notice := trainer.crop_notice():
         run.reporter.warn(notice)
     return trainer
 
 
+def _yardstick(run: Run, trainer: ProjectionTrainer) -> Yardstick:
+    return measure_yardstick(trainer, run.base.stock_voices.get(trainer.state.best_stock))
+
+
 def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingObserver) -> None:
     """Stage 2, with a checkpoint before the first epoch and after each one."""
 
     def save(state: TrainingState, is_best: bool) -> None:
-        if not run.process_group.is_main:
-            return
         # The best first: a run killed between the two does the epoch again and writes both.
         if is_best:
             save_checkpoint(state, run.identity, run.folder.best_checkpoint)

@@ -20,6 +20,11 @@ class CloneReport(TypedDict):
     """A finished clone, JSON-able."""
 
     name: str
+    verdict: str
+    """One line: whether the voice is better than its start on the held-out clips."""
+    likeness: dict[str, Any]
+    """Of ``clone``, ``best_stock`` (called ``stock_name``), ``initialization`` and ``recordings`` on held-out clips;
+    ``measure`` is ``likeness`` (cosine by ``encoder``, which the training itself uses) or, without one, ``loss``."""
     base: dict[str, str]
     """``name``, ``kind``, ``sha256`` of the weights, ``weights`` (their precision), ``voice_space``."""
     stock_kokoro: bool
@@ -42,8 +47,6 @@ class CloneReport(TypedDict):
     best_epoch: int
     skipped_steps: int
     metrics: CloneMetrics
-    verdict: str
-    """One line: whether the voice is better than its start on the held-out clips."""
     alignment: dict[str, float]
     """Score of each clip's alignment, 0 to 1."""
     style: dict[str, Any]

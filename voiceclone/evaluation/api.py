@@ -22,15 +22,18 @@ from voiceclone.evaluation.voices import (
     CLONE,
     ORACLE,
     ORACLE_CLIPS,
+    STRANGER,
     candidates_file,
     find_voice,
     oracle_voice,
     parse_also,
     read_candidates,
+    stranger_to,
 )
 from voiceclone.ranges import check_range
 from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.voice.card import NOT_STATED
 from voiceclone.voice.lookup import path_of
 from voiceclone.voice.origin import base_for
 from voiceclone.voice.pack import VoicePack
@@ -51,6 +54,8 @@ class EvaluationInputs:
     """Reasons why the figures may not mean what they seem to; one line each."""
     left_out: tuple[str, ...]
     """Voices and judges that are missing; one line each."""
+    consent: str
+    """Who agreed to the voice, as the run that made it noted; ``not stated`` where nothing is known."""
 
 
 def evaluate(
@@ -134,6 +139,8 @@ def load_inputs(
     doubts = _doubts(facts, loaded, dataset)
     for line in (*dataset.notices, *doubts):
         reporter.warn(line)
+    if (stranger := stranger_to(voices[CLONE], loaded)) is not None:
+        voices[STRANGER] = stranger
     missing = _add_oracle(voices, path_of(voice), loaded, dataset, where, reporter)
     panel = report_judges.load_panel(lang)
     return EvaluationInputs(
@@ -146,6 +153,7 @@ def load_inputs(
         seed=seed,
         doubts=tuple(doubts),
         left_out=(*missing, *panel.left_out),
+        consent=facts.get("consent", NOT_STATED),
     )
 
 
@@ -159,6 +167,7 @@ def measure(inputs: EvaluationInputs, *, clips: int, offline: bool, reporter: Re
         encoders=inputs.panel.encoders,
         recognizer=inputs.panel.recognizer,
         words=inputs.panel.words,
+        opinion=inputs.panel.opinion,
         seed=inputs.seed,
         lang=inputs.lang,
         max_clips=clips,
@@ -202,7 +211,7 @@ def _add_oracle(
 
 
 def _run_facts(voice: Path) -> dict[str, Any]:
-    """What the clone run that made the voice wrote beside it: seed, fingerprint of its clips, base; empty without."""
+    """What the clone run that made the voice wrote beside it: seed, fingerprint of its clips, base, consent."""
     if not voice.is_file():
         return {}
     config, report = (_json_object(voice.parent / name) for name in ("config.json", "report.json"))
@@ -211,8 +220,9 @@ def _run_facts(voice: Path) -> dict[str, Any]:
         "seed": config.get("seed"),
         "fingerprint": dataset.get("fingerprint") if isinstance(dataset, dict) else None,
         "base": base.get("sha256") if isinstance(base, dict) else None,
+        "consent": report.get("consent"),
     }
-    kinds = {"seed": int, "fingerprint": str, "base": str}
+    kinds = {"seed": int, "fingerprint": str, "base": str, "consent": str}
     return {name: value for name, value in found.items() if isinstance(value, kinds[name])}
 
 

@@ -12,7 +12,17 @@ import numpy as np
 from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 from voiceclone.evaluation.metrics import N_FFT, SPEECH_DB, cepstra, trimmed, warp
 from voiceclone.evaluation.report_results import Evaluation, Sample
-from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, ORACLE, PLAIN_RECIPE, RECORDINGS, ZERO_SHOT
+from voiceclone.evaluation.voices import (
+    BEST_BLEND,
+    BEST_STOCK,
+    CLONE,
+    ORACLE,
+    PLAIN_RECIPE,
+    RECORDINGS,
+    STRANGER,
+    ZERO_SHOT,
+    title_of,
+)
 from voiceclone.system.compiled import load_librosa
 from voiceclone.voice.pack import ROWS, VoicePack
 
@@ -29,10 +39,11 @@ COLOURS = {
     BEST_BLEND: "#4b9f8f",
     PLAIN_RECIPE: "#8b5fa8",
     ORACLE: "#64748b",
+    STRANGER: "#c9a0b4",
     RECORDINGS: "#1a1a1a",
 }
 OTHER = "#a3a3a3"
-NAME_CHARACTERS = 18  # longer names are cut in pictures
+NAME_CHARACTERS = 26  # longer names are cut in pictures
 FRAME = HOP / SAMPLE_RATE  # seconds
 
 
@@ -42,7 +53,7 @@ def colour_of(name: str) -> str:
 
 
 def similarity_bars(evaluation: Evaluation) -> bytes:
-    """A panel for each encoder: every voice's mean similarity with its 95 % interval."""
+    """A panel for each encoder: every voice's mean likeness with its 95 % interval."""
     encoders = [e for e in evaluation.encoders if any(e in v.similarity for v in evaluation.voices.values())]
     names = list(evaluation.voices)
     figure = _figure(0.7 + len(encoders) * (0.5 + 0.3 * len(names)))
@@ -63,7 +74,7 @@ def similarity_bars(evaluation: Evaluation) -> bytes:
         axes.set_yticks(range(len(shown)), [_short(name) for name in shown])
         axes.invert_yaxis()
         axes.set_xlim(1.1 * lowest, 1.18)
-        axes.set_title(f"similarity to the speaker: {encoder}", loc="left", fontsize=10)
+        axes.set_title(f"likeness to the speaker by {encoder} (cosine)", loc="left", fontsize=10)
         axes.grid(axis="x", alpha=0.3, linewidth=0.5)
         axes.set_axisbelow(True)
     return _png(figure)
@@ -117,7 +128,7 @@ def f0_contours(sample: Sample) -> bytes:
     _log_hertz(axes)
     axes.set_xlabel("time in the recording (s)")
     axes.set_ylabel("F0 (Hz)")
-    axes.set_title("pitch, aligned to the recording", loc="left", fontsize=10)
+    axes.set_title("F0, aligned to the recording", loc="left", fontsize=10)
     axes.grid(alpha=0.3, linewidth=0.5)
     _legend(figure, axes)
     return _png(figure)
@@ -176,7 +187,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def _short(name: str, *, one: bool = False) -> str:
     """A name as it fits; ``$`` is no formula. ``one``: a single recording is meant."""
-    name = "recording" if one and name == RECORDINGS else name
+    name = "recording" if one and name == RECORDINGS else title_of(name)
     name = name if len(name) <= NAME_CHARACTERS else name[: NAME_CHARACTERS - 1] + "…"
     return name.replace("$", r"\$")
 

@@ -8,12 +8,12 @@ import torch
 
 from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix
 from voiceclone.projection.losses import MIN_VOICED_HZ
-from voiceclone.projection.targets import Target
+from voiceclone.projection.targets import AlignedTarget
 from voiceclone.voice.pack import VoicePack
 
 
 @torch.no_grad()
-def prosody_errors(pack: VoicePack, targets: Sequence[Target], kokoro: FrozenKokoro) -> dict[str, float]:
+def prosody_errors(pack: VoicePack, targets: Sequence[AlignedTarget], kokoro: FrozenKokoro) -> dict[str, float]:
     """Mean errors of a voice's predicted prosody against aligned clips.
 
     Returns:

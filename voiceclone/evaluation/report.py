@@ -16,8 +16,9 @@ from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import Base
 from voiceclone.data.dataset import Clip, Dataset
 from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
+from voiceclone.evaluation.metrics_opinion import OpinionJudge
 from voiceclone.evaluation.metrics_words import WordRecognizer
-from voiceclone.evaluation.report_material import choose_references, choose_utterances, samples_of
+from voiceclone.evaluation.report_material import choose_references, choose_utterances, samples_of, sentences_of
 from voiceclone.evaluation.report_measuring import (
     Judges,
     Recorded,
@@ -31,6 +32,7 @@ from voiceclone.evaluation.report_measuring import (
 )
 from voiceclone.evaluation.report_results import Evaluation, VoiceResult, summed_up
 from voiceclone.evaluation.report_verdict import doubts_about_judges, reach_verdict
+from voiceclone.evaluation.report_words import findings_of
 from voiceclone.evaluation.sentences import held_out_sentences
 from voiceclone.evaluation.voices import CLONE, RECORDINGS, in_order, stock_name
 from voiceclone.tracking.progress import QUIET, Progress, Reporter
@@ -48,6 +50,7 @@ def evaluate_voices(
     encoders: Sequence[SpeakerEncoder],
     recognizer: PhoneScorer | None,
     words: WordRecognizer | None = None,
+    opinion: OpinionJudge | None = None,
     seed: int = 0,
     lang: str = "a",
     max_clips: int = VALIDATION_CLIPS,
@@ -64,6 +67,7 @@ def evaluate_voices(
         encoders: say who is speaking.
         recognizer: says which phones are heard; it knows English only, so None in other languages.
         words: says which words are heard.
+        opinion: says how natural speech sounds.
         seed: of the sound source's noise, of the choice of clips and of the intervals.
         lang: Kokoro's language code; the held-out sentences are English.
         max_clips: validation clips used, at most.
@@ -81,13 +85,15 @@ def evaluate_voices(
         audio = {clip_key(clip): read_audio(clip.path) for clip in chosen}
         spoken = [replace(utterance, recording=audio.get(utterance.name)) for utterance in spoken]
         references = References(audio, encoders, advance=lambda: task.advance(1, note=RECORDINGS))
-        judges = Judges(references=references, phones=recognizer, words=words)
+        judges = Judges(references=references, phones=recognizer, words=words, opinion=opinion)
         scores, speech = _judge_voices(voices, spoken, base, judges, seed, task)
         scores[RECORDINGS] = _judge_recordings(chosen, audio, judges, task)
     names = tuple(encoder.name for encoder in encoders)
+    results = _summed_up(scores, voices, base, names, seed)
+    verdict = reach_verdict(scores, names, seed=seed) if CLONE in voices else None
     return Evaluation(
-        voices=_summed_up(scores, voices, base, names, seed),
-        verdict=reach_verdict(scores, names, seed=seed) if CLONE in voices else None,
+        voices=results,
+        verdict=verdict,
         encoders=names,
         doubts=tuple(doubts_about_judges(scores, names)),
         left_out=(*left_out, *_left_out(lang, recognizer), *judges.notes),
@@ -96,6 +102,8 @@ def evaluate_voices(
         seed=seed,
         packs=dict(voices),
         samples=samples_of(spoken, speech),
+        sentences=sentences_of(spoken, speech),
+        findings=findings_of(results, verdict, names),
     )
 
 
@@ -125,7 +133,7 @@ def _judge_voices(
 def _judge_recordings(
     chosen: Sequence[Clip], audio: Mapping[str, np.ndarray], judges: Judges, task: Progress
 ) -> tuple[Scores, ...]:
-    """What the speaker's own recordings score: the ceiling."""
+    """What the speaker's own recordings score, each against the others."""
     rows = []
     for clip in chosen:
         rows.append(score_recording(clip, audio[clip_key(clip)], judges))

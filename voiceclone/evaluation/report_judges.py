@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
+from voiceclone.evaluation.metrics_opinion import OpinionJudge, load_opinion_judge
 from voiceclone.evaluation.metrics_words import WordRecognizer, load_word_recognizer
 from voiceclone.evaluation.sentences import ENGLISH
 
@@ -17,6 +18,7 @@ class Panel:
     recognizer: PhoneScorer | None
     words: WordRecognizer | None
     left_out: tuple[str, ...]
+    opinion: OpinionJudge | None = None
 
 
 def load_panel(lang: str) -> Panel:
@@ -36,9 +38,13 @@ def load_panel(lang: str) -> Panel:
     words, why = load_word_recognizer(lang)
     if words is None:
         left_out.append(why)
+    opinion, why = load_opinion_judge()
+    if opinion is None:
+        left_out.append(why)
     return Panel(
         encoders=tuple(encoder for encoder in (load_speaker_net(), resemblyzer) if encoder is not None),
         recognizer=load_recognizer() if lang in ENGLISH else None,
         words=words,
         left_out=tuple(left_out),
+        opinion=opinion,
     )

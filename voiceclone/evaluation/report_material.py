@@ -12,7 +12,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.report_measuring import ReportUtterance, clip_key
 from voiceclone.evaluation.report_results import Sample
 from voiceclone.evaluation.sentences import held_out_sentences
-from voiceclone.evaluation.voices import RECORDINGS
+from voiceclone.evaluation.voices import BEST_STOCK, CLONE, RECORDINGS
 from voiceclone.text.g2p import Phonemizer
 
 REFERENCES = 8  # recordings the speaker's mean embedding is made from, at least: filled up with training clips
@@ -61,6 +61,16 @@ def samples_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[
     return tuple(
         Sample(text=u.text, audio={**{name: said[number] for name, said in speech.items()}, RECORDINGS: u.recording})
         for number, u in clips[:SAMPLES]
+    )
+
+
+def sentences_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
+    """The held-out sentences by the clone and the best stock voice: all voices would make the page twice as large."""
+    names = [name for name in (CLONE, BEST_STOCK) if name in speech]
+    return tuple(
+        Sample(text=u.text, audio={name: speech[name][number] for name in names})
+        for number, u in enumerate(spoken)
+        if u.recording is None and names
     )
 
 

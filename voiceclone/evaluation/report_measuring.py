@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kokoro.model import KModel
 
     from voiceclone.data.dataset import Clip
+    from voiceclone.evaluation.metrics_opinion import OpinionJudge
     from voiceclone.evaluation.metrics_words import WordRecognizer
 
 
@@ -55,6 +56,8 @@ class Scores:
     f0_spread_error_semitones: float | None = None
     slower_percent: float | None = None
     mcd_db: float | None = None
+    opinion_score: float | None = None
+    """How natural it sounds, 1 to 5."""
 
     def as_json(self) -> dict[str, Any]:
         """What was measured, rounded."""
@@ -107,11 +110,12 @@ class Judges:
     references: References
     phones: metrics.PhoneScorer | None = None
     words: WordRecognizer | None = None
+    opinion: OpinionJudge | None = None
     notes: dict[str, None] = field(default_factory=dict)
     """What could not be judged, in order, each once."""
 
     def errors(self, utterance: ReportUtterance, audio: np.ndarray) -> dict[str, float]:
-        """Phone and word errors."""
+        """Phone and word errors, and the opinion score."""
         found = {}
         if self.phones is not None:
             try:
@@ -122,6 +126,8 @@ class Judges:
         if self.words is not None:
             errors, words = self.words.error_rate(audio, utterance.text)
             found.update(word_errors=float(errors), words=float(words))
+        if self.opinion is not None:
+            found["opinion_score"] = self.opinion.score(audio)
         return found
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from voiceclone.evaluation.bootstrap import LEVEL, Interval, mean_interval, ratio_interval
+from voiceclone.evaluation.in_words import Findings, verdict_in_words
 from voiceclone.evaluation.report_measuring import Scores
 from voiceclone.evaluation.report_verdict import Pairs, Verdict, phone_pairs, similarity_pairs
 from voiceclone.voice.health import Health
 from voiceclone.voice.pack import VoicePack
 
-MEANS = ("f0_error_semitones", "f0_spread_error_semitones", "mcd_db")  # of what is said beside a recording
+MEANS = ("f0_error_semitones", "f0_spread_error_semitones", "mcd_db", "opinion_score")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class VoiceResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """A validation clip for ears and eyes: audio ``(T,)`` at 24 kHz by voice, ``recordings`` among them."""
+    """A sentence for ears and eyes: audio ``(T,)`` at 24 kHz by voice, ``recordings`` among them where there is one."""
 
     text: str
     audio: Mapping[str, np.ndarray] = field(repr=False)
@@ -75,10 +76,22 @@ class Evaluation:
     seed: int
     packs: Mapping[str, VoicePack] = field(repr=False)
     samples: tuple[Sample, ...] = field(repr=False)
+    """Validation clips."""
+    sentences: tuple[Sample, ...] = field(default=(), repr=False)
+    """The held-out sentences, by clone and best stock voice."""
+    findings: Findings | None = None
+    """What the verdict in words is made of; None where there is no clone to speak of."""
+
+    @property
+    def in_words(self) -> list[str]:
+        """The verdict in words, a line each."""
+        return [] if self.findings is None else verdict_in_words(self.findings)
 
     def as_json(self) -> dict[str, Any]:
         """One JSON-able object."""
         return {
+            "in_words": self.in_words,
+            "findings": asdict(self.findings) if self.findings is not None else None,
             "voices": {name: result.as_json() for name, result in self.voices.items()},
             "verdict": self.verdict.as_json() if self.verdict is not None else None,
             "encoders": list(self.encoders),

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+from voiceclone.evaluation.report_columns import measured
 from voiceclone.evaluation.report_results import Evaluation, VoiceResult
+from voiceclone.evaluation.voices import title_of
 
-COLUMNS = (  # key in ``VoiceResult.measures``, heading, digits, scale
-    ("f0_error_semitones", "F0 st", 1, 1),
-    ("f0_spread_error_semitones", "spread st", 1, 1),
-    ("rate_error_percent", "pace %", 0, 1),
-    ("mcd_db", "MCD dB", 1, 1),
-    ("phone_error_rate", "phones %", 0, 100),
-    ("word_error_rate", "words %", 0, 100),
-)
+
+def verdict_text(evaluation: Evaluation) -> str:
+    """The verdict alone: a line in words, then one of figures."""
+    lines = [" ".join(evaluation.in_words)] if evaluation.in_words else []
+    if evaluation.verdict is not None:
+        lines.append(evaluation.verdict.line)
+    return "\n".join(lines)
 
 
 def as_text(evaluation: Evaluation) -> str:
     """The verdict first, then a table of the voices, then what is missing."""
-    shown = [column for column in COLUMNS if any(column[0] in v.measures for v in evaluation.voices.values())]
-    rows = [["", *evaluation.encoders, *(heading for _, heading, _, _ in shown)]]
+    shown = measured(evaluation.voices.values())
+    rows = [["", *evaluation.encoders, *(column.short for column in shown)]]
     for name, result in evaluation.voices.items():
         cells = [_similarity(result, encoder) for encoder in evaluation.encoders]
-        cells += [_measure(result, key, digits, scale) for key, _, digits, scale in shown]
-        rows.append([name if result.same_as in (None, name) else f"{name} ({result.same_as})", *cells])
+        cells += [c.shown(result.measures[c.key].mean) if c.key in result.measures else "" for c in shown]
+        title = title_of(name)
+        rows.append([title if result.same_as in (None, name) else f"{title} ({result.same_as})", *cells])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [evaluation.verdict.line] if evaluation.verdict is not None else []
+    lines = [verdict] if (verdict := verdict_text(evaluation)) else []
     for row in rows:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join([first.strip().ljust(widths[0]), *rest]).rstrip())
     lines += [
-        f"similarity [95 % interval]: higher is better; all else: error, lower is better; "
-        f"{evaluation.validation_clips} validation clips",
+        f"{' and '.join(evaluation.encoders)}: likeness to the speaker (cosine, 95 % interval), higher is better; "
+        f"{'naturalness, too; ' if any(c.key == 'opinion_score' for c in shown) else ''}"
+        f"all else: error, lower is better; {evaluation.validation_clips} validation clips",
         *(f"doubt: {line}" for line in evaluation.doubts),
         *(f"left out: {line}" for line in evaluation.left_out),
     ]
     for name, result in evaluation.voices.items():
         if result.health is not None and not result.health.healthy:
-            lines.append(f"{name} looks unusual: {'; '.join(result.health.reasons)}")
+            lines.append(f"{title_of(name)} looks unusual: {'; '.join(result.health.reasons)}")
     return "\n".join(lines)
 
 
@@ -45,8 +48,3 @@ def _similarity(result: VoiceResult, encoder: str) -> str:
         return ""
     ends = "" if interval.low is None else f" [{interval.low:.2f} {interval.high:.2f}]"
     return f"{interval.mean:.2f}{ends}"
-
-
-def _measure(result: VoiceResult, key: str, digits: int, scale: float) -> str:
-    interval = result.measures.get(key)
-    return "" if interval is None else f"{scale * interval.mean:.{digits}f}"

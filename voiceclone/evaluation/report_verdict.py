@@ -8,7 +8,7 @@ from typing import Any
 
 from voiceclone.evaluation.bootstrap import Interval, difference_interval
 from voiceclone.evaluation.report_measuring import Scores
-from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, MADE_HERE, ORACLE, RECORDINGS
+from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, MADE_HERE, ORACLE, RECORDINGS, title_of
 
 RIVALS = (BEST_STOCK, BEST_BLEND)
 UNINTELLIGIBLE = 0.5  # phone error rate from which a voice is not understood
@@ -19,8 +19,8 @@ PHONES = "phone error rate"
 OUTCOMES = ("unintelligible", "worse", "mixed", "unclear", "better")  # the first that holds for any rival wins
 
 _TOO_NEAR = {
-    RECORDINGS: "as near to the speaker as the recordings ({:.2f}): the same voice, or an encoder that cannot tell",
-    ORACLE: "as near to the speaker as the oracle ({:.2f}): this base cannot do the voice, or the encoder cannot tell",
+    RECORDINGS: ("the speaker's own recordings are to one another", "the same voice, or an encoder that cannot tell"),
+    ORACLE: ("the oracle is", "this base cannot do the voice, or the encoder cannot tell"),
 }
 
 Pairs = tuple[list[float], list[float]]
@@ -108,7 +108,7 @@ def reach_verdict(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str
     outcome = next(outcome for outcome in OUTCOMES if outcome in found.values())
     hit = [rival for rival in rivals if found[rival] == outcome]
     ahead = [name for name in others if name not in rivals and _is_ahead(_compare(scores, name, encoders, seed))]
-    aside = f" More like the speaker than the clone: {', '.join(ahead)}." if ahead else ""
+    aside = f" More like the speaker than the clone: {', '.join(map(title_of, ahead))}." if ahead else ""
     return Verdict(
         outcome=outcome,
         line=_line(outcome, hit, [c for c in comparisons if c.rival in hit]) + aside,
@@ -129,8 +129,16 @@ def doubts_about_judges(scores: Mapping[str, Sequence[Scores]], encoders: Sequen
             for ceiling in (RECORDINGS, ORACLE):
                 own, other = mean.get(ceiling), mean.get(rival)
                 if own is not None and other is not None and other >= own:
-                    doubts.append(f"to {encoder}, {rival} ({other:.2f}) is {_TOO_NEAR[ceiling].format(own)}")
+                    doubts.append(_doubt(encoder, title_of(rival), other, ceiling, own))
     return doubts
+
+
+def _doubt(encoder: str, rival: str, other: float, ceiling: str, own: float) -> str:
+    """That a voice anyone could have had is as near to the speaker as a ceiling, or nearer."""
+    what, why = _TOO_NEAR[ceiling]
+    shown = f"{other:.2f}", f"{own:.2f}"
+    how = "as near to the speaker as" if shown[0] == shown[1] else "nearer to the speaker than"
+    return f"to {encoder}, the {rival} ({shown[0]}) is {how} {what} ({shown[1]}): {why}"
 
 
 def similarity_pairs(scores: Sequence[Scores], encoder: str) -> Pairs:
@@ -181,7 +189,7 @@ def _unintelligible(scores: Mapping[str, Sequence[Scores]]) -> str | None:
     against = RECORDINGS if RECORDINGS in rates else min(rates, key=rates.get, default=None)
     if clone < max(UNINTELLIGIBLE, FAR_WORSE * rates.get(against, 0.0)):
         return None
-    other = f" against {rates[against]:.0%} ({against})" if against is not None else ""
+    other = f" against {rates[against]:.0%} ({title_of(against)})" if against is not None else ""
     return f"THE CLONE IS UNINTELLIGIBLE: {PHONES} {clone:.0%}{other}."
 
 
@@ -219,7 +227,7 @@ def _nearest(rivals: Sequence[str], comparisons: Sequence[Comparison]) -> str:
 
 def _line(outcome: str, hit: Sequence[str], told: Sequence[Comparison]) -> str:
     """One line for the comparisons with the rivals ``hit``."""
-    names = " and ".join(hit)
+    names = " and ".join(f"the {title_of(name)}" if title_of(name) != name else name for name in hit)
     better, worse, unclear = (
         _listed([c for c in told if c.result == result], len(hit) > 1) for result in ("better", "worse", "unclear")
     )
@@ -238,7 +246,7 @@ def _listed(comparisons: Sequence[Comparison], with_names: bool) -> str:
     parts = []
     for measure in dict.fromkeys(c.measure for c in comparisons):
         those = [c for c in comparisons if c.measure == measure]
-        what, form = (PHONES, "{:.0%}") if measure == PHONES else (f"{measure} similarity", "{:.2f}")
-        others = " and ".join(form.format(c.other) + (f" ({c.rival})" if with_names else "") for c in those)
+        what, form = (PHONES, "{:.0%}") if measure == PHONES else (f"likeness by {measure}", "{:.2f}")
+        others = " and ".join(form.format(c.other) + (f" ({title_of(c.rival)})" if with_names else "") for c in those)
         parts.append(f"{what} {form.format(those[0].clone)} against {others}")
     return "; ".join(parts)

@@ -20,16 +20,39 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
 CLONE = "clone"
-ZERO_SHOT = "zero_shot"  # the projection before any training on the speaker
+ZERO_SHOT = "zero_shot"  # the mean style of the clips, where styles are voices
 BEST_STOCK = "best_stock"  # the stock voice nearest to the speaker
 BEST_BLEND = "best_blend"  # the mix of stock voices nearest to the speaker
 PLAIN_RECIPE = "plain_recipe"  # a voice made by another recipe, given with --also
 ORACLE = "oracle"  # the base's own encoders: what the base could do if its encoders were known
-RECORDINGS = "recordings"  # no voice: the speaker's own clips, the ceiling
-ORDER = (CLONE, ZERO_SHOT, BEST_STOCK, BEST_BLEND, PLAIN_RECIPE, ORACLE, RECORDINGS)
+STRANGER = "stranger"  # a stock voice neither near to the clone nor especially far: where the likeness scale begins
+RECORDINGS = "recordings"  # no voice: the speaker's own clips, where the likeness scale ends
+ORDER = (CLONE, ZERO_SHOT, BEST_STOCK, BEST_BLEND, PLAIN_RECIPE, ORACLE, STRANGER, RECORDINGS)
 CANDIDATES = (ZERO_SHOT, BEST_STOCK, BEST_BLEND)
-MADE_HERE = (CLONE, ORACLE, RECORDINGS)
+MADE_HERE = (CLONE, ORACLE, STRANGER, RECORDINGS)
+TITLES = {
+    CLONE: "clone",
+    ZERO_SHOT: "zero-shot clone",
+    BEST_STOCK: "best stock voice",
+    BEST_BLEND: "best blend of stock voices",
+    PLAIN_RECIPE: "plain recipe",
+    ORACLE: "oracle",
+    STRANGER: "stranger",
+    RECORDINGS: "recordings",
+}
+"""What people read in the place of the names above, which files hold."""
 ORACLE_CLIPS = 100  # training clips whose styles make the oracle, at most
+
+
+def title_of(name: str) -> str:
+    """What people read of a voice; a name that a user gave stays as it is."""
+    return TITLES.get(name, name)
+
+
+def stranger_to(pack: VoicePack, base: Base) -> VoicePack | None:
+    """The stock voice at the middling distance from ``pack``; None where the base has none."""
+    ranked = sorted(base.stock_voices.values(), key=lambda stock: float((stock.tensor - pack.tensor).norm()))
+    return ranked[len(ranked) // 2] if ranked else None
 
 
 def candidates_file(voice: Path) -> Path:

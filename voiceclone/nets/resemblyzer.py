@@ -21,7 +21,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.system.compiled import load_librosa
 
 PACKAGE = "resemblyzer"
-INSTALL = "pip install --no-deps resemblyzer"
+INSTALL = "`pip install --no-deps resemblyzer`"
 RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples: 25 and 10 ms
 MELS, HIDDEN, LAYERS, SIZE = 40, 256, 3, 256
@@ -96,7 +96,7 @@ def load_resemblyzer(device: torch.device | str = "cpu") -> ResemblyzerEncoder |
         if len(own) != 4 * LAYERS + 2:
             raise ValueError(f"{len(own)} tensors")
     except Exception as error:  # torch raises many kinds for damaged files
-        raise VoicecloneError(f"{path} cannot be used ({error}): install it again: `{INSTALL}`") from error
+        raise VoicecloneError(f"{path} cannot be used ({error}): install it again: {INSTALL}") from error
     return encoder.to(device).eval().requires_grad_(False)
 
 

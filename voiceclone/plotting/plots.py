@@ -1,4 +1,4 @@
-"""Figures of a training: loss curves by term, and the mels of target and clone side by side.
+"""Figures of a training: likeness beside a stock voice's, loss curves by term, the mels of target and clone.
 
 Figures are made as objects on the Agg canvas, never through pyplot: no window, no global state, nothing to close.
 """
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voiceclone.files import atomic_path
+from voiceclone.plotting.beside_stock import draw_beside_stock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from voiceclone.projection.likeness import Yardstick
 
 FRAME_SECONDS = 300 / 24_000  # one mel frame
 TRAIN, VALIDATION = "train/", "val/"
@@ -26,6 +29,11 @@ BEST_COLOUR = "#555555"
 TITLE_CHARACTERS = 80  # more would run into the legend
 COLUMNS = 4  # panels of single terms in one row
 DPI = 120
+BESIDE_STOCK_INCHES, MELS_INCHES = 2.8, 3.5
+BORROWED = (
+    "For this picture the clone was given the recording's own timing, F0 and energy, so that the two can be laid side "
+    "by side: it shows the timbre alone."
+)
 _NO_LOSS = {"lr", "learning_rate", "grad_norm", "gradient_norm", "step_seconds", "step_time", "memory", "memory_mb"}
 
 
@@ -36,8 +44,9 @@ def training_figure(
     title: str,
     *,
     best_epoch: int | None = None,
+    yardstick: Yardstick | None = None,
 ) -> Figure:
-    """Loss curves above, mels below.
+    """Whether it is better than a stock voice yet, on top; loss curves below it, then mels.
 
     Args:
         history: one dict an epoch: "epoch" (its position, from 1, when missing) and the losses under "train/TERM" and
@@ -46,22 +55,25 @@ def training_figure(
         clone_mel: normalised log-mel of the clone, ``(80, T')``.
         title: the figure's heading, taken literally.
         best_epoch: the epoch whose voice was kept; the lowest "val/loss" (else "train/loss") when None.
+        yardstick: what the clone is held against; without it that panel is left out.
     """
     terms = loss_terms(history)
     epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
     best = best_epoch if best_epoch is not None else find_best_epoch(history)
     rows = math.ceil(len(terms) / COLUMNS) if terms else 0
-    figure = new_figure(12.0, 3.6 + 2.3 * rows)
+    parts = [*([BESIDE_STOCK_INCHES] if yardstick else []), *([2.3 * rows] if rows else []), MELS_INCHES]
+    figure = new_figure(12.0, 0.4 + sum(parts))
     heading(figure, title)
+    *above, lower = np.atleast_1d(figure.subfigures(len(parts), 1, height_ratios=parts))
+    if yardstick:
+        draw_beside_stock(above[0].subplots(), yardstick, history, best)
     if rows:
-        upper, lower = figure.subfigures(2, 1, height_ratios=[2.3 * rows, 3.2])
+        upper = above[-1]
         grid = upper.subplots(rows, min(COLUMNS, len(terms)), squeeze=False, sharex=True).ravel()
         for axes, term in zip(grid, terms, strict=False):
             _draw_term(axes, term, history, epochs, best)
         _finish_grid(grid, terms)
         _add_legend(figure, history, best)
-    else:
-        lower = figure.subfigures(1, 1)
     _draw_mels(lower, target_mel, clone_mel)
     return figure
 
@@ -223,6 +235,7 @@ def _draw_mels(figure: Any, target: np.ndarray, clone: np.ndarray) -> None:
     bar = figure.colorbar(image, ax=pair, pad=0.01, fraction=0.03, extend="both")
     bar.set_label("normalised log-mel", fontsize=9)
     bar.ax.tick_params(labelsize=8)
+    figure.supxlabel(BORROWED, fontsize=8.5, color="#444444")
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -9,6 +9,7 @@ from voiceclone.data.dataset import VALIDATION_SHARE
 from voiceclone.errors import UsageError
 from voiceclone.prepare.clips import ClipLimits
 from voiceclone.ranges import check_range
+from voiceclone.system.settings import setting
 
 TRANSCRIPTS = ("text", "subtitles", "metadata", "transcribe")
 
@@ -21,33 +22,27 @@ class PrepareConfig:
         UsageError: a value is out of range, or values do not go together.
     """
 
-    text: Path | None = None
-    """Text file, or a folder of ``NAME.txt``."""
-    subtitles: Path | None = None
-    """SRT or WebVTT file, or a folder of them."""
-    metadata: Path | None = None
-    """``metadata.csv`` or ``metadata.jsonl`` of clips that are already cut."""
-    transcribe: str | None = None
-    """Name or folder of a faster-whisper model."""
-    lang: str = "a"
-    """Kokoro's language code."""
-    speaker: str | None = None
-    """Written into every row of the metadata."""
-    validation: float = VALIDATION_SHARE
-    """Share of the clips, 0 to 0.5."""
-    seed: int = 0
-    """Seed of the choice of validation clips."""
-    min_seconds: float = 3.0
-    """Shortest clip that is cut."""
-    max_seconds: float = 12.0
-    min_ready_seconds: float = 1.0
-    """Shortest clip if the clips are already cut."""
-    loudness: float = -23.0
-    """Integrated loudness of every clip, LUFS (ITU-R BS.1770-4)."""
-    resume: bool = False
-    overwrite: bool = False
-    force: bool = False
-    """Accept a dataset that leaves out much of the text or the audio."""
+    text: Path | None = setting(
+        None, "what is said, by one of four: text of the recording, or one line for each file, or a folder of NAME.txt"
+    )
+    subtitles: Path | None = setting(None, "or: SRT or WebVTT, or a folder of NAME.srt")
+    metadata: Path | None = setting(
+        None, "or: metadata.csv (LJSpeech and others) or metadata.jsonl of clips cut already"
+    )
+    transcribe: str | None = setting(
+        None, "or: recognise the speech with faster-whisper, if installed (default model: small)"
+    )
+    lang: str = setting("a", "Kokoro's language code")
+    speaker: str | None = setting(None, "speaker, written into the metadata")
+    validation: float = setting(VALIDATION_SHARE, "share of clips held out, 0 to 0.5")
+    seed: int = setting(0, "seed of the choice of held-out clips")
+    min_seconds: float = setting(3.0, "shortest clip, in seconds")
+    max_seconds: float = setting(12.0, "longest clip, in seconds")
+    min_ready_seconds: float = setting(1.0, "shortest of the clips that come cut, in seconds")
+    loudness: float = setting(-23.0, "loudness of the clips, LUFS by ITU-R BS.1770")
+    resume: bool = setting(False, "go on with an unfinished run")
+    overwrite: bool = setting(False, "replace what an earlier run made")
+    force: bool = setting(False, "take it even where less than 70 % of the words or of the sound became clips")
     limits: ClipLimits = field(default_factory=ClipLimits)
 
     def __post_init__(self) -> None:

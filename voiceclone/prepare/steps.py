@@ -139,7 +139,9 @@ class Steps:
         vectors = {name: record.pop("speaker_vector", None) for name, record in figures.items()}
         usable = {name: vectors[name] for name, record in figures.items() if record["problem"] is None}
         if self.embed is None:
-            self.notice("the speaker of each clip was not checked: pip install --no-deps resemblyzer, to have it done")
+            self.notice(
+                "the speaker of each clip was not checked: `pip install --no-deps resemblyzer`, to have it done"
+            )
         likeness = wrong_speakers(usable)
         return [
             clip_row(

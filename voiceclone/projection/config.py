@@ -25,11 +25,9 @@ class ProjectionConfig:
     final_lr: float = 0.1  # learning rate at the end, relative
     free_running: bool = True  # every second crop is spoken with the voice's own durations, F0 and energy
     patience: int = 30  # epochs without a better validation loss that end the training
-    averaging: float = 0.9  # share of the running average of the weights that a step keeps; 0 takes the last weights
     weight_decay: float = 0.0
     plain: bool = False  # the plain recipe: see ``plain.py``
     without: frozenset[str] = frozenset()  # parts of the recipe that are left out: see ``recipes.py``
-    keep_last: bool = False  # train to the last epoch and keep that one, whatever the held-out clips say
     mlp: MlpConfig = field(default_factory=MlpConfig)
     weights: LossWeights = field(default_factory=LossWeights)
 
@@ -38,8 +36,6 @@ class ProjectionConfig:
             raise ValueError(f"epochs must be 0 or more, not {self.epochs}")
         if not 0.0 < self.lr < 1.0:
             raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
-        if not 0.0 <= self.averaging < 1.0:
-            raise ValueError(f"averaging must lie in [0, 1), not {self.averaging}")
         for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")

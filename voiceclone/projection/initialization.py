@@ -25,11 +25,8 @@ ZERO_SHOT = "zero-shot"
 BLENDED = 8  # stock voices in a blend at most, the nearest ones
 BLEND_STEPS = 15  # of the search for a blend
 BLEND_RATE = 0.3  # step of the blend's logits
-MIN_VOICES = 5  # for a covariance
-NOT_PROSODIC = ("mel_mse", "mel", "drift")  # terms that say nothing of a prosodic half on its own
+NOT_PROSODIC = ("mel_mse", "mel")  # terms that say nothing of a prosodic half on its own
 FREE_RUNNING_CROPS = 16  # on which the term ``phones`` of the best stock voice is computed
-_MIN_SPREAD = 0.05  # standard deviation a value is given at least, where stock voices hardly differ in it
-_SPREAD_WITHOUT_VOICES = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,27 +54,6 @@ def neutral_initialization(stock: Mapping[str, VoicePack]) -> Initialization:
     return Initialization(vector=mean, timbre_from="mean of stock voices", prosody_from="mean of stock voices")
 
 
-def whitening(stock: Mapping[str, VoicePack]) -> Tensor:
-    """The matrix ``(256, 256)`` after which the stock voices have unit covariance, the halves apart.
-
-    The covariance is shrunk (Ledoit and Wolf 2004): there are fewer voices than values. The diagonal alone is used
-    where there are less than ``MIN_VOICES`` voices.
-    """
-    if len(stock) < 2:
-        return torch.eye(VOICE_DIM) / _SPREAD_WITHOUT_VOICES
-    vectors = _base_vectors(stock)
-    if len(stock) < MIN_VOICES:
-        return torch.diag(1.0 / vectors.std(dim=0, unbiased=False).clamp(min=_MIN_SPREAD))
-    from sklearn.covariance import ledoit_wolf
-
-    result = torch.zeros(VOICE_DIM, VOICE_DIM)
-    for half in (slice(0, STYLE_DIM), slice(STYLE_DIM, VOICE_DIM)):
-        covariance, _ = ledoit_wolf(vectors[:, half].double().numpy())
-        values, axes = np.linalg.eigh(covariance)
-        result[half, half] = torch.from_numpy((axes / np.sqrt(np.maximum(values, _MIN_SPREAD**2))) @ axes.T).float()
-    return result
-
-
 def best_initialization(
     stock: Mapping[str, VoicePack],
     objective: Objective,
@@ -94,8 +70,8 @@ def best_initialization(
     Timbre is chosen by the teacher-forced audio's terms. Then prosody is, by the predictor's terms and, where the
     objective has free-running crops, by their terms in that timbre: of two voices equally right on average, one may
     clip every other phone. The weight of the phone classifier's term is set by the best stock voice: see
-    :func:`losses.weights_from`. Of ``left_out``, "blend" and "prior" (the zero-shot voice, which is then a candidate to
-    compare with alone) are heeded. Without stock voices and ``zero_shot``, the neutral voice is all there is.
+    :func:`losses.weights_from`. Of ``left_out``, "blend" is heeded. Without stock voices and ``zero_shot``, the neutral
+    voice is all there is.
     """
     neutral = neutral_initialization(stock)
     named = {name: pack.tensor[REFERENCE_ROW] for name, pack in stock.items()} or {neutral.timbre_from: neutral.vector}
@@ -108,7 +84,7 @@ def best_initialization(
     timbre.weights = predicted.weights = weights_from(weights, phones_stock)
 
     blending = "blend" not in left_out and len(stock) > 1
-    added = {ZERO_SHOT: zero_shot.cpu()} if zero_shot is not None and "prior" not in left_out else {}
+    added = {ZERO_SHOT: zero_shot.cpu()} if zero_shot is not None else {}
     timbres = _Choice(timbre, named, {n: timbre.loss(found) for n, (found, _) in terms.items()}, added, blending)
     prosody, scores = predicted, {n: predicted.loss(found) for n, (_, found) in terms.items()}
     if objective.free_running:

@@ -35,7 +35,6 @@ class LossWeights:
     f0_level: float = 4.0  # |mean log ratio| of predicted to true F0 of a clip
     f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
     energy: float = 0.1  # smooth L1 of the log energy; recordings differ in it by room and microphone, too
-    drift: float = 0.05  # squared Mahalanobis distance from the initialization among the stock voices, a value
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -156,8 +155,3 @@ def energy_term(predicted: Tensor, true: Tensor) -> Tensor:
     """Smooth L1 of energies ``(2F,)``; both are cut at the silence floor of the clip."""
     floor = max(ENERGY_FLOOR, float(true.min()))
     return functional.smooth_l1_loss(predicted.clamp(min=floor), true.clamp(min=floor))
-
-
-def drift_term(base_vector: Tensor, anchor: Tensor, whitening: Tensor) -> Tensor:
-    """Squared Mahalanobis distance, a value, of ``(1, 256)`` vectors; ``whitening`` is ``(256, 256)``."""
-    return ((base_vector - anchor) @ whitening.T).square().mean()

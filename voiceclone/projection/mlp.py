@@ -56,15 +56,6 @@ class Projection(nn.Module):
         last.weight.zero_()
         last.bias.copy_(torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT)))
 
-    @torch.no_grad()
-    def carry_to(self, style: Tensor, anchor: Tensor) -> None:
-        """Shift the last bias so that ``style`` ``(1, 256)`` maps to ``anchor`` ``(1, 256)``; the map stays a map."""
-        training = self.training
-        self.eval()
-        wanted = torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT))
-        self.layers[-2].bias.add_(wanted - self.layers[:-1](style)[0])
-        self.train(training)
-
 
 def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -> list[dict]:
     """Optimiser groups in which one step moves the *output* by about four times ``lr``.

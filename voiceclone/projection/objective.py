@@ -14,7 +14,7 @@ from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_m
 from voiceclone.nets.phone_classifier import PhoneClassifier, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
-from voiceclone.projection.targets import Target, aligned_text
+from voiceclone.projection.targets import AlignedTarget, aligned_text
 from voiceclone.voice.profile import LengthProfile
 
 
@@ -81,13 +81,11 @@ class Objective:
 
     def __init__(
         self,
-        targets: Sequence[Target],
+        targets: Sequence[AlignedTarget],
         kokoro: FrozenKokoro,
         profile: LengthProfile,
         *,
         crop_frames: int,
-        anchor: Tensor,
-        whitening: Tensor,
         speaker: Speaker | None = None,
         phone_classifier: PhoneClassifier | None = None,
         free_running: bool = False,
@@ -97,7 +95,7 @@ class Objective:
         self.kokoro = kokoro
         self.profile = profile
         self.crop_frames = crop_frames
-        self.anchor, self.whitening, self.speaker, self.phone_classifier = anchor, whitening, speaker, phone_classifier
+        self.speaker, self.phone_classifier = speaker, phone_classifier
         self.free_running = free_running and not (speaker is None and phone_classifier is None)
         self.log_mel = LogMel().to(kokoro.device)
         self.multi_mel = losses.MultiMel().to(kokoro.device)
@@ -136,11 +134,7 @@ class Objective:
             self._free_running_input(crop, prediction) if crop.free_running else self._decoder_input(crop)
             for crop, prediction in zip(crops, predictions)
         ]
-        return {
-            **self._timbre_terms(rows, crops, inputs),
-            **self._prosody_terms(predictions, crops),
-            "drift": losses.drift_term(base_vector, self.anchor, self.whitening),
-        }
+        return {**self._timbre_terms(rows, crops, inputs), **self._prosody_terms(predictions, crops)}
 
     def rows(self, base_vector: Tensor, crops: Sequence[Crop]) -> list[Tensor]:
         """The row ``(1, 256)`` of the voice that each crop's clip would be spoken with."""
@@ -200,7 +194,7 @@ class Objective:
             "mel": self.multi_mel(ours, true, narrow) * weight,
         }
 
-    def _predict(self, row: Tensor, target: Target) -> Prediction:
+    def _predict(self, row: Tensor, target: AlignedTarget) -> Prediction:
         prosodic = row[:, STYLE_DIM:]
         soft, states = self.kokoro.durations(target.text, prosodic)
         matrix = alignment_matrix(target.alignment.durations.to(row.device))
@@ -255,7 +249,7 @@ class Objective:
         """Frames by which a clip is longer than a crop."""
         return max(0, self.targets[clip].frames - self.crop_frames)
 
-    def _phones(self, target: Target) -> Tensor:
+    def _phones(self, target: AlignedTarget) -> Tensor:
         """The label of each frame of a clip, ``(F,)``."""
         return frame_labels(target.text.symbols, target.alignment.durations.to(target.audio.device))
 

@@ -16,11 +16,11 @@ from voiceclone.audio.features import LOG_STD
 from voiceclone.models.frozen_kokoro import STYLE_DIM, alignment_matrix
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop, Objective
-from voiceclone.projection.targets import Target
+from voiceclone.projection.targets import AlignedTarget
 
 WEIGHTS = LossWeights(
     mel_mse=1.0, mel=0.0, speaker=0.0, phones=0.0, duration=0.0, rate=0.0, f0=0.0, f0_level=0.0, f0_spread=0.0,
-    energy=0.0, drift=0.0,
+    energy=0.0,
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ class PlainObjective(Objective):
         errors = [self._whole_clip(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
         return {"mel_mse": torch.stack(errors).mean()}
 
-    def _whole_clip(self, row: Tensor, target: Target) -> Tensor:
+    def _whole_clip(self, row: Tensor, target: AlignedTarget) -> Tensor:
         prosodic = row[:, STYLE_DIM:]
         soft, states = self.kokoro.durations(target.text, prosodic)
         alignment = alignment_matrix(torch.round(soft.detach()).clamp(min=1).long())

@@ -20,14 +20,20 @@ from voiceclone.projection.initialization import (
     best_initialization,
     neutral_initialization,
     search_steps,
-    whitening,
 )
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
-from voiceclone.projection.prior import zero_shot
-from voiceclone.projection.state import TrainingState
+from voiceclone.projection.state import AFRESH, TrainingState
 from voiceclone.projection.stock_table import StockTable, shortlist
-from voiceclone.projection.targets import Target, Unusable, align_all, level_gain, prepare_target, scale
+from voiceclone.projection.targets import (
+    AlignedTarget,
+    Target,
+    Unusable,
+    align_all,
+    level_gain,
+    prepare_target,
+    scale,
+)
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
@@ -50,12 +56,10 @@ class Material:
     profile: LengthProfile
     train: Sequence[Target] = field(repr=False)
     validation: Sequence[Target] = field(repr=False)
-    styles: Tensor = field(repr=False)  # (clips, 256)
-    prior: Projection | None = None
     speaker: Speaker | None = None
     phone_classifier: PhoneClassifier | None = None
     table: StockTable | None = None
-    zero_shot: Tensor | None = None  # (1, 256): a voice without training, where stage 1 gives one by itself
+    zero_shot: Tensor | None = None  # (1, 256): a voice without training, where styles are voices
 
 
 def prepare_targets(
@@ -89,10 +93,12 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     m = material
     neutral = neutral_initialization(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
-    accuracy = 0.0 if m.phone_classifier is None else _phone_accuracy(m, neutral, config.seed)
+    accuracy = 0.0 if m.phone_classifier is None else _phone_accuracy(m, m.phone_classifier, neutral, config.seed)
     phone_classifier = m.phone_classifier if classifier_is_reliable(accuracy) else None
 
-    def align_to(voice: Initialization, targets: Sequence[Target], task: Progress) -> tuple[list[Target], list[Tensor]]:
+    def align_to(
+        voice: Initialization, targets: Sequence[Target], task: Progress
+    ) -> tuple[list[AlignedTarget], list[Tensor]]:
         return align_all(
             targets,
             m.kokoro,
@@ -112,12 +118,10 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     with reporter.task("Initialization and alignment", total=steps) as task:
         aligned, spoken = align_to(neutral, m.train, task)
         gain = level_gain(aligned, spoken)
-        white = whitening(m.stock)
         initialization = _initialize(
             config,
             replace(m, phone_classifier=phone_classifier, stock=searched),
             [scale(t, gain) for t in aligned],
-            white,
             lambda: task.advance(1),
         )
         splits = {
@@ -130,7 +134,6 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     return TrainingState(
         gain=gain,
         anchor=initialization.vector,
-        whitening=white,
         timbre_from=initialization.timbre_from,
         prosody_from=initialization.prosody_from,
         best_stock=initialization.best_stock,
@@ -138,7 +141,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         phones_stock=initialization.phones_stock,
         candidates=dict(initialization.candidates),
         dropped=dropped,
-        projection=_first_network(config, m, initialization),
+        projection=_first_network(config, initialization),
         alignments={
             f"{split}/{target.name}": target.alignment
             for split, done in splits.items()
@@ -153,12 +156,26 @@ def classifier_is_reliable(phone_accuracy: float) -> bool:
     return phone_accuracy >= MIN_PHONE_ACCURACY
 
 
-def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[Target]:
-    """The targets that were not dropped, at the level of ``state``."""
-    return [scale(target, state.gain) for target in targets if f"{split}/{target.name}" not in state.dropped]
+def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[AlignedTarget]:
+    """The targets that were not dropped, at the level and with the alignments of ``state``.
+
+    Raises:
+        VoicecloneError: an alignment is missing or is that of another clip.
+    """
+    found = []
+    for target in targets:
+        name = f"{split}/{target.name}"
+        if name in state.dropped:
+            continue
+        alignment = state.alignments.get(name)
+        durations = [] if alignment is None else alignment.durations.tolist()
+        if alignment is None or (len(durations), sum(durations)) != (target.text.tokens, target.frames):
+            raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {AFRESH}")
+        found.append(scale(target.with_alignment(alignment), state.gain))
+    return found
 
 
-def misaligned(splits: Mapping[str, Sequence[Target]]) -> dict[str, str]:
+def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
     """Clips (``split/name``) whose alignment lies far below that of the others, with the reason.
 
     Raises:
@@ -184,7 +201,7 @@ def misaligned(splits: Mapping[str, Sequence[Target]]) -> dict[str, str]:
 
 
 def _initialize(
-    config: ProjectionConfig, m: Material, train: Sequence[Target], white: Tensor, advance: Callable[[], None]
+    config: ProjectionConfig, m: Material, train: Sequence[AlignedTarget], advance: Callable[[], None]
 ) -> Initialization:
     """The initialization by the recipe: neutral, or the best on a few clips."""
     if config.plain or "initialization" in config.without:
@@ -194,8 +211,6 @@ def _initialize(
         m.kokoro,
         m.profile,
         crop_frames=crop_length(config.crop_frames, [target.frames for target in train]),
-        anchor=torch.zeros(1, white.shape[0], device=m.kokoro.device),
-        whitening=white.to(m.kokoro.device),
         speaker=m.speaker,
         phone_classifier=m.phone_classifier,
         free_running=config.free_running,
@@ -205,16 +220,15 @@ def _initialize(
         objective,
         crops=objective.middle_crops()[:INITIALIZATION_CROPS],
         weights=config.weights,
-        zero_shot=m.zero_shot if m.prior is None else zero_shot(m.prior, m.styles),
-        # A style that is a voice already needs no map: it is a candidate even where the map is left out.
-        left_out=config.without if m.zero_shot is None else config.without - {"prior"},
+        zero_shot=m.zero_shot,
+        left_out=config.without,
         seed=config.seed,
         advance=advance,
     )
 
 
 @torch.no_grad()
-def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> float:
+def _phone_accuracy(m: Material, phone_classifier: PhoneClassifier, initialization: Initialization, seed: int) -> float:
     """Accuracy of the phone classifier on the base's speech of a few clips' texts, 0-1."""
     log_mel, rows = LogMel().to(m.kokoro.device), initialization.rows(m.profile, m.kokoro.device)
     scores, labels = [], []
@@ -222,19 +236,16 @@ def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> f
         for index, target in enumerate(m.train[:INITIALIZATION_CROPS]):
             torch.manual_seed(seed + index)
             audio, durations = m.kokoro.speak(target.text, rows(target.text.phoneme_count))
-            scores.append(m.phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
+            scores.append(phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
             labels.append(frame_labels(target.text.symbols, durations)[None])
     return frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
 
 
-def _first_network(config: ProjectionConfig, m: Material, initialization: Initialization) -> dict[str, Tensor]:
-    """Weights that map the mean style to the initialization; the plain recipe's are random."""
+def _first_network(config: ProjectionConfig, initialization: Initialization) -> dict[str, Tensor]:
+    """Weights that map every style to the initialization; the plain recipe's are random."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         projection = Projection(config.mlp)
-    if not config.plain and m.prior is not None and "prior" not in config.without:
-        projection.load_state_dict(m.prior.state_dict())
-        projection.carry_to(m.styles.mean(dim=0, keepdim=True), initialization.vector)
-    elif not config.plain:
+    if not config.plain:
         projection.initialize_at(initialization.vector)
     return {name: value.clone() for name, value in projection.state_dict().items()}

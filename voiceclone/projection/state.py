@@ -15,7 +15,7 @@ from voiceclone.alignment.base_warp import Alignment
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 
-FORMAT = 6
+FORMAT = 7
 LAST = "last.pt"
 BEST = "best.pt"
 AFRESH = "give another --resume PATH, or start afresh with --overwrite"
@@ -30,7 +30,6 @@ class TrainingState:
     skipped_steps: int = 0
     gain: float = 1.0  # what the clips' level was multiplied by
     anchor: Tensor = field(repr=False)  # (1, 256): the initialization
-    whitening: Tensor = field(repr=False)  # (256, 256): after it the stock voices have unit covariance
     timbre_from: str = ""
     prosody_from: str = ""
     phone_accuracy: float = 0.0  # of the phone classifier on the mean stock voice, 0-1; 0: not measured
@@ -39,7 +38,6 @@ class TrainingState:
     candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
     dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
-    average: dict[str, Any] = field(default_factory=dict, repr=False)  # running average of the projection's weights
     optimizer: dict[str, Any] = field(default_factory=dict, repr=False)
     alignments: dict[str, Alignment] = field(default_factory=dict, repr=False)  # by split/clip name
     best_epoch: int = 0
@@ -70,7 +68,10 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, str]]:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}: {AFRESH}") from error
     except Exception as error:  # torch raises many kinds for damaged or unsafe files
         raise VoicecloneError(f"{path} is no checkpoint or is damaged: {AFRESH}") from error
-    if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
+    found = content.get("format") if isinstance(content, dict) else None
+    if type(found) is int and 0 < found < FORMAT:
+        raise VoicecloneError(f"{path} was written by an earlier version, which trained otherwise: {AFRESH}")
+    if type(found) is not int or found != FORMAT:
         raise VoicecloneError(f"{path} is no checkpoint of this version: {AFRESH}")
     try:
         fields = dict(content["state"])
@@ -109,14 +110,14 @@ def _check(state: TrainingState) -> None:
         value = getattr(state, name)
         if type(value) is not int or not 0 <= value < 2**31:
             raise ValueError(name)
-    shapes = {"anchor": (1, 256), "whitening": (256, 256), "best_vector": (1, 256)}
+    shapes = {"anchor": (1, 256), "best_vector": (1, 256)}
     for name, shape in shapes.items():
         value = getattr(state, name)
         if value is None and name == "best_vector":
             continue
         if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
             raise ValueError(name)
-    for name in ("candidates", "dropped", "projection", "average", "optimizer", "history"):
+    for name in ("candidates", "dropped", "projection", "optimizer", "history"):
         if not isinstance(getattr(state, name), list if name == "history" else dict):
             raise ValueError(name)
     if not 0.0 <= state.phone_accuracy <= 1.0:
@@ -131,8 +132,8 @@ def _check(state: TrainingState) -> None:
             raise ValueError("alignments")
         if not len(durations) or int(durations.min()) < 1 or int(durations.max()) > 10**6:
             raise ValueError("alignments")
-    own = (state.anchor, state.whitening, state.best_vector, state.candidates, state.projection, state.average)
-    if not all(torch.isfinite(tensor).all() for tensor in _tensors((*own, state.optimizer))):
+    own = (state.anchor, state.best_vector, state.candidates, state.projection, state.optimizer)
+    if not all(torch.isfinite(tensor).all() for tensor in _tensors(own)):
         raise ValueError("not finite")
 
 

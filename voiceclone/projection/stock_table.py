@@ -1,7 +1,7 @@
 """How each stock voice of a base sounds, measured once a base: ranking them for a speaker becomes a look-up.
 
 All voices speak the same sentences. Kept for each: the speaker encoder's vector, F0, rate and energy. A table lies in
-the base's folder, in the package (the real Kokoro), or in the cache, where ``voiceclone prior`` writes it.
+the base's folder, in the package (the real Kokoro), or in the cache, where ``voiceclone stock-table`` writes it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class StockTable:
             names = tuple((file.metadata() or {}).get("names", "").split(","))
         shapes = {name: tuple(value.shape) for name, value in found.items()}
         if shapes != {"speaker": (len(names), 256), "prosody": (len(names), len(PROSODY))}:
-            raise VoicecloneError(f"{path} is no table of stock voices: make it again with `voiceclone prior`")
+            raise VoicecloneError(f"{path} is no table of stock voices: make it again with `voiceclone stock-table`")
         return cls(names=names, speaker=found["speaker"].float(), prosody=found["prosody"].float())
 
     def nearest(self, speaker: Tensor, prosody: Tensor, count: int = NEAREST) -> list[str]:

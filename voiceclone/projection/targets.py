@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ TRIM_DB = 40  # silence below the clip's peak that is cut off both ends before a
 MARGIN_SAMPLES = 2400  # silence kept at either end (0.1 s), for BOS and EOS
 MIN_FRAMES = 24  # shortest clip that can give a crop (0.6 s)
 _GAIN_RANGE = (0.05, 20.0)
+AnyTarget = TypeVar("AnyTarget", bound="Target")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,13 +35,24 @@ class Target:
     log_mel: Tensor = field(repr=False)  # (80, 2F)
     f0: Tensor = field(repr=False)  # (2F,) Hz, 0 where unvoiced
     energy: Tensor = field(repr=False)  # (2F,)
-    alignment: Alignment | None = None
     bandwidth: float = math.inf  # Hz: above it the recording holds no speech
 
     @property
     def frames(self) -> int:
         """Duration frames of the clip."""
         return len(self.audio) // FRAME_SAMPLES
+
+    def with_alignment(self, alignment: Alignment) -> AlignedTarget:
+        """The same clip, aligned; an alignment that it has is replaced."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "alignment"}
+        return AlignedTarget(**own, alignment=alignment)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AlignedTarget(Target):
+    """A clip of which it is known which frames belong to which token."""
+
+    alignment: Alignment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +76,20 @@ def prepare_target(
     if frames < text.tokens:
         return Unusable(name=name, reason=f"{text.tokens} phonemes do not fit into {frames * 0.025:.2f} s of sound")
     audio = np.ascontiguousarray(audio[: frames * FRAME_SAMPLES], dtype=np.float32)
-    f0 = torch.from_numpy(track_f0(audio)[: 2 * frames])
-    target = _measured(name, phonemes, text, torch.from_numpy(audio), f0, kokoro.device)
-    return replace(target, bandwidth=bandwidth)
+    waveform = torch.from_numpy(audio).to(kokoro.device)
+    f0 = torch.from_numpy(track_f0(audio)[: 2 * frames]).to(kokoro.device)
+    log_mel, energy = _spectrum(waveform)
+    return Target(
+        name=name, phonemes=phonemes, text=text, audio=waveform, log_mel=log_mel, f0=f0, energy=energy,
+        bandwidth=bandwidth,
+    )  # fmt: skip
 
 
-def scale(target: Target, gain: float) -> Target:
+def scale(target: AnyTarget, gain: float) -> AnyTarget:
     """The same clip at ``gain`` times its level."""
-    louder = _measured(
-        target.name, target.phonemes, target.text, target.audio * gain, target.f0, target.audio.device, target.alignment
-    )
-    return replace(louder, bandwidth=target.bandwidth)
+    audio = target.audio * gain
+    log_mel, energy = _spectrum(audio)
+    return replace(target, audio=audio, log_mel=log_mel, energy=energy)
 
 
 def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:
@@ -95,18 +111,18 @@ def aligned(
     *,
     phone_classifier: PhoneClassifier | None = None,
     warp: bool = True,
-) -> tuple[Target, Tensor]:
+) -> tuple[AlignedTarget, Tensor]:
     """Align a clip against the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)``, too."""
     spoken, durations = kokoro.speak(target.text, voice)
     if not warp:
-        return replace(target, alignment=stretched(durations, target.frames)), spoken
+        return target.with_alignment(stretched(durations, target.frames)), spoken
     mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
     posteriors = (
         None
         if phone_classifier is None
         else (phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target.log_mel))
     )
-    return replace(target, alignment=align(mel, durations, target.log_mel, posteriors)), spoken
+    return target.with_alignment(align(mel, durations, target.log_mel, posteriors)), spoken
 
 
 def align_all(
@@ -119,7 +135,7 @@ def align_all(
     phone_classifier: PhoneClassifier | None = None,
     warp: bool = True,
     advance: Callable[[], None] = lambda: None,
-) -> tuple[list[Target], list[Tensor]]:
+) -> tuple[list[AlignedTarget], list[Tensor]]:
     """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept.
 
     With ``phone_classifier``, its posteriors count. Without ``warp``, the base's durations are stretched evenly.
@@ -136,35 +152,12 @@ def align_all(
     return done, speech
 
 
-def aligned_text(target: Target) -> Tensor:
-    """The decoder's text input laid out over the clip, ``(1, hidden, F)``.
-
-    Raises:
-        ValueError: the clip has not been aligned.
-    """
-    if target.alignment is None:
-        raise ValueError(f"clip {target.name} has not been aligned")
+def aligned_text(target: AlignedTarget) -> Tensor:
+    """The decoder's text input laid out over the clip, ``(1, hidden, F)``."""
     return target.text.acoustic_text @ alignment_matrix(target.alignment.durations.to(target.audio.device))
 
 
-def _measured(
-    name: str,
-    phonemes: str,
-    text: TextFeatures,
-    audio: Tensor,
-    f0: Tensor,
-    device: torch.device,
-    alignment: Alignment | None = None,
-) -> Target:
-    frames = len(audio) // FRAME_SAMPLES
-    log_mel = LogMel()(audio.cpu().unsqueeze(0))[:, :, : 2 * frames]
-    return Target(
-        name=name,
-        phonemes=phonemes,
-        text=text,
-        audio=audio.to(device),
-        log_mel=log_mel[0].to(device),
-        f0=f0.to(device),
-        energy=log_energy(log_mel)[0].to(device),
-        alignment=alignment,
-    )
+def _spectrum(audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-mel ``(80, 2F)`` and energy ``(2F,)`` of audio ``(600 F,)``, computed on the CPU and put beside it."""
+    log_mel = LogMel()(audio.cpu().unsqueeze(0))[:, :, : 2 * (len(audio) // FRAME_SAMPLES)]
+    return log_mel[0].to(audio.device), log_energy(log_mel)[0].to(audio.device)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel, crop_length
-from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_classifier import PhoneClassifier
@@ -24,12 +21,9 @@ from voiceclone.projection.micro_batches import micro_batch_size, term_gradients
 from voiceclone.projection.mlp import Projection, parameter_groups
 from voiceclone.projection.objective import Crop, Objective, Speaker
 from voiceclone.projection.plain import PlainObjective
-from voiceclone.projection.state import AFRESH, TrainingState, copied_weights, restore_into
-from voiceclone.projection.targets import Target
+from voiceclone.projection.state import TrainingState, copied_weights, restore_into
+from voiceclone.projection.targets import AlignedTarget
 from voiceclone.voice.profile import LengthProfile
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
 MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
@@ -46,7 +40,7 @@ class Observer(Protocol):
 
 
 class ProjectionTrainer:
-    """Stage 2. Give it aligned or unaligned targets and a state; :meth:`run` takes it to the last epoch."""
+    """Stage 2: from a state to the last epoch."""
 
     def __init__(
         self,
@@ -56,17 +50,15 @@ class ProjectionTrainer:
         style: Tensor,
         kokoro: FrozenKokoro,
         profile: LengthProfile,
-        train: Sequence[Target],
-        validation: Sequence[Target],
-        accelerator: Accelerator,
+        train: Sequence[AlignedTarget],
+        validation: Sequence[AlignedTarget],
         speaker: Speaker | None = None,
         phone_classifier: PhoneClassifier | None = None,
-        process_group: ProcessGroup | None = None,
     ) -> None:
-        self.config, self.state, self.process_group = config, state, process_group or ProcessGroup()
+        self.config, self.state = config, state
         self.weights = weights_from(config.weights, state.phones_stock)
         self.speaker, self.phone_classifier = speaker, phone_classifier
-        self.kokoro, self.profile, self.accelerator = kokoro, profile, accelerator
+        self.kokoro, self.profile = kokoro, profile
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
         # Each split by itself: a short held-out clip must not shorten what is trained on.
@@ -83,18 +75,12 @@ class ProjectionTrainer:
             restore_into(projection, self.state.projection)
         else:
             projection.initialize_at(self.state.anchor)
+        projection.to(self.kokoro.device)
         groups = parameter_groups(projection, self.config.lr, even=self.config.plain)
         optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
         if self.state.optimizer:
             restore_into(optimizer, self.state.optimizer)
-        # Not wrapped for several processes: all_reduce_gradients sums, for the processes' shares of a step may differ.
-        self.projection = self.accelerator.prepare_model(projection, evaluation_mode=True)
-        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
-        self.average = AveragedModel(self.projection, multi_avg_fn=get_ema_multi_avg_fn(self.config.averaging))
-        if self.state.average:
-            restore_into(self.average, self.state.average)
-        self.train_targets = self._with_alignments("train", self.train_targets)
-        self.validation_targets = self._with_alignments("validation", self.validation_targets)
+        self.projection, self.optimizer = projection, optimizer
         self.objective = self._objective(self.train_targets, self.crop_frames)
         held_out = self.validation_targets[: self.config.max_validation_crops]
         self.validation = self._objective(held_out, self.validation_crop_frames)
@@ -119,11 +105,8 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
-        """The projection of the average style as it stands, ``(1, 256)`` on the CPU.
-
-        Its weights are a running average over the steps where ``averaging`` says so, else those of the last step.
-        """
-        return self.average.eval()(self.style).float().cpu()
+        """The projection of the average style as it stands, ``(1, 256)`` on the CPU."""
+        return self.projection.eval()(self.style).float().cpu()
 
     def run(self, observer: Observer, save: Callable[[TrainingState, bool], None]) -> TrainingState:
         """Train to the last epoch; ``save(state, is_best)`` is called after each.
@@ -140,7 +123,7 @@ class ProjectionTrainer:
                     f"the projection's weights are not finite (epoch {epoch + 1}): lower --lr-projection, or check the "
                     "base; the last checkpoint is good"
                 )
-            validation_terms = self.process_group.broadcast_result(lambda: self.validate(self.base_vector()))
+            validation_terms = self.validate(self.base_vector())
             self.state.epoch = epoch + 1
             is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
             observer.epoch(self.state.history[-1], self)
@@ -149,25 +132,14 @@ class ProjectionTrainer:
 
     def _is_stalled(self) -> bool:
         """True where the validation loss has not improved for ``patience`` epochs."""
-        return not self.config.keep_last and self.state.epoch - self.state.best_epoch >= self.config.patience
+        return self.state.epoch - self.state.best_epoch >= self.config.patience
 
-    def _with_alignments(self, split: str, targets: Sequence[Target]) -> list[Target]:
-        alignments = self.state.alignments
-        aligned = [replace(t, alignment=alignments.get(f"{split}/{t.name}", t.alignment)) for t in targets]
-        for target in aligned:
-            durations = target.alignment.durations if target.alignment is not None else None
-            if durations is not None and (len(durations), int(durations.sum())) != (target.text.tokens, target.frames):
-                raise VoicecloneError(f"the checkpoint's alignment of {target.name} does not fit the clip: {AFRESH}")
-        return aligned
-
-    def _objective(self, targets: Sequence[Target], crop_frames: int) -> Objective:
+    def _objective(self, targets: Sequence[AlignedTarget], crop_frames: int) -> Objective:
         return (PlainObjective if self.config.plain else Objective)(
             targets,
             self.kokoro,
             self.profile,
             crop_frames=crop_frames,
-            anchor=self.state.anchor.to(self.kokoro.device),
-            whitening=self.state.whitening.to(self.kokoro.device),
             speaker=self.speaker,
             phone_classifier=self.phone_classifier,
             free_running=self.config.free_running,
@@ -201,35 +173,25 @@ class ProjectionTrainer:
         return {name: value / done for name, value in sums.items()}
 
     def _step(self, crops: Sequence[Crop], *, seed: int) -> dict[str, float] | None:
-        """One optimiser step; None, and nothing changed, where loss or gradient is not finite.
-
-        Of several processes each works on its share of the crops: terms and gradients add up to those of all.
-        """
+        """One optimiser step; None, and nothing changed, where loss or gradient is not finite."""
         started = time.perf_counter()
         device = self.kokoro.device
-        ours, share = self.process_group.rows(len(crops))
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             self.projection.train()
-            vector = self.projection(self.style)  # the same dropout everywhere: it is one voice
-            if self.process_group.rank:
-                torch.manual_seed(seed + self.process_group.rank)  # other noise for other crops
-            own = [crops[index] for index in ours]
-            terms, gradient = term_gradients(self.objective.terms, vector, own, self.weights, self.micro_batch)
+            vector = self.projection(self.style)
+            terms, gradient = term_gradients(self.objective.terms, vector, crops, self.weights, self.micro_batch)
             loss = self.objective.total(terms, self.weights)
             self.optimizer.zero_grad(set_to_none=True)
-            names, totals = ["loss", *terms], torch.stack([loss, *terms.values()]) * share
-            values = dict(zip(names, self.process_group.all_reduce(totals).tolist()))
+            values = dict(zip(["loss", *terms], torch.stack([loss, *terms.values()]).tolist()))
             if not math.isfinite(values["loss"]):
                 return None
-            self.accelerator.backward(vector, gradient=gradient * share)
-        self.process_group.all_reduce_gradients(self.projection)
-        norm = self.accelerator.clip_grad_norm_(self.projection.parameters(), self.config.gradient_clip)
+            vector.backward(gradient)
+        norm = nn.utils.clip_grad_norm_(self.projection.parameters(), self.config.gradient_clip)
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             return None
         self.optimizer.step()
-        self.average.update_parameters(self.projection)
         return {**values, "gradient_norm": float(norm), "step_seconds": time.perf_counter() - started}
 
     @torch.no_grad()
@@ -269,14 +231,13 @@ class ProjectionTrainer:
 
     def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> bool:
         state, loss = self.state, validation["loss"]
-        better = state.best_loss is None or loss < state.best_loss or self.config.keep_last
-        is_best = math.isfinite(loss) and better
+        is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
         if is_best:
             state.best_loss, state.best_epoch, state.best_vector = loss, state.epoch, self.base_vector()
         state.history.append(
             {"epoch": state.epoch, "step": state.step, "train": train, "validation": validation,
              "lr": train["lr"], "seconds": seconds, "best": is_best}
         )  # fmt: skip
-        state.projection, state.average = copied_weights(self.projection), copied_weights(self.average)
+        state.projection = copied_weights(self.projection)
         state.optimizer = self.optimizer.state_dict()
         return is_best

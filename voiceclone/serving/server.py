@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -12,6 +10,7 @@ import uvicorn
 from voiceclone.bases.base import NANO, load_base
 from voiceclone.distributed import choose_device
 from voiceclone.serving.app import Api
+from voiceclone.serving.config import ServeConfig
 from voiceclone.serving.engine import Engine
 from voiceclone.serving.shelf import Shelf
 from voiceclone.system.ports import LOOPBACK, is_loopback, listening_socket
@@ -21,26 +20,6 @@ if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
 
 GRACE_SECONDS = 5  # for requests to finish after Ctrl-C
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServeConfig:
-    """Settings of ``serve``."""
-
-    out: Path
-    """Folder of the voices."""
-    base: str = "auto"
-    lang: str = "a"
-    """Kokoro's code of the language of requests without one."""
-    device: str = "auto"
-    host: str = "127.0.0.1"
-    port: int = 8880
-    max_characters: int = 10_000
-    """Longest text."""
-    queue: int = 16
-    """Requests that wait while one is synthesised; more are refused with status 503."""
-    seed: int = 0
-    offline: bool = False
 
 
 def serve(config: ServeConfig, reporter: Reporter) -> None:

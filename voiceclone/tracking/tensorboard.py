@@ -41,7 +41,7 @@ class TensorBoardTracker:
 
         self._event = Event
         self.folder = Path(folder) / FOLDER
-        self.notice = f"TensorBoard: tensorboard --logdir {self.folder}"
+        self.notice = f"TensorBoard: `tensorboard --logdir {self.folder}`"
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_serial)}"
         self._file = (self.folder / name).open("xb")

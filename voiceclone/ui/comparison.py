@@ -86,6 +86,7 @@ def measure(
         speech: by role, one audio a text.
     """
     from voiceclone.evaluation.metrics import slower_percent
+    from voiceclone.evaluation.metrics_opinion import load_opinion_judge
     from voiceclone.nets.xvector import load_speaker_net
 
     embed = load_speaker_net().embed
@@ -93,6 +94,11 @@ def measure(
 
     def likeness(audios: Sequence[np.ndarray]) -> float:
         return float(np.mean([_cosine(embed(audio), _without(known, at)) for at, audio in enumerate(audios)]))
+
+    judge, _ = load_opinion_judge()
+
+    def naturalness(audios: Sequence[np.ndarray]) -> float | None:
+        return None if judge is None or not audios else float(np.mean([judge.score(audio) for audio in audios]))
 
     words = _recogniser(lang)
     return Findings(
@@ -105,6 +111,9 @@ def measure(
         understood_recordings=_understood(words, texts, recordings[: len(texts)]),
         by_words=words is not None and words[1],
         slower_percent=float(np.mean([slower_percent(a, r) for a, r in zip(speech[CLONE], recordings)])),
+        natural=naturalness(speech[CLONE]),
+        natural_recordings=naturalness(recordings[: len(texts)]),
+        natural_nearest=naturalness(speech.get(NEAREST, ())),
     )
 
 
@@ -121,18 +130,19 @@ def read_findings(voice: Path) -> Findings | None:
 
 def _others(studio: Studio, voice: str) -> dict[str, VoicePack]:
     """The stock voice nearest to the speaker, and one that lies at a middling distance from the clone."""
-    from voiceclone.evaluation.voices import BEST_STOCK, read_candidates, stock_name
+    from voiceclone.evaluation.voices import BEST_STOCK, read_candidates, stock_name, stranger_to, title_of
     from voiceclone.voice.pack import VoicePack
 
     base = studio.load_base(studio.base_of(voice))
-    if not base.stock_voices:
-        return {}
     clone = studio.find(voice)
-    ranked = sorted(base.stock_voices.values(), key=lambda pack: float((pack.tensor - clone.tensor).norm()))
-    found = {STRANGER: ranked[len(ranked) // 2], NEAREST: ranked[0]}
+    stranger = stranger_to(clone, base)
+    if stranger is None:
+        return {}
+    nearest = min(base.stock_voices.values(), key=lambda pack: float((pack.tensor - clone.tensor).norm()))
+    found = {STRANGER: stranger, NEAREST: nearest}
     best = read_candidates(Path(voice)).get(BEST_STOCK)
     if best is not None:
-        found[NEAREST] = VoicePack(best.tensor, stock_name(best, base) or BEST_STOCK)
+        found[NEAREST] = VoicePack(best.tensor, stock_name(best, base) or title_of(BEST_STOCK))
     return found
 
 

@@ -20,21 +20,33 @@ TEXT = "Hello, this is my own voice, and I am glad that you can hear it."
 def first_voice(base: Base, clips: Sequence[Path]) -> VoicePack | None:
     """The voice of some clips without training; None where the base has no such way.
 
-    A base whose styles are voices gives it directly; another one needs a map that was trained for it.
+    A base whose styles are voices gives it directly. Of another one it is the stock voice nearest to the clips, where
+    its stock voices were measured and the speaker encoder is installed.
 
     Raises:
         VoicecloneError: a clip cannot be read.
     """
     import torch
 
-    from voiceclone.projection.prior import load_prior, zero_shot
     from voiceclone.style.extraction import extract_styles
     from voiceclone.voice.profile import LengthProfile
 
-    prior = None if base.styles_are_voices else load_prior(base)
-    if not (base.styles_are_voices or prior is not None):
-        return None
+    if not base.styles_are_voices:
+        return _nearest_stock_voice(base, clips[:CLIPS])
     named = [(path.name, partial(read_audio, path)) for path in clips[:CLIPS]]
     styles = extract_styles(named, base.style_encoders, device=torch.device("cpu"))
-    vector = styles.mean if prior is None else zero_shot(prior, styles.vectors)
-    return LengthProfile.of(base.stock_voices.values()).expand(vector, "first")
+    return LengthProfile.of(base.stock_voices.values()).expand(styles.mean, "first")
+
+
+def _nearest_stock_voice(base: Base, clips: Sequence[Path]) -> VoicePack | None:
+    import torch
+
+    from voiceclone.nets.resemblyzer import load_resemblyzer
+    from voiceclone.projection.stock_table import find_table
+
+    table, encoder = find_table(base), load_resemblyzer()
+    if table is None or encoder is None or not clips:
+        return None
+    vectors = torch.stack([torch.from_numpy(encoder.embed(read_audio(path))) for path in clips])
+    nearest = int((table.speaker @ vectors.mean(dim=0)).argmax())
+    return base.stock_voices[table.names[nearest]]

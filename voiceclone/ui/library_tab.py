@@ -145,7 +145,7 @@ def _details(gr: Any, desk: Desk, name: str) -> list[Any]:
         ]
     found, card = read_findings(Path(own.file)), shelf.card_of(own)
     facts = f"Made on {own.date} for the base {own.base or 'that is not known'}."
-    head = verdict_html(own.name, found).replace(" is ready</h2>", "</h2>") + note(facts)
+    head = verdict_html(own.name, found) + note(facts)
     path = shelf.export(desk.studio, own.file, "pt", desk.sounds.place())
     comparable = bool(desk.studio.clips_of(own.file))
     return [

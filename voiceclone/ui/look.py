@@ -55,9 +55,9 @@ footer { display: none !important; }
 .bar progress::-webkit-progress-bar { background: var(--neutral-300); }
 .bar progress::-webkit-progress-value { background: var(--color-accent); border-radius: 8px; }
 .bar progress::-moz-progress-bar { background: var(--color-accent); }
-.scale { display: flex; align-items: center; gap: .6rem; margin: .3rem 0 .6rem; }
-.scale meter { flex: 1; height: 20px; }
-.verdict { font-size: 1.15rem; font-weight: 600; }
+.verdict p { margin: .2rem 0; }
+.verdict p:first-child { font-size: 1.15rem; font-weight: 600; }
+.gauge-fill { fill: var(--color-accent) !important; }
 .curve { width: 100%; height: auto; background: #fff; border-radius: 6px; }
 .log { font-size: .75rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 16rem; }
 .cards label { width: 100%; padding: .7rem .9rem !important; }

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import VoicecloneError, shown
+from voiceclone.evaluation.pages import asset
 from voiceclone.system.ports import listening_socket
 from voiceclone.ui.desk import STEPS, Desk, Path, head_html
 from voiceclone.ui.draft import MAX_FILE_BYTES
@@ -120,7 +121,7 @@ def _settings(desk: Desk) -> dict[str, Any]:
 
     return {
         "theme": gr.themes.Soft(font=FONTS, font_mono=["monospace"]),
-        "css": STYLE,
+        "css": asset("gauge.css") + STYLE,
         "footer_links": [],
         "ssr_mode": False,  # it would start Node.js where that is installed
         "quiet": True,

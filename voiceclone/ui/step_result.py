@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError
-from voiceclone.evaluation.in_words import TENTHS, Findings, verdict_in_words
+from voiceclone.evaluation.in_words import Findings, verdict_in_words
 from voiceclone.ui.comparison import pairs_of, read_findings
 from voiceclone.ui.desk import Desk, Step, note
 from voiceclone.ui.desk import Path as Way
@@ -58,7 +58,7 @@ def build_result_step(desk: Desk, way: Way) -> None:
         return [
             gr.Column(visible=True),
             gr.HTML(visible=False),
-            verdict_html(voice.name, read_findings(Path(file))),
+            verdict_html(f"{voice.name} is ready", read_findings(Path(file))),
             pairs_html(desk, draft, file),
             *downloads,
             gr.HTML(value=note(only, "fair"), visible=not stock),
@@ -76,19 +76,15 @@ def build_result_step(desk: Desk, way: Way) -> None:
     another.click(told(begin_anew, outputs=4), way.visit, way.outputs)
 
 
-def verdict_html(name: str, found: Findings | None) -> str:
-    """The verdict, first in words, then as a bar."""
+def verdict_html(title: str, found: Findings | None) -> str:
+    """The verdict, first in words, then as bars."""
+    from voiceclone.evaluation.bars import bars_of
+    from voiceclone.evaluation.pages import render_html
+
+    head = f"<h2>{escape(title)}</h2>"
     if found is None:
-        return f"<h2>{escape(name)} is ready</h2>"
-    lines = verdict_in_words(found)
-    parts = [f"<h2>{escape(name)} is ready</h2>", f'<p class="verdict">{escape(lines[0])}</p>']
-    if (tenths := found.tenths(found.clone)) is not None:
-        parts.append(
-            f'<div class="scale"><span>a stranger</span><meter min="0" max="{TENTHS}" value="{tenths}" '
-            f'aria-label="Likeness: {tenths} of {TENTHS}">{tenths}/{TENTHS}</meter><span>you</span></div>'
-        )
-    parts += [f"<p>{escape(line)}</p>" for line in lines[1:]]
-    return "".join(parts)
+        return head
+    return head + render_html("verdict.html.j2", in_words=verdict_in_words(found), bars=bars_of(found))
 
 
 def pairs_html(desk: Desk, draft: Draft, file: str) -> str:

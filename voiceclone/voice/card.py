@@ -60,6 +60,8 @@ class CardInfo:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package name to version."""
     notices: tuple[str, ...] = ()
+    verdict: tuple[str, ...] = ()
+    """What was found on held-out clips, a line each; the card begins with it."""
     extra: Mapping[str, str | float] = field(default_factory=dict)
     """Further rows of the facts table."""
 
@@ -76,7 +78,7 @@ class CardInfo:
 
 def render_card(info: CardInfo) -> str:
     """The card as Markdown with the YAML front matter that the Hub reads."""
-    sections = [_front_matter(info), f"# {_literal(info.name)}", _opening(info)]
+    sections = [_front_matter(info), f"# {_literal(info.name)}", *_verdict(info), _opening(info)]
     sections += [f"consent: {_literal(info.consent or NOT_STATED)}", "## Use", _usage(info)]
     sections += ["## Facts", _table(("fact", "value"), _facts(info))]
     if info.metrics_before or info.metrics_after:
@@ -86,6 +88,11 @@ def render_card(info: CardInfo) -> str:
     if info.versions:
         sections += ["## Versions", _table(("package", "version"), list(info.versions.items()))]
     return "\n\n".join(sections) + "\n"
+
+
+def _verdict(info: CardInfo) -> list[str]:
+    lines = [_literal(f"{line[:1].upper()}{line[1:]}.") for line in info.verdict if line]
+    return [f"**{lines[0]}** {' '.join(lines[1:])}".rstrip()] if lines else []
 
 
 def _front_matter(info: CardInfo) -> str:

@@ -58,11 +58,6 @@ class LengthProfile:
         return cls(scale, torch.zeros(ROWS, VOICE_DIM), "published mean curve of the official voices")
 
     @classmethod
-    def flat(cls) -> LengthProfile:
-        """Every row equals the base vector."""
-        return cls(torch.ones(ROWS, VOICE_DIM), torch.zeros(ROWS, VOICE_DIM), "none: all rows are alike")
-
-    @classmethod
     def of(cls, voices: Iterable[VoicePack]) -> LengthProfile:
         """Measured on stock voices if there are any, else the published curve."""
         voices = list(voices)

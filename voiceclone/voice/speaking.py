@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Voice = str | torch.Tensor | Callable[[str], torch.Tensor]
+"""What KPipeline takes (a stock voice's name, the path of a ``.pt``, or the ``(510, 1, 256)`` tensor), or what makes
+that tensor for the phonemes of each piece."""
 SPEED_RANGE = (0.25, 4.0)  # factor on the voice's own rate
 MAX_FOREIGN = 0.5  # a text with a larger share of unreadable letters is refused
 
@@ -58,7 +61,7 @@ def check_speed(speed: float) -> None:
 def speak(
     pipeline: KPipeline,
     text: str,
-    voice: str | torch.Tensor,
+    voice: Voice,
     *,
     speed: float = 1.0,
     seed: int = 0,
@@ -67,7 +70,7 @@ def speak(
     """Yield audio ``(T,)`` float32 at 24 kHz, one array per piece of the text (:mod:`voiceclone.text.pieces`).
 
     Args:
-        voice: as for KPipeline: a stock voice's name, the path of a ``.pt``, or the ``(510, 1, 256)`` tensor.
+        voice: see :data:`Voice`.
         seed: seed of the harmonic source's phases and noise; the caller's RNG state is kept.
         left_out: collects parts that could not be spoken; logged as warnings when None.
 
@@ -81,7 +84,7 @@ def speak(
 
 def speak_parts(
     pipeline: KPipeline,
-    parts: Sequence[tuple[str, str | torch.Tensor]],
+    parts: Sequence[tuple[str, Voice]],
     *,
     speed: float = 1.0,
     seed: int = 0,
@@ -108,9 +111,7 @@ def speak_parts(
             logger.warning("%s", warning)
 
 
-def _spoken(
-    pipeline: KPipeline, text: str, voice: str | torch.Tensor, speed: float, left_out: LeftOut
-) -> Iterator[np.ndarray]:
+def _spoken(pipeline: KPipeline, text: str, voice: Voice, speed: float, left_out: LeftOut) -> Iterator[np.ndarray]:
     """Audio ``(T,)`` float32, finite, one array per piece of the text."""
     for result in _results(pipeline, text, voice, speed, left_out):
         if result.audio is None:
@@ -124,7 +125,7 @@ def _spoken(
 def speak_whole(
     pipeline: KPipeline,
     text: str,
-    voice: str | torch.Tensor,
+    voice: Voice,
     *,
     speed: float = 1.0,
     seed: int = 0,
@@ -193,12 +194,13 @@ def _seeded(results: Iterator[np.ndarray], seed: int, device: torch.device) -> I
 
 
 def _results(
-    pipeline: KPipeline, text: str, voice: str | torch.Tensor, speed: float, left_out: LeftOut
+    pipeline: KPipeline, text: str, voice: Voice, speed: float, left_out: LeftOut
 ) -> Iterator[KPipeline.Result]:
     """The pipeline's audio; many kinds of errors of the libraries below it become one."""
     try:
         for phonemes in pieces(pipeline, text, pipeline.model.vocab, left_out):
-            yield from pipeline.generate_from_tokens(phonemes, voice=voice, speed=speed)
+            drawn = voice(phonemes) if callable(voice) else voice
+            yield from pipeline.generate_from_tokens(phonemes, voice=drawn, speed=speed)
     except (MemoryError, VoicecloneError):
         raise
     except Exception as error:

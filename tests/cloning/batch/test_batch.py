@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-from support import QUICK, REPOSITORY
+from support import QUICK
 
 from voiceclone import VoicePack
 from voiceclone.cli.main import main
+from voiceclone.cloning.batch.local import LocalRunner, gpus_of_slots, last_words
 from voiceclone.cloning.batch.plan import read_table
 from voiceclone.cloning.batch.report import read_outcome
-from voiceclone.cloning.batch.run import Place, environment, gpus_of_slots, last_words, run_batch
+from voiceclone.cloning.batch.run import run_batch
 from voiceclone.errors import UsageError
 from voiceclone.tracking.progress import Reporter
 
@@ -61,6 +59,15 @@ def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tm
     assert main(["batch", str(table), *flags]) == 1
     assert "report.json cannot be read" in capsys.readouterr().err
     (out / "anna" / "report.json").write_text(whole)
+
+    config = json.loads((out / "anna" / "config.json").read_text())
+    earlier = {**config, "without": f"average,drift,prior,{config['without']}"}  # as earlier versions wrote it
+    (out / "anna" / "config.json").write_text(json.dumps(earlier))
+    assert main(["batch", str(table), *flags]) == 0
+    (out / "anna" / "config.json").write_text(json.dumps({**config, "without": f"rows,{config['without']}"}))
+    assert main(["batch", str(table), *flags]) == 1
+    assert "other settings (without)" in capsys.readouterr().err
+    (out / "anna" / "config.json").write_text(json.dumps(config))
 
     table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
     assert main(["batch", str(table), *flags]) == 1
@@ -107,24 +114,29 @@ def test_a_voice_of_the_batch_is_the_voice_of_clone(flags, dataset_folder, tmp_p
     assert one.tensor.equal(other.tensor)
 
 
-@pytest.mark.slow
-def test_launched_processes_share_the_table(flags, dataset_folder, tmp_path: Path) -> None:
-    """As `accelerate launch` starts them: each takes its rows, and together they leave one whole report."""
-    table = table_of(tmp_path, "name,data", f"anna,{dataset_folder}", f"bert,{dataset_folder}")
-    launched = [
-        subprocess.Popen(
-            [sys.executable, "-m", "voiceclone", "batch", str(table), *flags],
-            env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "OMP_NUM_THREADS": "1"},
-            cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for process in launched:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    report = json.loads((tmp_path / "out" / "batch_report.json").read_text())
-    assert report["finished"] == 2 and report["waiting"] == 0
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_launcher_is_refused_by_one_of_its_processes(rank: int, flags, tmp_path: Path, capsys, monkeypatch) -> None:
+    for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    assert main(["batch", str(tmp_path / "voices.csv"), *flags]) == 2
+    said = capsys.readouterr().err
+    assert ("a launcher started 2 processes for one table" in said) is (rank == 0) and said.count("\n") == 1 - rank
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--gpus-per-voice", "0.5"], "--gpus-per-voice: is for a cluster"),
+        (["--retries", "2"], "--retries: is for a cluster"),
+        (["--address", "auto", "--processes", "2"], "--processes: is for this machine"),
+        (["--address", "auto", "--gpus-per-voice", "-1"], "--gpus-per-voice -1.0"),
+        (["--address", "auto", "--retries", "-1"], "--retries -1"),
+    ],
+)
+def test_flags_that_do_not_belong_together_are_refused(given, said, flags, dataset_folder, tmp_path, capsys) -> None:
+    table = table_of(tmp_path, "name,data", f"anna,{dataset_folder}")
+    assert main(["batch", str(table), *flags, *given]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -192,22 +204,9 @@ def test_a_cell_wins_over_the_flag_and_that_over_the_file(tmp_path: Path) -> Non
     assert first.data == str(tmp_path / "b") and second.data == "/d"
 
 
-def test_every_row_belongs_to_one_process(tmp_path: Path) -> None:
-    rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(7))), {}, {})
-    shares = [Place(index=i, count=3).share(rows) for i in range(3)]
-    assert sorted(row.line for share in shares for row in share) == [row.line for row in rows]
-
-
-def test_clones_do_not_inherit_the_launcher() -> None:
-    launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "ACCELERATE_USE_CPU": "1", "PATH": "/bin"}
-    assert environment(launched, None).keys() & launched.keys() == {"PATH"}
-    assert environment(launched, "3")["CUDA_VISIBLE_DEVICES"] == "3"
-
-
 def test_every_slot_has_a_gpu_where_there_are_some() -> None:
     gpus = {"CUDA_VISIBLE_DEVICES": "4,5"}
     assert gpus_of_slots(gpus, 3) == ["4", "5", "4"]
-    assert gpus_of_slots({**gpus, "LOCAL_RANK": "1"}, 2) == ["5", "5"]
     assert gpus_of_slots({"CUDA_VISIBLE_DEVICES": ""}, 2) == [None, None]
 
 
@@ -215,7 +214,6 @@ def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
     """The first voice takes long: the three others follow one another on the other GPU."""
     rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(4))), {"out": str(tmp_path)}, {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
     used: dict[str, str | None] = {}
     others = threading.Semaphore(0)
 
@@ -228,8 +226,8 @@ def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
             others.release()
         return 1, "made for this test"
 
-    monkeypatch.setattr("voiceclone.cloning.batch.run._Clones._clone", clone)
-    run_batch(rows, tmp_path, processes=2, place=Place(), reporter=Reporter(verbosity=-1, stream=io.StringIO()))
+    monkeypatch.setattr(LocalRunner, "_clone", clone)
+    run_batch(rows, tmp_path, runner=LocalRunner(2), reporter=Reporter(verbosity=-1, stream=io.StringIO()))
     assert {used["v1"], used["v2"], used["v3"]} == {"4", "5"} - {used["v0"]}
 
 

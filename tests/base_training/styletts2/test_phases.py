@@ -1,0 +1,112 @@
+"""Every part that can be switched on, trained at the tiny preset: its terms appear; a resumed run is the same run."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from support import settle
+
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.recorded import RecordedSystem
+from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
+from voiceclone.base_training.trainer import Trainer
+
+CONFIG = TrainConfig(
+    preset="tiny", steps=6, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
+    prosody_frames=40, log_every=1, acoustic_share=0.25, adversarial_share=0.5, learning_rate=3e-3,
+)  # fmt: skip
+PHASES = {
+    "diffusion": (
+        {"diffusion": True, "diffusion_share": 0.25, "diffusion_every": 1, "style_sample_every": 2},
+        {"diffusion", "style_sample"},
+    ),
+}
+
+
+def made(corpus, out, settings, **changes) -> Trainer:
+    config = dataclasses.replace(CONFIG, system_settings=StyleTTS2Settings(**settings), **changes)
+    return Trainer(RecordedSystem(corpus, config), out)
+
+
+def run_to(trainer: Trainer, step: int) -> set[str]:
+    """As ``run`` does, but only to ``step``; the names of the terms that were there."""
+    trainer.system.trained.train()
+    terms: set[str] = set()
+    while trainer.step < step:
+        with torch.random.fork_rng():
+            torch.manual_seed(trainer.config.seed * 1_000_003 + trainer.step)
+            terms |= trainer.train_step().keys()
+        trainer.step += 1
+    return terms
+
+
+def flat(state, prefix=""):
+    """Every tensor and number of nested dicts and lists, by path."""
+    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else None
+    if items is None:
+        return {prefix: state}
+    return {name: value for key, part in items for name, value in flat(part, f"{prefix}/{key}").items()}
+
+
+def assert_same(ours, theirs):
+    ours, theirs = flat(ours), flat(theirs)
+    assert ours.keys() == theirs.keys()
+    different = [
+        n for n, v in ours.items() if not (torch.equal(v, theirs[n]) if torch.is_tensor(v) else v == theirs[n])
+    ]
+    assert not different
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_every_phase_brings_its_terms_and_resumes_bit_for_bit(corpus, tmp_path, name):
+    settings, terms = PHASES[name]
+    whole = made(corpus, tmp_path, settings)
+    seen = run_to(whole, 3)
+    whole.save()
+    seen |= run_to(whole, CONFIG.steps)
+    assert terms <= seen
+    resumed = made(corpus, tmp_path, settings)
+    resumed.resume()
+    torch.manual_seed(99)  # the caller's random state has no say
+    run_to(resumed, CONFIG.steps)
+    assert_same(*(
+        {"own": t.system.state(), "trained": t.system.trained.state_dict(), "averaged": t.system.averaged.state_dict(),
+         "judges": t.system.discriminators.state_dict(), "optimizer": t.optimizer.state_dict()}
+        for t in (whole, resumed)
+    ))  # fmt: skip
+
+
+def test_everything_is_off_by_default(corpus, tmp_path):
+    system = RecordedSystem(corpus, CONFIG)
+    assert system.train_beside(7, 0.9, None) == {} and not system.side_modules
+
+
+def test_the_sampler_leaves_the_generator_alone(corpus, tmp_path):
+    trainer = made(corpus, tmp_path, PHASES["diffusion"][0])
+    system = trainer.system
+    settle(system.averaged.encoders)
+    before = copy.deepcopy({name: part.state_dict() for name, part in
+                            (("trained", system.trained), ("averaged", system.averaged))})  # fmt: skip
+    weights = copy.deepcopy(system.diffusion.part.module.state_dict())
+    assert system.train_beside(0, 0.9, trainer.optimizer)
+    assert_same({"trained": system.trained.state_dict(), "averaged": system.averaged.state_dict()}, before)
+    assert not torch.equal(system.diffusion.part.module.denoiser.out.weight, weights["denoiser.out.weight"])
+
+
+def test_text_dropout_masks_its_share_of_the_rows_and_guidance_learns(corpus, tmp_path):
+    settings = {**PHASES["diffusion"][0], "diffusion_share": 0.0, "text_dropout": 0.5, "style_sample_every": 1000}
+    trainer = made(corpus, tmp_path, settings)
+    system = trainer.system
+    settle(system.averaged.encoders)
+    torch.manual_seed(0)
+    before = system.diffusion.part.module.no_text.weight.clone()
+    for step in range(1, 21):
+        system.diffusion.part.steps = step  # so that no sample is drawn: its gradient would reach them, too
+        system.diffusion.step(step)
+    rows = 20 * min(system.config.styletts2.diffusion_batch, len(system.batches._by_length))
+    assert 0.35 * rows < system.diffusion.masked_rows < 0.65 * rows
+    assert not torch.equal(system.diffusion.part.module.no_text.weight, before)
+    assert system.diffusion.part.module.sigma_data != 0.2

@@ -1,0 +1,63 @@
+"""The splines and the stochastic predictor built of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from voiceclone.models.vits2.config import vits2_preset
+from voiceclone.models.vits2.layers import length_mask
+from voiceclone.models.vits2.splines import spline
+from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
+
+
+def drawn(*shape: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(5)
+    x = 8 * torch.rand(*shape, generator=generator) - 4
+    return x, *(torch.randn(*shape, size, generator=generator) for size in (10, 10, 9))
+
+
+def test_the_inverse_undoes_it_inside_and_outside() -> None:
+    x, *parameters = drawn(3, 200)
+    x = torch.cat([x, torch.tensor([[-5.0, 5.0, 7.0, -9.0]]).expand(3, 4)], 1)
+    parameters = [torch.cat([p, p[:, :4]], 1) for p in parameters]
+    y, growth = spline(x, *parameters)
+    back, shrinking = spline(y, *parameters, inverse=True)
+    assert torch.allclose(back, x, atol=1e-4) and torch.allclose(growth, -shrinking, atol=1e-3)
+    assert torch.equal(y[:, -2:], x[:, -2:])
+    double = [p.double() for p in (x, *parameters)]
+    y, _ = spline(*double)
+    assert torch.allclose(spline(y, *double[1:], inverse=True)[0], double[0], atol=1e-8)
+
+
+def test_the_growth_is_the_derivative() -> None:
+    x, *parameters = (one.double() for one in drawn(50))
+    x.requires_grad_(True)
+    y, growth = spline(x, *parameters)
+    (derivative,) = torch.autograd.grad(y.sum(), x)
+    assert torch.allclose(growth, derivative.log(), atol=1e-8)
+
+
+def test_the_flow_of_durations_can_be_undone_and_learns() -> None:
+    """Tokens that always last 3 and 12 frames become likelier."""
+    torch.manual_seed(0)
+    config = replace(vits2_preset("tiny"), stochastic_durations=True, duration_dropout=0.0)
+    predictor = StochasticDurationPredictor(config)
+    features = torch.randn(1, config.hidden, 2).expand(4, -1, -1).repeat(1, 1, 3)
+    mask = length_mask(torch.full((4,), 6), 6)
+    frames = torch.tensor([3.0, 12.0]).repeat(3).expand(4, 1, 6)
+    optimizer = torch.optim.Adam(predictor.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(25):
+        loss = predictor.negative_log_likelihood(features, mask, None, frames).mean() / 6
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.5
+    with torch.no_grad():
+        latent = torch.randn(4, 2, 6)
+        assert not torch.allclose(predictor.flow(latent, mask, features)[0], latent, atol=0.1)
+        there = predictor.flow(latent, mask, features)[0]
+        assert torch.allclose(predictor.flow.inverse(there, mask, features), latent, atol=1e-4)

@@ -1,0 +1,1 @@
+"""Training of the Mamba-Conv synthesizer and of its codec."""

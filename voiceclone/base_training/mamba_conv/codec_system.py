@@ -1,0 +1,187 @@
+"""The system ``codec``: waveform in, the same waveform out through few tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voiceclone.audio.features import crop_length
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus, Utterance
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.losses import SpectralLoss, adversarial_loss, discriminator_loss, feature_match_loss
+from voiceclone.base_training.mamba_conv.batches import held_out, training_groups
+from voiceclone.base_training.mamba_conv.codec_files import load_codec
+from voiceclone.base_training.mamba_conv.settings import CODEC_WEIGHTS, CodecTraining, weights_of
+from voiceclone.base_training.system import StepLosses, System
+from voiceclone.distributed import ProcessGroup
+from voiceclone.errors import UsageError
+from voiceclone.models.mamba_conv.codec import Codec
+from voiceclone.models.mamba_conv.config import CodecConfig, config_json
+
+KMEANS_ROUNDS = 10
+
+
+class AudioCrops:
+    """Crops of equal length; those of a step depend on the seed and the step alone."""
+
+    def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup) -> None:
+        self.corpus, self.config, self.process_group = corpus, config, process_group
+        self.validation = held_out(corpus, config.seed)
+        self.groups = list(training_groups(corpus, self.validation).values())
+        self.crop = crop_length(config.crop_frames, corpus.frames[[i for own in self.groups for i in own]])
+
+    def draw(self, step: int, *, whole: bool = False) -> tuple[Tensor, float]:
+        """Waveforms ``(B, 600 crop)`` of this process, and what part of the batch they are.
+
+        Args:
+            whole: all rows, in every process.
+        """
+        rng = np.random.default_rng([self.config.seed, step, 2])
+        cut: list[tuple[int, int]] = []
+        while len(cut) < self.config.crop_batch:
+            index = int(rng.choice(self.groups[int(rng.integers(len(self.groups)))]))
+            if (room := int(self.corpus.frames[index]) - self.crop) >= 0:
+                cut.append((index, int(rng.integers(0, room + 1))))
+        rows, part = (range(len(cut)), 1.0) if whole else self.process_group.rows(len(cut))
+        audio = np.stack([self.corpus.audio(*cut[row], self.crop) for row in rows])
+        return torch.from_numpy(audio).to(self.process_group.device), part
+
+    def levels(self, step: int, most: int, all_levels: float) -> int:
+        """How many levels a step uses."""
+        rng = np.random.default_rng([self.config.seed, step, 3])
+        return most if rng.random() < all_levels else int(rng.integers(1, most + 1))
+
+
+class CodecSystem(System):
+    """The own codec with its discriminators."""
+
+    trained: Codec
+    averaged: Codec
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        codec: CodecConfig | None = None,
+        training: CodecTraining | None = None,
+        process_group: ProcessGroup | None = None,
+    ) -> None:
+        super().__init__(
+            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
+        )
+        self.codec, self.training = codec or CodecConfig(), training or CodecTraining()
+        if 600 % self.codec.hop:
+            raise ValueError(f"a hop of {self.codec.hop} samples does not divide a frame of 600")
+        self.batches = AudioCrops(corpus, config, self.process_group)
+        self._build(lambda: Codec(self.codec), Discriminators)
+        self.spectral = SpectralLoss().to(self.process_group.device)
+        self.weight = weights_of(config, CODEC_WEIGHTS)
+        self.started = False
+
+    def losses(self, step: int, progress: float) -> StepLosses:
+        """Spectral distances and commitment; the discriminators from their share of the run on."""
+        quantized = self._quantizing(step)
+        audio, part = self.batches.draw(step)
+        latent = self.trained.latents(audio)
+        terms: dict[str, Tensor] = {}
+        if quantized:
+            used = self.batches.levels(step, self.codec.levels, self.training.all_levels)
+            found = self.trained.quantizer(latent, used=used, reduce=self.process_group.all_reduce)
+            latent, terms["commit"] = found.vectors, found.commitment
+        made = self.trained.resynthesize(latent)
+        terms.update(self.spectral(made, audio))
+        adversarial = self.takes_discriminators(step, progress)
+        if adversarial:
+            with torch.no_grad():
+                _, real = self.discriminators(audio)
+            scores, fake = self.discriminators(made)
+            terms["adversarial"] = adversarial_loss(scores)
+            terms["feature_match"] = feature_match_loss(real, fake, lambda means: self._over_all(means, part))
+        terms = {name: value * part for name, value in terms.items()}
+        total = sum(self.weight[name] * value for name, value in terms.items())
+
+        def discriminate() -> Tensor:
+            loss = discriminator_loss(self.discriminators(audio)[0], self.discriminators(made.detach())[0])
+            return loss * part
+
+        return StepLosses(terms=terms, total=total, discriminate=discriminate if adversarial else None)
+
+    def initialize_from(self, base: Path) -> str:
+        """Take the weights of a trained codec in folder ``base``."""
+        known = load_codec(base)
+        if known.config != self.codec:
+            raise UsageError(
+                f"--init {base}: is a codec of other sizes: train it with the same --vocab-size and preset"
+            )
+        for codec in (self.trained, self.averaged):
+            codec.load_state_dict(known.state_dict())
+        self.started = True
+        return base.name
+
+    def speed_up(self) -> None:
+        """Nothing is compiled here."""
+
+    def identity(self) -> dict[str, Any]:
+        """Speakers, preset and sizes."""
+        return {"speakers": self.corpus.speakers, "preset": self.config.preset, "codec": config_json(self.codec)}
+
+    def state(self) -> dict[str, Any]:
+        """Whether the codebooks have been started."""
+        return {"codebooks_started": self.started}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state`."""
+        self.started = state["codebooks_started"]
+
+    @torch.no_grad()
+    def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
+        """The first validation utterance, and what the codec makes of it."""
+        if not self.batches.validation:
+            return None
+        index = self.batches.validation[0]
+        audio = self.corpus.audio(index)
+        made = self.averaged.decode(self.averaged.encode(torch.from_numpy(audio)[None].to(self.process_group.device)))
+        return self.corpus.utterances[index], audio, made[0].cpu().numpy()
+
+    def _over_all(self, means: Tensor, part: float) -> Tensor:
+        return self.process_group.all_reduce(means * part)
+
+    def _quantizing(self, step: int) -> bool:
+        """Whether this step quantizes; the first that does starts the codebooks."""
+        wait = self.training.kmeans_batches
+        if self.config.steps is not None:
+            wait = min(wait, self.config.steps // 2)  # of a run that is a try, at most half
+        if not self.started and step >= wait:
+            self.start_codebooks(range(max(step - max(wait, 1), 0), max(step, 1)))
+            self.started = True
+        return self.started
+
+    @torch.no_grad()
+    def start_codebooks(self, steps: range) -> None:
+        """Start every level from the centres of what the batches of some steps leave to it.
+
+        The batches are drawn anew, whole and alike in all processes, so that nothing of them need be kept.
+        """
+        from sklearn.cluster import KMeans
+
+        quantizer = self.trained.quantizer
+        latents = [self.trained.latents(self.batches.draw(step, whole=True)[0]) for step in steps]
+        residual = torch.cat([latent.mT.flatten(0, 1) for latent in latents])
+        for level in range(self.codec.levels):
+            points = residual.cpu().numpy().astype(np.float64)
+            if len(points) < quantizer.size:
+                points = np.tile(points, (-(-quantizer.size // len(points)), 1))
+            points = points + 1e-4 * np.random.default_rng(self.config.seed).standard_normal(points.shape)
+            found = KMeans(
+                quantizer.size, init="random", n_init=1, max_iter=KMEANS_ROUNDS, random_state=self.config.seed
+            )
+            centres = torch.from_numpy(found.fit(points).cluster_centers_).to(residual)
+            for module in (quantizer, self.averaged.quantizer):
+                module.set_codebook(level, centres)
+            residual = residual - centres[quantizer.nearest(residual, level)]

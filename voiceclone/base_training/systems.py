@@ -1,0 +1,92 @@
+"""The systems that ``train-base --system`` trains, by name: one entry each, imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from voiceclone.errors import UsageError
+
+STYLETTS2 = "styletts2"
+SYSTEMS = {STYLETTS2: "voiceclone.base_training.recipe"}
+"""The module of each system, whose ``RECIPE`` says how it is trained."""
+
+Settings = TypeVar("Settings", bound="SystemSettings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemSettings:
+    """Settings that one system has and the others do not; a system's own are a subclass with a default for each."""
+
+    @classmethod
+    def from_json(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
+        """Settings from JSON values: lists become tuples, what is not named keeps its default.
+
+        Raises:
+            ValueError: an unknown name, or a value of another kind than the default.
+        """
+        defaults = cls()
+        unknown = set(values) - {one.name for one in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown settings of the system: {', '.join(sorted(unknown))}")
+        given = {name: _tuples(value) for name, value in values.items()}
+        for name, value in given.items():
+            default = getattr(defaults, name)
+            if not _is_like(value, default):
+                raise ValueError(f"{name} is {value!r}: it must be of the kind of its default, {default!r}")
+        return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a system is trained on a corpus and packed into a base."""
+
+    train_and_pack: Callable[..., Path]
+    """``(corpus=, config=, out=, facts=, resume=, train=, init=, tracker=, process_group=)`` to the base's folder, with
+    the arguments that ``takes`` names."""
+    settings: type[SystemSettings] | None = None
+    """Its own settings, which ``TrainConfig.system_settings`` holds; None where it has none."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values of ``TrainConfig`` that are others than the class's defaults for this system."""
+    takes: frozenset[str] = frozenset()
+    """Further arguments of ``train_and_pack``, of those that the command line has flags for: ``boost``, ``kept_out``,
+    ``surrogate_share``, ``voices``, ``voice_first``."""
+
+    def read_settings(self, values: Mapping[str, Any] | None) -> SystemSettings | None:
+        """The system's own settings from JSON values.
+
+        Raises:
+            ValueError: an unknown name, or a value of a wrong kind.
+        """
+        if self.settings is None:
+            if values:
+                raise ValueError(f"this system has no settings of its own: leave out {', '.join(sorted(values))}")
+            return None
+        return self.settings.from_json(values or {})
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of the system called ``name``.
+
+    Raises:
+        UsageError: no system of that name.
+    """
+    if name not in SYSTEMS:
+        raise UsageError(f"--system {name}: use one of {', '.join(sorted(SYSTEMS))}")
+    recipe: Recipe = import_module(SYSTEMS[name]).RECIPE
+    return recipe
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    return isinstance(value, type(default))

@@ -1,0 +1,127 @@
+"""The flags of ``say`` that draw a style for every piece of a text, on a base with a sampler of styles."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.errors import UsageError
+
+if TYPE_CHECKING:
+    from kokoro import KPipeline
+    from torch import Tensor
+
+    from voiceclone.bases.base import Base
+    from voiceclone.style.sampling import SampledVoice
+    from voiceclone.voice.pack import VoicePack
+
+FLAGS = {"alpha": "alpha", "beta": "beta", "diffusion_steps": "steps", "guidance": "guidance", "carry": "carry"}
+"""Flags with a number, and the fields of :class:`voiceclone.style.sampling.SamplingSettings`."""
+MOST_VARIANTS = 100
+
+
+def add_style_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags; without one of them the voice is spoken as it is."""
+    group = parser.add_argument_group("a style drawn for every piece (on a base trained with --diffusion)")
+    group.add_argument("--alpha", type=float, help="share of the drawn style in the timbre (default: 0.3)")
+    group.add_argument("--beta", type=float, help="share of the drawn style in melody and rhythm (default: 0.7)")
+    group.add_argument("--diffusion-steps", type=int, metavar="N", help="steps of the sampler (default: 10)")
+    group.add_argument("--guidance", type=float, help="how strongly the text decides (default: 1)")
+    group.add_argument("--carry", type=float, help="share of the last piece's style in the next (default: 0.7)")
+    group.add_argument("--style-from", type=Path, metavar="CLIP", help="take the style from a recording's")
+    group.add_argument("--style-text", metavar="TEXT", help="draw the style for this text instead")
+    group.add_argument("--variants", type=int, metavar="N", help="speak it N times, into FILE_1, FILE_2...")
+
+
+def wants_sampling(options: argparse.Namespace) -> bool:
+    """Whether a flag of this group is given."""
+    names = (*FLAGS, "style_from", "style_text", "variants")
+    return any(getattr(options, name) is not None for name in names)
+
+
+def check_style_flags(options: argparse.Namespace) -> None:
+    """Refuse values out of range, before a model is loaded.
+
+    Raises:
+        UsageError: a value is out of range, or the clip is not there.
+    """
+    if not wants_sampling(options):
+        return
+    _settings(options)
+    if options.variants is not None and not 1 <= options.variants <= MOST_VARIANTS:
+        raise UsageError(f"--variants {options.variants}: use a number from 1 to {MOST_VARIANTS}")
+    if options.style_from is not None and not options.style_from.is_file():
+        raise UsageError(f"--style-from {options.style_from}: no such file")
+
+
+def variant_names(out: str, count: int | None) -> list[str]:
+    """Where each variant goes: FILE itself for one, else FILE_1, FILE_2..."""
+    path = Path(out)
+    if count is None:
+        return [out]
+    return [str(path.with_name(f"{path.stem}_{number}{path.suffix}")) for number in range(1, count + 1)]
+
+
+def sampled_voices(
+    options: argparse.Namespace, base: Base, packs: dict[str, VoicePack], pipeline: KPipeline, *, variant: int
+) -> dict[str, SampledVoice]:
+    """The voices by name, each with a style drawn for every piece.
+
+    Raises:
+        UsageError: the base has no sampler, or no encoders to hear a clip with.
+        VoicecloneError: the clip cannot be used.
+    """
+    from voiceclone.style.sampling import SampledVoice
+
+    if base.style_sampler is None:
+        raise UsageError(
+            f"{base.title} has no sampler of styles: leave out --alpha, --beta, --style-from and the like, or use a "
+            "base that was trained with --diffusion"
+        )
+    reference = None if options.style_from is None else _style_of(options.style_from, base)
+    text = None if options.style_text is None else _phonemes(options.style_text, pipeline)
+    return {
+        name: SampledVoice(
+            base.kmodel,
+            base.style_sampler,
+            pack.tensor,
+            _settings(options),
+            seed=options.seed + variant,
+            reference=reference,
+            text=text,
+        )
+        for name, pack in packs.items()
+    }
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    from voiceclone.style.sampling import SamplingSettings
+
+    given = {field: getattr(options, flag) for flag, field in FLAGS.items()}
+    return SamplingSettings(**{field: value for field, value in given.items() if value is not None})
+
+
+def _style_of(clip: Path, base: Base) -> Tensor:
+    """The style ``(1, 256)`` of a recording, by the encoders that the base was trained with."""
+    import torch
+
+    from voiceclone.audio.io import read_audio
+    from voiceclone.style.extraction import extract_styles
+
+    if base.own_encoders is None:
+        raise UsageError(f"--style-from: {base.title} brings no encoders of its own to hear a clip with: leave it out")
+    return extract_styles(
+        [(clip.name, lambda: read_audio(clip))], base.own_encoders, device=torch.device("cpu")
+    ).mean  # fmt: skip
+
+
+def _phonemes(text: str, pipeline: KPipeline) -> str:
+    from voiceclone.text.pieces import MAX_PHONEMES, LeftOut, pieces
+
+    found = "".join(pieces(pipeline, text, pipeline.model.vocab, LeftOut()))[:MAX_PHONEMES]
+    if not found:
+        raise UsageError(
+            f"--style-text {text[:40]!r}: no word of it can be spoken: give some in the language of --lang"
+        )
+    return found

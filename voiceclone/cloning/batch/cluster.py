@@ -1,0 +1,146 @@
+"""Clones on the machines of a Ray cluster: Ray places them, gives them GPUs, and repeats those whose machine is lost.
+
+Datasets, custom bases and the output folder lie where every machine sees them, under the same path. A clone that is
+repeated goes on with the last epoch that its folder holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceclone.cloning.batch.plan import BatchRow
+from voiceclone.cloning.batch.run import Made, placed_base
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.errors import UsageError, VoicecloneError, one_line, speaking_of_flags
+from voiceclone.system.extras import require
+
+RETRIES = 3
+_ORPHAN_SECONDS = 30  # that a worker may go on writing after its machine is taken for lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterRunner:
+    """Clones as tasks of a Ray cluster."""
+
+    address: str
+    """``auto`` (the cluster that this machine belongs to), ``HOST:PORT`` or ``ray://HOST:PORT``."""
+    gpus: float | None = None
+    """GPUs of one clone; 0.25: four clones share one. None: one where the cluster has any, else none."""
+    cpus: float = 1.0
+    """Processors of one clone, and the threads that it computes with."""
+    retries: int = RETRIES
+    """How often a clone is repeated whose worker or machine was lost."""
+
+    def clones(self, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
+        """See :class:`voiceclone.cloning.batch.run.Runner`.
+
+        Raises:
+            MissingPackageError: Ray is not installed.
+            VoicecloneError: no cluster answers, or it has not got what a clone asks for.
+        """
+        require("cluster", what="--address")
+        import ray
+
+        if not rows:
+            return
+        opened = not ray.is_initialized()
+        if opened:
+            self._connect()
+        try:
+            yield from self._run(ray, rows)
+        finally:
+            if opened:
+                ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
+        quiet = {} if self.address.startswith("ray://") else {"log_to_driver": False, "configure_logging": False}
+        try:
+            ray.init(address=self.address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
+            raise VoicecloneError(
+                f"--address {self.address}: no Ray cluster answers ({one_line(error)[:160]}): start one with "
+                "`ray start --head`, and `ray start --address HEAD:6379` on the other machines"
+            ) from error
+
+    def _run(self, ray: Any, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
+        there = ray.cluster_resources()
+        gpus = self.gpus if self.gpus is not None else float(there.get("GPU", 0.0) > 0)
+        for name, wanted in (("GPU", gpus), ("CPU", self.cpus)):
+            if wanted > there.get(name, 0.0):
+                raise VoicecloneError(
+                    f"--address {self.address}: a clone asks for {wanted:g} {name}, the cluster has "
+                    f"{there.get(name, 0.0):g}: ask for less"
+                )
+        # A process for each clone, which ends with it: memory and GPU are free for the next.
+        task = ray.remote(max_calls=1, max_retries=self.retries, num_cpus=self.cpus, num_gpus=gpus)(clone_one)
+        waiting = {}
+        try:
+            for row in rows:
+                try:
+                    waiting[task.remote(portable(row.config))] = row
+                except VoicecloneError as error:  # somebody else writes to its folder
+                    yield Made(row=row, error=str(error))
+            while waiting:
+                (done, *_), _ = ray.wait(list(waiting), num_returns=1)
+                row = waiting.pop(done)
+                yield self._made(ray, row, done)
+        finally:
+            for ref in waiting:
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.cancel(ref)  # as Ctrl-C does: finished epochs are kept
+
+    def _made(self, ray: Any, row: BatchRow, done: Any) -> Made:
+        try:
+            error, said = ray.get(done)
+        except ray.exceptions.RayTaskError as failure:
+            return Made(row=row, error=one_line(failure.cause if failure.cause is not None else failure))
+        except ray.exceptions.RayError as failure:
+            return Made(row=row, error=f"lost on the cluster {self.retries + 1} times: {one_line(failure)[:300]}")
+        return Made(row=row, error=error, said=said)
+
+
+def portable(config: CloneConfig) -> dict[str, Any]:
+    """The settings of a clone for a process elsewhere: paths from the root; what is to be replaced is given up first.
+
+    So a clone that is repeated never starts again from its beginning.
+    """
+    if config.overwrite:
+        folder = RunFolder(config.folder)
+        with folder.locked():
+            folder.clear()
+    places = {name: str(Path(getattr(config, name)).resolve()) for name in ("data", "out")}
+    return {**config.as_dict(), **places, "base": placed_base(config.base), "resume": "auto", "overwrite": False}
+
+
+def clone_one(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """What a worker runs: clone, and give back why it failed (empty where it did not) and what it said."""
+    from voiceclone.cloning.api import clone_with
+    from voiceclone.tracking.progress import QUIET, Reporter
+
+    config, said = CloneConfig(**settings), io.StringIO()
+    with speaking_of_flags():
+        try:
+            _wait_until_free(RunFolder(config.folder))
+            clone_with(config, Reporter(QUIET, said))
+        except VoicecloneError as error:
+            return str(error), said.getvalue()
+    return "", said.getvalue()
+
+
+def _wait_until_free(folder: RunFolder) -> None:
+    """Let a worker that is given up come to its end; who still holds the folder then is said by the clone."""
+    for _ in range(_ORPHAN_SECONDS):
+        try:
+            with folder.locked():
+                return
+        except UsageError:
+            time.sleep(1.0)

@@ -1,0 +1,117 @@
+"""Clones on this machine: a pool of processes, and a queue of GPUs from which each takes one that is free."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from voiceclone.cloning.batch.plan import BatchRow
+from voiceclone.cloning.batch.run import Made
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.files import write_text
+from voiceclone.system.processes import apart, stop_all
+
+_STOP_SECONDS = 20  # that an interrupted clone has to stop by itself
+LAST_LINES = 400  # characters of what a failed clone said last
+
+
+class LocalRunner:
+    """Clones in processes of their own, ``processes`` at once.
+
+    Commands, not a ``ProcessPoolExecutor``: its processes outlive a clone, and a clone that dies of a fault in native
+    code would break the whole pool; a command can be interrupted, and the GPU it may see is set before it starts.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        for gpu in gpus_of_slots(os.environ, processes):
+            self._free.put(gpu)
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def clones(self, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
+        """See :class:`voiceclone.cloning.batch.run.Runner`."""
+        with ThreadPoolExecutor(self.processes) as pool:
+            waiting = [pool.submit(self._make, row) for row in rows]
+            try:
+                for done in as_completed(waiting):
+                    yield done.result()
+            except BaseException:  # Ctrl-C, or closed before the end
+                self._stop()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _make(self, row: BatchRow) -> Made:
+        gpu = self._free.get()  # never waits: there are as many as threads
+        try:
+            code, said = self._clone(row.config, gpu)
+        except OSError as error:
+            return Made(row=row, error=str(error))
+        finally:
+            self._free.put(gpu)
+        failed = last_words(said) or f"the clone ended with code {code}"
+        return Made(row=row, error=failed if code else "", said=said)
+
+    def _clone(self, config: CloneConfig, gpu: str | None) -> tuple[int, str]:
+        with tempfile.TemporaryDirectory(prefix="voiceclone-batch-") as folder:
+            path = Path(folder) / "config.json"
+            write_text(path, json.dumps(settings_of(config)))
+            command = [sys.executable, "-m", "voiceclone", "clone", "--config", str(path), "--quiet"]
+            environment = {**os.environ, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})}
+            with self._lock:
+                if self._stopped:
+                    return 130, "interrupted"
+                process = subprocess.Popen(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE, text=True, errors="replace", **apart(),
+                )  # fmt: skip
+                self._running.add(process)
+            _, said = process.communicate()
+            with self._lock:
+                self._running.discard(process)
+        return process.returncode, said
+
+    def _stop(self) -> None:
+        """Interrupt what runs, as Ctrl-C does: each clone keeps its finished epochs."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        stop_all(running, _STOP_SECONDS)
+
+
+def settings_of(config: CloneConfig) -> dict[str, Any]:
+    """The settings of one clone of a batch: it goes on where an earlier run stopped, unless that is to be replaced."""
+    given = {name: value for name, value in config.as_dict().items() if value not in (None, "")}
+    return {**given, "resume": None if config.overwrite else "auto"}
+
+
+def gpus_of_slots(inherited: Mapping[str, str], slots: int) -> list[str | None]:
+    """A visible GPU for each of the clones that may run at once, in turn; None where there is none."""
+    gpus = _gpus(inherited)
+    return [gpus[slot % len(gpus)] if gpus else None for slot in range(slots)]
+
+
+def _gpus(inherited: Mapping[str, str]) -> list[str]:
+    if "CUDA_VISIBLE_DEVICES" in inherited:
+        return [name.strip() for name in inherited["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def last_words(said: str) -> str:
+    """The line that says what went wrong: the last error line, or the last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1].removeprefix("error: ")[-LAST_LINES:]

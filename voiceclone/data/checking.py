@@ -1,0 +1,68 @@
+"""Every listed clip, measured and phonemized once, with what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voiceclone.data.metadata import Entry
+from voiceclone.data.quality import Measurement, QualityLimits, measure_audio, transcript_problem
+from voiceclone.errors import VoicecloneError
+from voiceclone.text.g2p import Phonemizer
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    entry: Entry
+    measured: Measurement
+    phonemes: str
+    problem: str | None
+
+    @property
+    def seconds(self) -> float:
+        """Length of the clip; 0 where it could not be read."""
+        return self.measured.seconds or 0.0
+
+
+def check_all(
+    entries: list[Entry],
+    phonemizer: Phonemizer,
+    vocab: Container[str],
+    limits: QualityLimits,
+    progress: Progress | None,
+) -> list[Checked]:
+    by_path: dict[Path, str] = {}
+    by_audio: dict[str, str] = {}
+    checked = []
+    for done, entry in enumerate(entries, start=1):
+        if entry.path in by_path:
+            problem = f"duplicate: the same file as {by_path[entry.path]}"
+            checked.append(Checked(entry=entry, measured=Measurement(), phonemes="", problem=problem))
+        else:
+            item = _check(entry, phonemizer, vocab, limits)
+            by_path[entry.path] = f"{entry.split}/{entry.name}"
+            twin = by_audio.get(item.measured.audio_sha256 or "")
+            if item.problem is None and twin is not None:
+                item = replace(item, problem=f"duplicate: the same audio as {twin}")
+            elif item.problem is None and item.measured.audio_sha256 is not None:
+                by_audio[item.measured.audio_sha256] = f"{entry.split}/{entry.name}"
+            checked.append(item)
+        if progress is not None:
+            progress(done, len(entries))
+    return checked
+
+
+def _check(entry: Entry, phonemizer: Phonemizer, vocab: Container[str], limits: QualityLimits) -> Checked:
+    measured = measure_audio(entry.path, limits)
+    problem, phonemes = measured.problem, ""
+    if problem is None:
+        try:
+            phonemes = phonemizer.phonemes(entry.text)
+        except VoicecloneError as error:
+            problem = f"not speakable: {error}"
+        else:
+            problem = transcript_problem(entry.text, phonemes, measured.seconds or 0.0, vocab, limits)
+    return Checked(entry=entry, measured=measured, phonemes=phonemes, problem=problem)

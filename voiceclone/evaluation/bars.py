@@ -1,0 +1,111 @@
+"""The verdict as bars: where the clone lies on each scale, and where the recordings and the best stock voice lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voiceclone.evaluation.in_words import TENTHS, Findings
+from voiceclone.evaluation.metrics_opinion import HIGHEST, LOWEST
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Another voice on a bar's scale."""
+
+    title: str
+    value: str
+    share: float
+    """Place on the scale, 0-1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A measure of the clone; ``share`` is None where it could not be taken, and ``value`` then says why."""
+
+    title: str
+    value: str
+    share: float | None
+    """Place of the clone on the scale, 0-1."""
+    low: str = ""
+    """What the scale's beginning means."""
+    high: str = ""
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def spoken(self) -> str:
+        """The bar for those who do not see it."""
+        others = "".join(f"; {mark.title}: {mark.value}" for mark in self.marks)
+        return f"{self.title}: {self.value}{others}"
+
+
+def bars_of(found: Findings) -> list[Bar]:
+    """The bars that can be drawn, in their order."""
+    return [bar for bar in (_likeness(found), _understood(found), _natural(found)) if bar is not None]
+
+
+def three_bars(found: Findings, left_out: Sequence[str]) -> list[Bar]:
+    """All three; one that cannot be drawn says why, by the line of ``left_out`` that begins with what is missing."""
+
+    def missing(title: str, *begins: str) -> Bar:
+        why = next((line.partition(": ")[2] for line in left_out if line.startswith(begins)), "")
+        return Bar(title=title, value=f"not measured{': ' if why else ''}{why}", share=None)
+
+    return [
+        _likeness(found) or Bar(title="Likeness", value="cannot be said: the judge hardly tells you apart", share=None),
+        _understood(found) or missing("Words understood", "word error rate", "phone error rate"),
+        _natural(found) or missing("Naturalness", "naturalness"),
+    ]
+
+
+def _likeness(found: Findings) -> Bar | None:
+    tenths = found.tenths(found.clone)
+    if tenths is None:
+        return None
+
+    def place(similarity: float) -> float:
+        return _within((similarity - found.stranger) / (found.recordings - found.stranger))
+
+    marks = ()
+    if found.nearest is not None:
+        value = f"{found.tenths(found.nearest)} of {TENTHS}"
+        marks = (Mark(title=_stock(found), value=value, share=place(found.nearest)),)
+    return Bar(title="Likeness", value=f"{tenths} of {TENTHS}", share=place(found.clone), low="a stranger",
+               high="a second recording of you", marks=marks)  # fmt: skip
+
+
+def _understood(found: Findings) -> Bar | None:
+    if found.understood is None:
+        return None
+    marks = ()
+    if found.understood_recordings is not None:
+        share = found.understood_recordings
+        marks = (Mark(title="your recordings", value=f"{100 * share:.0f} %", share=_within(share)),)
+    return Bar(title=f"{found.counted.capitalize()} understood", value=f"{100 * found.understood:.0f} %",
+               share=_within(found.understood), low="none", high=f"all {found.counted}", marks=marks)  # fmt: skip
+
+
+def _natural(found: Findings) -> Bar | None:
+    if found.natural is None:
+        return None
+    others = (("your recordings", found.natural_recordings), (_stock(found), found.natural_nearest))
+    marks = tuple(
+        Mark(title=title, value=f"{score:.1f} of 5", share=_opinion(score))
+        for title, score in others
+        if score is not None
+    )
+    return Bar(title="Naturalness", value=f"{found.natural:.1f} of 5", share=_opinion(found.natural), low="bad (1)",
+               high="excellent (5)", marks=marks)  # fmt: skip
+
+
+def _stock(found: Findings) -> str:
+    name = found.nearest_name
+    return name if name.startswith("best stock voice") else f"best stock voice, {name}"
+
+
+def _opinion(score: float) -> float:
+    return _within((score - LOWEST) / (HIGHEST - LOWEST))
+
+
+def _within(share: float) -> float:
+    return min(1.0, max(0.0, share))

@@ -1,0 +1,50 @@
+"""How natural speech sounds: a mean opinion score, 1 to 5, as DistilMOS predicts it, where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from voiceclone.system.extras import install_line
+
+LOWEST, HIGHEST = 1.0, 5.0  # ends of the scale of listeners' opinions
+RATE = 16_000  # Hz
+
+
+class OpinionJudge(Protocol):
+    """Predicts what listeners would say of speech."""
+
+    name: str
+
+    def score(self, audio: np.ndarray) -> float:
+        """Audio ``(T,)`` at 24 kHz to an opinion score, 1 to 5."""
+
+
+def load_opinion_judge() -> tuple[OpinionJudge | None, str]:
+    """The judge, or None and why not. Its weights come with its package; nothing is downloaded."""
+    try:
+        import distillmos
+    except ImportError as error:
+        return None, f"naturalness: {error.name} is not installed ({install_line('judges')})"
+    return DistilMos(distillmos.ConvTransformerSQAModel().eval()), ""
+
+
+class DistilMos:
+    """DistilMOS (Stahl and Gamper 2025), trained on opinions about transmitted and processed speech."""
+
+    name = "distillmos"
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def score(self, audio: np.ndarray) -> float:
+        """Audio ``(T,)`` at 24 kHz to an opinion score, 1 to 5."""
+        import torch
+
+        from voiceclone.audio.io import SAMPLE_RATE, resample
+
+        sound = resample(np.asarray(audio, dtype=np.float32), SAMPLE_RATE, RATE)
+        with torch.no_grad():
+            score = float(self._model(torch.from_numpy(sound)[None]))
+        return min(HIGHEST, max(LOWEST, score))

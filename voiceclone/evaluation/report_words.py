@@ -1,0 +1,60 @@
+"""From an evaluation's figures to what is said about it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voiceclone.evaluation.in_words import Findings
+from voiceclone.evaluation.report_results import VoiceResult
+from voiceclone.evaluation.report_verdict import NEVER_TRAINED_ON, Verdict
+from voiceclone.evaluation.voices import BEST_STOCK, CLONE, RECORDINGS, STRANGER, title_of
+
+WORDS, PHONES = "word_error_rate", "phone_error_rate"
+
+
+def findings_of(
+    voices: Mapping[str, VoiceResult], verdict: Verdict | None, encoders: tuple[str, ...]
+) -> Findings | None:
+    """What the words are made of; None where clone, stranger or recordings were not measured.
+
+    Likeness is by the encoder that no training uses, or by the first there is.
+    """
+    judge = NEVER_TRAINED_ON if NEVER_TRAINED_ON in encoders else next(iter(encoders), "")
+    likeness = {name: voice.similarity[judge].mean for name, voice in voices.items() if judge in voice.similarity}
+    if not {CLONE, STRANGER, RECORDINGS} <= set(likeness):
+        return None
+    errors = WORDS if WORDS in voices[CLONE].measures else PHONES
+    nearest = voices.get(BEST_STOCK)
+    return Findings(
+        clone=likeness[CLONE],
+        stranger=likeness[STRANGER],
+        recordings=likeness[RECORDINGS],
+        nearest=likeness.get(BEST_STOCK),
+        nearest_name=(nearest and nearest.same_as) or title_of(BEST_STOCK),
+        nearest_clear=_is_clear(verdict, judge),
+        understood=_share_right(voices, CLONE, errors),
+        understood_recordings=_share_right(voices, RECORDINGS, errors),
+        by_words=errors == WORDS,
+        slower_percent=_mean(voices, CLONE, "rate_bias_percent"),
+        natural=_mean(voices, CLONE, "opinion_score"),
+        natural_recordings=_mean(voices, RECORDINGS, "opinion_score"),
+        natural_nearest=_mean(voices, BEST_STOCK, "opinion_score"),
+    )
+
+
+def _is_clear(verdict: Verdict | None, judge: str) -> bool | None:
+    """Whether clone and best stock voice differ by more than chance; None where they were not compared."""
+    for comparison in verdict.comparisons if verdict is not None else ():
+        if (comparison.rival, comparison.measure) == (BEST_STOCK, judge):
+            return comparison.result != "unclear"
+    return None
+
+
+def _mean(voices: Mapping[str, VoiceResult], name: str, measure: str) -> float | None:
+    found = voices[name].measures.get(measure) if name in voices else None
+    return None if found is None else found.mean
+
+
+def _share_right(voices: Mapping[str, VoiceResult], name: str, errors: str) -> float | None:
+    rate = _mean(voices, name, errors)
+    return None if rate is None else max(0.0, 1.0 - rate)

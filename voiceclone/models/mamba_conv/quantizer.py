@@ -1,0 +1,122 @@
+"""A residual vector quantizer (Zeghidour et al. 2021) whose codebooks follow running means of what they code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+DECAY = 0.99  # of the running means, a batch
+DEAD = 0.1  # of the mean use: codes used less are replaced
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized:
+    """Vectors in codes."""
+
+    vectors: Tensor = field(repr=False)
+    """The sum of the codes, ``(B, latent, T)``; gradients pass straight through to the input."""
+    codes: Tensor = field(repr=False)
+    """int64 ``(B, levels, T)``."""
+    commitment: Tensor = field(repr=False)
+    """Mean squared distance of what each level has to code from its code, the mean over the levels."""
+
+
+class ResidualQuantizer(nn.Module):
+    """Each level codes what the levels before it left.
+
+    The codebooks are buffers: no gradient reaches them, and an average of weights copies them.
+    """
+
+    def __init__(self, levels: int, size: int, latent: int) -> None:
+        super().__init__()
+        self.levels, self.size = levels, size
+        self.register_buffer("codebooks", torch.randn(levels, size, latent) / latent**0.5)
+        self.register_buffer("counts", torch.ones(levels, size))
+        self.register_buffer("sums", self.codebooks.clone())
+
+    def nearest(self, residual: Tensor, level: int) -> Tensor:
+        """Codes ``(M,)`` of vectors ``(M, latent)``."""
+        book = self.codebooks[level]
+        # |r - c|² without |r|², which is the same for all codes.
+        return (book.square().sum(1) - 2.0 * residual @ book.T).argmin(dim=1)
+
+    def encode(self, latent: Tensor) -> Tensor:
+        """Vectors ``(B, latent, T)`` to codes ``(B, levels, T)``."""
+        residual, codes = latent.mT.flatten(0, 1), []
+        for level in range(self.levels):
+            codes.append(self.nearest(residual, level))
+            residual = residual - self.codebooks[level][codes[-1]]
+        return torch.stack(codes, dim=1).unflatten(0, (latent.shape[0], -1)).mT
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes ``(B, levels, T)`` to vectors ``(B, latent, T)``; fewer levels are a coarser sound."""
+        return sum(self.codebooks[level][own] for level, own in enumerate(codes.unbind(1))).mT
+
+    def forward(
+        self, latent: Tensor, *, used: int | None = None, reduce: Callable[[Tensor], Tensor] = lambda x: x
+    ) -> Quantized:
+        """Quantize ``(B, latent, T)`` by the first ``used`` levels; in training the codebooks follow.
+
+        Args:
+            reduce: sums a tensor over the processes that train together.
+        """
+        used = self.levels if used is None else used
+        residual = latent.mT.flatten(0, 1)
+        total, codes, commitment = torch.zeros_like(residual), [], latent.new_zeros(())
+        for level in range(used):
+            chosen = self.nearest(residual.detach(), level)
+            vectors = self.codebooks[level][chosen]
+            # Against the residual itself: from a value that already went straight through, the commitment of all levels
+            # but the first would have no gradient.
+            commitment = commitment + (residual - vectors).square().mean()
+            if self.training:
+                self._follow(residual.detach(), chosen, level, reduce)
+            residual, total = residual - vectors, total + vectors
+            codes.append(chosen)
+        vectors = total.unflatten(0, (latent.shape[0], -1)).mT
+        return Quantized(
+            vectors=latent + (vectors - latent).detach(),
+            codes=torch.stack(codes, dim=1).unflatten(0, (latent.shape[0], -1)).mT,
+            commitment=commitment / used,
+        )
+
+    @torch.no_grad()
+    def _follow(self, residual: Tensor, chosen: Tensor, level: int, reduce: Callable[[Tensor], Tensor]) -> None:
+        book = self.codebooks.clone()  # the forward pass keeps the one it has seen
+        used = residual.new_zeros(self.size).index_add_(0, chosen, residual.new_ones(len(chosen)))
+        summed = torch.zeros_like(book[level]).index_add_(0, chosen, residual)
+        used, summed = reduce(used), reduce(summed)
+        counts = self.counts[level].lerp(used, 1.0 - DECAY)
+        sums = self.sums[level].lerp(summed, 1.0 - DECAY)
+        book[level] = sums / counts.clamp(min=1e-3)[:, None]
+        dead = counts < DEAD * counts.mean()
+        # A candidate for every code, whether dead or not, so that all processes draw and sum alike.
+        offered = residual[torch.randint(len(residual), (self.size,), device=residual.device)]
+        offered = reduce(offered) / reduce(torch.ones(1, device=residual.device))
+        book[level] = torch.where(dead[:, None], offered, book[level])
+        mean = counts.mean()
+        counts = torch.where(dead, mean, counts)
+        self.sums[level] = torch.where(dead[:, None], offered * mean, sums)
+        self.counts[level] = counts
+        self.codebooks = book
+
+    @torch.no_grad()
+    def set_codebook(self, level: int, book: Tensor) -> None:
+        """Start a level from vectors ``(size, latent)``."""
+        books = self.codebooks.clone()
+        books[level] = book
+        self.codebooks = books
+        self.sums[level], self.counts[level] = book * self.counts[level][:, None], self.counts[level]
+
+
+def codebook_use(codes: Tensor, size: int) -> Tensor:
+    """How evenly a level's codes are used, ``(levels,)``: perplexity over the size, 0-1; codes ``(B, levels, T)``."""
+    shares = []
+    for own in codes.unbind(1):
+        share = torch.bincount(own.flatten(), minlength=size).double()
+        share = share / share.sum().clamp(min=1)
+        shares.append(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()) / size)
+    return torch.stack(shares).float()

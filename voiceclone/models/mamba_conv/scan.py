@@ -1,0 +1,62 @@
+"""The selective scan: a linear recurrence whose decay, input and output depend on the input (Gu and Dao 2023).
+
+Computed step by step over slices that are taken apart once. Indexing the time axis in every step instead gives the same
+values, but its backward pass writes a tensor of the whole size a step: quadratic in the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def selective_scan(
+    u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """``h[t] = exp(delta[t] a) h[t-1] + delta[t] b[t] u[t]``, ``y[t] = c[t] . h[t] + d u[t]``.
+
+    Half precision is lifted to float32: products of many decays lose everything in fewer bits.
+
+    Args:
+        u: input ``(B, L, E)``.
+        delta: positive step sizes ``(B, L, E)``.
+        a: negative rates ``(E, N)``.
+        b: how the input enters the state, ``(B, L, N)``.
+        c: how the output is read from it, ``(B, L, N)``.
+        d: what passes by, ``(E,)``.
+        state: before the first step, ``(B, E, N)``; zeros when None.
+
+    Returns:
+        outputs ``(B, L, E)`` and the state after the last step ``(B, E, N)``.
+    """
+    u, delta, a, b, c, d = (
+        x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (u, delta, a, b, c, d)
+    )
+    if state is None and u.is_cuda and (kernel := cuda_kernel()) is not None:
+        y, last = kernel(
+            u.mT.contiguous(), delta.mT.contiguous(), a, b.mT.contiguous(), c.mT.contiguous(), d, return_last_state=True
+        )
+        return y.mT, last
+    decay = torch.exp(delta.unsqueeze(-1) * a)
+    drive = (delta * u).unsqueeze(-1) * b.unsqueeze(2)
+    h = torch.zeros_like(drive[:, 0]) if state is None else state
+    states = []
+    for kept, added in zip(decay.unbind(1), drive.unbind(1), strict=True):
+        h = torch.addcmul(added, kept, h)
+        states.append(h)
+    y = torch.einsum("blen,bln->ble", torch.stack(states, 1), c)
+    return y + d * u, h
+
+
+@cache
+def cuda_kernel() -> Callable[..., Any] | None:
+    """mamba-ssm's kernel, where it is installed."""
+    try:
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    except Exception:  # its compiled part may miss libraries, which raises many kinds
+        return None
+    return selective_scan_fn

@@ -1,0 +1,1 @@
+"""Networks of StyleTTS2 that Kokoro does not have."""

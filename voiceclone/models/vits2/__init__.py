@@ -1,0 +1,19 @@
+"""VITS2 (Kong et al. 2023): text to waveform in one network, trained end to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voiceclone.models.vits2.synthesizer import SynthesizerTrn
+
+__all__ = ["SynthesizerTrn"]
+
+
+def __getattr__(name: str) -> type:
+    """torch is imported with the first network, not with the package."""
+    if name == "SynthesizerTrn":
+        from voiceclone.models.vits2.synthesizer import SynthesizerTrn
+
+        return SynthesizerTrn
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,221 @@
+"""Shapes of a VITS2: three sizes of the project's own, and whatever a config file asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.presets import PRESETS
+
+PLAIN = "none"  # flows without a transformer, those of VITS
+FLOWS = ("pre_conv", "pre_conv2", "fft", "mono_layer_inter_residual", "mono_layer_post_residual", PLAIN)
+DECODERS = ("hifigan", "istft")
+POSTERIORS = ("mel", "linear")
+LARGEST_VOICE = 256  # values of a voice file's row, which hold the speaker's vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEnd:
+    """How audio becomes the frames that the posterior encoder reads."""
+
+    sample_rate: int = 24_000
+    """Hz."""
+    hop: int = 300
+    """Samples a frame."""
+    n_fft: int = 2048
+    win: int = 1200
+    """Samples of the window."""
+    n_mels: int = 80
+    """Bands of a mel posterior; a linear one reads all ``n_fft // 2 + 1`` frequencies."""
+    f_min: float = 0.0
+    """Hz."""
+    f_max: float | None = None
+    """Hz; half the sample rate where it is None."""
+    posterior: str = "mel"
+    """``mel`` (VITS2) or ``linear`` (VITS)."""
+
+    @property
+    def channels(self) -> int:
+        """Values of a frame."""
+        return self.n_mels if self.posterior == "mel" else self.n_fft // 2 + 1
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether these frames are the ones that every corpus keeps, StyleTTS2's log-mel at 24 kHz."""
+        return self == FrontEnd()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vits2Config:
+    """Widths and parts of one model; saved as ``config.json`` beside its weights."""
+
+    symbols: int = 178
+    """Token ids."""
+    speakers: int = 0
+    """Rows of the speaker embedding; 0 is a model of one speaker without an embedding."""
+    speaker_channels: int = 64
+    """Values of a speaker's vector; without effect where ``speakers`` is 0."""
+    front_end: FrontEnd = FrontEnd()
+    channels: int = 96
+    """Of the latent frames."""
+    hidden: int = 96
+    filter: int = 256
+    """Inner channels of the text encoder's feed-forward layers."""
+    heads: int = 2
+    layers: int = 4
+    kernel: int = 3
+    window: int = 4
+    """Tokens to either side that have relative positions of their own."""
+    dropout: float = 0.1
+    speaker_in_text: bool = True
+    """The speaker enters the text encoder, before its third layer."""
+    posterior_layers: int = 8
+    flow: str = "pre_conv2"
+    """One of :data:`FLOWS`."""
+    flows: int = 4
+    flow_layers: int = 3
+    """WaveNet layers of a coupling."""
+    flow_causal: bool = False
+    """The transformer of an ``fft`` flow sees earlier frames only."""
+    stochastic_durations: bool = False
+    duration_filter: int = 128
+    duration_dropout: float = 0.5
+    duration_noise: bool = True
+    """The deterministic predictor reads one channel of noise, so that it can be trained against a discriminator."""
+    decoder: str = "hifigan"
+    """``hifigan`` or ``istft``."""
+    upsample_rates: tuple[int, ...] = (10, 6, 5)
+    """Their product, times ``istft_hop`` for that decoder, is the front end's hop."""
+    upsample_kernels: tuple[int, ...] = (20, 12, 10)
+    upsample_channels: int = 128
+    resblock: str = "2"
+    resblock_kernels: tuple[int, ...] = (3, 5, 7)
+    resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3), (1, 3), (1, 3))
+    istft_size: int = 20
+    istft_hop: int = 5
+    crop_frames: int = 32
+    """Frames that the decoder gets in training."""
+    add_blank: bool = False
+    """A pad token stands between all tokens, as in VITS and piper."""
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("flow", self.flow, FLOWS),
+            ("decoder", self.decoder, DECODERS),
+            ("posterior", self.front_end.posterior, POSTERIORS),
+            ("resblock", self.resblock, ("1", "2")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} is {value!r}: use one of {', '.join(allowed)}")
+        if self.channels % (2 * self.heads) or self.hidden % self.heads:
+            raise ValueError(f"channels ({self.channels}) and hidden ({self.hidden}) must be multiples of 2 x heads")
+        if self.speakers and not 0 < self.speaker_channels <= LARGEST_VOICE:
+            raise ValueError(f"speaker_channels is {self.speaker_channels}: it must lie in 1-{LARGEST_VOICE}")
+        if self.speaker_in_text and self.speakers and self.layers < 3:
+            raise ValueError(f"layers is {self.layers}: a speaker enters before the third layer, use 3 or more")
+        if self.upsampling != self.front_end.hop:
+            raise ValueError(f"the decoder makes {self.upsampling} samples of a frame of {self.front_end.hop}")
+        if len(self.upsample_rates) != len(self.upsample_kernels):
+            raise ValueError("upsample_rates and upsample_kernels must have one entry a layer each")
+
+    @property
+    def upsampling(self) -> int:
+        """Samples that the decoder makes of a frame."""
+        product = self.istft_hop if self.decoder == "istft" else 1
+        for rate in self.upsample_rates:
+            product *= rate
+        return product
+
+    @property
+    def voice_size(self) -> int:
+        """Values of a speaker's vector; 0 without speakers."""
+        return self.speaker_channels if self.speakers else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The config as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Vits2Config:
+        """The inverse of ``to_json``.
+
+        Raises:
+            ValueError: unknown names, or values that do not fit together.
+        """
+        return changed(cls(), values)
+
+
+def changed(config: Vits2Config, values: Mapping[str, Any]) -> Vits2Config:
+    """``config`` with other values; the front end's are given under ``front_end``.
+
+    Raises:
+        ValueError: unknown names, or values that do not fit together.
+    """
+    values = dict(values)
+    front = values.pop("front_end", {})
+    for known, given in ((Vits2Config, values), (FrontEnd, front)):
+        unknown = set(given) - {field.name for field in fields(known)}
+        if unknown:
+            raise ValueError(f"unknown settings of the model: {', '.join(sorted(unknown))}")
+    lists = {name: _tuple(value) for name, value in values.items()}
+    try:
+        return replace(config, front_end=replace(config.front_end, **front), **lists)
+    except TypeError as error:  # a text where a number belongs
+        raise ValueError(f"a setting of the model is of a wrong kind ({error})") from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(one) for one in value) if isinstance(value, list | tuple) else value
+
+
+def vits2_preset(name: str) -> Vits2Config:
+    """The config called ``name``: ``nano`` (about 5M parameters), ``full`` (the paper's size) or ``tiny`` (for tests).
+
+    Raises:
+        UsageError: no preset of that name.
+    """
+    if name == "nano":
+        return Vits2Config()
+    if name == "full":
+        return Vits2Config(
+            channels=192, hidden=192, filter=768, layers=6, posterior_layers=16, flow_layers=4, duration_filter=256,
+            speaker_channels=256, upsample_channels=512, resblock="1", resblock_kernels=(3, 7, 11),
+            resblock_dilations=((1, 3, 5),) * 3,
+        )  # fmt: skip
+    if name == "tiny":
+        return Vits2Config(
+            channels=16, hidden=16, filter=32, layers=3, posterior_layers=2, flows=2, flow_layers=1,
+            duration_filter=16, speaker_channels=8, upsample_channels=32, resblock_kernels=(3,),
+            resblock_dilations=((1,),), crop_frames=16,
+        )  # fmt: skip
+    raise UsageError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+
+
+def with_istft(config: Vits2Config) -> Vits2Config:
+    """``config`` with an iSTFT in the place of the decoder's last upsampling layer."""
+    rates, kernels = config.upsample_rates[:-1], config.upsample_kernels[:-1]
+    return replace(config, decoder="istft", upsample_rates=rates, upsample_kernels=kernels)
+
+
+def read_vits2_config(path: Path) -> tuple[Vits2Config, dict[str, int]]:
+    """The model and the vocabulary of a base's ``config.json``.
+
+    Raises:
+        VoicecloneError: it is missing or none of a VITS2.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        config, vocab = Vits2Config.from_json(values["model"]), values["vocab"]
+        if not all(type(number) is int and 0 <= number < config.symbols for number in vocab.values()):
+            raise ValueError("its vocab must give each symbol a number below symbols")
+        return config, vocab
+    except OSError as error:
+        raise VoicecloneError(
+            f"cannot read {path}: {error.strerror or error}: is this the folder of a base?"
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise VoicecloneError(f"{path} is no config of a VITS2 ({error}): write it again") from error

@@ -1,0 +1,70 @@
+"""The panel that tells at a glance whether a training works: is the clone nearer to the speaker than a stock voice?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.projection.likeness import INITIALIZATION, LIKENESS, RECORDINGS, STOCK, Yardstick
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CLONE_COLOUR = "#c2410c"
+LEVELS = {  # title, colour, style
+    STOCK: ("best stock voice", "#2563a8", "--"),
+    INITIALIZATION: ("initialization", "#8a8a8a", ":"),
+    RECORDINGS: ("recordings", "#1a1a1a", "-."),
+}
+
+
+def draw_beside_stock(axes: Axes, yardstick: Yardstick, history: Sequence[dict[str, Any]], best: int | None) -> None:
+    """The clone's likeness (or held-out loss) over the epochs, and as levels what it is held against.
+
+    Args:
+        history: as :func:`plots.training_figure` takes it; epoch 0 is the initialization.
+    """
+    points = _clone(yardstick, history)
+    if points:
+        axes.plot(*zip(*points), color=CLONE_COLOUR, linewidth=2.0, marker="o", markersize=3, label="clone")
+    for name, level in yardstick.levels.items():
+        title, colour, style = LEVELS[name]
+        title = f"{title}, {yardstick.stock_name}" if name == STOCK and yardstick.stock_name else title
+        axes.axhline(level, color=colour, linestyle=style, linewidth=1.4, label=f"{title} ({level:.2f})")
+    if best is not None:
+        axes.axvline(best, color="#555555", linewidth=1, linestyle=":")
+    axes.set_title(f"Better than a stock voice yet? {answer(yardstick, points, best)}", fontsize=11, loc="left",
+                   fontweight="bold", parse_math=False)  # fmt: skip
+    if yardstick.measure == LIKENESS:
+        by = f"by {yardstick.encoder}, the training's own encoder"
+        axes.set_ylabel("likeness (cosine)", fontsize=9)
+    else:
+        by = "no speaker encoder is installed: the held-out loss has to do, lower is better"
+        axes.set_ylabel("held-out loss", fontsize=9)
+    axes.set_xlabel(f"epoch; held-out clips, {by}", fontsize=9)
+    axes.grid(alpha=0.25, linewidth=0.5)
+    axes.tick_params(labelsize=8)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles, [label.replace("$", r"\$") for label in labels], fontsize=8.5, frameon=False,
+                loc="center left", bbox_to_anchor=(1.0, 0.5))  # fmt: skip
+
+
+def answer(yardstick: Yardstick, points: Sequence[tuple[float, float]], best: int | None) -> str:
+    """Yes or no, by the epoch that is kept; empty where there is nothing to compare."""
+    stock = yardstick.levels.get(STOCK)
+    if stock is None or not points:
+        return ""
+    clone = dict(points).get(float(best) if best is not None else points[-1][0], points[-1][1])
+    more = clone > stock if yardstick.measure == LIKENESS else clone < stock
+    return f"{'Yes' if more else 'Not yet'}: {clone:.2f} against {stock:.2f}"
+
+
+def _clone(yardstick: Yardstick, history: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+    points = []
+    if (level := yardstick.levels.get(INITIALIZATION)) is not None:
+        points.append((0.0, level))
+    for index, row in enumerate(history):
+        terms = {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
+        if (value := yardstick.of(terms)) is not None:
+            points.append((float(row.get("epoch", index + 1)), value))
+    return points

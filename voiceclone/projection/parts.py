@@ -1,0 +1,35 @@
+"""The recipes of stage 2 and the parts of the best one, by name; without torch, for the command line."""
+
+from __future__ import annotations
+
+from voiceclone.errors import UsageError
+
+BEST, PLAIN = RECIPES = ("best", "plain")
+PARTS = {
+    "alignment": "phone durations of the clips by dynamic time warping (else the base's own, stretched)",
+    "initialization": "the initialization among stock voices (else their mean)",
+    "blend": "the convex blend of stock voices as an initialization",
+    "mel": "the mel errors",
+    "speaker": "the speaker encoder's term",
+    "phones": "the phone classifier's term: each frame is to be classified as its phone",
+    "free-running": "the crops spoken with the voice's own durations, F0 and energy (else all follow the recording)",
+    "prosody": "the duration, F0 and energy terms",
+}
+# Parts of earlier versions. The first ones were left out by default and do not exist any more, so that whoever leaves
+# them out gets what is asked for. The others cannot be left out any more.
+_GONE = frozenset({"average", "drift", "prior"})
+_FIXED = frozenset({"rows", "stop"})
+
+
+def parse_parts(text: str) -> frozenset[str]:
+    """``"phones,speaker"`` to the set of names.
+
+    Raises:
+        UsageError: a name is no part.
+    """
+    names = frozenset(name.strip() for name in text.split(",") if name.strip()) - _GONE
+    if fixed := sorted(names & _FIXED):
+        raise UsageError(f"--without {fixed[0]!r}: this part cannot be left out any more: remove it from the list")
+    if unknown := sorted(names - set(PARTS)):
+        raise UsageError(f"--without {unknown[0]!r}: use a comma-separated list of {', '.join(PARTS)}")
+    return names
