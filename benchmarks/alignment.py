@@ -1,4 +1,4 @@
-"""How far the phone boundaries that cloning finds lie from the true ones, on synthesised speech whose timing is known.
+"""Errors of the phone boundaries that cloning finds, on synthesised speech with known timing.
 
     python benchmarks/alignment.py --corpus WORK/corpus/heldout [--only SPEAKER...]
 
@@ -89,7 +89,7 @@ def errors(
         used = phone_classifier if way == WAYS[2] else None
         clip, _ = aligned(target, kokoro, voice, log_mel, phone_classifier=used, warp=way != WAYS[0])
         distance = np.cumsum(clip.alignment.durations.numpy() - np.array(true))[:-1]
-        # Trimming moves a whole clip, by what nobody counted: the typical distance is taken off.
+        # Trimming shifts a whole clip by an unknown amount: the median distance is subtracted.
         found.append(FRAME_MS * float(np.abs(distance - np.median(distance)).mean()))
     return found
 

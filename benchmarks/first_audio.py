@@ -3,8 +3,8 @@
 
     python benchmarks/first_audio.py
 
-Each run is a process of its own, the two in turn; imports and loading count. KPipeline gets the same weights as a .pth
-file, through ``kokoro.KModel``'s own loading, and the same G2P.
+Each run is a separate process, both in turn; imports and loading are included. KPipeline gets the same weights as a
+.pth file, through ``kokoro.KModel``'s own loading, and the same G2P.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         nested = _as_pth(weights.path, Path(folder) / "kokoro.pth")
         direct, say = [], []
-        for run in range(options.runs + 1):  # the first fills the disk cache and does not count
+        for run in range(options.runs + 1):  # the first fills the disk cache and is not counted
             seconds = _first_audio(DIRECT, str(KOKORO_CONFIG), str(nested), TEXT)
             own = _first_audio(SAY, TEXT, str(Path(folder) / f"{run}.wav"))
             if run:

@@ -19,7 +19,7 @@ VOICES = 5
 def full_size_base(folder: Path) -> Path:
     """Write the base to ``folder`` unless it is there: about 440 MB.
 
-    Durations are biased to about three frames a phoneme, as in speech (``init_for_speech``).
+    Durations are biased to about three frames per phoneme, as in speech (``init_for_speech``).
     """
     if (folder / "base.json").is_file():
         return folder

@@ -2,9 +2,9 @@
 
     python benchmarks/other_sentences.py VOICE.pt... --speaker DIR --sentences DIR...
 
---speaker is the dataset whose validation clips the voices should sound like, --sentences are datasets of others, whose
-first training sentences are spoken, the same for every voice. Two held-out clips of a speaker say little of phone
-errors; these sentences say more, and nothing in a voice was chosen on them.
+--speaker is the dataset of the target speaker; similarity is measured to its validation clips. --sentences are datasets
+of other speakers, whose first training sentences every voice speaks. Two held-out clips of a speaker are too few for a
+phone error rate; these sentences are more, and no voice was optimized on them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
 PHONEMES = range(21, 160)  # of a sentence
-AMONG = 40  # sentences, the first of all, that are looked at
+AMONG = 40  # the first sentences, from which suitable ones are taken
 
 
 def main() -> int:
-    """Parse, measure, print a row a voice."""
+    """Parse, measure, print one row per voice."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--speaker", type=Path, required=True)
     parser.add_argument("--sentences", type=Path, nargs="+", required=True)

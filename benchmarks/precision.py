@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What bfloat16 convolutions save and change in a training step: the frozen decoder beside itself in float32.
+"""Time and error of bfloat16 convolutions in a training step, compared with float32.
 
     OMP_NUM_THREADS=1 python benchmarks/precision.py --base kokoro
 
-Both speak the same crops with the same noise in turn, and take the gradient of the log-mel's mean square in the voice.
+Both decode the same crops with the same noise in turn, and compute the gradient of the log-mel's mean square with
+respect to the voice.
 Prints processor seconds (other work on the machine counts less than in wall time), the difference of the log-mels
 beside that of two draws of the source's noise, and the cosine of the gradients.
 """

@@ -3,8 +3,8 @@
     python benchmarks/quality.py --work WORK --speakers DIR... [--seeds 0 1 2] [--without PART...] [--walk 10]
 
 DIR is a dataset of one speaker, or one with a speaker column (each speaker is then a dataset, 60 % training). Results
-stand in WORK/results, one JSON file each; those that are there are not made again, so that several processes can share
-the work (--part 1/2). ``--table`` prints what there is.
+are in WORK/results, one JSON file each; existing ones are not made again, so that several processes can share the work
+(--part 1/2). ``--table`` prints the existing results.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
-STOCK_SENTENCES = 3  # training sentences on which the best stock voice is searched by ear of the trained encoder
+STOCK_SENTENCES = 3  # training sentences for the search for the best stock voice by Resemblyzer
 WALK_STEP = 0.05  # size of a step of the random walk, relative to the spread of stock voices
 
 
@@ -130,7 +130,7 @@ class Bench:
         return max(self.base.stock_voices.values(), key=lambda pack: scorer(pack))
 
     def random_walk(self, dataset: Dataset, start: VoicePack, seconds: float) -> VoicePack:
-        """Move the best stock voice at random, keep what the trained encoder likes better, until the time is up."""
+        """Random walk from the best stock voice: keep steps that increase the Resemblyzer similarity."""
         scorer, rng = self._scorer(dataset), np.random.default_rng(0)
         spread = torch.stack([pack.tensor[100, 0] for pack in self.base.stock_voices.values()]).std(dim=0)
         best, score, until = start, scorer(start), time.monotonic() + seconds

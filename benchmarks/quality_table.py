@@ -33,7 +33,7 @@ def table(results: Path) -> str:
 
 
 def kind_of(row: dict[str, Any]) -> str:
-    """Recorded speakers carry the name of their collection."""
+    """The kind of a speaker: names of recorded ones begin with their corpus."""
     return "real" if row["speaker"].startswith(("librispeech_", "ljspeech_", "vctk_")) else "synthetic"
 
 

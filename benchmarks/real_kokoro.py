@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measure voices on a base by judges that no training uses: Whisper's word errors, predicted opinion scores, likeness.
+"""Measure voices on a base by Whisper's word errors, predicted opinion scores, and two speaker encoders.
 
     python benchmarks/real_kokoro.py --base kokoro --run output/v --data SPEECH/librispeech_1688
 
-Speaks sentences that no dataset holds with the clone of a finished run and with the voices it had to beat, and prints
-them beside the held-out recordings. Likeness is the cosine to the mean of the training clips' vectors. Needs the extras
-``judges`` and Resemblyzer.
+Speaks sentences that are in no dataset with the clone of a finished run and with the voices it is compared with, and
+prints them beside the held-out recordings. Likeness is the cosine to the mean of the training clips' vectors. Needs the
+extras ``judges`` and Resemblyzer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COLUMNS = ("resemblyzer", "xvector", "WER %", "MOS", "chars/s", "F0 Hz")
 
 
 def main() -> int:
-    """Parse, speak, measure, print a row a voice."""
+    """Parse, speak, measure, print one row per voice."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--run", type=Path, required=True, help="output folder of a finished clone")
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 class Judges:
-    """What measures speech; the speaker's centres are those of the training clips."""
+    """The models that measure speech; the speaker's mean vectors are those of the training clips."""
 
     def __init__(self, dataset: Dataset) -> None:
         import distillmos

@@ -1,10 +1,10 @@
-"""How fast and how large: ratios measured within one run.
+"""Speed and memory: ratios measured within one run.
 
     python benchmarks/speed.py FIGURE... --work WORK [--threads 2]
 
 FIGURE is one or more of: step, naive, walk, styles, memory, startup, say. Each adds its result to WORK/speed.json; the
-table of all results is printed at the end. ``naive`` and ``walk`` work on the embedded base, which has learned to
-speak; the others on a model of the real Kokoro's size with random weights (made in WORK once).
+table of all results is printed at the end. ``naive`` and ``walk`` work on the embedded base, which is trained;
+the others on a model of the real Kokoro's size with random weights (made in WORK once).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def demo_data(work: Path) -> Path:
 
 
 def styles(work: Path) -> dict[str, float]:
-    """Stage 1: seconds of audio a second, reading and front end included, with encoders of the real widths."""
+    """Stage 1: seconds of audio per second, reading and front end included, with encoders of the real widths."""
     from functools import partial
 
     import soundfile
@@ -166,7 +166,7 @@ def _copies(source: Path, target: Path, count: int) -> Path:
 
 
 def best_of(work, repeats: int) -> float:
-    """Seconds of the fastest of ``repeats`` calls: what other programs take away can only be added."""
+    """Seconds of the fastest of ``repeats`` calls: other programs can only make a call slower."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Figures of stage 2: a step against its floor, the naive loop, the random walk."""
+"""Measurements of stage 2: a step against its lower bound, the naive loop, the random walk."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def step(base: Path, data: Path) -> dict[str, float]:
 
 
 def floor_pass(trainer: ProjectionTrainer, crops: list, micro_batch: int, lean: bool) -> None:
-    """The least a step must do: the decoder's audio of the crops, and the gradient back to the voice."""
+    """The minimum work of a step: the decoder's audio of the crops, and the gradient back to the voice."""
     leaf = trainer.state.anchor.clone().to(trainer.kokoro.device).requires_grad_()
     trainer.kokoro.fused, usual = lean, trainer.kokoro.fused
     for first in range(0, len(crops), micro_batch):
@@ -113,7 +113,7 @@ def floor_pass(trainer: ProjectionTrainer, crops: list, micro_batch: int, lean: 
 
 
 def naive(data: Path, work: Path) -> dict[str, float]:
-    """The default clone against the loop that comes to mind first, judged by the same held-out loss.
+    """The default clone against the obvious training loop, by the same held-out loss.
 
     The loop: the whole utterance through ``forward_with_tokens.__wrapped__`` (which is not under ``no_grad``), the mel
     error against the clip, both cut to the shorter one, an optimiser step a clip, from the mean stock voice.

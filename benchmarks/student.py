@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measure a student against its teacher: the same voice vectors, sentences that no training held.
+"""Measure a student against its teacher: the same voice vectors, sentences that are in no training data.
 
     python benchmarks/student.py --student work/run/base --text sentences.txt --json student.json
 
 The last lines of the text are spoken, which scripts/speak_with_teacher.py leaves unused. Each of VOICES stock voices
 speaks its share of the sentences on both models; each English stock voice speaks two further sentences for the ranking
-of speakers. Needs the extra ``judges`` and Resemblyzer. No judge has a part in any training of the student.
+of speakers. Needs the extra ``judges`` and Resemblyzer. None of these models is used in the training of the student.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FOR_RANKING = 2  # further sentences that every stock voice speaks, others on ea
 
 @dataclass(kw_only=True)
 class Measured:
-    """Measures of one model, an entry an utterance or a voice."""
+    """Measures of one model, one entry per utterance or voice."""
 
     errors: list[tuple[float, float]] = field(default_factory=list)  # wrong words, words
     opinions: list[float] = field(default_factory=list)
@@ -145,7 +145,7 @@ def measure(model: Speaking, judges: Judges, spoken: list[str], further: list[st
 
 
 def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, float | None]]:
-    """The table's rows: the student's figure and the teacher's own, where it has one."""
+    """The table's rows: the student's figure and the teacher's, if it has one."""
     ours, theirs = student.summary(), teacher.summary()
     names = list(teacher.speakers)
     cosines = np.array([[student.speakers[a] @ teacher.speakers[b] for b in names] for a in names])

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Speak a corpus with a base's own voices, blends and moved blends; style encoders and student models learn from it.
+"""Synthesise a corpus with a base's voices, blends and perturbed blends, to train style encoders and student models.
 
     python scripts/speak_with_teacher.py --text sentences.txt --out speech --utterances 5000
     python scripts/speak_with_teacher.py --text sentences.txt --out speech --utterances 5000 --part 2/2   # beside it
 
-Resumable: the same command goes on, and utterances that are there are left alone. An utterance depends on the seed and
+Resumable: the same command continues, and existing utterances are kept. An utterance depends on the seed and
 its number alone, so that several processes can share the work by --part.
 """
 
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: range) -> None:
-    """Speak the utterances of these numbers into a folder; those that are there are left alone."""
+    """Speak the utterances of these numbers into a folder; existing ones are kept."""
     import torch
 
     from voiceclone.base_training.teacher import VoiceSampler, speak_teacher_utterance

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train and measure the judges that ship with the package: the phone recogniser and the speaker net.
+"""Train and measure the phone recogniser and the speaker net of the package.
 
     python scripts/train_judges.py --run WORK/run --facts scripts/nano_facts.json --clips CLIPS
 

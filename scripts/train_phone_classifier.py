@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train and measure the phone classifier that ships with the package: which phone is heard in each frame.
+"""Train and measure the phone classifier of the package, which predicts the phone of each frame.
 
     python scripts/train_phone_classifier.py --run WORK/run --facts scripts/nano_facts.json
 

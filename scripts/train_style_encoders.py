@@ -3,7 +3,7 @@
 
     python scripts/train_style_encoders.py --text sentences.txt --out encoders --utterances 2000
 
-Speaks OUT/speech (resumable: the same command goes on), trains, and writes style_encoders.safetensors and
+Speaks OUT/speech (resumable: the same command continues), trains, and writes style_encoders.safetensors and
 encoders.json with the figures. By default the base is the real Kokoro-82M and four English stock voices are kept out of
 training; OUT/held_out holds their speech.
 """
@@ -85,7 +85,7 @@ def spoken_again(base, encoders, folder: Path) -> dict[str, float]:
 
     Returns:
         ``f0_error``, the median difference of the median F0 in semitones, and ``rate_error``, that of the length of the
-        speech in percent, both without their sign.
+        speech in percent, both as absolute values.
     """
     import numpy as np
     import torch

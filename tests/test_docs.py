@@ -1,17 +1,17 @@
-"""The documents keep their word: commands parse or run, messages exist, Python compiles."""
+"""Tests of the documents: commands parse or run, messages exist, Python compiles, figures were recorded."""
 
 from __future__ import annotations
 
 import ast
 import re
-import shlex
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
 
 import pytest
+from documents import blocks, call, commands, lines
 from safetensors.torch import load_file, save_file
-from support import REPOSITORY, write_base
+from support import REPOSITORY, project_requirements, write_base
 from talks import SENTENCES, speak_talk
 
 from voiceclone.cli.main import COMMANDS, _parser, main
@@ -19,46 +19,12 @@ from voiceclone.cloning.config import CloneConfig
 from voiceclone.serving.config import ServeConfig
 from voiceclone.system.settings import words_of
 
-DOCUMENTS = [
-    REPOSITORY / "README.md",
-    REPOSITORY / "CONTRIBUTING.md",
-    REPOSITORY / "datasets" / "README.md",
-    *sorted((REPOSITORY / "docs").glob("*.md")),
-]
-BLOCK = re.compile(
-    r"^(?P<indent> *)(?P<run><!-- run -->\n *)?```(?P<kind>bash|python)\n(?P<code>.*?)^ *```", re.M | re.S
-)
-CALL = re.compile(r"^(?:python -m voiceclone|python training_styletts2\.py|voiceclone) ")
 VARIABLE = "\0"
-
-
-def blocks(kind: str, *, run: bool) -> list[tuple[str, str]]:
-    """(document, code) of every block of a kind; ``run`` wants those that are marked to be run."""
-    found = []
-    for document in DOCUMENTS:
-        for match in BLOCK.finditer(document.read_text()):
-            if match["kind"] == kind and (not run or match["run"]):
-                code = "\n".join(line.removeprefix(match["indent"]) for line in match["code"].splitlines())
-                found.append((document.name, code))
-    return found
-
-
-def commands(*, run: bool) -> list[tuple[str, list[str]]]:
-    """(document, arguments of the command) of every call; what stands behind a pipe or # is left out."""
-    found = []
-    for document, code in blocks("bash", run=run):
-        for line in code.replace("\\\n", " ").splitlines():
-            if CALL.match(line):
-                words = shlex.split(line, comments=True)
-                words = words[: words.index("|")] if "|" in words else words
-                arguments = words[3:] if words[1] == "-m" else words[1:] if words[0] == "voiceclone" else None
-                found.append((document, ["clone", *words[2:]] if arguments is None else arguments))
-    return found
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the documents' readers have it, on a tiny base in the place of nano."""
+    """A folder with the files that the documents name, on a tiny base instead of nano."""
     nano = write_base(tmp_path_factory.mktemp("base") / "nano", voices=6)
     voices = list(load_file(nano / "voices.safetensors").values())
     names = ["ljspeech_lj", *(f"voice_{number}" for number in range(1, len(voices)))]
@@ -76,14 +42,14 @@ def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
-@pytest.mark.parametrize(("document", "arguments"), commands(run=False), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("document", "arguments"), commands(), ids=lambda value: str(value)[:60])
 def test_commands_parse(document: str, arguments: list[str]) -> None:
     options = _parser(arguments, None).parse_args(arguments)
     assert callable(options.run)
 
 
 def test_marked_commands_run(workplace: Path) -> None:
-    calls = commands(run=True)
+    calls = commands(mark="run")
     assert {"say.md", "inspect.md", "mix.md", "export.md", "prepare.md"} <= {document for document, _ in calls}
     for document, arguments in calls:
         assert main(arguments) == 0, (document, arguments)
@@ -93,7 +59,7 @@ def test_marked_commands_run(workplace: Path) -> None:
                 assert made.is_file() or (made / "train" / "metadata.jsonl").is_file(), arguments
 
 
-@pytest.mark.parametrize(("document", "code"), blocks("python", run=False), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("document", "code"), blocks("python"), ids=lambda value: str(value)[:20])
 def test_python_compiles_and_its_imports_exist(document: str, code: str) -> None:
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("voiceclone"):
@@ -103,12 +69,57 @@ def test_python_compiles_and_its_imports_exist(document: str, code: str) -> None
 
 
 def test_marked_python_runs(workplace: Path, capsys) -> None:
-    marked = blocks("python", run=True)
+    marked = blocks("python", mark="run")
     assert {"python_api.md", "export.md"} <= {document for document, _ in marked}
     for document, code in marked:
         exec(compile(code, document, "exec"), {"__name__": "document"})
     printed = capsys.readouterr().out
     assert (workplace / "lines.wav").is_file() and (workplace / "softer.pt").is_file() and printed
+
+
+def test_every_line_of_the_ten_minutes_parses() -> None:
+    """Also what is no command of ours: a target of make, an extra of pip."""
+    page = (REPOSITORY / "docs" / "ten_minutes.md").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text()
+    ours = 0
+    for line in [line for document, code in blocks("bash") if document == "ten_minutes.md" for line in lines(code)]:
+        if arguments := call(line):
+            ours += 1
+            assert callable(_parser(arguments, None).parse_args(arguments).run)
+        elif line.startswith("make "):
+            assert re.search(rf"^{line.removeprefix('make ')}:", makefile, re.M), line
+        else:
+            assert line == "source .venv/bin/activate"
+    assert ours > 8
+    for extra in re.findall(r"`pip install '\.\[(\w+)\]'`", page):
+        assert project_requirements(extra)
+
+
+@pytest.mark.slow
+def test_the_ten_minutes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marked lines of the page as they stand: demo data, nano, four epochs."""
+    monkeypatch.chdir(tmp_path)
+    calls = [arguments for document, arguments in commands(mark="walk") if document == "ten_minutes.md"]
+    assert [arguments[0] for arguments in calls] == [
+        "demo-data", "clone", "say", "evaluate", "inspect", "mix", "export", "voices",
+    ]  # fmt: skip
+    for arguments in calls:
+        assert main(arguments) == 0, arguments
+    for made in ("hello.wav", "first_try.png", "softer.pt", "first_try.safetensors"):
+        assert (tmp_path / made).is_file(), made
+    assert (tmp_path / "output" / "first_try" / "evaluation.html").is_file()
+
+
+def test_figures_in_the_tables_were_recorded() -> None:
+    """What README and quality state with decimals stands in the lab notes or in the benchmarks' page."""
+    recorded = "".join(path.read_text() for path in (REPOSITORY / "docs" / "lab_notes").glob("*.md"))
+    recorded += (REPOSITORY / "benchmarks" / "README.md").read_text()
+    known = set(re.findall(r"\d+\.\d+", recorded))
+    for name in ("README.md", "docs/quality.md", "docs/clone.md"):
+        rows = re.findall(r"^\|.*$", (REPOSITORY / name).read_text(), re.M)
+        rows = [row for row in rows if not row.startswith("| `")]  # flags and commands
+        figures = {figure for row in rows for figure in re.findall(r"\d+\.\d+", row)}
+        assert figures and not figures - known, (name, figures - known)
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -1,4 +1,4 @@
-"""What the documents promise is there: flags with their defaults, links, commands."""
+"""Tests of the documents: flags with their defaults, links, the index of pages, commands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from documents import DOCUMENTS
 from support import REPOSITORY
 
 from voiceclone.cli.main import COMMANDS
@@ -13,7 +14,6 @@ from voiceclone.cloning.config import CloneConfig
 
 README = (REPOSITORY / "README.md").read_text()
 CLONE = (REPOSITORY / "docs" / "clone.md").read_text()
-DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
@@ -31,6 +31,26 @@ def test_links_lead_somewhere(document: Path) -> None:
     text = re.sub(r"`[^`\n]*`", "", document.read_text())  # what looks like a link in code is none
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_links_to_sections_lead_to_a_heading(document: Path) -> None:
+    text = re.sub(r"`[^`\n]*`", "", document.read_text())
+    for target, section in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text):
+        page = document.parent / target if target else document
+        headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+        assert section in {_anchor(heading) for heading in headings}, (document.name, target, section)
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it: lower case, spaces to dashes, punctuation dropped."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (REPOSITORY / "docs" / "README.md").read_text()
+    pages = {path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"README.md"}
+    assert not {page for page in pages if f"]({page})" not in index}
 
 
 def test_commands_in_the_documents_exist() -> None:

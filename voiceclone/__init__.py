@@ -1,7 +1,7 @@
-"""voiceclone: your own voice for Kokoro TTS, from a folder of clips.
+"""voiceclone makes a voice for Kokoro TTS from a folder of clips.
 
-The public API is loaded on first use, so that ``import voiceclone`` stays quick: ``clone`` makes a voice, ``load_base``
-opens a Kokoro-format model, ``VoicePack`` is a voice, ``evaluate`` measures one.
+The public API is loaded on first use, so that ``import voiceclone`` stays fast: ``clone`` makes a voice, ``load_base``
+loads a Kokoro-format model, ``VoicePack`` is a voice, ``evaluate`` measures one.
 """
 
 from __future__ import annotations

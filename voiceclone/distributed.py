@@ -1,8 +1,8 @@
-"""Which device the work runs on, and process groups that train one base or one voice.
+"""Device selection, and process groups that train one base or one voice.
 
-The processes are started by ``accelerate launch``. Every process holds the whole model and works on its rows of every
-batch; the gradients are summed by all-reduce. The model is not wrapped in DistributedDataParallel, which wants one
-forward pass a step: a step here runs parts of the model several times, and some of them not in every step.
+The processes are started by ``accelerate launch``. Every process holds the whole model and processes its share of the
+rows of every batch; the gradients are summed by all-reduce. The model is not wrapped in DistributedDataParallel, which
+expects one forward pass per step: a step here runs parts of the model several times, and some parts not in every step.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ T = TypeVar("T")
 STEP_TIMEOUT = timedelta(minutes=30)
 """How long a collective operation of a step waits for the other processes."""
 PREPARATION_TIMEOUT = timedelta(days=7)
-"""How long the others wait while the main process computes features; one that ends is noticed at once."""
-BUCKET = 1 << 24  # values in one all-reduce: a copy of all gradients would take much memory
+"""How long the others wait while the main process computes features; a process that ends is noticed at once."""
+BUCKET = 1 << 24  # values per all-reduce: one copy of all gradients would take too much memory
 _RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables that keep oneDNN from newer instructions
@@ -39,7 +39,7 @@ class ProcessLostError(VoicecloneError):
 
 
 def choose_device(wanted: str) -> torch.device:
-    """``auto`` takes CUDA where there is one, else the CPU; MPS, on which nothing was ever run, only by its name.
+    """``auto`` selects CUDA if available, else the CPU. MPS, which is untested, must be named.
 
     Raises:
         UsageError: the wanted device is not on this machine.
@@ -54,9 +54,9 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def convolution_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """What the frozen decoder's convolutions are computed in; None: float32, like everything else.
+    """The dtype of the frozen decoder's convolutions; None for float32, which everything else uses.
 
-    ``auto`` takes bfloat16 on CPUs with matrix units (Intel AMX), which multiply it eight times as fast as float32.
+    ``auto`` selects bfloat16 on CPUs with matrix units (Intel AMX), which multiply it eight times as fast as float32.
     AVX-512's own bfloat16 instructions alone are slower than float32, and so is bfloat16 without any.
     """
     if precision == "auto":
@@ -70,10 +70,10 @@ def _has_matrix_units() -> bool:
 
 
 def make_accelerator(device: torch.device, *, timeout: timedelta | None = None) -> Accelerator:
-    """An ``accelerate`` accelerator for one run on ``device``; earlier runs in this process leave nothing behind.
+    """An ``accelerate`` accelerator for one run on ``device``; the state of earlier runs in this process is reset.
 
     Args:
-        timeout: how long an operation waits for other processes, where the run has several.
+        timeout: how long an operation waits for other processes, if the run has several.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -86,15 +86,15 @@ def make_accelerator(device: torch.device, *, timeout: timedelta | None = None) 
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessGroup:
-    """This process and the others it trains with; the default is one process alone."""
+    """The processes that train together; the default is a single process."""
 
     device: torch.device = torch.device("cpu")
     rank: int = 0
     world_size: int = 1
     waiting: Any = None
-    """Group of ``torch.distributed`` for waits that may take long."""
+    """Group of ``torch.distributed`` for long waits."""
     accelerator: Accelerator | None = None
-    """What opened the processes, where there are several."""
+    """The accelerator that opened the process group, if there are several processes."""
 
     @property
     def is_main(self) -> bool:
@@ -102,10 +102,10 @@ class ProcessGroup:
         return self.rank == 0
 
     def rows(self, count: int) -> tuple[list[int], float]:
-        """Our rows of a batch of ``count``, and what part of it they are.
+        """This process's rows of a batch of ``count``, and their share of it (0 to 1).
 
-        Where there are fewer rows than processes, the last ones work on the first row with no part in the outcome:
-        all must run the same operations.
+        If there are fewer rows than processes, the remaining processes compute the first row with share 0, because all
+        of them must run the same operations.
         """
         ours = [int(row) for row in np.array_split(np.arange(count), self.world_size)[self.rank]]
         return ours or [0], len(ours) / count
@@ -132,7 +132,7 @@ class ProcessGroup:
         )
 
     def broadcast_result(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives in the main process, in all of them; only that one calls it.
+        """Call ``make`` in the main process only, and return its result in all processes.
 
         Raises:
             VoicecloneError: what ``make`` raised there.
@@ -178,7 +178,7 @@ class ProcessGroup:
                     value.copy_(broadcast(value.contiguous(), from_process=0))
 
     def barrier(self) -> None:
-        """Wait until all processes are here, as long as it takes.
+        """Wait until all processes have arrived, without a time limit.
 
         Raises:
             ProcessLostError: one of them is gone.
@@ -189,9 +189,9 @@ class ProcessGroup:
 
     @contextlib.contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """A stretch of work with torch's random state set; the caller's is put back.
+        """Set torch's random state within the block; the caller's is restored afterwards.
 
-        The main process gets ``seed`` itself, the others other ones: their dropout masks must not be the same.
+        The main process uses ``seed``, the others different seeds, so that their dropout masks differ.
         """
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed + (self.rank << 40))
@@ -220,7 +220,7 @@ def open_process_group(device: str) -> Iterator[ProcessGroup]:
         ProcessLostError: the others cannot be reached.
     """
     if process_count() == 1:
-        # accelerate sets the address for several processes, but with --cpu leaves it to mpirun to start them.
+        # accelerate sets the address for several processes, but with --cpu it expects mpirun to start them.
         if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ:
             raise UsageError(
                 "`accelerate launch --cpu` starts one process: use `accelerate launch --multi_gpu`, and --device cpu "
@@ -233,7 +233,7 @@ def open_process_group(device: str) -> Iterator[ProcessGroup]:
         waiting = torch.distributed.new_group(backend="gloo", timeout=PREPARATION_TIMEOUT)
     state = {"rank": accelerator.process_index, "world_size": accelerator.num_processes, "waiting": waiting}
     yield ProcessGroup(device=accelerator.device, accelerator=accelerator, **state)
-    # Not after an error: with a process lost, this could wait for ever.
+    # Not after an error: with a process lost, this could wait forever.
     torch.distributed.destroy_process_group()
 
 

@@ -1,8 +1,8 @@
-"""What can go wrong for a user, and the exit code the command line gives for it.
+"""Errors for users, and their exit codes on the command line.
 
-Every message is one line that says what is wrong, where, and how to mend it. Messages are written with the flags of the
-command line (``--lr-projection 2: use a number between 0 and 1``). Within :func:`speaking_of_flags`, which the command
-line opens, they are shown so; elsewhere ``str(error)`` names the arguments of the Python API instead
+Every message is one line that says what is wrong, where, and how to correct it. Messages are written with the flags of
+the command line (``--lr-projection 2: use a number between 0 and 1``). Within :func:`speaking_of_flags`, which the
+command line opens, they are shown like that; elsewhere ``str(error)`` names the arguments of the Python API instead
 (``lr_projection=2: use ...``), and so do the lines of a reporter.
 """
 
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 LONGEST_LINE = 1200  # characters; paths of the longest kind still fit
-# Code in backticks, or a flag that is no part of a path or of a quoted name; with what stands behind it.
+# Code in backticks, or a flag that is not part of a path or of a quoted name, with the text after it.
 _CODE_OR_FLAG = re.compile(
     r"`(?P<code>[^`]*)`|(?<![\w/.'\"-])--(?P<flag>[a-z][a-z0-9_-]*)(?P<value> (?=['\"\d/]|-\d|[A-Z]{2}))?"
 )
@@ -32,13 +32,13 @@ class VoicecloneError(Exception):
 
 
 class UsageError(VoicecloneError, ValueError):
-    """The command was called wrongly (unknown flag value, bad path, bad config): exit code 2."""
+    """Wrong usage (unknown flag value, bad path, bad config): exit code 2."""
 
     exit_code = 2
 
 
 class MissingPackageError(VoicecloneError):
-    """A package that only some of the work needs is not installed; the message says how to get it."""
+    """An optional package is not installed; the message says how to install it."""
 
 
 @contextlib.contextmanager
@@ -83,8 +83,8 @@ def _name(flag: str) -> str:
 def shown(error: object) -> str:
     """The one line for the terminal.
 
-    What could steer it (control characters in names of files) is escaped, and the middle of a line that would fill the
-    screen (a name of five thousand letters) is left out.
+    Control characters (in names of files) are escaped, because a terminal would execute them, and the middle of a line
+    longer than ``LONGEST_LINE`` is left out.
     """
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(error))
     if len(line) <= LONGEST_LINE:

@@ -1,4 +1,4 @@
-"""Whole files or none: everything is written aside, flushed to disk and renamed; one run at a time in a folder."""
+"""Atomic writes (temporary file, flush to disk, rename), and a lock that allows one run per folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ATTEMPTS = 20
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; on success it replaces ``target``, on failure it is removed.
 
-    The temporary file keeps the suffix of the target, since several writers choose their format by it.
+    The temporary file keeps the suffix of the target, because several writers choose their format by it.
 
     Raises:
         VoicecloneError: the folder cannot be written to or the disk is full.
@@ -57,7 +57,7 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_text(target: Path, content: str) -> None:
-    """Write UTF-8 ``content`` to ``target`` in one step; what UTF-8 cannot hold (bytes of odd paths) is escaped."""
+    """Write UTF-8 ``content`` to ``target`` in one step; bytes that are no UTF-8 (in paths) are escaped."""
     write_bytes(target, content.encode("utf-8", "backslashreplace"))
 
 
@@ -69,7 +69,7 @@ def write_json(target: Path, content: Any) -> None:
 def write_torch(target: Path, content: Any) -> None:
     """Write tensors and plain values as a PyTorch file in one step, without a second copy in memory.
 
-    ``torch.save`` reports a full disk as a RuntimeError that says nothing, so the stream remembers what went wrong.
+    ``torch.save`` reports a full disk as a RuntimeError without the reason, so the stream keeps the original error.
     """
     import torch
 
@@ -84,7 +84,7 @@ def write_torch(target: Path, content: Any) -> None:
 
 
 class _RememberingStream:
-    """What ``torch.save`` writes to; ``error`` is the first one of the file below."""
+    """The stream given to ``torch.save``; ``error`` is the first error of the underlying file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -111,17 +111,17 @@ def sha256_of(path: Path) -> str:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what a killed run left half-written in ``folder`` and below it."""
+    """Remove temporary files of a killed run in ``folder`` and below it."""
     for stray in Path(folder).rglob(TEMPORARY_PREFIX + "*"):
         stray.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def held(folder: Path, *, instead: str) -> Iterator[None]:
-    """Hold ``folder``, which is made where it is not there, against a second run; an empty one is removed again.
+    """Lock ``folder`` against a second run; it is created if missing, and removed again if it stays empty.
 
     Args:
-        instead: the flag that chooses another folder, for the message.
+        instead: the flag that selects another folder, for the message.
 
     Raises:
         UsageError: another run is writing here.
@@ -146,9 +146,9 @@ def held(folder: Path, *, instead: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while still held. Whoever opened the file before and locks it now finds out that it is gone: filelock
-        # looks from 3.21.2 on, before which two holders got in. Where the disk has turned read-only the file stays, and
-        # no longer holds.
+        # Removed while still locked. A process that opened the file before and locks it now must notice that it is
+        # gone: filelock checks that since 3.21.2; earlier releases let two processes in. If the disk has turned
+        # read-only the file stays, without a lock.
         with contextlib.suppress(OSError):
             (folder / LOCK).unlink(missing_ok=True)
         lock.release()
@@ -159,8 +159,8 @@ def held(folder: Path, *, instead: str) -> Iterator[None]:
 def _temporary(target: Path) -> Path:
     """A new, empty file beside ``target``.
 
-    Made with plain permissions, so that the system takes the umask off them; asking for the umask means setting it,
-    for all threads.
+    Made with plain permissions, so that the system applies the umask; reading the umask would mean setting it, for all
+    threads.
     """
     while True:
         path = target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{target.name}")

@@ -1,4 +1,4 @@
-"""Which whole numbers a user may give, for every option that takes one."""
+"""The valid range of every option that takes a whole number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from voiceclone.errors import UsageError
 
 MOST = 10**9
-LARGEST_SEED = 2**31 - 1  # what every library that is seeded takes
+LARGEST_SEED = 2**31 - 1  # the largest that every seeded library accepts
 
 RANGES = {
     "epochs_projection": (0, MOST),
@@ -31,7 +31,7 @@ OF_COMMAND = {
     ("evaluate", "clips"): (1, 10**6),
     ("train-base", "voices"): (0, 10**6),
 }
-"""The same where two commands have an option of one name."""
+"""The same, for options of one name in two commands."""
 
 
 def range_of(name: str, command: str = "") -> tuple[int, int]:
@@ -47,7 +47,7 @@ def check_range(name: str, value: int, command: str = "") -> None:
     """Refuse a value out of range.
 
     Raises:
-        UsageError: as it says.
+        UsageError: the value is out of range.
     """
     lowest, highest = range_of(name, command)
     if not lowest <= value <= highest:
@@ -55,7 +55,7 @@ def check_range(name: str, value: int, command: str = "") -> None:
 
 
 def check_numbers(options: Mapping[str, Any], command: str) -> None:
-    """Check every number of a command line: whole ones by their range where they have one, others by being finite.
+    """Check every number of a command line: whole numbers by their range, if any, others for being finite.
 
     Raises:
         UsageError: one is out of range, or not finite.

@@ -1,1 +1,1 @@
-"""Sound in and out, and the features StyleTTS2 and Kokoro see in it."""
+"""Audio files, and the acoustic features of StyleTTS2 and Kokoro."""

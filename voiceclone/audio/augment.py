@@ -1,7 +1,7 @@
-"""Disturbances of log-mels, so that nets learn speech and voices, not recordings.
+"""Augmentation of log-mels: noise, equalization, band limits, reverberation, blur, masks, speed and pitch.
 
-All take and give log-mels ``(B, 80, F)``, natural log of power relative to the clip's mean, and draw from the generator
-they are given.
+All functions map log-mels ``(B, 80, F)`` to log-mels, natural log of power relative to the clip's mean, and draw from
+the given generator.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Generator, Tensor
 from voiceclone.audio.features import N_MELS
 
 _DB = math.log(10) / 10  # natural log of power in a decibel
-FRAME_RATE = 80  # frames a second
-REVERB_FRAMES = 40  # of a room's tail, half a second
+FRAME_RATE = 80  # frames per second
+REVERB_FRAMES = 40  # length of the reverberation tail, half a second
 FLOOR = 1e-5  # of the mean power: 50 dB below it
 _FLOOR = math.log(FLOOR)
 
@@ -30,12 +30,12 @@ def add_noise(features: Tensor, generator: Generator, *, share: float, snr_db: t
 
 
 def equalize(features: Tensor, generator: Generator, *, spread_db: float) -> Tensor:
-    """Colour the spectrum with a smooth curve of ``spread_db`` standard deviation."""
+    """Multiply the spectrum by a smooth random curve of ``spread_db`` standard deviation."""
     return features + smooth_curves(len(features), generator, spread_db=spread_db)
 
 
 def limit_band(features: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Lose what lies above a bin of the upper third, or below one of the lowest, in a ``share`` of the batch each."""
+    """Remove the bands above a bin of the upper third, or below one of the lowest, in a ``share`` of the batch each."""
     bins = torch.arange(N_MELS)[None, :, None]
     top = torch.randint(54, N_MELS, (len(features), 1, 1), generator=generator)
     bottom = torch.randint(1, 7, (len(features), 1, 1), generator=generator)
@@ -45,7 +45,7 @@ def limit_band(features: Tensor, generator: Generator, *, share: float) -> Tenso
 
 
 def reverberate(features: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Add a room's decaying tail (0.15 to 0.6 s to -60 dB, 6 to 20 dB below the sound) to a ``share`` of the batch."""
+    """Add a decaying tail (0.15 to 0.6 s to -60 dB, 6 to 20 dB below the signal) to a ``share`` of the batch."""
     count, _, frames = features.shape
     seconds = _uniform(count, (0.15, 0.6), generator)[:, None]
     below = _uniform(count, (6.0, 20.0), generator)[:, None] * _DB
@@ -60,13 +60,13 @@ def reverberate(features: Tensor, generator: Generator, *, share: float) -> Tens
 
 
 def blur(features: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Average over 3 bins and 3 frames in a ``share`` of the batch: the smear of a vocoder."""
+    """Average over 3 bins and 3 frames in a ``share`` of the batch, as vocoders blur the spectrum."""
     smeared = torch.nn.functional.avg_pool2d(features.unsqueeze(1), 3, stride=1, padding=1, count_include_pad=False)
     return _some(features, smeared.squeeze(1), share, generator)
 
 
 def mask(features: Tensor, generator: Generator, *, bands: int, bins: int, stretches: int, frames: int) -> Tensor:
-    """SpecAugment (Park et al. 2019): put bands of up to ``bins`` and stretches of up to ``frames`` to the mean."""
+    """SpecAugment (Park et al. 2019): set bands of up to ``bins`` and segments of up to ``frames`` to the mean."""
     count, _, length = features.shape
     keep = torch.ones(count, N_MELS, length, dtype=torch.bool)
     for axis, number, widest, size in ((1, bands, bins, N_MELS), (2, stretches, frames, length)):
@@ -80,7 +80,7 @@ def mask(features: Tensor, generator: Generator, *, bands: int, bins: int, stret
 
 
 def warp(features: Tensor, generator: Generator, *, speed: tuple[float, float], pitch: tuple[float, float]) -> Tensor:
-    """Play the whole batch at another speed and stretch its mel axis, each by a factor within the range."""
+    """Resample the whole batch in time and stretch its mel axis, each by a random factor within the range."""
     count, _, frames = features.shape
     stretch, shift = (float(_uniform(1, limits, generator)) for limits in (speed, pitch))
     length = max(round(frames / stretch), 1)

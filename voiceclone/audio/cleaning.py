@@ -1,4 +1,4 @@
-"""What a recording holds that is no speech: an offset and rumble below hearing, channels that cancel, empty bands."""
+"""Correction of recordings: offset and rumble, channels that cancel, and the bandwidth."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 
 RUMBLE_HZ = 20.0  # half the amplitude is left there; at 40 Hz 94 %, at 80 Hz 99.6 %
 _PAD_SECONDS = 0.2
-_LEAST_RATE, _MOST_RATE = 1_000, 1_000_000  # Hz; beyond them no speech is stored, and the filter is not to be trusted
+_LEAST_RATE, _MOST_RATE = 1_000, 1_000_000  # Hz; the range in which the filter is reliable
 _CANCELLED = 0.8  # of the power that the loudest channel alone would leave in the average
 
 _BAND_HZ = 125.0
-_ACTIVE_DB = 35.0  # below the loud frames: what is quieter is a pause
-_SPEECH_RANGE_DB = 65.0  # below the loudest band: what is quieter is no speech
-_SPEECH_MOVES_DB = 10.0  # speech comes and goes in a band by more than that; noise does not
-_EDGE_DB = 12.0  # by which the level falls where a filter cuts; a voice fades out more slowly
-_RUN, _MOST = 8, 6  # of so many bands, that many must hold speech
+_ACTIVE_DB = 35.0  # dB below the loud frames: quieter frames are pauses
+_SPEECH_RANGE_DB = 65.0  # dB below the loudest band: quieter bands hold no speech
+_SPEECH_MOVES_DB = 10.0  # the level of speech in a band varies by more than that, the level of noise by less
+_EDGE_DB = 12.0  # fall of the level at the edge of a filter; the spectrum of a voice falls more slowly
+_RUN, _MOST = 8, 6  # of _RUN bands, _MOST must hold speech
 _FEWEST_FRAMES = 20
 
 
 def mono(samples: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The mean of the channels of float32 ``(T, C)``, and whether they cancel; then it is the loudest channel alone.
+    """The mean of the channels of float32 ``(T, C)``, and whether they cancel; if so, the loudest channel.
 
-    They do where one channel is another turned upside down, as a wrongly wired cable or a vocal remover makes it: the
+    Channels cancel if one is the inverse of another, for example from a wrongly wired cable or a vocal remover: the
     mean is then weaker than the loudest channel with silence in all others.
     """
     average = samples.mean(axis=1, dtype=np.float32)
@@ -35,9 +35,9 @@ def mono(samples: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def without_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Float32 ``(T,)`` at ``rate`` Hz without its mean and what lies below ``RUMBLE_HZ``, nothing else shifted in time.
+    """Float32 ``(T,)`` at ``rate`` Hz without its mean and without frequencies below ``RUMBLE_HZ``; zero phase.
 
-    Nobody hears it, but features do: an offset of 0.03 counts as energy in the lowest bands of a mel spectrum.
+    Both are inaudible but change the features: an offset of 0.03 adds energy to the lowest bands of a mel spectrum.
     """
     from scipy.signal import butter, sosfiltfilt
 
@@ -47,7 +47,7 @@ def without_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
     centred -= centred.mean()
     if not _LEAST_RATE <= rate <= _MOST_RATE:
         return centred.astype(np.float32)
-    # Mirrored at the ends: a clip cut within a vowel begins with a value that is no offset.
+    # Mirrored at the ends: the first value of a clip that is cut within a vowel is not an offset.
     pad = min(int(_PAD_SECONDS * rate), len(samples) - 1)
     highpass = butter(2, RUMBLE_HZ, "highpass", fs=rate, output="sos")
     filtered: np.ndarray = sosfiltfilt(highpass, centred, padtype="even", padlen=pad)
@@ -55,11 +55,11 @@ def without_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def bandwidth(samples: np.ndarray, rate: int) -> float:
-    """The frequency in Hz up to which float32 ``(T,)`` at ``rate`` Hz holds speech: half the rate, or where it was cut.
+    """The frequency in Hz up to which float32 ``(T,)`` at ``rate`` Hz holds speech: half the rate, or the cut-off.
 
-    Telephones, codecs and resampling cut speech off at a frequency. Below it the level of a band rises and falls with
-    the speech, above it there is a floor that stays; at the edge the level falls by ``_EDGE_DB`` and more. A voice that
-    fades into noise has no such edge, and keeps all its bands.
+    Telephones, codecs and resampling cut speech off at a frequency. Below it the level of a band varies with the
+    speech, above it there is a constant noise floor; at the edge the level falls by ``_EDGE_DB`` or more. A voice that
+    fades into noise has no such edge, and its bandwidth is half the rate.
     """
     levels = _band_levels(samples, rate)
     if levels is None:
@@ -78,7 +78,7 @@ def bandwidth(samples: np.ndarray, rate: int) -> float:
 
 
 def _band_levels(samples: np.ndarray, rate: int) -> np.ndarray | None:
-    """Power ``(frames, bands)`` of the frames that are no pauses; None where there are too few."""
+    """Power ``(frames, bands)`` of the frames outside of pauses; None if there are too few."""
     size = 2 ** round(np.log2(0.032 * rate))
     if len(samples) < size + _FEWEST_FRAMES * size // 4 or rate < 32 * _BAND_HZ:
         return None

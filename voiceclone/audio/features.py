@@ -1,4 +1,4 @@
-"""The acoustic features that StyleTTS2 and Kokoro share: log-mel, F0 and energy at 80 frames a second.
+"""The acoustic features that StyleTTS2 and Kokoro share: log-mel, F0 and energy at 80 frames per second.
 
 Source: StyleTTS2 ``meldataset.py`` and ``utils.py`` (Li et al. 2023). The mel filterbank there is built without a
 sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the encoders were trained on exactly that.
@@ -28,16 +28,16 @@ F0_CEILING = 500.0  # Hz
 
 
 def crop_length(wanted: int, frames: Sequence[int]) -> int:
-    """Frames of a crop: ``wanted`` where at least half of the clips (``frames`` each) hold it, else what half hold.
+    """Frames of a crop: ``wanted`` if half of the clips (``frames`` each) or more are that long, else the median.
 
-    One short clip must not shorten the crops of all others; clips shorter than the crop give none.
+    A single short clip must not shorten all crops; clips shorter than the crop are not used.
     """
     longest_first = sorted(frames, reverse=True)
     return min(wanted, int(longest_first[(len(longest_first) - 1) // 2]))
 
 
 def upper_edges(filters: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-    """Where each band of a filterbank ``(frequencies, bands)`` ends, Hz at ``sample_rate``, to the width of a bin."""
+    """Upper edges of the bands of a filterbank ``(frequencies, bands)``, in Hz, to the width of a bin."""
     count = len(filters)
     last = torch.where(filters > 0, torch.arange(count, device=filters.device)[:, None], -1).amax(dim=0)
     return ((last + 1) * (sample_rate / 2 / (count - 1))).clamp(max=sample_rate / 2)
@@ -62,13 +62,13 @@ def log_energy(log_mel: Tensor) -> Tensor:
 
 
 def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
-    """F0 in Hz at 80 frames a second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
+    """F0 in Hz at 80 frames per second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
 
-    By probabilistic YIN (Mauch and Dixon 2014, librosa). pyworld's Harvest (Morise 2017) is used instead where it is
-    installed: faster.
+    By probabilistic YIN (Mauch and Dixon 2014, librosa). pyworld's Harvest (Morise 2017), which is faster, is
+    used instead if it is installed.
 
     Args:
-        quick: pyworld's DIO (Morise et al. 2009) where it is installed: 15 times as fast as Harvest, for clean speech.
+        quick: use pyworld's DIO (Morise et al. 2009) if installed: 15 times as fast as Harvest, for clean speech only.
     """
     audio = np.ascontiguousarray(audio, dtype=np.float64)
     frames = 1 + len(audio) // HOP

@@ -1,4 +1,4 @@
-"""Audio files in and out: anything libsndfile reads becomes 24 kHz mono float32; what is written is 16-bit WAV."""
+"""Reading and writing audio: any format of libsndfile is read as 24 kHz mono float32; 16-bit WAV is written."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
 
 SAMPLE_RATE = 24_000  # Hz; the rate of Kokoro and StyleTTS2
-# What libsndfile notes of a chunk larger than the file; a length that is not known yet is written as 2^31 or 2^32.
+# libsndfile's log line for a chunk larger than the file; an unknown length is written as 2^31 or 2^32.
 _TOO_LARGE = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.M)
 _NO_LENGTH = 2**31 - 2**12  # bytes
 _NO_FRAMES = 2**60
-HEADER_SLACK = 0.05  # seconds by which a header may be wrong
+HEADER_SLACK = 0.05  # seconds; tolerated error of the length in a header
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
-    """What the header of an audio file says."""
+    """The header of an audio file."""
 
     sample_rate: int
     """Hz, as stored."""
@@ -34,11 +34,11 @@ class AudioInfo:
     frames: int
     """Samples per channel, as stored; compressed formats may state it inexactly."""
     lost_seconds: float = 0.0
-    """What the header promises beyond the end of the file: the copy or the recording was cut short."""
+    """Seconds by which the file is shorter than its header says (a truncated copy or recording)."""
 
     @property
     def seconds(self) -> float:
-        """Length in seconds by the header."""
+        """Length in seconds according to the header."""
         return self.frames / self.sample_rate
 
 
@@ -46,7 +46,7 @@ def probe(path: Path | str) -> AudioInfo:
     """Read the header of an audio file only.
 
     Raises:
-        VoicecloneError: the file is missing or is no audio that libsndfile reads.
+        VoicecloneError: the file is missing, or libsndfile cannot read it.
     """
     with open_audio(Path(path)) as stream:
         return AudioInfo(
@@ -61,7 +61,7 @@ def decode(path: Path | str) -> tuple[np.ndarray, int]:
         samples float32 ``(T, C)``, full scale at 1.0, unchecked (may be empty or hold NaN), and their rate in Hz.
 
     Raises:
-        VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
+        VoicecloneError: the file is missing or damaged, or libsndfile cannot read it.
     """
     path = Path(path)
     with open_audio(path) as stream:
@@ -73,10 +73,10 @@ def decode(path: Path | str) -> tuple[np.ndarray, int]:
 
 
 def cancels(path: Path | str, seconds: float = 60.0) -> bool:
-    """Whether the channels of a file cancel (see :func:`mono`), by its beginning.
+    """Whether the channels of a file cancel (see :func:`mono`), judged by its first ``seconds``.
 
     Raises:
-        VoicecloneError: the file is missing, damaged or is no audio that libsndfile reads.
+        VoicecloneError: the file is missing or damaged, or libsndfile cannot read it.
     """
     path = Path(path)
     with open_audio(path) as stream:
@@ -136,28 +136,28 @@ def open_audio(path: Path) -> soundfile.SoundFile:
     """Open an audio file, whatever its name, to read blocks from it.
 
     Raises:
-        VoicecloneError: the file is missing or is no audio that libsndfile reads.
+        VoicecloneError: the file is missing, or libsndfile cannot read it.
     """
     try:
         if not path.exists():
             raise VoicecloneError(f"{path}: no such file: correct the path or remove the entry")
         if not path.is_file():
             raise VoicecloneError(f"{path}: is not a file: correct the path or remove the entry")
-        # As bytes where a name may be any: soundfile refuses one that is no UTF-8.
+        # As bytes on POSIX: soundfile refuses a name that is not UTF-8.
         stream = soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
         if stream.frames > _NO_FRAMES:
             stream.close()
             raise VoicecloneError(_unreadable(path, "its end is missing"))
         return stream
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError) as error:
-        # TypeError is what soundfile says to a .raw file, which has no header.
+        # soundfile raises a TypeError for a .raw file, which has no header.
         if isinstance(error, VoicecloneError):
             raise
         raise VoicecloneError(_unreadable(path, error)) from error
 
 
 def _lost(stream: soundfile.SoundFile) -> float:
-    """Seconds that the header of an uncompressed file promises and the file does not hold."""
+    """Seconds by which an uncompressed file is shorter than its header says."""
     for promised, held in _TOO_LARGE.findall(stream.extra_info):
         lost = int(promised) - int(held)
         if lost > 0 and int(promised) < _NO_LENGTH and int(held) > 0:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 FRAME, HOP = 2048, 512  # samples: librosa's defaults, whatever the rate
-LEAST_POWER = 1e-10  # what counts as no sound at all
+LEAST_POWER = 1e-10  # below it, a signal counts as digital silence
 
 
 def sounding_range(audio: np.ndarray, *, top_db: float) -> tuple[int, int]:
-    """Where the sound of one channel ``(T,)`` begins and ends, in samples: ``librosa.effects.trim``'s places.
+    """First and last sample of the sound in one channel ``(T,)``, as ``librosa.effects.trim`` finds them.
 
-    Found in a tenth of its time: librosa squares frames that lie across memory, the slowest part by far of what a style
-    needs before its encoder. ``(0, 0)`` where nothing sounds.
+    Takes a tenth of librosa's time, which squares frames with a stride across memory; that was the slowest step before
+    the style encoder. ``(0, 0)`` for silence.
     """
     padded = np.pad(audio, FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]
@@ -25,6 +25,6 @@ def sounding_range(audio: np.ndarray, *, top_db: float) -> tuple[int, int]:
 
 
 def trim(audio: np.ndarray, *, top_db: float) -> np.ndarray:
-    """What lies in the :func:`sounding_range` of ``(T,)``."""
+    """The :func:`sounding_range` of ``(T,)``."""
     start, end = sounding_range(audio, top_db=top_db)
     return audio[start:end]

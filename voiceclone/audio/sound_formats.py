@@ -1,4 +1,4 @@
-"""The sound formats that are written, by the ending of the file's name. Nothing heavy is imported."""
+"""The audio formats that can be written, by file suffix. This module imports no heavy library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voiceclone.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class SoundFormat:
-    """What libsndfile calls a format, and HTTP."""
+    """The names of a format in libsndfile and in HTTP."""
 
     container: str
     subtype: str
@@ -30,7 +30,7 @@ def format_of(path: Path) -> str:
     """The key of :data:`FORMATS` for a file's name.
 
     Raises:
-        UsageError: its ending is none of them.
+        UsageError: the suffix is unknown.
     """
     form = path.suffix.lower().removeprefix(".")
     if form not in FORMATS:

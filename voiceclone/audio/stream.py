@@ -1,4 +1,4 @@
-"""Sound that is written while it is made: to a file that appears when it is whole, or piece by piece to a pipe."""
+"""Writing audio while it is synthesised: to a file, renamed into place at the end, or piece by piece to a pipe."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ Write = Callable[[np.ndarray], None]
 PCM = "pcm"  # bare 16-bit samples, little-endian
 STREAMS = ("wav", "ogg", "opus", "mp3", PCM)  # not FLAC: many programs need the length in its header
 SOUNDS = (*FORMATS, PCM)
-_UNKNOWN = 0xFFFFFFFF  # what sox and ffmpeg put for the length of a stream that has not ended
+_UNKNOWN = 0xFFFFFFFF  # length that sox and ffmpeg write into the header of a stream
 _SAMPLE_BYTES = 2
 _MP3_QUALITY = 0.5  # 0 to 1, least compressed first: 80 kbit/s at 24 kHz
 
 
 class StreamSink(Protocol):
-    """What a stream is written to."""
+    """The target of a stream."""
 
     def write(self, content: bytes, /) -> Any:
-        """Take the next bytes."""
+        """Write the next bytes."""
 
     def flush(self) -> Any:
-        """Send what was taken."""
+        """Send the bytes written so far."""
 
 
 @contextlib.contextmanager
 def sound_file(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
-    """Yield a function that appends mono audio ``(T,)``, float, full scale 1.0; the name's ending says the format.
+    """Yield a function that appends mono audio ``(T,)``, float, full scale 1.0; the suffix selects the format.
 
-    The samples go to a temporary file beside ``path``, which takes its place once the block has ended well.
+    The samples go to a temporary file beside ``path``, which replaces it when the block ends without an error.
 
     Raises:
-        UsageError: the ending is that of no format.
+        UsageError: the suffix is unknown.
         VoicecloneError: the file cannot be written.
     """
     import soundfile
@@ -65,7 +65,7 @@ def sound_file(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> 
 
 @contextlib.contextmanager
 def sound_stream(target: StreamSink, form: str = "wav", sample_rate: int = SAMPLE_RATE) -> Iterator[Write]:
-    """The same into a pipe or any other binary stream, whose length no header can tell.
+    """The same for a pipe or any other binary stream, whose header cannot hold the length.
 
     Args:
         form: one of :data:`STREAMS`.
@@ -77,7 +77,7 @@ def sound_stream(target: StreamSink, form: str = "wav", sample_rate: int = SAMPL
 
     def pass_on() -> None:
         nonlocal sent
-        # What the encoder writes anew at the end of all (lengths in the header) has been sent as it was.
+        # The header with the final length, which the encoder rewrites at the end, has already been sent without it.
         if content := buffer.getbuffer()[sent:].tobytes():
             target.write(content)
             target.flush()
@@ -95,7 +95,7 @@ def sound_stream(target: StreamSink, form: str = "wav", sample_rate: int = SAMPL
 
 
 def encoded(pieces: list[np.ndarray], form: str, sample_rate: int = SAMPLE_RATE) -> bytes:
-    """Whole sound in one of :data:`SOUNDS`, with lengths in its header."""
+    """A complete file in one of :data:`SOUNDS`, with lengths in its header."""
     buffer = io.BytesIO()
     if form == PCM:
         write = _plain(buffer, header=b"")
@@ -109,7 +109,7 @@ def encoded(pieces: list[np.ndarray], form: str, sample_rate: int = SAMPLE_RATE)
 
 
 def _encoder(target: Path | BinaryIO, form: str, sample_rate: int) -> Any:
-    """A ``soundfile.SoundFile`` to write to. MP3 has a constant bit rate: of a stream without lengths it tells them."""
+    """A ``soundfile.SoundFile`` to write to. MP3 gets a constant bit rate: players then know the length of a stream."""
     import soundfile
 
     kind = FORMATS[form]
@@ -123,7 +123,7 @@ def _encoder(target: Path | BinaryIO, form: str, sample_rate: int) -> Any:
 
 
 def _plain(target: StreamSink, *, header: bytes) -> Write:
-    """Writes 16-bit samples behind a header, which is sent with the first of them."""
+    """A writer of 16-bit samples; the header is sent before the first of them."""
     begun = False
 
     def write(audio: np.ndarray) -> None:
@@ -131,7 +131,7 @@ def _plain(target: StreamSink, *, header: bytes) -> Write:
         if not begun and header:
             target.write(header)
         begun = True
-        # As libsndfile does it, so that pipe and file hold the same.
+        # Rounded as in libsndfile, so that pipe and file hold the same samples.
         samples = np.floor(_clipped(audio) * 32768.0).clip(max=32767.0)
         target.write(samples.astype("<i2").tobytes())
         target.flush()

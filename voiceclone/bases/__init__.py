@@ -1,1 +1,1 @@
-"""The bases: a Kokoro-format model with its style encoders and its stock voices, loaded, converted and named."""
+"""Bases: loading and converting a Kokoro-format model with its style encoders and stock voices."""

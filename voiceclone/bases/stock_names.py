@@ -1,4 +1,4 @@
-"""Which stock voices a base has, by name, and which base ``auto`` means: without loading a model, or torch."""
+"""The names of a base's stock voices, and the base that ``auto`` selects, without loading a model or torch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voiceclone.models import hub, presets, registry
 from voiceclone.models.voice_hashes import VOICE_SHA256
 
 AUTO, KOKORO, NANO = "auto", "kokoro", "nano"
-PARTS = (".mean", ".rows", ".basis")  # of a voice in compact form, behind its name
+PARTS = (".mean", ".rows", ".basis")  # suffixes of a compact voice's tensors
 
 
 def checked_base(which: str | os.PathLike[str]) -> str:
-    """``which`` as text, where it is the name of a base, a folder that exists, or an ONNX file.
+    """``which`` as text, if it is the name of a base, an existing folder, or an ONNX file.
 
     Raises:
         UsageError: it is none of these.
@@ -29,7 +29,7 @@ def checked_base(which: str | os.PathLike[str]) -> str:
 
 
 def planned_base(which: str | Path, *, offline: bool) -> str | Path:
-    """What ``which`` will load: ``auto`` becomes ``kokoro`` or ``nano`` where that can be told without the network.
+    """The base that ``which`` will load: ``auto`` becomes ``kokoro`` or ``nano`` if that can be decided offline.
 
     Raises:
         VoicecloneError: the cached weights are not the published ones.
@@ -42,9 +42,9 @@ def planned_base(which: str | Path, *, offline: bool) -> str | Path:
 
 
 def stock_names(which: str | Path) -> tuple[str, ...] | None:
-    """Names of the stock voices of a base, sorted; None where only reading the base tells.
+    """Names of the stock voices of a base, sorted; None if the base would have to be loaded.
 
-    ``auto`` has those of both bases that it may become.
+    ``auto`` gives those of both possible bases.
     """
     if which == AUTO:
         return tuple(sorted({*VOICE_SHA256, *(_in_folder(presets.NANO_FOLDER) or ())}))
@@ -54,7 +54,7 @@ def stock_names(which: str | Path) -> tuple[str, ...] | None:
 
 
 def default_voice(names: Collection[str]) -> str | None:
-    """The voice that speaks where none is named: the best known one of its base; None where there are no voices."""
+    """The default voice: the best known one of its base; None without voices."""
     return next((name for name in ("af_heart", "ljspeech_lj") if name in names), min(names, default=None))
 
 
@@ -67,11 +67,11 @@ def _in_folder(folder: Path) -> tuple[str, ...] | None:
     try:
         with safe_open(str(packed), framework="np") as file:
             ranks = {key: len(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):  # who reads the voices says what is wrong
+    except (OSError, SafetensorError):  # reading the voices reports the error
         return None
     return tuple(sorted({_voice_of(key, rank) for key, rank in ranks.items()}))
 
 
 def _voice_of(key: str, rank: int) -> str:
-    """The voice that a tensor of ``rank`` dimensions is, or is a part of (see :mod:`voiceclone.voice.compact`)."""
+    """The name of the voice that a tensor of ``rank`` dimensions belongs to (see :mod:`voiceclone.voice.compact`)."""
     return key.removesuffix(next((part for part in PARTS if key.endswith(part)), "")) if rank in (1, 2) else key

@@ -1,4 +1,4 @@
-"""The stock voices of a base, each read when it is first asked for."""
+"""The stock voices of a base, each read on first use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from voiceclone.voice.pack import VoicePack
 
 
 class StockVoices(Mapping[str, VoicePack]):
-    """Voices by name, each read when it is first asked for.
+    """Voices by name, each read on first use.
 
     Args:
-        names: what there is.
-        read: reads one of them.
+        names: names of all voices.
+        read: function that reads one voice.
     """
 
     def __init__(self, names: tuple[str, ...], read: Callable[[str], VoicePack]) -> None:
@@ -35,7 +35,7 @@ class StockVoices(Mapping[str, VoicePack]):
 
 
 class PipelineVoices(dict[str, Tensor]):
-    """``KPipeline.voices`` that finds stock voices, too, and reads one only when it is spoken with."""
+    """``KPipeline.voices`` that also finds stock voices, each read on first use."""
 
     def __init__(self, stock: Mapping[str, VoicePack]) -> None:
         super().__init__()

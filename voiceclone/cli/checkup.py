@@ -1,6 +1,6 @@
-"""What this machine has: versions, device, weights, extras, free space. Nothing is fetched.
+"""The checks of ``doctor``: versions, device, weights, extras, free space. Nothing is downloaded.
 
-A finding that keeps the program from working is a problem; what only leaves a part of it out is not.
+Only findings that prevent the program from working are problems; missing optional parts are not.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 from voiceclone.errors import VoicecloneError
 from voiceclone.system.extras import EXTRAS, install_command, is_installed
 
-# What has to be importable: the names that pyproject.toml's dependencies are imported by.
+# Import names of the dependencies in pyproject.toml.
 NEEDED = (
     "torch", "torchaudio", "kokoro", "misaki", "accelerate", "transformers", "huggingface_hub", "numpy", "librosa",
     "soundfile", "soxr", "onnx", "tensorboard", "wandb", "matplotlib", "PIL", "safetensors", "filelock", "tqdm", "yaml",
     "espeakng_loader", "spacy", "scipy", "sklearn",
 )  # fmt: skip
 THERE, MISSING, DAMAGED = "there", "missing", "damaged"
-LITTLE_SPACE = 2_000_000_000  # bytes; a fetch of the real Kokoro and a clone together take about one
+LITTLE_SPACE = 2_000_000_000  # bytes; downloading the real Kokoro and a clone take about half of it
 
 
 def examine_machine() -> dict[str, Any]:
-    """Everything ``doctor`` says, JSON-able: ``problems`` is empty where nothing that is needed is broken."""
+    """Everything that ``doctor`` reports, JSON-able; ``problems`` is empty if everything that is required works."""
     problems = [f"the package {name} is missing: install voiceclone again" for name in missing_packages()]
     facts = {
         "versions": _versions(),
@@ -47,7 +47,7 @@ def missing_packages() -> list[str]:
 
 
 def device() -> dict[str, Any]:
-    """What ``--device auto`` takes."""
+    """The device that ``--device auto`` selects."""
     import torch
 
     from voiceclone.distributed import choose_device
@@ -58,7 +58,7 @@ def device() -> dict[str, Any]:
 
 
 def weights(problems: list[str]) -> list[dict[str, Any]]:
-    """The bases' weights, the one that ``--base auto`` takes first; damaged files become problems."""
+    """The bases' weights, in the order of ``--base auto``; damaged files become problems."""
     from voiceclone.bases.folder import read_info
     from voiceclone.bases.kokoro_weights import FULL_PRECISION
     from voiceclone.models import hub, presets, registry
@@ -96,7 +96,7 @@ def extras() -> dict[str, dict[str, Any]]:
 
 
 def space() -> dict[str, dict[str, Any]]:
-    """Free bytes where output, our cache and the Hub's cache go; the nearest folder above that is there counts."""
+    """Free bytes at output, our cache and the Hub's cache; for missing folders, of the nearest existing parent."""
     from voiceclone.models.store import cache_root
 
     places = {"here": Path.cwd(), "cache": cache_root()}
@@ -112,7 +112,7 @@ def space() -> dict[str, dict[str, Any]]:
 
 
 def _checked(what: str, look: Any, problems: list[str]) -> Any:
-    """What ``look`` finds; None, and a problem, where it fails: a broken library may raise anything."""
+    """What ``look`` finds; None, and a problem, if it fails: a broken library may raise any exception."""
     try:
         return look()
     except Exception as error:
@@ -128,7 +128,7 @@ def _versions() -> dict[str, str]:
 
 
 def _espeak() -> str:
-    """eSpeak-NG reads a word: English's unknown words and other languages need it."""
+    """Let eSpeak-NG read a word; unknown English words and other languages need it."""
     import espeakng_loader
 
     if not (Path(espeakng_loader.get_data_path()) / "phondata").is_file():
@@ -138,7 +138,7 @@ def _espeak() -> str:
 
 
 def _file(base: str, source: str, path: Path | None, sha256: str | None) -> dict[str, Any]:
-    """One file or folder; where its hash is known, its content is compared, once for each change of the file."""
+    """One file or folder; if its hash is known, the content is compared, once for each change of the file."""
     from voiceclone.models.store import stamped_sha256
 
     if path is None:

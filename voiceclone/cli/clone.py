@@ -15,7 +15,7 @@ _TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "str | None":
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every setting, a config file, verbosity."""
+    """Add the flags of ``clone``: every setting, a config file, verbosity."""
     add_settings(parser)
     parser.add_argument("--config", type=Path, help="YAML or JSON file with any of these settings; flags win over it")
     add_verbosity(parser)
@@ -38,7 +38,7 @@ def add_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ())
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
-    """``--quiet`` and ``--verbose``, as every command has them."""
+    """``--quiet`` and ``--verbose``, which every command has."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", action="store_true", help="only warnings and errors")
     group.add_argument("--verbose", action="store_true", help="more detail, and what other libraries say")

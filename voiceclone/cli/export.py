@@ -1,4 +1,4 @@
-"""``voiceclone export``: a voice in the file another Kokoro program reads, and back."""
+"""``voiceclone export``: convert a voice to the formats of other Kokoro programs, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voiceclone.voice.provenance import Provenance
 
 
-KOKORO_PROGRAMS = ("npz", "bin", "kokoro-js")  # formats of programs that hold stock Kokoro and no other base
+KOKORO_PROGRAMS = ("npz", "bin", "kokoro-js")  # formats of programs that contain only stock Kokoro
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +99,7 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, 
 
 
 def _chosen(packs: dict[str, VoicePack], name: str | None) -> dict[str, VoicePack]:
-    """All voices, or the one that is asked for; a single voice may be renamed."""
+    """All voices, or the requested one; a single voice may be renamed."""
     if name is None:
         return packs
     (old,) = _names(packs, name)
@@ -107,7 +107,7 @@ def _chosen(packs: dict[str, VoicePack], name: str | None) -> dict[str, VoicePac
 
 
 def _names(packs: dict[str, VoicePack], name: str | None) -> list[str]:
-    """What the chosen voices are called in the file they come from."""
+    """The names of the chosen voices in the file they come from."""
     if name is None:
         return list(packs)
     if name in packs:

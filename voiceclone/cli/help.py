@@ -1,4 +1,4 @@
-"""What ``--help`` looks like: flags in groups, defaults, one example for each command; and the path through all."""
+"""Formatting of ``--help``: flags in groups, defaults, one example per command; and the overview of all steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEED, QUALITY, SPEED, TRACKING, FILES, EXPERTS, OTHER = GROUPS = (
     "for experts",
     "other",
 )
-# The group of a flag by its name. Others are for experts; positional and required ones are always what is needed.
+# Group of a flag by its name. Others are for experts; positional and required arguments go to the first group.
 _GROUP_OF = {
     **dict.fromkeys(
         ("data", "name", "file", "voice", "base", "out", "lang", "consent", "text", "subtitles", "metadata",
@@ -80,30 +80,30 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this help and exit")
 
     def add_argument(self, *flags: Any, **settings: Any) -> argparse.Action:
-        """As argparse's; the group is chosen by the flag's name."""
+        """As argparse's; the group depends on the flag's name."""
         positional = not flags or not flags[0].startswith("-")
         name = settings.get("dest") or flags[-1].lstrip("-").replace("-", "_")
         title = NEED if positional or settings.get("required") else _GROUP_OF.get(name, EXPERTS)
         return self._by_title[title].add_argument(*flags, **_with_default(settings))
 
     def add_mutually_exclusive_group(self, **settings: Any) -> Any:
-        """Quiet and verbose."""
+        """Only used for quiet and verbose."""
         return self._by_title[TRACKING].add_mutually_exclusive_group(**settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Nothing is left for the parser above, whose usage would be that of another command."""
+        """Parse everything here: the parent parser would show its own usage for unknown flags."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        """One line, and where to read on; the whole usage fills a screen."""
+        """Print one line and a pointer to ``--help`` instead of the whole usage."""
         self.exit(2, f"{self.prog}: error: {shown(message)} (see {self.prog} --help)\n")
 
 
 def _with_default(settings: dict[str, Any]) -> dict[str, Any]:
-    """The default behind the help, where there is one and the help does not say it."""
+    """Append the default to the help text, unless it is already mentioned."""
     default, text = settings.get("default"), settings.get("help", "")
     if default in (None, False, argparse.SUPPRESS) or default == [] or "(default" in text:
         return settings
@@ -116,7 +116,7 @@ def sentence(summary: str) -> str:
 
 
 def path_through() -> str:
-    """From a recording to a voice in five lines."""
+    """The steps from a recording to a voice, in five lines."""
     commands: Sequence[tuple[str, str]] = [(EXAMPLES[name], what) for name, what in _PATH]
     width = max(len(command) for command, _ in commands)
     lines = [f"{number}. {command:<{width}}  {what}" for number, (command, what) in enumerate(commands, 1)]

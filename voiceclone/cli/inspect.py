@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print shape, norms by row, nearest stock voices and the health verdict; draw them."""
+    """Print (and plot) shape, norms by row, nearest stock voices and the health check."""
     if options.plot is not None:
         if options.plot.suffix.lower() != ".png":
             raise UsageError(f"--plot {options.plot}: the picture is a PNG: give a name that ends in .png")
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def describe(pack: VoicePack, stock: Mapping[str, VoicePack]) -> dict[str, Any]:
-    """Everything ``inspect`` says about a voice, JSON-able."""
+    """Everything that ``inspect`` reports about a voice, JSON-able."""
     from voiceclone.voice.comparison import HALVES, cosine_to_reference, neighbours, norm_bands, row_norms
     from voiceclone.voice.health import HealthRange, examine
 
@@ -105,7 +105,7 @@ def describe(pack: VoicePack, stock: Mapping[str, VoicePack]) -> dict[str, Any]:
 
 
 def _stock_voices(options: argparse.Namespace) -> Mapping[str, VoicePack]:
-    """The stock voices of ``--base``; without it, of what the voice was made on, without using the network."""
+    """The stock voices of ``--base``; without it, of the base of the voice; never uses the network."""
     from voiceclone.bases.base import STOCK_KOKORO, load_stock_voices
     from voiceclone.voice.origin import known_base
 

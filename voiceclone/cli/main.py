@@ -1,6 +1,6 @@
-"""Find the command, run it, and turn what goes wrong into one line and an exit code.
+"""Find the command, run it, and turn exceptions into one line and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMMANDS = {
     "batch": ("voiceclone.cli.batch", "clone many voices, listed in a table"),
     "say": ("voiceclone.cli.say", "speak a text with a voice"),
     "voices": ("voiceclone.cli.voices", "list your voices and the stock voices of a base"),
-    "evaluate": ("voiceclone.cli.evaluate", "an honest report about a voice, beside stock voices and recordings"),
+    "evaluate": ("voiceclone.cli.evaluate", "measure a voice beside stock voices and recordings, with a verdict"),
     "inspect": ("voiceclone.cli.inspect", "look at a voice: shape, norms by row, health"),
     "mix": ("voiceclone.cli.mix", "mix voices, whole or half by half"),
     "export": ("voiceclone.cli.export", "write a voice for kokoro-onnx, kokoro.js or as safetensors, and back"),
@@ -41,7 +41,7 @@ COMMANDS = {
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }
 INTERRUPTED = 130
-TRACEBACK = "VOICECLONE_TRACEBACK"  # environment variable: show where a bug struck
+TRACEBACK = "VOICECLONE_TRACEBACK"  # environment variable: show the traceback of a bug
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str | None = None) -> int:
@@ -70,10 +70,10 @@ def _main(arguments: Sequence[str] | None, program: str | None) -> int:
         print("interrupted" + _kept(arguments, program), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away; python would complain again when it flushes at exit.
+        # The reader is gone; Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:  # a path too long for the system, a disk that fails: nothing a traceback would explain
+    except OSError as error:  # for example a path that is too long or a failing disk: no traceback is needed
         place = f"{error.filename}: " if error.filename is not None else ""
         print(f"error: {shown(place)[-300:]}{shown(error.strerror or error)}: check the path", file=sys.stderr)
         return 1
@@ -95,13 +95,13 @@ def _main(arguments: Sequence[str] | None, program: str | None) -> int:
 
 
 def _print_any_name() -> None:
-    """Names of files need not be UTF-8, and standard output may be ASCII: what it cannot show is escaped."""
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # a caller's own stream, or a closed one
+    """Escape characters that standard output cannot encode: file names need not be UTF-8, output may be ASCII."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # a replaced or closed stream
         getattr(sys.stdout, "reconfigure")(errors="backslashreplace")  # noqa: B009 - a TextIO need not have it
 
 
 def _kept(arguments: Sequence[str], program: str | None) -> str:
-    """What an interrupted command leaves, where it leaves anything."""
+    """What can be resumed after an interrupted command, if anything."""
     if arguments[:1] == ["batch"]:
         return ": finished voices and epochs are kept; go on with the same command"
     if arguments[:1] == ["record"]:
@@ -113,7 +113,7 @@ def _kept(arguments: Sequence[str], program: str | None) -> str:
 
 
 def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentParser:
-    """Only the called command's module is loaded, so that help and errors are quick."""
+    """Only the called command's module is loaded, so that help and errors are fast."""
     version = f"voiceclone {__version__}"
     if program is not None:
         home, summary = COMMANDS["clone"]
@@ -136,7 +136,7 @@ def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentP
 
 
 def _filled(parser: argparse.ArgumentParser, home: str, version: str) -> argparse.ArgumentParser:
-    """With the flags of the command's module."""
+    """Add the flags of the command's module."""
     module = importlib.import_module(home)
     module.add_arguments(parser)
     parser.add_argument("--version", action="version", version=version, help="show the version and exit")
@@ -145,7 +145,7 @@ def _filled(parser: argparse.ArgumentParser, home: str, version: str) -> argpars
 
 
 def _quiet_libraries(*, verbose: bool) -> None:
-    """Other libraries' chatter is for --verbose. Set here, never at import of the library."""
+    """Show other libraries' log output only with --verbose. Set here, never at import of the package."""
     if verbose:
         return
     import warnings

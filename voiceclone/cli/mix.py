@@ -1,4 +1,4 @@
-"""``voiceclone mix``: a new voice out of others."""
+"""``voiceclone mix``: a new voice from others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Parse, load, mix, save; warn where the result is unlike a real voice."""
+    """Parse, load, mix, save; warn if the result is outside the range of real voices."""
     if options.out.suffix != ".pt":
         raise UsageError(f"--out {options.out}: the file of a voice ends in .pt")
     if options.out.exists() and not options.overwrite:

@@ -1,4 +1,4 @@
-"""``voiceclone prepare``: long recordings and what is said in them to a dataset of clips."""
+"""``voiceclone prepare``: make a dataset of clips from long recordings and their texts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the dataset and say what came of it."""
+    """Make the dataset and print a summary."""
     from voiceclone.prepare.run import LittleUsed, prepare_dataset
     from voiceclone.tracking.progress import Reporter
 
@@ -83,7 +83,7 @@ def _tell(options: argparse.Namespace, report: dict[str, Any], reporter: Reporte
 
 
 def summary_lines(out: Path, report: dict[str, Any]) -> list[str]:
-    """What a person wants to know at the end."""
+    """The summary in text form."""
     summary = report["summary"]
     kept = ", ".join(f"{count} {split}" for split, count in summary["kept_clips"].items())
     lines = [f"dataset: {out}: {kept}, {summary['kept_seconds'] / 60:.1f} minutes"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
 
 RECORD, SKIP, AGAIN, STOP = "", "s", "r", "q"  # answers
-# What to do about a clip that is refused, by the beginning of its reason.
+# Advice for a refused clip, by the beginning of the reason.
 ADVICE = {
     "empty": "is the microphone on, and the right one (--mic)?",
     "silent": "is the microphone on, and the right one (--mic)?",
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show, record, trim, check, write; go on where an earlier call stopped."""
+    """Show, record, trim, check, write; continue where an earlier call stopped."""
     from voiceclone.files import held
     from voiceclone.recording.microphone import Microphone, inputs
     from voiceclone.recording.sentences import SENTENCES, read_sentences
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(inputs()) or "no microphones")
         return 0
     sentences = read_sentences(options.sentences) if options.sentences else SENTENCES
-    session = Session(options.out)  # refuses a folder of something else before a lock lies in it
+    session = Session(options.out)  # refuses a folder with other content before a lock file is created in it
     require("record", what="recording")
     microphone = Microphone(options.mic)
     reporter = Reporter(verbosity=verbosity(options))
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _record_all(sentences: tuple[str, ...], session: Session, microphone: Microphone, reporter: Reporter) -> None:
-    """Every sentence that has no clip yet; ends where the reader stops."""
+    """Record every sentence without a clip, until the user stops."""
     reporter.info(
         f"microphone: {microphone.name}, {microphone.rate} Hz. Sit still, read at an even pace, pause at the end."
     )
@@ -96,7 +96,7 @@ def _record_all(sentences: tuple[str, ...], session: Session, microphone: Microp
 
 
 def _record(text: str, session: Session, microphone: Microphone) -> bool:
-    """One sentence; True where it was fit to be kept."""
+    """Record one sentence; True if the clip was kept."""
     from voiceclone.recording.session import judged, trimmed
 
     take = microphone.record(lambda: _ask(f"\n  {text}\n  recording; Enter ends it "))
@@ -114,7 +114,7 @@ def _record(text: str, session: Session, microphone: Microphone) -> bool:
 
 
 def _ask(prompt: str) -> str:
-    """A line of the reader's in lower case; the end of the input stops."""
+    """A line of input in lower case; end of file means stop."""
     print(prompt, end="", flush=True)
     line = sys.stdin.readline()
     if not line:

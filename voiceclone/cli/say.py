@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Speak, write the sound as it comes, report how quickly."""
+    """Synthesise, write the audio as it is produced, report the speed."""
     from voiceclone.text.voice_markers import parts_by_voice
     from voiceclone.tracking.progress import Reporter
 
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     options.out, chosen = _checked_out(options)
     planned = _check_voices(options, parts)
     reporter = Reporter(verbosity=verbosity(options))
-    # Standard output may carry the sound, so whatever a library prints goes to standard error.
+    # Standard output may carry the audio, so output of libraries goes to standard error.
     output = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         spoken = _speak(options, parts, planned, chosen, reporter, output)
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_voices(options: argparse.Namespace, parts: Parts) -> str | Path:
-    """Refuse names that are no voice before torch is imported; returns the base that will speak, as far as known."""
+    """Refuse unknown voices before torch is imported; returns the base that will be used, as far as known."""
     from voiceclone.bases.stock_names import checked_base, planned_base, stock_names
     from voiceclone.voice.lookup import check_names
     from voiceclone.voice.origin import base_for
@@ -114,7 +114,7 @@ def _check_voices(options: argparse.Namespace, parts: Parts) -> str | Path:
 
 
 def _where(options: argparse.Namespace) -> str:
-    """What the stock voices belong to, for messages."""
+    """The base of the stock voices, for messages."""
     return "the base" if options.base == "auto" else f"--base {options.base}"
 
 
@@ -190,9 +190,9 @@ def _say_once(
 def _voices_and_base(
     options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter
 ) -> tuple[dict[str, VoicePack], Base]:
-    """The voices first, by what they are called, since a wrong one should be said before a model is loaded.
+    """The voices first, because wrong names should be reported before a model is loaded.
 
-    ``options.voice`` becomes the default voice where none is given and a part of the text has none.
+    ``options.voice`` becomes the default voice if none is given and a part of the text has none.
     """
     from voiceclone.bases.base import NANO, load_base, load_stock_voices
     from voiceclone.bases.stock_names import default_voice
@@ -203,7 +203,7 @@ def _voices_and_base(
     def base() -> Base:
         return load_base(options.base, offline=options.offline, notice=reporter.info)
 
-    # Which base ``auto`` becomes may show only when it is loaded.
+    # The base that ``auto`` selects may only be known after loading.
     finder = VoiceFinder(
         lambda: base().stock_voices if planned == "auto" else load_stock_voices(planned), where=_where(options)
     )
@@ -223,7 +223,7 @@ def _voices_and_base(
 
 
 def _text(options: argparse.Namespace) -> str:
-    """What to say, from the command line, a file or standard input."""
+    """The text, from the command line, a file or standard input."""
     if (options.text is None) == (options.file is None):
         raise UsageError("give the text to say either as TEXT (- reads standard input) or with --file")
     try:
@@ -242,10 +242,10 @@ def _text(options: argparse.Namespace) -> str:
 
 
 def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
-    """Refuse what cannot or must not be written, before any work is done.
+    """Check the output path before any work is done.
 
     Returns:
-        where the speech goes, and ``into FILE`` where that was not asked for.
+        the output path, and ``into FILE`` if it is a default.
     """
     from voiceclone.audio.sound_formats import format_of
 

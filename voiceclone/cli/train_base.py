@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """Prepare the corpus, train, train the surrogate encoders, pack; the exit code.
 
-    Of several processes only the main one speaks, unless another one fails by itself.
+    Of several processes only the main one prints, unless another one fails by itself.
     """
     from voiceclone.distributed import ProcessLostError, process_index
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         return _run(options)
     try:
         return _run(options)
-    except (UsageError, ProcessLostError) as error:  # the main process meets it too and says so
+    except (UsageError, ProcessLostError) as error:  # the main process has the same error and prints it
         return error.exit_code
     except VoicecloneError as error:
         raise VoicecloneError(f"process {process_index()}: {error}") from error
@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     config = _config(options)
     boost = _boosts(options.boost)
     _set_threads(options.threads)
-    # Before the process group is there: later the main process may write it.
+    # Before the process group exists: later the main process may write it.
     done = _resumed_step(options) if resume else 0
     with open_process_group(config.device) as process_group, log_goes_to(reporter):
         if options.teacher is not None:
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
 def _recorded(
     options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float], reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """What trains on recordings, and its data and settings."""
+    """The training on recordings, with its data and settings."""
     from voiceclone.base_training.systems import find_recipe
 
     recipe = find_recipe(options.system)
@@ -100,7 +100,7 @@ def _recorded(
 def _student(
     options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """What trains a student, and its data."""
+    """The training of a student, with its data."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
     from voiceclone.base_training.systems import STYLETTS2
@@ -149,7 +149,7 @@ def _train(
         contextlib.ExitStack() as stack,
     ):
         stack.callback(torch.set_flush_denormal, False)
-        # Values near 0 cost hundreds of times more than others on most CPUs, and mean nothing here.
+        # Denormal values cost hundreds of times more than others on most CPUs, and do not matter here.
         torch.set_flush_denormal(True)
         return train(
             config=config,
@@ -236,7 +236,7 @@ def _device(name: str) -> str:
 def _corpora(
     options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
 ) -> tuple[Corpus, Corpus | None]:
-    """The training data and the speakers kept out; the main process computes the features, the others wait for them."""
+    """The training data and the speakers kept out; the main process computes the features, the others wait."""
     from voiceclone.base_training.caches import prepare_caches
     from voiceclone.base_training.corpus import Corpus
 

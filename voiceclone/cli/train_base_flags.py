@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    """Flags of what is trained on."""
+    """Flags of the data."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--teacher",
@@ -77,7 +77,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
-    """Flags of how it is trained."""
+    """Flags of the training."""
     parser.add_argument(
         "--system",
         default="styletts2",

@@ -1,4 +1,4 @@
-"""``voiceclone voices``: which voices there are."""
+"""``voiceclone voices``: list own and stock voices."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def list_voices(out: Path, base: str, *, offline: bool) -> list[dict[str, Any]]:
-    """Everything ``voices`` says, JSON-able: own voices, then stock voices.
+    """Everything that ``voices`` lists, JSON-able: own voices, then stock voices.
 
     Raises:
         UsageError: no such base.
@@ -45,7 +45,7 @@ def list_voices(out: Path, base: str, *, offline: bool) -> list[dict[str, Any]]:
     from voiceclone.voice.library import own_voices
 
     planned = planned_base(checked_base(base), offline=offline)
-    planned = KOKORO if planned == AUTO else planned  # what it will be where a source answers
+    planned = KOKORO if planned == AUTO else planned  # the result if a source answers
     names = stock_names(planned)
     if names is None:
         from voiceclone.bases.base import load_stock_voices

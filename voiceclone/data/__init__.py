@@ -1,1 +1,1 @@
-"""Folders of clips with transcripts: reading the metadata, checking every clip, splitting, and a spoken demo set."""
+"""Dataset folders: reading the metadata, checking clips, splitting, and a synthesised demo dataset."""

@@ -1,4 +1,4 @@
-"""Which column of a table of clips holds what: by the names of its header, or by what stands in it."""
+"""The roles of the columns of a table of clips, from the names in its header or from their content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# The first name that a table has counts.
+# In order of preference.
 FILE_NAMES = (
     "file_name", "filename", "audio_file", "audio_filepath", "audio_file_path", "audio_path", "audio_filename",
     "audio_file_name", "audiofile", "audio", "wav_file", "wav_filename", "wav_filepath", "wav_path", "wav_name",
@@ -25,20 +25,20 @@ ROLES = {"file_name": FILE_NAMES, "text": TEXT_NAMES, "speaker": SPEAKER_NAMES}
 _VAGUE = frozenset({"audio", "wav", "file", "clip", "path", "recording", "id", "utt", "key", "name"})
 
 _NUMBER = re.compile(r"[-+]?\d+([.,:]\d+)*")
-_IPA = frozenset("ˈˌːɪʊɹɾʃʒɜʌɐɚəɑθɡʔᵻɫ")  # of which speech written in IPA is full, and texts are not
+_IPA = frozenset("ˈˌːɪʊɹɾʃʒɜʌɐɚəɑθɡʔᵻɫ")  # frequent in phonemes written in IPA, absent from texts
 _ARPABET = frozenset((
     "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY",
     "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z",
     "ZH",
 ))  # fmt: skip
-_MIN_IPA = 0.08  # share of the letters
-_MIN_PHONES = 0.6  # share of the words that are ARPAbet's phones or syllables of pinyin
-_MIN_ALIKE = 0.5  # share of a text's groups of three letters that its normalised form has, too
+_MIN_IPA = 0.08  # minimum share of these letters in a column of IPA
+_MIN_PHONES = 0.6  # minimum share of words that are ARPAbet phones or pinyin syllables
+_MIN_ALIKE = 0.5  # minimum share of a text's letter trigrams that its normalised form contains
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Places of columns in a row, from 0."""
+    """Indices of columns in a row, from 0."""
 
     text: int
     normalised: int | None = None
@@ -47,12 +47,12 @@ class Columns:
 
 
 def plain_name(name: object) -> str:
-    """A column's name as it is compared: ``Audio-File `` is ``audio_file``."""
+    """A column's name, normalised for comparison: ``Audio-File `` is ``audio_file``."""
     return re.sub(r"[\s-]+", "_", str(name).strip().strip('"').strip()).lower()
 
 
 def named(names: Iterable[str]) -> dict[str, str]:
-    """Which of a table's names means the file, the text and the speaker: role to name as it stands there."""
+    """The names of a table's columns of files, texts and speakers: role to name as written."""
     known: dict[str, str] = {}
     for name in names:
         known.setdefault(plain_name(name), name)
@@ -70,8 +70,9 @@ def is_header(cells: Sequence[str]) -> bool:
 def columns_by_content(rows: Sequence[Sequence[str]]) -> Columns | int:
     """Find the text in a table without header, whose first column is the file.
 
-    Numbers, phonemes, and what stands again and again (a speaker, a language) are no text. A second column of words is
-    its normalised form where it says much the same. Otherwise nobody can tell: then the result is the column in doubt.
+    Columns of numbers, of phonemes and of few repeated values (a speaker, a language) are no text. A second column of
+    words that is similar to the first is its normalised form. Other cases are ambiguous: then the result is the index
+    of the column in doubt.
 
     Args:
         rows: cells; rows may differ in length.
@@ -85,7 +86,7 @@ def columns_by_content(rows: Sequence[Sequence[str]]) -> Columns | int:
     first, second = filled[:2]
     both = {kinds[first], kinds[second]} <= {"words", "label"} and _alike(cells[first], cells[second])
     if both or cells[first] == cells[second]:
-        kinds[first] = kinds[second] = "words"  # a few sentences said again and again
+        kinds[first] = kinds[second] = "words"  # a few sentences that are repeated
     words = [at for at in filled if kinds[at] == "words"]
     if not words:
         return filled[1]
@@ -113,7 +114,7 @@ def _kinds(columns: Mapping[int, Sequence[str]]) -> dict[int, str]:
         elif len(column) > 1 and (len(set(column)) == 1 or 2 * len(set(column)) <= len(column)):
             kinds[at] = "label"
         elif spaced[at] == 0 and "".join(column).isascii() and max(spaced.values()) > 0.8:
-            kinds[at] = "label"  # names beside sentences
+            kinds[at] = "label"  # names in a column of sentences
         else:
             kinds[at] = "words"
     return kinds
@@ -130,7 +131,7 @@ def _are_phonemes(column: Sequence[str]) -> bool:
 
 
 def _alike(texts: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether a second column says the same as the texts: shares their letters, three in a row at a time."""
+    """Whether a second column is similar to the texts, by the share of common letter trigrams."""
     common = total = 0
     for text, other in zip(texts, others, strict=True):
         if text and other:

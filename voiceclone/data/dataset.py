@@ -1,4 +1,4 @@
-"""A dataset folder as the rest of the package uses it: checked clips with phonemes, split, with a report."""
+"""Loading a dataset folder: checked clips with phonemes, split into training and validation, with a report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from voiceclone.data.quality import QualityLimits
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.g2p import Phonemizer, language_code
 
-VALIDATION_SHARE = 0.1  # of the clips, where the folder has no validation split
+VALIDATION_SHARE = 0.1  # of the clips, if the folder has no validation split
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Clip:
     """``train`` or ``validation``."""
     speaker: str | None = None
     bandwidth_hz: float = math.inf
-    """Above it the recording holds no speech."""
+    """Above this frequency the recording holds no speech."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Dataset:
     fingerprint: str
     """SHA-256 (hex) over splits, names, texts and audio: the same clips give the same value."""
     notices: tuple[str, ...]
-    """Lines to show the user once."""
+    """Notices for the user."""
 
 
 class TooLittleData(VoicecloneError):
@@ -82,7 +82,7 @@ def load_dataset(
 
     Args:
         lang: language of the transcripts, a code of Kokoro's.
-        seed: chooses the clips held out where the folder has no validation split.
+        seed: of the choice of held-out clips, if the folder has no validation split.
         vocab: the phoneme symbols the model knows.
         offline: download nothing.
         progress: called with (clips done, clips in all) after every clip.
@@ -170,5 +170,5 @@ def _require_enough(
         f" training and {held_out} for validation, where {limits.min_clips} ({limits.min_total_seconds:g} s) and 1 are"
         f" needed; {skipped}{first}: add clips or mend these"
     )
-    # A file_name may hold a line break.
+    # A file_name may contain a line break.
     raise TooLittleData(" ".join(message.split()), report)

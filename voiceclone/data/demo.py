@@ -1,4 +1,4 @@
-"""A small dataset spoken by eSpeak-NG, so that everything can be tried with no recording and no download."""
+"""A small dataset synthesised by eSpeak-NG, for trying everything without recordings or downloads."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MANIFEST = "demo.json"
 PARTS = ("train", "validation")
 VALIDATION_EVERY = 6  # one clip in six is for validation, at least one
 RMS = 0.06  # full scale 1.0; about -24 dBFS, the level of read speech
-END_SECONDS = 0.15  # of silence behind each clip
-RATES_WPM = (135, 165)  # words a minute, lowest and highest
+END_SECONDS = 0.15  # of silence after each clip
+RATES_WPM = (135, 165)  # words per minute, lowest and highest
 DEFAULT_VOICE = "en-us+m3"
 
 # Common short sentences, most written for this purpose; four to some twenty words.
@@ -69,15 +69,15 @@ def make_demo_dataset(
     voice: str = DEFAULT_VOICE,
     overwrite: bool = False,
 ) -> Path:
-    """Speak a dataset folder: ``train/`` and ``validation/``, each with ``metadata.jsonl`` and 24 kHz WAV files.
+    """Synthesise a dataset folder: ``train/`` and ``validation/``, each with ``metadata.jsonl`` and 24 kHz WAV files.
 
-    The same arguments give the same files, byte for byte. A folder that holds exactly this set already is left as it
-    is; one that holds another demo set is replaced.
+    The same arguments give the same files, byte for byte. A folder that already holds this set is left
+    unchanged; one that holds another demo set is replaced.
 
     Args:
         out: the folder to make.
         clips: clips in all, 4 to 24; about one in six goes to ``validation``.
-        seed: chooses the sentences and the pace of each.
+        seed: seed of the choice of sentences and of the rate of each.
         voice: eSpeak-NG voice, such as ``en-us``, ``en-gb`` or ``en-us+f3``.
         overwrite: replace ``train/`` and ``validation/`` in a folder that holds other things; those are kept.
 
@@ -141,7 +141,7 @@ def _speak(folder: Path, settings: _Settings) -> None:
 
 
 def _levelled(audio: np.ndarray) -> np.ndarray:
-    """Speech ``(T,)`` at the demo's level, with a moment of silence behind it: eSpeak-NG ends at once."""
+    """Speech ``(T,)`` at the demo's level, with silence appended, because eSpeak-NG's output ends abruptly."""
     level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
     peak = float(np.abs(audio).max())
     levelled = audio * min(RMS / max(level, 1e-6), 0.98 / max(peak, 1e-6))
@@ -166,9 +166,9 @@ def _is_intact(folder: Path, manifest: dict[str, Any]) -> bool:
 
 
 def _put_in_place(made: Path, out: Path) -> None:
-    """Move the parts of ``made`` into ``out``, the manifest last, so that a folder with a manifest is whole."""
+    """Move the parts of ``made`` into ``out``, the manifest last, so that a folder with a manifest is complete."""
     if not out.exists():
-        made.chmod(0o755)  # a temporary folder is for its owner alone
+        made.chmod(0o755)  # a temporary folder is accessible to its owner only
         made.rename(out)
         return
     aside = made / "replaced"

@@ -1,8 +1,8 @@
-"""Which clips a dataset folder lists, in the layouts people have.
+"""Reading the list of clips of a dataset folder, in all supported layouts.
 
 ``metadata.jsonl`` (one ``{"file_name": ..., "text": ...}`` a line) and a table with such columns are the AudioFolder
-layout; a table without a header, ``id|text|normalised text`` beside ``wavs/``, is LJSpeech's. Every command that is
-given a dataset reads it here: what is said in a clip must not depend on who asks. Nothing here opens an audio file.
+layout; a table without a header, ``id|text|normalised text`` beside ``wavs/``, is LJSpeech's. Every command
+reads datasets through this module, so that all of them get the same transcripts. No audio file is opened here.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _FILE_THEN_COMMA = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """One row of a metadata file, before the clip is looked for."""
+    """One row of a metadata file, before the clip's path is resolved."""
 
     line: int
     row: dict[str, Any]
-    """``file_name`` and ``text``, which are strings, and what else there is."""
+    """``file_name`` and ``text`` (strings), and further columns."""
     bare: bool = False
     """``file_name`` is an id as in LJSpeech."""
 
@@ -52,7 +52,7 @@ class Entry:
     """One clip as the metadata lists it."""
 
     name: str
-    """``file_name`` relative to the metadata file; as the file system spells it where there is such a file."""
+    """``file_name`` relative to the metadata file; spelled as in the file system if the file exists."""
     text: str
     """Transcript, outer whitespace removed; may be empty."""
     path: Path
@@ -61,15 +61,15 @@ class Entry:
     """``train`` or ``validation``."""
     speaker: str | None = None
     phonemes: str | None = None
-    """What a column ``phonemes`` says, for training a base."""
+    """Content of a column ``phonemes``, for training a base."""
     durations: Any = None
-    """The same of ``durations``, unchecked."""
+    """Content of a column ``durations``, unchecked."""
     where: str = ""
     """Metadata file and line, for messages."""
 
 
 def read_dataset(root: Path | str) -> dict[str, list[Entry]]:
-    """The clips listed in a dataset folder, by split; ``validation`` is empty where the folder has none.
+    """The clips listed in a dataset folder, by split; ``validation`` is empty if the folder has none.
 
     Raises:
         UsageError: there is no such folder, or it holds no metadata.
@@ -148,7 +148,7 @@ def _metadata_in(folder: Path) -> Path | None:
 
 
 def _rows_of_jsonl(path: Path, content: str) -> Iterator[Listed]:
-    # Not splitlines(): a JSON string may hold U+2028 and its like as they are.
+    # Not splitlines(): a JSON string may contain U+2028 and similar characters.
     for line, text in enumerate(content.split("\n"), start=1):
         if not text.strip():
             continue
@@ -176,7 +176,7 @@ def _rows_of_table(path: Path, content: str) -> Iterator[Listed]:
 
 
 def _rows_under_header(path: Path, rows: Rows, separator: str, quotes: bool) -> Iterator[Listed]:
-    """Rows by the names of the first one."""
+    """Rows of a table whose first row names the columns."""
     line, header = rows[0][0], [name.strip() for name in rows[0][1]]
     empty = len(header) - len(without_empty_end(header, len(header)))
     header = header[: len(header) - empty]
@@ -192,7 +192,7 @@ def _rows_under_header(path: Path, rows: Rows, separator: str, quotes: bool) -> 
     follows = roles["text"] + 1
     for line, cells in rows[1:]:
         cells = _fitted(without_empty_end(cells, empty), len(header), roles["text"], separator, f"{path} line {line}")
-        # Only behind the text a space: that is a comma of the text, and the row lacks a cell.
+        # A space only after the separator behind the text: that is a comma of the text, and a cell is missing.
         if not quotes and len(cells) > follows and cells[follows][:1] == " " != cells[follows - 1][:1]:
             raise VoicecloneError(
                 f"{path} line {line}: {cells[follows][:40]!r} under '{header[follows]}' begins with a space: put text "
@@ -205,7 +205,7 @@ def _rows_under_header(path: Path, rows: Rows, separator: str, quotes: bool) -> 
 
 
 def _fitted(cells: list[str], width: int, text: int, separator: str, where: str) -> list[str]:
-    """A row of at most ``width`` cells: what is too many belongs to the text where that is the last column."""
+    """A row of at most ``width`` cells: additional cells belong to the text if it is the last column."""
     if len(cells) <= width:
         return cells
     if text == width - 1:
@@ -218,7 +218,7 @@ def _fitted(cells: list[str], width: int, text: int, separator: str, where: str)
 
 
 def _rows_without_header(path: Path, rows: Rows, separator: str) -> Iterator[Listed]:
-    """Rows of ``id|text`` with what else there may be: see :func:`columns_by_content`."""
+    """Rows of ``id|text`` with possible further columns: see :func:`columns_by_content`."""
     for line, cells in rows:
         if len(cells) < 2:
             raise VoicecloneError(

@@ -1,4 +1,4 @@
-"""Where a clip lies that a table names: inside the dataset folder, however its path is written."""
+"""Resolving the paths of clips in a metadata file, inside the dataset folder."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from pathlib import Path, PureWindowsPath
 from voiceclone.audio.io import AUDIO_SUFFIXES
 from voiceclone.errors import VoicecloneError
 
-CLIP_FOLDERS = ("wavs", "wav", "clips", "audio")  # where clips lie that are listed by their names alone
+CLIP_FOLDERS = ("wavs", "wav", "clips", "audio")  # searched for clips that are listed by name only
 
 
 class Places:
-    """Finds the files that one metadata file names; folders are listed once, and none outside ``root``.
+    """Finds the files that a metadata file names; folders are listed once, none outside of ``root``.
 
-    A name is taken as it is written where there is such a file. Otherwise it is tried with ``/`` for ``\\``, with an
-    audio suffix where it has none, in a folder of clips, with letters composed another way (NFC, NFD), and in another
-    case, in this order.
+    A name is used as written if there is such a file. Otherwise it is tried with ``/`` for ``\\``, with an audio suffix
+    where it has none, in a folder of clips, in another Unicode normal form (NFC, NFD), and in another case, in this
+    order.
     """
 
     def __init__(self, metadata: Path, root: Path, names: Iterable[str] = ()) -> None:
-        """``names``: all that the file lists. What one row names is not taken for another's in another case."""
+        """``names``: all names in the file. A file that one row names is not used for another in a different case."""
         self.metadata, self.root = metadata, root
         self._named = {_stem(unicodedata.normalize("NFC", name)) for name in names}
         self._resolved = root.resolve()
         self._listed: dict[Path, dict[str, list[str]]] = {}
         beside = metadata.parent
-        # A list may lie apart from the clips: then it counts from their folder.
+        # The list may be outside of the clips' folder: then paths are relative to that folder.
         self._folder = beside if self._is_inside(beside) else root
 
     def find(self, name: str, line: int, *, bare: bool = False) -> tuple[str, Path]:
         """The name relative to the metadata file, and the resolved file, which may not exist.
 
         Args:
-            bare: an id as in LJSpeech, whose clips lie in ``wavs/``.
+            bare: an id as in LJSpeech, whose clips are in ``wavs/``.
 
         Raises:
-            VoicecloneError: it names no file, or one outside the dataset folder, through symbolic links too.
+            VoicecloneError: it names no file, or one outside of the dataset folder, also through symbolic links.
         """
         where = f"{self.metadata} line {line}: file_name {name[:80]!r}"
         if not name.strip() or "\0" in name:
@@ -70,7 +70,7 @@ class Places:
         return None
 
     def _existing(self, name: str) -> str | None:
-        """The file of that name as the file system spells it; None where there is none."""
+        """The file of that name as spelled in the file system; None if there is none."""
         place, spelt = self._folder, []
         for part in name.split("/"):
             if part in ("", "."):
@@ -114,7 +114,7 @@ class Places:
             return False
 
     def _target(self, name: str, where: str) -> Path:
-        """The file that ``name`` means; refused where it leaves ``root``."""
+        """The file that ``name`` refers to; refused if it is outside of ``root``."""
         try:
             target = (self._folder / name).resolve()
             inside = target.is_relative_to(self._resolved)
@@ -128,12 +128,12 @@ class Places:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name longer than any may be
+    except (OSError, ValueError):  # a name that is too long
         return False
 
 
 def _with_suffixes(name: str) -> list[str]:
-    """The names an id may mean: dots in it are no suffix unless an audio file's follows."""
+    """The possible file names of an id; the part after a dot is only a suffix if it is an audio suffix."""
     return [name] if name.lower().endswith(AUDIO_SUFFIXES) else [name + suffix for suffix in AUDIO_SUFFIXES]
 
 

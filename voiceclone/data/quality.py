@@ -1,4 +1,4 @@
-"""What makes a clip unfit for cloning, each with its limit: measured once, in the clip's own sample rate."""
+"""Checks of a clip's fitness for cloning, with their limits; measured once, at the clip's own sample rate."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _END_SECONDS = 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class QualityLimits:
-    """What a clip must keep to. The real recordings measured for this lie well inside: 1.8-23 s, 95th percentile
-    level -32 to -9 dBFS, 6-15 phonemes a second, no clipping."""
+    """Limits for a clip. The real recordings measured for this are well inside: 1.8-23 s, 95th percentile
+    level -32 to -9 dBFS, 6-15 phonemes per second, no clipping."""
 
     min_seconds: float = 0.8
     """Shortest clip, seconds: the style encoder needs 65 frames of 12.5 ms."""
     max_seconds: float = 30.0
-    """Longest clip, seconds: attention and memory grow with it, and Kokoro reads 510 phonemes at most."""
+    """Longest clip, seconds: attention and memory grow with the length, and Kokoro reads at most 510 phonemes."""
     silence_dbfs: float = -65.0
-    """A clip whose loud frames (95th percentile of the 20 ms RMS) lie below this holds no speech, dB re full scale."""
+    """A clip with loud frames (95th percentile of the 20 ms RMS) below this holds no speech, dB re full scale."""
     min_level_dbfs: float = -48.0
-    """Below this level of the loud frames the noise of the recording is cloned with the voice, dB re full scale."""
+    """Minimum level of the loud frames, dB re full scale: below it the recording's noise would be cloned."""
     max_peak: float = 1.5
     """Largest sample, full scale 1.0: float files beyond it are scaled wrongly."""
     max_clipped: float = 0.01
@@ -44,13 +44,13 @@ class QualityLimits:
     clips ended above it, and 65 % of 1047 that were cut within a word. (Its beginning tells nothing: of 33 clips of
     LJSpeech 9 begin as loud as that, with the first word whole.)"""
     min_phonemes_per_second: float = 2.0
-    """Spoken phonemes per second: below it the transcript misses most of what is said."""
+    """Spoken phonemes per second: minimum; with fewer, most of the speech is missing in the transcript."""
     max_phonemes_per_second: float = 25.0
-    """Spoken phonemes per second: above it the transcript says more than the clip can hold."""
+    """Spoken phonemes per second: maximum; with more, the transcript does not fit into the clip."""
     min_clips: int = 2
-    """Clips for training that must be left."""
+    """Minimum number of training clips."""
     min_total_seconds: float = 3.0
-    """Seconds of training audio that must be left."""
+    """Minimum length of training audio, seconds."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_seconds < self.max_seconds:
@@ -63,7 +63,7 @@ class QualityLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What was measured on one clip's audio; None where the check stopped before."""
+    """Measurements of one clip's audio; None if the check ended earlier."""
 
     seconds: float | None = None
     sample_rate: int | None = None
@@ -76,26 +76,26 @@ class Measurement:
     clipped: float | None = None
     """Share of samples in runs of three or more at full scale, 0-1."""
     audio_sha256: str | None = None
-    """Over the decoded samples and their rate."""
+    """Hash over the decoded samples and their rate."""
     offset: float | None = None
     """Mean of the samples, full scale 1.0; it is removed on reading."""
     bandwidth_hz: float | None = None
-    """Up to which frequency there is speech: see :func:`voiceclone.audio.cleaning.bandwidth`."""
+    """Upper frequency of the speech, Hz: see :func:`voiceclone.audio.cleaning.bandwidth`."""
     warnings: tuple[str, ...] = ()
-    """``reason: detail`` of what does not make the clip unfit."""
+    """``reason: detail`` of faults that do not make the clip unfit."""
     problem: str | None = None
-    """``reason: detail`` where the audio is unfit, else None."""
+    """``reason: detail`` if the audio is unfit, else None."""
 
 
 def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
-    """Read one clip and check its audio; never raises for what is in the file."""
+    """Read one clip and check its audio; never raises for the content of the file."""
     try:
         info = probe(path)
         known = {"sample_rate": info.sample_rate, "channels": info.channels}
         if info.lost_seconds > 0:
             return _truncated(info.seconds, info.lost_seconds, **known)
         if info.seconds > 2 * limits.max_seconds:
-            # Not decoded: hours of audio would only fill the memory.
+            # Not decoded: hours of audio would not fit into memory.
             return _refused(info.seconds, limits, **known)
         samples, rate = decode(path)
     except VoicecloneError as error:
@@ -138,7 +138,7 @@ def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, ch
 def transcript_problem(
     text: str, phonemes: str, seconds: float, vocab: Container[str], limits: QualityLimits
 ) -> str | None:
-    """``reason: detail`` where the transcript is unfit, else None."""
+    """``reason: detail`` if the transcript is unfit, else None."""
     if not text:
         return "no transcript: the text is empty"
     spoken = count_spoken(phonemes, vocab)
@@ -198,7 +198,7 @@ def _decibel(power: float) -> float:
 
 
 def _cut_word(samples: np.ndarray, rate: int, level_dbfs: float, limits: QualityLimits) -> tuple[str, ...]:
-    """Speech falls silent after a sentence; where a clip does not, its last word may be cut."""
+    """A warning if the clip does not end in silence: its last word may be cut."""
     last = samples[-max(1, int(_END_SECONDS * rate)) :]
     over = _decibel(float(np.square(last, dtype=np.float64).mean())) - level_dbfs
     if over <= limits.max_end_db:
@@ -207,7 +207,7 @@ def _cut_word(samples: np.ndarray, rate: int, level_dbfs: float, limits: Quality
 
 
 def _clipped(samples: np.ndarray) -> float:
-    """Share of samples in runs of three or more at the clip's own ceiling, where that is full scale."""
+    """Share of samples in runs of three or more at the clip's maximum, if that is full scale."""
     ceiling = max(0.985, 0.999 * float(np.abs(samples).max()))
     at_ceiling = np.abs(samples) >= ceiling
     edges = np.flatnonzero(np.diff(np.concatenate(([False], at_ceiling, [False])).astype(np.int8)))

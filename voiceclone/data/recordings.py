@@ -1,4 +1,4 @@
-"""Recordings, and what is said in them."""
+"""Recordings and their texts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class Recording:
 
     path: Path
     name: str
-    """As the report calls it: relative to the source folder."""
+    """Name in the report: relative to the source folder."""
     stem: str
-    """What its clips' names begin with: letters, digits, ``-`` and ``_``; no two recordings share it."""
+    """Prefix of its clips' names: letters, digits, ``-`` and ``_``; unique."""
     seconds: float
     """By its header."""
     doubts: tuple[str, ...] = ()
-    """``reason: detail`` of what is wrong with its sound and does not keep it from being used."""
+    """``reason: detail`` of faults in its audio that do not prevent its use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A stretch of one recording and what is said in it."""
+    """A segment of one recording and its text."""
 
     recording: int
     """Index of the recording."""
@@ -33,24 +33,24 @@ class Part:
     end: float | None = None
     """Seconds; the recording's end when None."""
     name: str = ""
-    """Where the text comes from, for messages."""
+    """Source of the text, for messages."""
     cues: tuple[tuple[float, float, str], ...] = ()
     """Start, end and text of the subtitles in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What is said in a number of recordings: one running text for all of them, or parts."""
+    """The texts of several recordings: one running text for all of them, or parts."""
 
     running: str | None = field(default=None, repr=False)
     parts: tuple[Part, ...] = ()
     ready_cut: bool = False
-    """Every recording is one clip already, where it is not too long."""
+    """Every recording is already a single clip, unless it is too long."""
     problems: tuple[tuple[str, str], ...] = ()
-    """What was passed over: (where, why)."""
+    """What was skipped: (where, why)."""
 
     @property
     def words(self) -> int:
-        """How many words the text has."""
+        """Number of words of the text."""
         texts = [part.text for part in self.parts] if self.running is None else [self.running]
         return sum(len(text.split()) for text in texts)

@@ -1,4 +1,4 @@
-"""Rows of a multi-speaker dataset: recording, speaker, text, and phonemes and durations where there are any."""
+"""Rows of a multi-speaker dataset: recording, speaker, text, and optional phonemes and durations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text tables as people write them: in UTF-8 or UTF-16, separated by bars, tabs, commas or semicolons."""
+"""Text tables in UTF-8 or UTF-16, separated by bars, tabs, commas or semicolons."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voiceclone.audio.io import AUDIO_SUFFIXES
 from voiceclone.errors import VoicecloneError
 
 SEPARATORS = ("|", "\t", ";", ",")
-_QUOTING = (",", ";")  # with these, "quotes" go by the rules of CSV
+_QUOTING = (",", ";")  # with these separators, quotes follow the rules of CSV
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 Rows = list[tuple[int, list[str]]]
-"""(line in the file from 1, cells); of a row that spans several lines it is the last."""
+"""(line in the file from 1, cells); for a row of several lines, the number of the last."""
 
 
 def read_text(path: Path, *, table: bool = True) -> str:
@@ -33,10 +33,10 @@ def read_text(path: Path, *, table: bool = True) -> str:
 
 
 def decode(content: bytes, path: Path, *, table: bool = True) -> str:
-    """Text as people's programs save it: UTF-8, or UTF-16 as spreadsheets and editors of Windows write it.
+    """Decode UTF-8, or UTF-16 as spreadsheets and editors on Windows write it.
 
     Args:
-        table: what is UTF-16 only counts as such where it looks like a table; otherwise its mark is enough.
+        table: UTF-16 must look like a table; otherwise a byte order mark is enough.
 
     Returns:
         the text without byte order mark; lines end in ``\\n`` or ``\\r\\n``.
@@ -51,12 +51,12 @@ def decode(content: bytes, path: Path, *, table: bool = True) -> str:
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise VoicecloneError(f"{path} line {line}: is not UTF-8: save the file as UTF-8") from error
-    # Old Macs end lines by \r alone.
+    # Old Macs end lines with \r.
     return text if "\n" in text else text.replace("\r", "\n")
 
 
 def split_rows(path: Path, text: str, separator: str) -> Rows:
-    """The rows of a table that are not blank. Around cells separated by bars or tabs white space is removed.
+    """The rows of a table that are not blank. White space around cells between bars or tabs is removed.
 
     Raises:
         VoicecloneError: a quote is not closed, or closed too late; the message names file and line.
@@ -81,7 +81,7 @@ def split_rows(path: Path, text: str, separator: str) -> Rows:
 
 
 def first_line(text: str) -> str:
-    """The first line that is not blank, "" where there is none."""
+    """The first line that is not blank, or ""."""
     return next((line for line in text.split("\n") if line.strip()), "")
 
 
@@ -107,11 +107,11 @@ def unquoted(cell: str) -> str:
 
 
 def _utf16(content: bytes, table: bool) -> str | None:
-    """The text where the bytes are UTF-16, with a byte order mark or, as some programs write it, without."""
+    """The text if the bytes are UTF-16, with a byte order mark or (as some programs write it) without."""
     marked = _UTF16.get(content[:2])
     encoding = marked
     if encoding is None:
-        # Most of what tables hold is ASCII, of which every second byte is zero then.
+        # Tables are mostly ASCII, of which every second byte is zero in UTF-16.
         head = content[:4096]
         share = [head[at::2].count(0) / max(len(head[at::2]), 1) for at in (0, 1)]
         encoding = next(
@@ -127,7 +127,7 @@ def _utf16(content: bytes, table: bool) -> str | None:
 
 
 def _holds_a_row(cell: str, first: str, separator: str) -> bool:
-    """Whether a cell of several lines has swallowed rows, since a quote was left open."""
+    """Whether a cell of several lines contains other rows because a quote was not closed."""
     for line in cell.split("\n")[1:]:
         begins, mark, _ = line.partition(separator)
         begins = begins.strip()
@@ -137,5 +137,5 @@ def _holds_a_row(cell: str, first: str, separator: str) -> bool:
 
 
 def _shape(name: str) -> str:
-    """A name with its numbers made equal: names of clips of one folder often differ in nothing else."""
+    """A name with its digits replaced: names of clips in one folder often differ only in numbers."""
     return re.sub(r"\d+", "0", name.strip())

@@ -1,1 +1,1 @@
-"""Kokoro-format models: build, load and fetch, kept apart, and the differentiable passes through them."""
+"""Kokoro-format models: building, loading and fetching in separate modules, and differentiable forward passes."""

@@ -1,4 +1,4 @@
-"""Differentiable, batched passes through a Kokoro-format model (its own forward is batch 1 and without gradient)."""
+"""Differentiable, batched forward passes of a Kokoro-format model (its own has batch size 1 and no gradient)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def prosody_features(model: KModel, tokens: Tensor, lengths: Tensor, style: Tens
 def duration_logits(model: KModel, features: Tensor, lengths: Tensor) -> Tensor:
     """Logits of "longer than k frames", ``(B, N, max_dur)``.
 
-    The LSTM is packed: in a padded batch it would read the speaking rate out of the padding, which is not there when
-    the model speaks one sentence.
+    The LSTM is packed: in a padded batch it would learn the speaking rate from the padding, which is absent when the
+    model speaks a single sentence.
     """
     packed = nn.utils.rnn.pack_padded_sequence(features, lengths.cpu(), batch_first=True, enforce_sorted=False)
     states, _ = nn.utils.rnn.pad_packed_sequence(

@@ -25,11 +25,11 @@ def build_kmodel(config: Mapping[str, Any], source: Path, *, initialize: bool = 
     Args:
         config: Kokoro's config, with a ``nano`` key for a narrow decoder.
         source: where the config is from, for messages.
-        initialize: draw random weights. Without it the weights are whatever the memory held: for loading, where
-            drawing 82 million numbers takes longer than everything else.
+        initialize: draw random weights. Without it they are uninitialized memory: for loading, where
+            drawing 82 million numbers would take longer than everything else.
 
     Raises:
-        VoicecloneError: the config describes no model.
+        VoicecloneError: no model can be built from the config.
     """
     from voiceclone.models.nano import NanoKModel
 
@@ -53,7 +53,7 @@ def load_kmodel(config: Mapping[str, Any], config_path: Path, weights: Path) -> 
 
 
 class _WithoutDrawing(TorchFunctionMode):
-    """Within, ``tensor.uniform_()`` and ``tensor.normal_()`` leave the tensor as it is."""
+    """Within the block, ``tensor.uniform_()`` and ``tensor.normal_()`` do nothing."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in _DRAWING:

@@ -1,7 +1,7 @@
 """Kokoro's weight files: five sub-state-dicts, read strictly, from ``.pth`` or safetensors.
 
-``kokoro.KModel`` falls back to a non-strict load without a word; here every missing, unexpected or misshapen tensor
-is an error.
+``kokoro.KModel`` silently falls back to a non-strict load; here every missing or unexpected tensor and every wrong
+shape is an error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file; one clear error where it cannot be."""
+    """Read a safetensors file; raises one clear error if that fails."""
     try:
         return load_file(path)
     except OSError as error:
@@ -71,7 +71,7 @@ def _flatten(path: Path, nested: object) -> dict[str, Tensor]:
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """Load ``state`` into ``module``; every tensor must be there, of the right shape and finite.
+    """Load ``state`` into ``module``; every tensor must exist, have the right shape and be finite.
 
     Raises:
         VoicecloneError: naming the first tensor that does not fit.
@@ -93,7 +93,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path) 
 
 
 def save_state(module: nn.Module, path: Path, *, half: bool = False, metadata: dict[str, str] | None = None) -> None:
-    """Write a module's state as safetensors, float16 where ``half``; atomic."""
+    """Write a module's state as safetensors, float16 if ``half``; atomic."""
     state = {}
     for key, value in module.state_dict().items():
         value = value.detach().cpu()
@@ -104,7 +104,7 @@ def save_state(module: nn.Module, path: Path, *, half: bool = False, metadata: d
 def fold_weight_norm(module: nn.Module) -> int:
     """Replace every weight-normalised weight by its value, in place; return how many.
 
-    A frozen model recomputes the normalisation at each pass for nothing.
+    A frozen model would recompute the normalisation at each pass.
     """
     folded = 0
     for child in module.modules():

@@ -1,4 +1,4 @@
-"""Converted models in the cache: which there are. Nothing heavy is imported, so that it can be asked at any time."""
+"""Converted models in the cache. This module imports no heavy library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from voiceclone.files import sha256_of
 from voiceclone.models.store import cache_root
 
-FORMAT = 1  # raised when a conversion would come out otherwise: older ones are made again
+FORMAT = 1  # increased when the conversion changes: older ones are made again
 WEIGHTS, FACTS = "model.safetensors", "source.json"
 PRECISIONS = {"int8": "int8 weights", "fp16": "float16 weights", "float32": "full precision"}
 
@@ -23,7 +23,7 @@ class Converted:
     precision: str
     """A key of ``PRECISIONS``."""
     source: str
-    """Name of the file it was made from."""
+    """Name of the source file."""
 
     @property
     def weights(self) -> Path:
@@ -31,7 +31,7 @@ class Converted:
         return self.folder / WEIGHTS
 
     def is_whole(self) -> bool:
-        """Whether the weights are what the conversion wrote; reads the whole file."""
+        """Whether the weights are unchanged since the conversion; reads the whole file."""
         try:
             return sha256_of(self.weights) == json.loads((self.folder / FACTS).read_text(encoding="utf-8"))["sha256"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -39,12 +39,12 @@ class Converted:
 
     @property
     def label(self) -> str:
-        """For people: which weights these are."""
+        """A description of the weights."""
         return f"{PRECISIONS[self.precision]} ({self.source})"
 
 
 def find_converted(sha256: str) -> Converted | None:
-    """What an ONNX file of that hash was converted to before; None where it was not, or by an older version."""
+    """The earlier conversion of an ONNX file of that hash; None if there is none, or one of an older version."""
     folder = folder_of(sha256)
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -57,5 +57,5 @@ def find_converted(sha256: str) -> Converted | None:
 
 
 def folder_of(sha256: str) -> Path:
-    """Where the conversion of an ONNX file of that hash lies."""
+    """The folder for the conversion of an ONNX file of that hash."""
     return cache_root() / "bases" / sha256[:32]

@@ -1,8 +1,8 @@
 """Kokoro, frozen and differentiable with respect to the voice.
 
-``KModel.forward_with_tokens`` is wrapped in ``no_grad``: training through it gives no gradient, silently. The same
-computation is laid out here in the steps that training needs apart: text features (no voice in them, computed once),
-durations, prosody, decoder.
+``KModel.forward_with_tokens`` is wrapped in ``no_grad``: training through it silently gives no gradient. The same
+computation is done here in the steps that training needs separately: text features (independent of the voice, computed
+once), durations, prosody, decoder.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ STYLE_DIM = 128  # width of each half of a voice: acoustic style, then prosodic 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextFeatures:
-    """What Kokoro computes from a phoneme string without a voice. ``T`` tokens include BOS and EOS."""
+    """Features of a phoneme string that do not depend on the voice. ``T`` tokens include BOS and EOS."""
 
     input_ids: Tensor = field(repr=False)  # (1, T) int64
     duration_text: Tensor = field(repr=False)  # (1, hidden, T): PL-BERT features for the prosody predictor
     acoustic_text: Tensor = field(repr=False)  # (1, hidden, T): text encoder's features for the decoder
-    phoneme_count: int  # characters of the phoneme string: decides the row of the voice pack
+    phoneme_count: int  # characters of the phoneme string: selects the row of the voice pack
     symbols: str = ""  # the characters the model knows, T - 2 of them
 
     @property
@@ -42,7 +42,7 @@ class TextFeatures:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SynthesizedUtterance:
-    """What Kokoro makes of a text in a voice. ``T`` tokens, ``F`` frames of 25 ms."""
+    """A synthesised text. ``T`` tokens, ``F`` frames of 25 ms."""
 
     audio: Tensor = field(repr=False)  # (600 F,) at 24 kHz
     durations: Tensor = field(repr=False)  # (T,) int64, frames
@@ -56,20 +56,20 @@ def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
 
 
 class FrozenKokoro:
-    """A differentiable view of a frozen ``KModel``. Batches are of equal length: nothing here is ever padded.
+    """A differentiable view of a frozen ``KModel``. Batches are of equal length: nothing is padded.
 
     Args:
-        convolutions: what the decoder's convolutions are computed in; None: the model's own type.
+        convolutions: dtype of the decoder's convolutions; None for the model's own.
     """
 
     def __init__(self, kmodel: KModel, device: torch.device, *, convolutions: torch.dtype | None = None) -> None:
         self.kmodel = kmodel.to(device).eval().requires_grad_(False)
         self.device = device
-        self.fused = True  # gradients through the decoder take the lean way
+        self.fused = True  # gradients through the decoder use the fused blocks
         self.convolutions = convolutions
         if device.type == "cuda":
-            # cuDNN refuses the backward pass of an LSTM in eval mode; Kokoro's have one layer each, so that their
-            # dropout never acts and the outputs stay the same.
+            # cuDNN refuses the backward pass of an LSTM in eval mode; Kokoro's have one layer each, so that
+            # their dropout has no effect and the outputs stay the same.
             for module in kmodel.modules():
                 if isinstance(module, nn.LSTM):
                     module.train()
@@ -108,13 +108,13 @@ class FrozenKokoro:
         return self._soft_durations(states), states
 
     def prosody(self, states: Tensor, alignment: Tensor, prosodic: Tensor) -> tuple[Tensor, Tensor]:
-        """F0 in Hz and energy, each ``(1, 2F)``, for text states laid out by ``alignment`` ``(T, F)``."""
+        """F0 in Hz and energy, each ``(1, 2F)``, for text states expanded by ``alignment`` ``(T, F)``."""
         return self.kmodel.predictor.F0Ntrain(states.transpose(-1, -2) @ alignment, prosodic)
 
     def decode(self, acoustic_text: Tensor, f0: Tensor, energy: Tensor, acoustic: Tensor) -> Tensor:
         """Audio ``(B, 600 F)`` from aligned text ``(B, hidden, F)``, F0 and energy ``(B, 2F)``, style ``(B, 128)``.
 
-        The harmonic source draws random phases and noise: seed around the call to repeat it.
+        The harmonic source draws random phases and noise: set a seed around the call for reproducible output.
         """
         lean = self.convolutions is not None or (self.fused and torch.is_grad_enabled())
         with fused(self.kmodel.decoder, self.convolutions) if lean else nullcontext():
@@ -128,7 +128,7 @@ class FrozenKokoro:
 
     @torch.no_grad()
     def utter(self, text: TextFeatures, voice: Tensor) -> SynthesizedUtterance:
-        """Free-running synthesis that keeps what the decoder was given; voice ``(1, 256)``."""
+        """Free-running synthesis that also returns the decoder's inputs; voice ``(1, 256)``."""
         acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
         lengths, mask = _lengths_and_mask(text.input_ids)
         states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
@@ -152,6 +152,6 @@ def alignment_matrix(durations: Tensor) -> Tensor:
 
 
 def _lengths_and_mask(input_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Lengths (on the CPU, as packing wants them) and an all-False padding mask for one utterance."""
+    """Lengths (on the CPU, as packing requires) and an all-False padding mask for one utterance."""
     lengths = torch.full((1,), input_ids.shape[1], dtype=torch.long)
     return lengths, torch.zeros_like(input_ids, dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""Kokoro's residual blocks with less to compute and less to keep, while a voice is trained through the frozen decoder.
+"""Kokoro's residual blocks with less computation and memory, for training a voice through the frozen decoder.
 
 Plain autograd keeps five tensors for each of the decoder's units (style-driven instance norm, Snake, convolution),
-most of them for the gradient of weights that are frozen. Here a unit keeps its input alone and computes the rest again.
+most of them for the gradient of weights that are frozen. Here a unit stores only its input and computes the rest again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Unit(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, scale, gain, shift, alpha, weight = ctx.saved_tensors
-        # Of a convolution with stride 1 the transposed one is the gradient in the input.
+        # The input gradient of a convolution with stride 1 is the transposed convolution.
         grad = _convolve(
             F.conv_transpose1d, F.conv_transpose2d, grad, weight.to(grad.dtype), None, dtype=ctx.dtype, **ctx.layout
         )
@@ -71,7 +71,7 @@ class _Unit(torch.autograd.Function):
 
 
 class _Convolution(torch.autograd.Function):
-    """A frozen convolution of stride 1 computed in ``dtype``; the gradient is that of the input alone."""
+    """A frozen convolution of stride 1 computed in ``dtype``; with a gradient for the input only."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, conv: nn.Conv1d, dtype: torch.dtype) -> Tensor:
@@ -89,21 +89,21 @@ class _Convolution(torch.autograd.Function):
 
 @contextmanager
 def fused(decoder: nn.Module, dtype: torch.dtype | None = None) -> Iterator[None]:
-    """Within, the frozen residual blocks of this decoder record their gradient the lean way.
+    """Within the block, the frozen residual blocks of this decoder use :class:`_Unit` for their gradients.
 
-    Without a gradient to record they compute as ever, to the bit. Blocks that are not frozen, or whose weight norm is
-    not folded, are left as they are.
+    Without gradients the results are unchanged, bit for bit. Blocks that are not frozen, or whose weight norm is not
+    folded, are not changed.
 
     Args:
-        dtype: of the convolutions in these blocks, and in the wide ones before the generator, with a gradient or
-            without; everything else keeps the input's. None: the input's.
+        dtype: of the convolutions in these blocks and in the wide ones before the generator, with or without
+            gradients; None for the input's, which everything else uses.
     """
     from kokoro.istftnet import AdainResBlk1d, AdaINResBlock1
 
     patched: list[nn.Module] = []
 
     def patch(module: nn.Module, forward: Any) -> None:
-        if "forward" not in vars(module):  # whoever set it first takes it back
+        if "forward" not in vars(module):  # the outermost block restores it
             module.forward = partial(forward, module, dtype)
             patched.append(module)
 
@@ -148,7 +148,7 @@ def _unit(x: Tensor, s: Tensor, adain: AdaIN1d, alpha: Tensor, conv: nn.Conv1d, 
 
 
 def _laid_out(x: Tensor) -> Tensor:
-    """``(B, C, T)`` with the channels next to each other in memory on a CPU, whose convolutions then run faster."""
+    """``(B, C, T)`` in channels-last memory format on a CPU, where convolutions are then faster."""
     return x.transpose(1, 2).contiguous().transpose(1, 2) if x.device.type == "cpu" else x
 
 
@@ -162,9 +162,9 @@ def _convolve(
     dilation: int,
     dtype: torch.dtype | None,
 ) -> Tensor:
-    """A convolution over time, computed in ``dtype`` and given in that of ``x``.
+    """A convolution over time, computed in ``dtype`` and returned in that of ``x``.
 
-    On a CPU it is one over an image of height 1, which alone may have channels innermost.
+    On a CPU it is done on an image of height 1, because only images can be channels-last.
     """
     given = x.dtype
     if dtype is not None:

@@ -1,6 +1,6 @@
 """Fetch the real Kokoro and StyleTTS2 files from the Hugging Face Hub: pinned, checked, cached.
 
-Only this module talks to the Hub. ``HF_HOME`` and ``HF_HUB_OFFLINE`` are respected.
+Only this module accesses the Hub. ``HF_HOME`` and ``HF_HUB_OFFLINE`` are respected.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ FILE_TIMEOUT_SECONDS = 10.0  # per request for a file's metadata
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 _DISK = _FULL | _DENIED | {errno.EROFS, errno.ENOTDIR, errno.EIO}
-_LONGEST_CHAIN = 10  # of errors that come from one another
-POLL_SECONDS = 0.5  # between two looks at how far a download has come
+_LONGEST_CHAIN = 10  # of chained exceptions
+POLL_SECONDS = 0.5  # between two checks of a download's progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class HubFile:
     repo: str
     path: str
     revision: str
-    sha256: str | None = None  # None where no trustworthy figure is known
+    sha256: str | None = None  # None if unknown
     size: int | None = None  # bytes
 
     @property
@@ -69,12 +69,12 @@ STYLETTS2_CHECKPOINT = HubFile(
     sha256="1164ffe19a17449d2c722234cecaf2836b35a698fb8ffd42562d2663657dca0a",
     size=771_390_526,
 )
-VOICE_BYTES = 523_425  # of an official voice file, give or take some bytes for its name
+VOICE_BYTES = 523_425  # approximate size of an official voice file; it depends on the name
 KOKORO_VOICES = tuple(VOICE_SHA256)
 
 
 def voice_file(name: str) -> HubFile:
-    """The published file of an official voice; none is fetched, since the voices lie in the package."""
+    """The published file of an official voice; not fetched, because the voices are in the package."""
     return HubFile(
         repo=KOKORO_REPO,
         path=f"voices/{name}.pt",
@@ -84,16 +84,16 @@ def voice_file(name: str) -> HubFile:
     )
 
 
-REAL_FILES = (KOKORO_WEIGHTS,)  # config and voices lie in the package
+REAL_FILES = (KOKORO_WEIGHTS,)  # config and voices are in the package
 
 
 def is_offline(offline: bool = False) -> bool:
-    """True where the user or the environment (``HF_HUB_OFFLINE``) forbids the network."""
+    """True if the user or the environment (``HF_HUB_OFFLINE``) forbids the network."""
     return offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
 
 
 def cached(file: HubFile) -> Path | None:
-    """The file's path in the Hub cache, None where it is not there."""
+    """The file's path in the Hub cache, None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(file.repo, file.path, revision=file.revision)
@@ -104,13 +104,13 @@ MEND = "run `voiceclone download` on a machine with internet, or use `--base nan
 
 
 def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
-    """True where the Hub serves Kokoro's config within ``seconds``; name resolution counts towards them, too."""
+    """True if the Hub serves Kokoro's config within ``seconds``, including name resolution."""
     answered = threading.Event()
 
     def ask() -> None:
         try:
             _ask(KOKORO_CONFIG, seconds)
-        except Exception:  # any failure means the same here: no answer
+        except Exception:  # any failure counts as no answer
             return
         answered.set()
 
@@ -123,14 +123,14 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
 def fetch(
     file: HubFile, *, offline: bool = False, progress: Callable[[int], None] | None = None, mend: str = MEND
 ) -> Path:
-    """Return the cached file, downloading it first where allowed; the known hash is checked.
+    """Return the cached file, downloading it first if allowed; the known hash is checked.
 
     Args:
-        progress: called now and then with the bytes of this file that are there.
-        mend: what to do where it cannot be had, for the message.
+        progress: called repeatedly with the number of bytes of this file downloaded so far.
+        mend: advice for the error message.
 
     Raises:
-        VoicecloneError: it cannot be had, or its content is not the published one.
+        VoicecloneError: it is not available, or its content is not the published one.
     """
     path = cached(file)
     if path is None:
@@ -143,20 +143,20 @@ def fetch(
 
 
 def check_hash(path: Path, expected: str | None, *, afresh: bool = False) -> None:
-    """Compare a file with its published SHA-256, where one is known.
+    """Compare a file with its published SHA-256, if known.
 
     Args:
-        afresh: read the file even where its size and time of change are those of the last check.
+        afresh: read the file even if its size and modification time are unchanged since the last check.
 
     Raises:
-        VoicecloneError: the content is another one.
+        VoicecloneError: the hash differs.
     """
     if expected is None:
         return
     found = sha256_of(path) if afresh else stamped_sha256(path)
     if found != expected:
         raise VoicecloneError(
-            # The file itself: were only the cache's link to it deleted, the client would link to it again.
+            # The file itself: if only the cache's link were deleted, the client would link to the same file again.
             f"{path.resolve()} is not the published file (sha256 {found[:12]}..., expected {expected[:12]}...): "
             "delete it and run `voiceclone download`"
         )
@@ -169,7 +169,7 @@ def _download(file: HubFile, *, offline: bool, mend: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        _ask(file, FILE_TIMEOUT_SECONDS)  # the client itself goes on asking a silent Hub for minutes
+        _ask(file, FILE_TIMEOUT_SECONDS)  # the client itself retries for minutes if the Hub does not answer
         path = hf_hub_download(file.repo, file.path, revision=file.revision, etag_timeout=FILE_TIMEOUT_SECONDS)
     except Exception as error:  # the Hub client raises its HTTP library's, OS and its own errors
         if (fault := _disk_fault(error)) is not None:
@@ -179,7 +179,7 @@ def _download(file: HubFile, *, offline: bool, mend: str) -> Path:
 
 
 def _refusal(error: BaseException) -> str:
-    """Why the Hub gave nothing, in words: its client's exceptions have names that mean nothing to a user."""
+    """The reason of a failed request in words, because the names of the client's exceptions mean nothing to users."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return f"the Hub answered with status {status}"
@@ -189,11 +189,11 @@ def _refusal(error: BaseException) -> str:
 
 
 def _disk_fault(error: BaseException | None) -> OSError | None:
-    """The error of the disk that ``error`` is or comes from; None where it is another, such as the network's."""
+    """The disk error that ``error`` is or was caused by; None for others, such as network errors."""
     for _ in range(_LONGEST_CHAIN):
         if error is None:
             return None
-        # A firewall denies permission, too, but for no file.
+        # A firewall also gives a permission error, but without a file name.
         if isinstance(error, OSError) and error.errno in _DISK and (error.errno not in _DENIED or error.filename):
             return error
         error = error.__cause__ or error.__context__
@@ -209,7 +209,7 @@ def _cannot_write(fault: OSError) -> str:
 
 
 def _ask(file: HubFile, seconds: float) -> None:
-    """Ask the Hub once what it knows of a file; whatever the Hub client raises says that there is no answer."""
+    """Request a file's metadata from the Hub once; any exception of the client means that there is no answer."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     get_hf_file_metadata(hf_hub_url(file.repo, file.path, revision=file.revision), timeout=seconds)
@@ -217,9 +217,9 @@ def _ask(file: HubFile, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _watched(file: HubFile, progress: Callable[[int], None] | None) -> Iterator[None]:
-    """While the block downloads ``file``, report how far it has come, in the place of the Hub client's own bar.
+    """While the block downloads ``file``, report the progress instead of the Hub client's own bar.
 
-    The client offers no callback; what it has of a file lies in the cache's ``blobs/*.incomplete``.
+    The client offers no callback; the partial file is in the cache's ``blobs/*.incomplete``.
     """
     if progress is None:
         yield

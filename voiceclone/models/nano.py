@@ -1,8 +1,8 @@
-"""Kokoro's architecture at widths given by a config: the same five sub-modules, with a narrow decoder where wanted.
+"""Kokoro's architecture with widths from a config: the same five sub-modules, optionally with a narrow decoder.
 
-``kokoro.istftnet.Decoder`` hard-codes widths 512 and 1024, so no config makes a small ``KModel``. Here a config with a
-``"nano"`` key gets a decoder of the same data flow at the widths that key names; a config without it gets exactly
-Kokoro's own modules. ``KPipeline(model=...)`` takes an instance as it takes any ``KModel``.
+``kokoro.istftnet.Decoder`` hard-codes widths 512 and 1024, so that no config gives a small ``KModel``. Here a config
+with a ``"nano"`` key gets a decoder of the same data flow at the widths that key names; a config without it gets
+exactly Kokoro's own modules. ``KPipeline(model=...)`` accepts an instance like any ``KModel``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NANO_KEYS = frozenset({"encode_dim", "decode_dims", "asr_res_dim"})
 
 
 class NarrowDecoder(Decoder):
-    """Kokoro's decoder at widths of choice; ``forward`` is Kokoro's own.
+    """Kokoro's decoder with configurable widths; ``forward`` is Kokoro's own.
 
     Args:
         dim_in: channels of the text features.
@@ -127,10 +127,10 @@ def _build_decoder(config: dict[str, Any], disable_complex: bool) -> Decoder:
 
 
 def init_for_speech(model: KModel) -> None:
-    """Start the output layers where speech lives, so that training (and a random model) begins at a sane place.
+    """Initialize the output layers to typical durations and F0, so that training starts from plausible speech.
 
-    The duration bias falls from -0.5 to -8.5 over the bins, about 3 frames of 25 ms a phoneme; the F0 projection is
-    scaled to Hz around 100. From PyTorch's own initialisation a random model gives 25 frames a phoneme and F0 near 0.
+    The duration bias falls from -0.5 to -8.5 over the bins, about 3 frames of 25 ms per phoneme; the F0 projection is
+    scaled to Hz around 100. From PyTorch's own initialisation a random model gives 25 frames per phoneme and F0 near 0.
     """
     predictor = model.predictor
     with torch.no_grad():

@@ -34,7 +34,7 @@ class LstmWeights:
 
 
 class OnnxGraph:
-    """The constants of a graph and what its operators do with them.
+    """The constants of a graph, and the weights of its operators.
 
     Attributes:
         path: the file, for messages.
@@ -72,7 +72,7 @@ class OnnxGraph:
     def weights(self) -> Iterator[tuple[str, str, np.ndarray]]:
         """Module path, operator and float32 weight, transposed where the operator multiplies from the right.
 
-        The path is that of the node, such as ``/encoder/F0.0/conv1``; a node without a name has none to give.
+        The path is that of the node, such as ``/encoder/F0.0/conv1``; nodes without a name are left out.
         """
         for node in self._nodes:
             place = _PLACE_OF_WEIGHT.get(node.op_type)
@@ -108,7 +108,7 @@ class OnnxGraph:
         }
 
     def _float(self, name: str, node: NodeProto, *, zero_point: int) -> np.ndarray:
-        """The constant as float32; ``zero_point`` is the place of its zero point among the node's inputs."""
+        """The constant as float32; ``zero_point`` is the index of its zero point among the node's inputs."""
         value = self.constants[name]
         if np.issubdtype(value.dtype, np.floating):
             return value.astype(np.float32)
@@ -130,7 +130,7 @@ def read_graph(path: Path) -> OnnxGraph:
     """Read an ONNX file.
 
     Raises:
-        VoicecloneError: it cannot be read, is no ONNX file, or keeps its weights elsewhere.
+        VoicecloneError: it cannot be read, is no ONNX file, or stores its weights in another file.
     """
     import onnx
 
@@ -141,7 +141,7 @@ def read_graph(path: Path) -> OnnxGraph:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-    except Exception as error:  # protobuf's DecodeError, whose place differs between its versions
+    except Exception as error:  # protobuf's DecodeError, whose module differs between versions
         raise VoicecloneError(f"{path} is no ONNX file or is damaged: download it again") from error
     if not model.graph.node:
         raise VoicecloneError(f"{path} is no ONNX file or is damaged: download it again")
@@ -149,7 +149,7 @@ def read_graph(path: Path) -> OnnxGraph:
 
 
 def _dequantized(value: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-    """``(value - zero) * scale``: one scale for all, one a column, or (LSTM) one a direction, the first axis."""
+    """``(value - zero) * scale``: one scale for all, one per column, or (LSTM) one per direction, the first axis."""
     if value.ndim == 3 and scale.ndim == 1 and len(scale) == len(value):
         scale, zero = scale[:, None, None], zero[:, None, None] if zero.ndim else zero
     return ((value.astype(np.int32) - zero.astype(np.int32)) * scale.astype(np.float32)).astype(np.float32)
@@ -162,7 +162,7 @@ def _is_transposed(gemm: NodeProto) -> bool:
 def _module_path(name: str) -> str:
     """``/encoder/text_encoder/cnn.0/cnn.0.0/Conv_quant`` -> ``encoder.text_encoder.cnn.0.0``.
 
-    A list's scope stands before its member's: of ``cnn.0/cnn.0.0`` the second says all.
+    The scope of a list precedes that of its member: in ``cnn.0/cnn.0.0`` the second is sufficient.
     """
     parts = [part for part in re.sub(r"_quant$", "", name).split("/") if part][:-1]
     kept = [part for part, after in zip(parts, [*parts[1:], ""]) if not after.startswith(f"{part}.")]

@@ -1,8 +1,8 @@
-"""Kokoro's weights out of an ONNX file, as the state dict of ``kokoro.KModel``; every tensor is accounted for.
+"""Kokoro's weights from an ONNX file, as the state dict of ``kokoro.KModel``; every tensor is accounted for.
 
-Made for kokoro-onnx's files (float32, float16, int8). There, parameters that no exporter touched keep their name
-(``encoder.predictor.F0.0.conv1.bias``); weights behind weight norm and in matrix products are named by the graph, and
-are found through the node that uses them, whose name is the path of its module (``/encoder/F0.0/conv1/Conv``).
+Made for kokoro-onnx's files (float32, float16, int8). There, parameters that the exporter did not transform keep their
+name (``encoder.predictor.F0.0.conv1.bias``); weights behind weight norm and in matrix products are named by the graph,
+and are found through the node that uses them, whose name is the path of its module (``/encoder/F0.0/conv1/Conv``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.onnx_graph import LstmWeights, OnnxGraph, read_graph
 
-# What the exported modules are called in ``KModel``.
+# Names of the exported modules in ``KModel``.
 _PREFIXES = (("decoder.decoder.", "decoder."), ("encoder.", ""), ("kmodel.", ""))
 # Parameters that the graph leaves out: the pooler is not used; the affine weights of the normalisation inside AdaIN
 # are 1 and 0 in Kokoro, so that the exporter drops them.
@@ -32,7 +32,7 @@ def read_onnx_state(path: Path, model: nn.Module) -> dict[str, Tensor]:
     """The state dict of ``model`` (a ``KModel`` with weight norm in place), float32, from an ONNX file.
 
     Raises:
-        VoicecloneError: the file cannot be read, lacks a tensor, or holds one that the model has no place for.
+        VoicecloneError: the file cannot be read, lacks a tensor, or holds one that the model does not have.
     """
     graph = read_graph(path)
     found = dict(_named_parameters(graph))
@@ -58,7 +58,7 @@ def read_onnx_state(path: Path, model: nn.Module) -> dict[str, Tensor]:
 
 
 def _value_of(key: str, found: Mapping[str, np.ndarray], own: Tensor) -> tuple[str, Tensor | None]:
-    """The name under which the graph has a parameter, and its value; None where the graph has none."""
+    """The name of a parameter in the graph, and its value (None if the graph has none)."""
     if key.endswith(("weight_g", "weight_v")):
         source = key[:-2]
         if source not in found:
@@ -81,7 +81,7 @@ def _tensor(value: np.ndarray) -> Tensor:
 def _weight_norm(weight: Tensor) -> tuple[Tensor, Tensor]:
     """``g`` and ``v`` of ``weight = g v / |v|``, norms over all but the first axis.
 
-    A channel that quantisation left all zero gets length 0 along any direction: ``0 / 0`` would make it NaN.
+    A channel that quantisation set to zero gets ``g = 0`` and any ``v``: ``0 / 0`` would be NaN.
     """
     length = weight.flatten(1).norm(dim=1).view(-1, *[1] * (weight.ndim - 1))
     return length, torch.where(length > 0, weight, torch.ones_like(weight))
@@ -96,7 +96,7 @@ def _named_parameters(graph: OnnxGraph) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _renamed(name: str) -> str | None:
-    """``encoder.bert...`` -> ``bert...``; None for what belongs to no module."""
+    """``encoder.bert...`` -> ``bert...``; None for constants of no module."""
     for before, after in _PREFIXES:
         if name.startswith(before):
             return after + name.removeprefix(before)
@@ -137,7 +137,7 @@ def _fits(module: nn.Module, operator: str) -> bool:
 
 
 def _lstm_parameters(weights: LstmWeights) -> Iterator[tuple[str, np.ndarray]]:
-    """torch's parameters of an LSTM with one layer: its gates stand in the order i, f, g, o, ONNX's in i, o, f, c."""
+    """torch's parameters of an LSTM with one layer: its gates are in the order i, f, g, o, ONNX's in i, o, f, c."""
     hidden = weights.of_state.shape[-1]
 
     def ordered(rows: np.ndarray) -> np.ndarray:

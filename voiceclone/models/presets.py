@@ -1,4 +1,4 @@
-"""The configs of the bases this project knows: nano (shipped), full (Kokoro's own size) and tiny (for tests).
+"""Configs of bases: nano (packaged), full (Kokoro's own size) and tiny (for tests).
 
 The vocabulary and the full config are Kokoro-82M's (Apache-2.0), kept as data in ``assets/kokoro_config.json``.
 """
@@ -41,7 +41,7 @@ def nano_config() -> dict[str, Any]:
 
 
 def tiny_config() -> dict[str, Any]:
-    """About 0.3M parameters: for tests; it learns a little, it does not speak clearly."""
+    """About 0.3M parameters: for tests; it can be trained a little, but is not intelligible."""
     return _narrow(
         hidden_dim=32,
         n_layer=1,
@@ -77,7 +77,7 @@ def _narrow(
     upsample_initial_channel: int,
     resblock_kernel_sizes: tuple[int, ...] = (3, 7),
 ) -> dict[str, Any]:
-    """Kokoro's config with narrower widths; vocabulary, rates, iSTFT, style length and context stay."""
+    """Kokoro's config with narrower widths; vocabulary, rates, iSTFT, style length and context are unchanged."""
     config = full_config()
     dropout = 0.1
     config.update(

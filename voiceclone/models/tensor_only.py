@@ -1,9 +1,9 @@
-"""Read tensors out of a PyTorch checkpoint that ``weights_only=True`` refuses, without running anything in it.
+"""Read tensors from a PyTorch checkpoint that ``weights_only=True`` refuses, without running anything in it.
 
 StyleTTS2's published checkpoint pickles other objects beside its weights. The unpickler here rebuilds tensors and plain
-containers; every other global in the file becomes an inert placeholder. It is Python's own unpickler in Python, with
-each operation that calls, builds or looks something up replaced: nothing that the file names is imported, called or
-given attributes, and no record is read beyond its end.
+containers; every other global in the file becomes an inert placeholder. It is the pure-Python unpickler of the standard
+library, with each operation that calls, builds or looks something up replaced: nothing that the file names is imported,
+called or given attributes, and no record is read beyond its end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DTYPES = {
 
 
 class Placeholder:
-    """Stands where the file wanted some other object; it does nothing."""
+    """An inert object in place of any other object in the file."""
 
     def __setitem__(self, _key: Any, _value: Any) -> None:
         pass
@@ -52,7 +52,7 @@ class Placeholder:
 
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> Tensor:
-    """What ``torch._utils._rebuild_tensor_v2`` makes; refused where it would reach beyond its storage."""
+    """What ``torch._utils._rebuild_tensor_v2`` makes; refused if it would reach beyond its storage."""
     numbers = (offset, *size, *stride)
     if not isinstance(storage, Tensor) or len(size) != len(stride):
         raise ValueError("a tensor without storage")
@@ -87,7 +87,7 @@ _REBUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class TensorOnlyUnpickler(pickle._Unpickler):  # the C one cannot be told to leave objects alone
+class TensorOnlyUnpickler(pickle._Unpickler):  # the C implementation cannot be restricted in this way
     """Runs a pickle whose only effects are plain values, containers and tensors over ``archive``'s records."""
 
     dispatch = dict(pickle._Unpickler.dispatch)
@@ -136,7 +136,7 @@ class TensorOnlyUnpickler(pickle._Unpickler):  # the C one cannot be told to lea
         self._load_newobj()
 
     def _load_build(self) -> None:
-        self.stack.pop()  # the state; the object below it stays as it is
+        self.stack.pop()  # the state; the object below it is not changed
 
     def _load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -160,7 +160,7 @@ class TensorOnlyUnpickler(pickle._Unpickler):  # the C one cannot be told to lea
 
 
 def read_stored(archive: zipfile.ZipFile, name: str) -> bytearray:
-    """One member of an archive; compressed ones are refused, since torch writes none and they may swell."""
+    """One member of an archive; compressed ones are refused: torch writes none, and they might expand to any size."""
     entry = archive.getinfo(name)
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
         raise ValueError("a compressed record")
@@ -191,5 +191,5 @@ def load_tensors(path: Path) -> Any:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except zipfile.BadZipFile as error:
         raise VoicecloneError(f"{path} is no PyTorch checkpoint (not a zip file): download it again") from error
-    except Exception as error:  # damaged programs raise many kinds
+    except Exception as error:  # damaged pickles raise many kinds
         raise VoicecloneError(f"{path} is damaged ({type(error).__name__}): download it again") from error

@@ -1,1 +1,1 @@
-"""Small nets that read speech: speaker encoders, a phone classifier and a phone recogniser."""
+"""Small nets for speech: speaker encoders, a phone classifier and a phone recogniser."""

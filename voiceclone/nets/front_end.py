@@ -1,7 +1,7 @@
-"""What both judges hear: a log-mel of their own, blind to level and to anything above 7.2 kHz.
+"""The log-mel front end of the phone recogniser and the xvector encoder: independent of the level, 60 to 7200 Hz.
 
-Speech stored at 16 kHz ends near 7.5 kHz, speech stored at 24 kHz does not; with the upper bands gone the rate of a
-recording cannot give away the data set it comes from.
+Speech stored at 16 kHz ends near 7.5 kHz, speech stored at 24 kHz does not; without the upper bands the
+nets cannot tell data sets apart by their sample rate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOP = 240  # samples: 100 frames a second
 N_FFT = 1024
 WIN = 600  # samples
 LOWEST, HIGHEST = 60.0, 7200.0  # Hz
-SHORTEST = 2400  # samples; what is shorter is padded with silence
+SHORTEST = 2400  # samples; shorter audio is padded with silence
 ASSETS = Path(__file__).resolve().parent / "assets" / "judges"
 
 

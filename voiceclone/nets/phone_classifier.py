@@ -1,7 +1,7 @@
-"""A phone classifier: which phone each frame of 25 ms is, differentiable in the audio.
+"""A phone classifier: the phone of each frame of 25 ms, differentiable with respect to the audio.
 
-Cloning uses it in training (the term ``phones``). It is not the recogniser that evaluates clones: another front end, no
-CTC but a label a frame, another training.
+Cloning uses it in training (the term ``phones``). It is not the recogniser that evaluates clones: that one
+has another front end, CTC instead of one label per frame, and was trained separately.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PhoneClassifierConfig:
     """Widths of the net."""
 
     width: int = 128  # channels
-    dilations: tuple[int, ...] = (1, 1, 2, 4, 1, 2)  # one residual block each: 0.3 s to either side
+    dilations: tuple[int, ...] = (1, 1, 2, 4, 1, 2)  # one residual block each; receptive field 0.3 s to either side
     dropout: float = 0.1
 
 
@@ -51,7 +51,7 @@ class PhoneClassifier(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         """Normalised log-mels ``(B, 80, 2F)`` of one length to scores ``(B, phones, F)``."""
         features = log_mel * LOG_STD + LOG_MEAN
-        # The mean over the crop: what a channel, a level or a voice adds to every frame alike says nothing of phones.
+        # Without the mean over the crop: what channel, level or voice add to every frame does not depend on the phone.
         hidden = self.stem(features - features.mean(dim=2, keepdim=True))
         for norm, block in zip(self.norms, self.blocks, strict=True):
             hidden = hidden + self.dropout(block(functional.gelu(norm(hidden))))
@@ -59,14 +59,14 @@ class PhoneClassifier(nn.Module):
 
 
 def frame_labels(phonemes: Sequence[str], durations: Tensor) -> Tensor:
-    """The phone of every frame ``(F,)`` int64, :data:`UNLABELLED` where there is none.
+    """The phone of every frame ``(F,)`` int64, :data:`UNLABELLED` for frames without one.
 
     Args:
         phonemes: the symbols between BOS and EOS, as the model reads them.
         durations: frames of 25 ms of BOS, each symbol, EOS: ``(T,)`` int64.
 
     Raises:
-        ValueError: there is not one duration for each.
+        ValueError: the numbers of phonemes and durations differ.
     """
     codes = [UNLABELLED, *(_code(symbol) for symbol in phonemes), UNLABELLED]
     if len(codes) != len(durations):
@@ -94,7 +94,7 @@ def frame_accuracy(scores: Tensor, labels: Tensor) -> float:
 
 
 def load_phone_classifier(device: torch.device | str = "cpu", folder: Path = ASSETS) -> PhoneClassifier:
-    """The shipped phone classifier, frozen and in eval mode.
+    """The packaged phone classifier, frozen and in eval mode.
 
     Raises:
         VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.

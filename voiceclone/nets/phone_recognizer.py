@@ -1,7 +1,7 @@
-"""A phone recogniser: how many phones of a sentence can be heard in its audio.
+"""A phone recogniser: measures how many phones of a sentence are intelligible in its audio.
 
-A convolutional net under CTC (Graves et al. 2006), greedily decoded. It sees 0.7 s to either side and has no language
-model, so it cannot guess a phone from the rest of the sentence.
+A convolutional net under CTC (Graves et al. 2006), greedily decoded. Its receptive field is 0.7 s to either side and it
+has no language model, so that it cannot infer a phone from the rest of the sentence.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class RecognizerConfig:
     width: int = 160
     """Channels."""
     kernel: int = 5
-    """Frames of 20 ms a convolution sees."""
+    """Kernel size of the convolutions, frames of 20 ms."""
     dilations: tuple[int, ...] = (1, 1, 2, 1, 4, 1, 4, 1)
     """One residual block each."""
     dropout: float = 0.1
 
 
 class PhoneRecognizer(nn.Module):
-    """Log-mel in, phones out; :func:`load_recognizer` gives the trained one."""
+    """Log-mel to phones; :func:`load_recognizer` gives the trained one."""
 
     def __init__(self, config: RecognizerConfig | None = None) -> None:
         super().__init__()
@@ -57,12 +57,12 @@ class PhoneRecognizer(nn.Module):
         """Log-mels ``(B, 80, F)``, each valid for ``lengths`` ``(B,)`` frames, to log probabilities.
 
         Returns:
-            ``(B, 1 + (F - 1) // 2, 1 + phones)`` (blank first), 50 a second, and their valid lengths ``(B,)``.
+            ``(B, 1 + (F - 1) // 2, 1 + phones)`` (blank first), 50 per second, and their valid lengths ``(B,)``.
         """
         if lengths is None:
             lengths = torch.full((len(features),), features.shape[2])
         mask = (torch.arange(features.shape[2])[None] < lengths[:, None]).unsqueeze(1)
-        # The mean over the utterance: what a channel or a voice adds to every frame alike says nothing about phones.
+        # Without the mean over the utterance: what channel or voice add to every frame does not depend on the phone.
         mean = (features * mask).sum(2, keepdim=True) / lengths[:, None, None]
         hidden = self.stem((features - mean) * mask / 3.0)
         lengths = 1 + (lengths - 1) // 2
@@ -76,7 +76,7 @@ class PhoneRecognizer(nn.Module):
 
     @torch.no_grad()
     def transcribe(self, audio: np.ndarray) -> list[str]:
-        """The phones heard in ``audio`` ``(T,)``, 24 kHz.
+        """The phones recognised in ``audio`` ``(T,)``, 24 kHz.
 
         Raises:
             ValueError: the audio is empty, not one-dimensional or not finite.
@@ -106,7 +106,7 @@ def phone_errors(hypothesis: list[str], reference: list[str]) -> int:
 
 
 def load_recognizer(folder: Path = ASSETS) -> PhoneRecognizer:
-    """The shipped recogniser, frozen, on the CPU.
+    """The packaged recogniser, frozen, on the CPU.
 
     Raises:
         VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.
@@ -120,7 +120,7 @@ def load_recognizer(folder: Path = ASSETS) -> PhoneRecognizer:
 
 
 def read_net_info(path: Path) -> dict:
-    """A judge's JSON beside its weights."""
+    """The JSON file beside a net's weights."""
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -131,7 +131,7 @@ def read_net_info(path: Path) -> dict:
 
 
 def config_of(kind: type, info: dict, folder: Path) -> Any:
-    """The net's config out of the JSON."""
+    """The net's config from the JSON."""
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()})
     except (KeyError, TypeError, AttributeError) as error:
@@ -139,7 +139,7 @@ def config_of(kind: type, info: dict, folder: Path) -> Any:
 
 
 def restore(net: nn.Module, path: Path) -> nn.Module:
-    """Fill ``net`` from its float16 file, strictly; frozen, in eval mode."""
+    """Load ``net`` from its float16 file, strictly; frozen, in eval mode."""
     state = {key: value.float() for key, value in read_safetensors(path).items()}
     load_strictly(net, state, path)
     return net.eval().requires_grad_(False)

@@ -1,8 +1,8 @@
 """Resemblyzer's speaker encoder, differentiable.
 
 The network is the published one (Wan et al. 2018, "Generalized end-to-end loss for speaker verification"; three LSTM
-layers over 40 mels at 16 kHz), its weights come out of the installed package. Its front end works on arrays; here it is
-written in torch, so that a loss can be taken through it. The package's voice detection, which needs a compiled module,
+layers over 40 mels at 16 kHz), its weights are read from the installed package. The package's front end is NumPy; here
+it is written in torch, so that gradients pass through it. The package's voice detection, which needs a compiled module,
 is left out: long silences are cut by level instead.
 """
 
@@ -26,9 +26,9 @@ RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples: 25 and 10 ms
 MELS, HIDDEN, LAYERS, SIZE = 40, 256, 3, 256
 PARTIAL = 160  # mel frames the network was trained on (1.6 s)
-PARTIAL_HOP = 77  # frames between partial utterances (the package's 1.3 a second)
-LOWEST_DBFS = -30.0  # quieter audio is raised to this level, louder audio is left
-SILENCE_DB = 40.0  # below the peak, which counts as silence
+PARTIAL_HOP = 77  # frames between partial utterances (the package's 1.3 per second)
+LOWEST_DBFS = -30.0  # quieter audio is amplified to this level, louder audio is unchanged
+SILENCE_DB = 40.0  # below the peak; quieter frames are silence
 
 
 class ResemblyzerEncoder(nn.Module):
@@ -62,7 +62,7 @@ class ResemblyzerEncoder(nn.Module):
 
     @torch.no_grad()
     def embed(self, audio: np.ndarray) -> np.ndarray:
-        """A whole utterance ``(T,)`` at 24 kHz to its unit vector ``(256,)`` float32: the mean over 1.6 s stretches."""
+        """A whole utterance ``(T,)`` at 24 kHz to its unit vector ``(256,)`` float32: the mean over 1.6 s segments."""
         device = self.linear.weight.device
         mels = self.mels(torch.from_numpy(_voiced(audio))[None].to(device))[0]
         if len(mels) < PARTIAL:
@@ -73,12 +73,12 @@ class ResemblyzerEncoder(nn.Module):
 
 
 def resemblyzer_is_installed() -> bool:
-    """Whether the package, with the weights, is there."""
+    """Whether the package, which holds the weights, is installed."""
     return _package_folder() is not None
 
 
 def load_resemblyzer(device: torch.device | str = "cpu") -> ResemblyzerEncoder | None:
-    """The encoder, frozen and in eval mode, or None where the package is not installed.
+    """The encoder, frozen and in eval mode, or None if the package is not installed.
 
     Raises:
         VoicecloneError: the package's weight file is missing or damaged.
@@ -107,7 +107,7 @@ def _package_folder() -> Path | None:
 
 
 def _voiced(audio: np.ndarray) -> np.ndarray:
-    """The audio ``(T,)`` without its silences; all of it where nothing else is left."""
+    """The audio ``(T,)`` without its silences; unchanged if nothing would be left."""
     librosa = load_librosa()
     audio = np.asarray(audio, dtype=np.float32)
     stretches = librosa.effects.split(audio, top_db=SILENCE_DB, frame_length=1200, hop_length=300)

@@ -1,7 +1,7 @@
-"""A speaker encoder that no training loss ever uses, to judge clones with.
+"""A speaker encoder that is used in no training loss, for evaluating clones.
 
 A small ECAPA-TDNN (Desplanques et al. 2020): residual convolutions with squeeze-and-excitation, attentive statistics
-pooling, trained with an additive angular margin. It never hears above 7.2 kHz and is blind to level.
+pooling, trained with an additive angular margin. Its input ends at 7.2 kHz and does not depend on the level.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SpeakerNetConfig:
     width: int = 128
     """Channels."""
     dilations: tuple[int, ...] = (1, 2, 3)
-    """One residual block each, at 50 frames a second."""
+    """One residual block each, at 50 frames per second."""
     pooled: int = 256
     """Channels that are pooled over time."""
     size: int = 128
@@ -51,7 +51,7 @@ class _Block(nn.Module):
 
 
 class SpeakerNet(nn.Module):
-    """Log-mel in, speaker embedding out; :func:`load_speaker_net` gives the trained one."""
+    """Log-mel to speaker embedding; :func:`load_speaker_net` gives the trained one."""
 
     name = "xvector"
 
@@ -70,7 +70,7 @@ class SpeakerNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Log-mels ``(B, 80, F)`` of one length, F at least 10, to unit vectors ``(B, size)``."""
-        # The level once more: a crop may be louder or softer than the clip it is from.
+        # Normalise the level again: a crop may be louder or softer than the clip it is from.
         features = features - features.exp().mean(dim=(1, 2), keepdim=True).log()
         if self.config.mean_norm:
             features = features - features.mean(2, keepdim=True)
@@ -88,7 +88,7 @@ class SpeakerNet(nn.Module):
 
     @torch.no_grad()
     def embed(self, audio: np.ndarray) -> np.ndarray:
-        """The unit vector ``(D,)``, float32, of ``audio`` ``(T,)``, 24 kHz; a second or more is wanted.
+        """The unit vector ``(D,)``, float32, of ``audio`` ``(T,)``, 24 kHz; should have a second or more.
 
         Raises:
             ValueError: the audio is empty, not one-dimensional or not finite.
@@ -97,7 +97,7 @@ class SpeakerNet(nn.Module):
 
 
 def load_speaker_net(folder: Path = ASSETS) -> SpeakerNet:
-    """The shipped speaker encoder, frozen, on the CPU.
+    """The packaged speaker encoder, frozen, on the CPU.
 
     Raises:
         VoicecloneError: a file is missing, damaged, or the weights do not belong to the config.

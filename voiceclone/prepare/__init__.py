@@ -1,1 +1,1 @@
-"""From what people have, recordings and what is said in them, to a dataset folder: see docs/prepare.md."""
+"""Making a dataset folder from recordings and their texts: see docs/prepare.md."""

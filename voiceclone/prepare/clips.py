@@ -1,4 +1,4 @@
-"""From a stretch of a recording to a clip: measured as it was recorded, levelled, written as 24 kHz mono WAV."""
+"""Cutting clips: a segment is measured at its own rate, normalised in loudness, and written as 24 kHz mono WAV."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _MEASURABLE_DB = 80.0
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedClip:
-    """A stretch of a recording and its text; with a problem it is listed and not cut."""
+    """A segment of a recording and its text; if it has a problem it is listed but not cut."""
 
     name: str | None
-    """File name without suffix; None for what is not cut."""
+    """File name without suffix; None if it is not cut."""
     recording: int
     start: float
     """Seconds in the recording."""
     end: float
     text: str
     score: float | None = None
-    """How well text and sound fit, 0-1; None where they were not aligned."""
+    """Fit of text and audio, 0-1; None if they were not aligned."""
     weakest: float | None = None
-    """The same of the worst second."""
+    """The same for the worst second."""
     snr_db: float | None = None
     silence: float | None = None
     """Share of the clip that is silent, 0-1."""
@@ -46,15 +46,15 @@ class PlannedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipLimits:
-    """What a clip must keep to besides :class:`~voiceclone.data.quality.QualityLimits`."""
+    """Limits for a clip in addition to :class:`~voiceclone.data.quality.QualityLimits`."""
 
     min_score: float = 0.5
-    """Fit of text and sound. Clips of five recorded speakers with their texts have 0.55 to 0.74, of speech with another
+    """Fit of text and audio. Clips of five recorded speakers with their texts have 0.55 to 0.74, of speech with another
     text 0.43 to 0.6 (most of that is too short or too patchy for a clip)."""
     min_weakest: float = 0.35
     """Fit of the worst second."""
     min_snr_db: float = 20.0
-    """Speech over noise, dB, see :func:`noise_and_silence`. Clean recordings have 40 to 50."""
+    """Signal-to-noise ratio, dB, see :func:`noise_and_silence`. Clean recordings have 40 to 50."""
     max_silence: float = 0.6
     """Share of the clip that is silent."""
     max_clipped: float = 0.001
@@ -64,13 +64,13 @@ class ClipLimits:
 def noise_and_silence(
     sound: RecordingFeatures, silent: np.ndarray, start: float, end: float
 ) -> tuple[float | None, float]:
-    """Speech over noise in dB (None where there is no speech), and the share that is silent.
+    """Signal-to-noise ratio in dB (None without speech), and the share of silence (0 to 1).
 
     The noise is the quietest tenth of the clip and a second around it. Both are energies of mel bands, in which low
-    frequencies count most: white noise comes out some 10 dB lower than it is.
+    frequencies count most: white noise is measured about 10 dB too low.
 
     Args:
-        sound: the recording. silent: bool, one value each 10 ms of it.
+        sound: the recording. silent: bool, one value per 10 ms of it.
         start: of the clip, seconds. end: of the clip.
     """
     first, last = int(start / CELL), max(int(end / CELL), int(start / CELL) + 1)
@@ -92,15 +92,15 @@ def write_clips(
     limits: ClipLimits,
     embed: Embed | None = None,
 ) -> Iterator[tuple[PlannedClip, dict[str, Any]]]:
-    """Cut what is not there yet into ``folder/NAME.wav``; each clip's figures lie in ``NAME.json`` beside it.
+    """Cut clips that do not exist yet into ``folder/NAME.wav``; the measurements are in ``NAME.json`` beside it.
 
     Args:
         loudness: of the clips, LUFS.
         embed: audio ``(T,)`` at 24 kHz to a vector of its speaker.
 
     Yields:
-        every clip in order of time with its figures: those of :class:`~voiceclone.data.quality.Measurement`, the gain,
-        and ``problem`` where it is not to be used; then there is no WAV.
+        every clip in order of time with its measurements: those of :class:`~voiceclone.data.quality.Measurement`, the
+        gain, and ``problem`` if it must not be used; then there is no WAV.
 
     Raises:
         VoicecloneError: the recording cannot be read, or the folder not written.
@@ -117,7 +117,7 @@ def write_clips(
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The figures of a clip that is done, else None."""
+    """The measurements of a finished clip, else None."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -153,7 +153,7 @@ def _write_clip(
                 record["speaker_vector"] = np.round(embed(audio), 5).tolist()
     for name in ("seconds", "level_dbfs", "peak", "clipped", "offset"):
         record[name] = None if record[name] is None else round(record[name], 4)
-    # The record comes last: a clip that has one is whole.
+    # Written last: a clip with a record is complete.
     write_json(folder / f"{clip.name}.json", record)
     return record
 
@@ -167,7 +167,7 @@ def _problem(clip: PlannedClip, limits: ClipLimits) -> str | None:
 
 
 def integrated_loudness(audio: np.ndarray) -> float | None:
-    """Loudness of 24 kHz mono ``(T,)`` in LUFS after ITU-R BS.1770-4; None where it is silent or under 0.4 s."""
+    """Loudness of 24 kHz mono ``(T,)`` in LUFS after ITU-R BS.1770-4; None if it is silent or shorter than 0.4 s."""
     import torch
     import torchaudio
 
@@ -187,7 +187,7 @@ def _faded(audio: np.ndarray) -> np.ndarray:
 
 
 def _stretches(path: Path, spans: Sequence[tuple[float, float]]) -> Iterator[tuple[np.ndarray, int]]:
-    """Samples of ascending stretches (seconds) and their rate; read from the start, since not every format can seek."""
+    """Samples of ascending segments (seconds) and their rate; reads from the start, as not every format can seek."""
     rate = probe(path).sample_rate
     stream = blocks(path)
     held, offset = np.zeros(0, dtype=np.float32), 0
@@ -201,7 +201,7 @@ def _stretches(path: Path, spans: Sequence[tuple[float, float]]) -> Iterator[tup
             if block is None:
                 break
             if offset + len(held) + len(block) <= first:
-                # Nothing of it is needed.
+                # This block is not needed.
                 held, offset = held[:0], offset + len(held) + len(block)
                 continue
             held = np.concatenate([held, block])

@@ -1,4 +1,4 @@
-"""The output folder: whose it is, what a killed run left in it, and the step that makes it a dataset."""
+"""The output folder: ownership, leftovers of killed runs, and the final step that makes it a dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voiceclone.files import LOCK, held, remove_partial_files, write_failure, wr
 REPORT = "prepare_report.json"
 WORK = ".prepare"
 MADE_BY = "voiceclone prepare"
-# What a resumed run must have in common with the one it goes on with.
+# Must be equal in a resumed run.
 _OTHER = {
     "recordings": "other recordings",
     "transcript": "another transcript",
@@ -32,18 +32,18 @@ _CLIP = re.compile(r"[A-Za-z0-9_-]+\.wav")
 
 @dataclass(frozen=True)
 class PrepareFolder:
-    """``OUT``: ``train/``, ``validation/`` and the report, which is written last; ``.prepare/`` while it is made."""
+    """``OUT``: ``train/``, ``validation/`` and the report, which is written last; ``.prepare/`` during the run."""
 
     path: Path
 
     @property
     def work(self) -> Path:
-        """What is only needed until the dataset is whole."""
+        """Folder of temporary files, needed until the dataset is complete."""
         return self.path / WORK
 
     @property
     def clips(self) -> Path:
-        """Clips and their figures before they are split."""
+        """Clips and their measurements before they are split."""
         return self.work / "clips"
 
     @property
@@ -57,10 +57,10 @@ class PrepareFolder:
         return found if found is not None and found.get("made_by") == MADE_BY else None
 
     def open(self, identity: Mapping[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
-        """Make the folder ready for this run; returns the report where the dataset is finished already.
+        """Prepare the folder for this run; returns the report if the dataset is already finished.
 
         Raises:
-            UsageError: it holds something else, or a dataset that the user has not given up.
+            UsageError: it holds something else, or a dataset, without ``overwrite``.
         """
         report, state = self.finished_report(), _read(self.work / "state.json")
         if report is None and state is None and self._holds_other_files():
@@ -92,7 +92,7 @@ class PrepareFolder:
             )
 
     def clear(self) -> None:
-        """Remove what an earlier run made, and nothing else."""
+        """Remove the files of an earlier run, and nothing else."""
         report = self.finished_report() or {}
         listed = [row.get("name") for row in report.get("clips", []) if isinstance(row, dict)]
         names = {name for name in listed if isinstance(name, str)}
@@ -104,7 +104,7 @@ class PrepareFolder:
                     if name == "metadata.jsonl" or _CLIP.fullmatch(name):
                         (self.path / split / name).unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
-                    (self.path / split).rmdir()  # only where nothing else lies in it
+                    (self.path / split).rmdir()  # only if it contains nothing else
             if self.work.exists():
                 shutil.rmtree(self.work)
         except OSError as error:
@@ -137,7 +137,7 @@ class PrepareFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder against a second run.
+        """Lock the folder against a second run.
 
         Raises:
             UsageError: another run is writing here, or it is no folder.

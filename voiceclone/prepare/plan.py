@@ -1,4 +1,4 @@
-"""From recordings and a script to planned clips: the words of each recording are placed, the cuts chosen."""
+"""Planning clips from recordings and a script: the words of each recording are aligned, then cuts are chosen."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Planned:
 
     clips: tuple[PlannedClip, ...]
     next_word: int
-    """Of a running text: where the next recording goes on."""
+    """For a running text: index of the next recording's first word."""
     unread: tuple[str, ...] = ()
-    """What of its text was not found in the sound."""
+    """Parts of its text that were not found in the audio."""
     rest: str = ""
-    """Of a running text: the beginning of what comes after this recording."""
+    """For a running text: the beginning of the text after this recording."""
     rest_words: int = 0
-    """The number of words of all that comes after it."""
+    """Number of words of the text after this recording."""
     speech_seconds: float = 0.0
-    """Sound in the recording that is no pause."""
+    """Seconds of the recording outside of pauses."""
 
 
 def plan_recording(
@@ -46,9 +46,9 @@ def plan_recording(
     """Plan the clips of recording ``index``.
 
     Args:
-        first_word: of a running text, where this recording begins.
-        learned: None where text and sound are not to be aligned.
-        advance: told the seconds of sound that are done.
+        first_word: index of this recording's first word in a running text.
+        learned: None if text and audio are not to be aligned.
+        advance: called with the seconds of audio that are done.
 
     Raises:
         VoicecloneError: the recording cannot be read.
@@ -67,7 +67,7 @@ def plan_recording(
             groups.append((part, reading, []))
         for stretch in settled(section, reading):
             local = sound.part(stretch.start, stretch.end)
-            # The noise of a long recording changes: pauses are found anew in every stretch.
+            # The noise of a long recording changes: pauses are found separately in every segment.
             first = 2 * round(stretch.start / FRAME)
             heard.silent[first : first + len(local.energy)] = pauses(local)
             groups[-1][2].extend(align_section(stretch, local, reading, voice)[0])
@@ -131,7 +131,7 @@ def _unaligned(heard: Heard, part: Part, rules: CutRules) -> list[PlannedClip]:
 
 
 def unread_text(reading: Reading, found: set[int], first: int = 0, last: int | None = None) -> list[str]:
-    """The text of words ``first`` to ``last`` that are not among ``found``, run by run."""
+    """The text of words ``first`` to ``last`` that are not in ``found``, one string per contiguous run."""
     texts: list[str] = []
     run: list[int] = []
     for word in [*range(first, len(reading.words) if last is None else last), None]:

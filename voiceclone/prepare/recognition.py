@@ -1,4 +1,4 @@
-"""Transcripts by speech recognition: faster-whisper, where it is installed."""
+"""Transcripts by speech recognition with faster-whisper (extra ``transcribe``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", 
 
 
 def require_recognition() -> None:
-    """Say at once where faster-whisper is missing.
+    """Raise an error if faster-whisper is missing.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -43,11 +43,11 @@ def load_recogniser(model: str) -> Any:
 
 
 def recognise(recogniser: Any, path: Path, lang: str, advance: Callable[[float], None]) -> list[Cue]:
-    """What is said in a recording, sentence by sentence.
+    """The transcript of a recording, sentence by sentence, with times.
 
     Args:
         lang: Kokoro's language code.
-        advance: told the seconds of sound that are done.
+        advance: called with the seconds of audio that are done.
 
     Raises:
         VoicecloneError: the recording cannot be recognised.

@@ -1,4 +1,4 @@
-"""What came of every clip: the rows of the report, its summary, and the rows of the dataset's metadata."""
+"""The rows of the report, its summary, and the rows of the dataset's metadata."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from voiceclone.prepare.clips import PlannedClip
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.plan import Planned
 
-LEAST_USED = 0.7  # of words and sound; right texts reach 0.9, another recording's text 0.4
+LEAST_USED = 0.7  # share of words and audio; correct texts reach 0.9, another recording's text 0.4
 _FIGURES = ("level_dbfs", "peak", "clipped", "bandwidth_hz", "warnings", "loudness_before", "gain_db")
 
 
 def clip_row(
     clip: PlannedClip, source: str, record: Mapping[str, Any], speaker: tuple[float, str | None] | None
 ) -> dict[str, Any]:
-    """A clip in the report.
+    """The row of a clip in the report.
 
     Args:
         source: name of its recording.
-        record: its figures, see :func:`voiceclone.prepare.clips.write_clips`; empty where it was not cut.
-        speaker: its likeness and problem, see :func:`voiceclone.prepare.speakers.wrong_speakers`.
+        record: its measurements, see :func:`voiceclone.prepare.clips.write_clips`; empty if it was not cut.
+        speaker: its similarity and problem, see :func:`voiceclone.prepare.speakers.wrong_speakers`.
     """
     reason = clip.problem or record.get("problem") or (speaker[1] if speaker else None)
     return {
@@ -50,7 +50,7 @@ def clip_row(
 
 
 def split_rows(rows: Sequence[dict[str, Any]], config: PrepareConfig) -> dict[str, list[dict[str, Any]]]:
-    """Choose the clips for validation, note it in the rows, and give the rows of each ``metadata.jsonl``."""
+    """Choose the clips for validation, mark them in the rows, and return the rows of each ``metadata.jsonl``."""
     kept = [row for row in rows if row["status"] == "kept"]
     share = config.validation
     held_out = hold_out([row["name"] for row in kept], config.seed, share) if share > 0 else frozenset()
@@ -63,7 +63,7 @@ def split_rows(rows: Sequence[dict[str, Any]], config: PrepareConfig) -> dict[st
 
 
 def used_shares(rows: Sequence[Mapping[str, Any]], planned: Sequence[Planned], words: int) -> dict[str, float]:
-    """What of the text (``words`` in all) and of the sound that is no pause is in a clip, 0-1 each."""
+    """Shares of the text (``words`` in all) and of the audio without pauses that are in clips, 0 to 1 each."""
     kept = [row for row in rows if row["status"] == "kept"]
     speech = sum(one.speech_seconds for one in planned)
     used = {
@@ -74,7 +74,7 @@ def used_shares(rows: Sequence[Mapping[str, Any]], planned: Sequence[Planned], w
 
 
 def little_used(summary: Mapping[str, Any]) -> str | None:
-    """A line in capitals where much of text or sound is in no clip: some clips of a wrong text pass by chance."""
+    """A warning in capitals if much of text or audio is in no clip: some clips of a wrong text pass by chance."""
     shares = summary.get("used", {})
     little = [f"{100 * share:.0f} % OF THE {name.upper()}" for name, share in shares.items() if share < LEAST_USED]
     return f"ONLY {' AND '.join(little)} BECAME CLIPS" if little else None

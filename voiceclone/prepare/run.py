@@ -1,4 +1,4 @@
-"""From recordings to a dataset folder: cut, checked, levelled, split; see docs/prepare.md."""
+"""Making a dataset folder from recordings: cut, check, normalise, split; see docs/prepare.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voiceclone.tracking.progress import QUIET, Reporter
 
 
 class LittleUsed(VoicecloneError):
-    """Much of the text or the sound is in no clip; ``report`` is that of the dataset, which is left as it is."""
+    """Much of the text or the audio is in no clip; ``report`` is that of the dataset, which is kept."""
 
     def __init__(self, message: str, report: dict[str, Any]) -> None:
         super().__init__(message)
@@ -39,14 +39,14 @@ class LittleUsed(VoicecloneError):
 def prepare_dataset(
     sources: Sequence[Path | str], out: Path | str, config: PrepareConfig, reporter: Reporter | None = None
 ) -> dict[str, Any]:
-    """Make a dataset folder of recordings; the report, which lies in ``OUT/prepare_report.json``, is returned.
+    """Make a dataset folder from recordings; returns the report, which is also in ``OUT/prepare_report.json``.
 
     The same sources and settings give the same files, byte for byte, however often the run was interrupted.
 
     Raises:
         UsageError: a path or setting is wrong, or ``out`` holds other work.
         VoicecloneError: nothing usable was found (the report says why), or a file cannot be read or written.
-        LittleUsed: less than 70 % of text or sound became clips, without ``force``.
+        LittleUsed: less than 70 % of text or audio became clips, without ``force``.
     """
     reporter = reporter or Reporter(verbosity=QUIET)
     lang = language_code(config.lang)
@@ -93,7 +93,7 @@ def prepare_dataset(
 
 
 def _make(steps: Steps, script: Script, identity: dict[str, Any]) -> dict[str, Any]:
-    """All steps; the report."""
+    """Run all steps; returns the report."""
     config = steps.config
     if config.transcribe is not None:
         script = steps.transcribe(config.transcribe)
@@ -116,7 +116,7 @@ def _make(steps: Steps, script: Script, identity: dict[str, Any]) -> dict[str, A
 def _read_sources(
     paths: Sequence[Path], config: PrepareConfig
 ) -> tuple[list[Recording], Script, list[tuple[str, str]]]:
-    """The recordings, what is said in them, and what was passed over."""
+    """The recordings, their script, and the files that were skipped."""
     if not paths:
         raise UsageError("SOURCE: name at least one recording or folder")
     if config.metadata is not None:
@@ -134,7 +134,7 @@ def _read_sources(
 
 
 def _identity(steps: Steps, script: Script) -> dict[str, Any]:
-    """What a resumed run must have in common with the one it goes on with."""
+    """The values that must be equal in a resumed run."""
     content = hashlib.sha256()
     with steps.reporter.task("Reading sources", total=len(steps.recordings), unit="file") as task:
         for recording in steps.recordings:

@@ -1,7 +1,7 @@
-"""Where a recording is cut: at pauses between words, into clips of the wanted length, as few words lost as can be.
+"""Choosing cuts: at pauses between words, into clips of the wanted length, losing as few words as possible.
 
 The best set of cuts is found by dynamic programming: long pauses at the ends of sentences are preferred, words that do
-not fit the sound are kept apart, and what cannot be part of a clip is left out with its reason.
+not fit the audio are separated, and segments that cannot be part of a clip are left out with a reason.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE
 from voiceclone.alignment.recording_features import CELL, runs
 
-SHORTEST_PAUSE = 0.15  # seconds; a cut in a shorter one is heard
+SHORTEST_PAUSE = 0.15  # seconds; cuts in shorter pauses are audible
 LONGEST_PAUSE = 2.0  # seconds within a clip
 PAD = 0.12  # seconds of the pause kept at each end of a clip
-_SURE_GAP, _DOUBT_PRICE = 0.25, 4.0  # a cut beside a word of more than this gap costs its excess times the price
+_SURE_GAP, _DOUBT_PRICE = 0.25, 4.0  # a cut beside a word with a larger gap costs the excess times the price
 _LOST_SECOND = 1.2  # price of a second of speech that is in no clip
 _BREAK_PRICE = {NO_BREAK: 1.0, PHRASE: 0.3, SENTENCE: 0.0}
-_SHORT, _LONG = 0.3, 1.5  # seconds; a pause of the one is no break of the text, one of the other ends a phrase
-_REST = 0.35  # seconds of sound beside a unit that are too much
-_LENGTH_PRICE = 0.5  # price of a clip as short or as long as is allowed
+_SHORT, _LONG = 0.3, 1.5  # seconds; pauses up to the first are no phrase boundary, pauses from the second on are one
+_REST = 0.35  # seconds; more audio than this beside a unit is not allowed
+_LENGTH_PRICE = 0.5  # price of a clip of the minimum or maximum length
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """What is never cut: a word, or a subtitle."""
+    """An indivisible unit: a word, or a subtitle."""
 
     start: float
     """Seconds in the recording."""
@@ -35,38 +35,38 @@ class Unit:
     break_after: int = SENTENCE
     """NO_BREAK, PHRASE or SENTENCE."""
     apart: bool = False
-    """Something lies before it that is in no clip: sound without text, or text without sound."""
+    """Before it is audio without text, or text without audio, which goes into no clip."""
     doubt: float = 0.0
-    """The gap between its sound and its text, 0.2 is usual: beside an unsure word a cut may be on its wrong side."""
+    """Gap between its audio and its text, typically 0.2; with a large gap the boundary of the word is uncertain."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """Units ``first`` to ``last`` (not included), to become a clip unless there is a reason against it."""
+    """Units ``first`` to ``last`` (not included), which become a clip unless there is a problem."""
 
     first: int
     last: int
     start: float
-    """Seconds in the recording, the pauses' share included."""
+    """Seconds in the recording, including the pauses at its ends."""
     end: float
     problem: str | None = None
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length in seconds."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Edge:
-    """The pause before a unit: where the sound before it ends, where the sound after it starts."""
+    """The pause before a unit: end of the sound before it, start of the sound after it."""
 
     out: float
     into: float
     cuttable: bool
     price: float
     rest_before: bool = False
-    """There is sound between the unit before and the pause that is in no unit."""
+    """There is audio between the unit before and the pause that belongs to no unit."""
     rest_after: bool = False
     """The same between the pause and the unit after."""
 
@@ -85,14 +85,14 @@ def cut(
 
     Args:
         units: in order.
-        silent: bool, one value each 10 ms of the recording.
+        silent: bool, one value per 10 ms of the recording.
         min_seconds: shortest clip. max_seconds: longest.
-        fits: whether units ``first`` to ``last`` fit their sound well enough for a clip.
-        reach: seconds that the units' times may be out.
-        whole: cut nowhere within.
+        fits: whether units ``first`` to ``last`` fit their audio well enough for a clip.
+        reach: tolerance of the units' times, seconds.
+        whole: do not cut.
 
     Returns:
-        stretches that hold every unit once, in order; those that make no clip name the problem.
+        segments that contain every unit once, in order; those that are no clips have a problem.
     """
     if not units:
         return []
@@ -124,10 +124,10 @@ def cut(
 def _cheapest(
     places: Sequence[int], price: Callable[[int, int], tuple[float, bool]], too_long: Callable[[int, int], bool]
 ) -> list[tuple[int, int, bool]]:
-    """The cheapest way from the first place to the last: (first, last, whether it makes a clip) of each stretch.
+    """The cheapest segmentation: (first, last, whether it is a clip) of each segment.
 
     Args:
-        price: of a stretch between two places, and whether it makes a clip; what makes none lies between neighbours.
+        price: of a segment between two positions, and whether it is a clip; other segments are between neighbours.
     """
     best = [0.0] + [np.inf] * (len(places) - 1)
     origin: list[tuple[int, bool]] = [(0, False)] * len(places)
@@ -182,11 +182,11 @@ def _stretch(edges: list[_Edge], first: int, last: int) -> Stretch:
 
 
 def _edge(units: Sequence[Unit], pauses: np.ndarray, index: int, seconds: float, reach: float) -> _Edge:
-    """The silence around the place before unit ``index``."""
+    """The silence around the boundary before unit ``index``."""
     outer = index in (0, len(units))
     end = units[index - 1].end if index else 0.0
     start = units[index].start if index < len(units) else seconds
-    # Words' times may be out, but never by more than half a word.
+    # Words' times may be wrong, but not by more than half a word.
     before = 0.5 * (units[index - 1].start + end) if index else 0.0
     after = 0.5 * (start + units[index].end) if index < len(units) else seconds
     low, high = max(before, min(end, start) - reach), min(after, max(end, start) + reach)
@@ -196,7 +196,7 @@ def _edge(units: Sequence[Unit], pauses: np.ndarray, index: int, seconds: float,
         return _Edge(out=out, into=into, cuttable=outer, price=_BREAK_PRICE[NO_BREAK])
     inside = np.clip(inside, before, after)
     lengths = inside[:, 1] - inside[:, 0]
-    # A cut needs a pause; the short silences of stops beside it do not count.
+    # A cut needs a pause; short silences of plosives beside it do not count.
     long = inside[lengths >= SHORTEST_PAUSE] if lengths.max() >= SHORTEST_PAUSE else inside[[lengths.argmax()]]
     out, into = float(long[0, 0]), float(long[-1, 1])
     pause = float((long[:, 1] - long[:, 0]).max())
@@ -204,7 +204,7 @@ def _edge(units: Sequence[Unit], pauses: np.ndarray, index: int, seconds: float,
     if not outer:
         doubt = max(units[index - 1].doubt, units[index].doubt)
         kind = units[index - 1].break_after
-        # Texts without punctuation, and speakers who pause elsewhere: the longest pauses are the breaks.
+        # For texts without punctuation, or speakers who pause elsewhere, the longest pauses are the boundaries.
         like_a_phrase = min(max((pause - _SHORT) / (_LONG - _SHORT), 0.0), 1.0)
         price = _BREAK_PRICE[kind]
         if kind == NO_BREAK:

@@ -1,4 +1,4 @@
-"""Which recordings are meant, and that none of them can be written over or lies outside what was named."""
+"""Finding the recordings, and checks that none can be overwritten or is outside of the named folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 
 
 def find_recordings(sources: Sequence[Path]) -> tuple[list[Recording], list[tuple[str, str]]]:
-    """The audio files named and in the folders named, in the order of their names, and what was passed over.
+    """The named audio files and those in named folders, in order of their names, and the files that were skipped.
 
     Raises:
         UsageError: a source is missing, or there is no audio in any.
@@ -42,7 +42,7 @@ def recordings_of_metadata(path: Path, source: Path) -> tuple[list[Recording], S
 
     Raises:
         UsageError: there is no such file or folder, or no audio.
-        VoicecloneError: the file is malformed, or a clip lies outside ``source``.
+        VoicecloneError: the file is malformed, or a clip is outside of ``source``.
     """
     if not source.is_dir():
         raise UsageError(f"{source}: is no folder: with --metadata give the folder that holds the clips")
@@ -68,7 +68,7 @@ def recordings_of_metadata(path: Path, source: Path) -> tuple[list[Recording], S
 
 
 def check_apart(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse an output folder that lies in a source folder or holds a source.
+    """Refuse an output folder that is inside of a source folder or contains a source.
 
     Raises:
         UsageError: it does.
@@ -95,7 +95,7 @@ def _in_folder(folder: Path) -> tuple[list[tuple[Path, str]], list[tuple[str, st
 
 
 def _places(path: Path, source: Path) -> list[Path]:
-    """Where a listed clip may lie: as listed, or by its name alone in the source folder."""
+    """Possible paths of a listed clip: as listed, or its name in the source folder."""
     root = source.resolve()
     places = [path, root / path.name, root / "wavs" / path.name]
     return [place for place in places if place.resolve().is_relative_to(root)]
@@ -104,7 +104,7 @@ def _places(path: Path, source: Path) -> list[Path]:
 def _probed(
     found: list[tuple[Path, str]], sources: Sequence[Path], problems: list[tuple[str, str]], *, whole: bool = False
 ) -> tuple[list[Recording], list[tuple[str, str]]]:
-    """The files that can be read; with ``whole`` those alone that hold all that their headers say."""
+    """The files that can be read; with ``whole`` only those as long as their headers say."""
     recordings: list[Recording] = []
     known: set[Path] = set()
     stems: set[str] = set()
@@ -140,12 +140,12 @@ def _doubts(path: Path, info: AudioInfo) -> tuple[str, ...]:
         if info.channels > 1 and cancels(path):
             doubts.append("channels cancel: one is another turned upside down, so the louder is used alone")
     except VoicecloneError:
-        pass  # said where the whole file is read
+        pass  # reported when the whole file is read
     return tuple(doubts)
 
 
 def _stem(name: str, taken: set[str], all_names: set[str]) -> str:
-    """A name for clips that is not taken yet, whatever the case of its letters, and that no cut clip can get."""
+    """A prefix for clip names that is unused, ignoring case, and cannot collide with the name of a cut clip."""
     plain = _plain(name)
     cut_from = re.fullmatch(r"(.+)_\d{4,}", plain)
     if cut_from and cut_from.group(1).lower() in all_names:
@@ -158,5 +158,5 @@ def _stem(name: str, taken: set[str], all_names: set[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """Letters, digits, ``-`` and ``_``, which any file system takes."""
+    """Letters, digits, ``-`` and ``_``, which every file system accepts."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:60] or "clip"

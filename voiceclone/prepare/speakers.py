@@ -1,4 +1,4 @@
-"""Whether all clips are by one speaker: by Resemblyzer's vectors, where the package is installed."""
+"""Check that all clips are by one speaker, with Resemblyzer if it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDS = 3
 
 
 def load_embedder() -> Embed | None:
-    """Audio ``(T,)`` at 24 kHz to a unit vector of its speaker; None where Resemblyzer is not installed."""
+    """Audio ``(T,)`` at 24 kHz to a unit vector of its speaker; None if Resemblyzer is not installed."""
     from voiceclone.nets.resemblyzer import load_resemblyzer
 
     encoder = load_resemblyzer()
@@ -23,16 +23,16 @@ def load_embedder() -> Embed | None:
 
 
 def wrong_speakers(vectors: Mapping[str, Sequence[float] | None]) -> dict[str, tuple[float, str | None]]:
-    """For every clip its likeness to the mean of the others' vectors, and the problem where it is another speaker.
+    """For every clip its similarity to the mean of the others' vectors, and the problem if it is another speaker.
 
-    The mean is that of the clips that are alike, so that some clips of another speaker do not shift it.
+    The mean is taken over similar clips, so that a few clips of another speaker do not change it.
     """
     known = {name: np.array(vector) for name, vector in vectors.items() if vector}
     if len(known) < MIN_CLIPS:
         return {}
     stacked = np.stack(list(known.values()))
     stacked /= np.linalg.norm(stacked, axis=1, keepdims=True) + 1e-9
-    # The clip that is most like all others begins.
+    # Start with the clip that is most similar to all others.
     centre = stacked[int(np.median(stacked @ stacked.T, axis=1).argmax())]
     likeness = stacked @ centre
     for _ in range(_ROUNDS):

@@ -1,4 +1,4 @@
-"""The steps of a run, each of which leaves a file in the work folder that a resumed run takes over."""
+"""The steps of a run, each of which writes a file to the work folder that a resumed run reuses."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from voiceclone.prepare.words import CutRules
 from voiceclone.tracking.progress import Reporter
 
 LITTLE_SECONDS = 60.0
-_BATCH_SECONDS = 300.0  # of recordings planned between two files of the work folder
+_BATCH_SECONDS = 300.0  # of recordings that are planned between two writes to the work folder
 
 
 @dataclass(kw_only=True)
 class Steps:
-    """The steps over one set of recordings, and what they have to tell."""
+    """The steps for one set of recordings, and their notices."""
 
     recordings: Sequence[Recording]
     config: PrepareConfig
@@ -38,19 +38,19 @@ class Steps:
     """Kokoro's language code."""
     folder: PrepareFolder
     embed: Embed | None
-    """Says who is speaking; None where the speakers are not checked."""
+    """Speaker embedding of audio; None if the speakers are not checked."""
     reporter: Reporter
     problems: list[tuple[str, str]] = field(default_factory=list)
-    """What was passed over: (where, why)."""
+    """What was skipped: (where, why)."""
     notices: list[str] = field(default_factory=list)
 
     def notice(self, line: str) -> None:
-        """Tell the user, now and in the report."""
+        """Show a notice, and add it to the report."""
         self.notices.append(line)
         self.reporter.info(line)
 
     def transcribe(self, model: str) -> Script:
-        """What a faster-whisper model hears in the recordings."""
+        """The transcripts of the recordings by a faster-whisper model."""
         recogniser = None
         parts: list[Part] = []
         with self._seconds_task("Transcribing") as task:
@@ -107,13 +107,13 @@ class Steps:
         return learned
 
     def warn_of_little(self) -> None:
-        """Say where there is too little to learn from to find a wrong text."""
+        """Warn if there is too little speech to detect a wrong text."""
         seconds = sum(recording.seconds for recording in self.recordings)
         if seconds < LITTLE_SECONDS:
             self.notice(f"only {seconds:.0f} s of sound: a wrong text may go unnoticed, so listen to the clips")
 
     def tell_doubts(self) -> None:
-        """Name what is wrong with the sound of recordings, each fault once."""
+        """Report faults in the audio of the recordings, each kind once."""
         found: dict[str, list[str]] = {}
         for recording in self.recordings:
             for doubt in recording.doubts:
@@ -155,7 +155,7 @@ class Steps:
 
 
 def _batches(recordings: Sequence[Recording]) -> list[list[int]]:
-    """Recordings in order, some minutes of them together."""
+    """Indices of recordings in order, in groups of some minutes."""
     batches: list[list[int]] = []
     seconds = math.inf
     for index, recording in enumerate(recordings):
@@ -168,7 +168,7 @@ def _batches(recordings: Sequence[Recording]) -> list[list[int]]:
 
 
 def _whole_seconds(advance: Callable[[int], None]) -> Callable[[float], None]:
-    """Count seconds as they come, tell whole ones."""
+    """Accumulate seconds, and report whole ones."""
     total = told = 0.0
 
     def count(seconds: float) -> None:

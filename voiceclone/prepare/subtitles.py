@@ -1,4 +1,4 @@
-"""Subtitles (SubRip, WebVTT) as text with times; what is broken in them is passed over with its reason."""
+"""Subtitles (SubRip, WebVTT) as text with times; broken cues are skipped with a reason."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from voiceclone.prepare.transcripts import read_text
 
 SUFFIXES = (".srt", ".vtt")
 LONGEST_CUE = 60.0  # seconds; longer ones have a wrong time
-PART_SECONDS = 45.0  # of cues that are aligned together, about
+PART_SECONDS = 45.0  # approximate length of cues that are aligned together
 SEPARATE = 1.0  # seconds without a cue that separate two parts
-SLACK = 0.5  # seconds that cues may be out
+SLACK = 0.5  # seconds; tolerance of the times of cues
 # -00:00:01,000 and 00:01.5 occur; anything else than three decimals is read as a fraction.
 _TIME = r"-?(?:\d{1,4}:)?\d{1,3}:\d{1,3}(?:[.,]\d{1,9})?"
 _TIMES = re.compile(rf"^\s*({_TIME})\s*--+>\s*({_TIME})(?:\s.*)?$")
@@ -33,11 +33,11 @@ class Cue:
     """Seconds."""
     end: float
     text: str
-    """What is spoken, in one line."""
+    """The spoken text, in one line."""
 
 
 def read_subtitles(path: Path) -> tuple[list[Cue], list[tuple[str, str]]]:
-    """The cues of a file in order of time, and what was passed over: (where, why).
+    """The cues of a file in order of time, and what was skipped: (where, why).
 
     Raises:
         UsageError: there is no such file.
@@ -61,7 +61,7 @@ def parse_subtitles(text: str, name: str) -> tuple[list[Cue], list[tuple[str, st
             spoken.append(lines[index])
             index += 1
         if index < len(lines) and "-->" in lines[index] and spoken and spoken[-1].strip().isdigit():
-            spoken.pop()  # the number of the next cue, where the blank line between them is missing
+            spoken.pop()  # the number of the next cue, if the blank line between them is missing
         cue = _cue(line, spoken)
         if isinstance(cue, Cue):
             cues.append(cue)
@@ -100,7 +100,7 @@ def script_of_subtitles(path: Path, recordings: list[Path]) -> Script:
 
 
 def parts_of_cues(cues: Sequence[Cue], recording: int, name: str) -> list[Part]:
-    """Cues in groups that are long enough to be aligned well, each with the sound around it."""
+    """Cues in groups that are long enough for a good alignment, each with the audio around it."""
     groups: list[list[Cue]] = []
     for cue in cues:
         last = groups[-1] if groups else None
@@ -126,7 +126,7 @@ def parts_of_cues(cues: Sequence[Cue], recording: int, name: str) -> list[Part]:
 
 
 def spoken_text(lines: Sequence[str]) -> str:
-    """What is spoken in a subtitle: no markup, no sounds in brackets, no names of speakers."""
+    """The spoken text of a subtitle, without markup, sounds in brackets and names of speakers."""
     kept = []
     for line in lines:
         line = html.unescape(_MARKUP.sub("", line))
@@ -136,7 +136,7 @@ def spoken_text(lines: Sequence[str]) -> str:
 
 
 def _cue(line: str, spoken: list[str]) -> Cue | str | None:
-    """A cue, or why it is none; None where it says nothing."""
+    """A cue, or the reason why it is none; None if it is empty."""
     times = _TIMES.match(line)
     if not times:
         return f"no time: {' '.join(line.split())[:60]!r} is not START --> END"
@@ -160,7 +160,7 @@ def _seconds(value: str) -> float:
 
 
 def _without_overlap(cues: list[Cue], name: str, problems: list[tuple[str, str]]) -> list[Cue]:
-    """Cues that follow each other: small overlaps are shared, repeated cues and those inside others passed over."""
+    """Cues that follow each other: small overlaps are split, repeated cues and those inside of others skipped."""
     kept: list[Cue] = []
     for cue in cues:
         last = kept[-1] if kept else None

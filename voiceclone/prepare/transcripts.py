@@ -1,4 +1,4 @@
-"""Text files from anywhere: decoded, cleaned, and matched with the recordings they belong to."""
+"""Text files: decoded, cleaned, and matched with their recordings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from voiceclone.data.tables import decode
 from voiceclone.errors import UsageError, VoicecloneError
 
 MAX_BYTES = 20_000_000  # about 400 hours of speech
-_WRAPPED = range(45, 110)  # characters in a line that an editor has wrapped
+_WRAPPED = range(45, 110)  # length in characters of a line that an editor has wrapped
 
 
 def read_text(path: Path) -> str:
-    """A text file as clean text; in which encodings: :func:`voiceclone.data.tables.decode`.
+    """A text file as clean text; encodings: see :func:`voiceclone.data.tables.decode`.
 
     Raises:
         UsageError: there is no such file.
@@ -34,7 +34,7 @@ def read_text(path: Path) -> str:
 
 
 def clean(text: str) -> str:
-    """One kind of line end, composed characters, no control characters, no runs of blanks."""
+    """One kind of line end, composed characters, no control characters, no repeated blanks."""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n"))
     kept = (
         character if character == "\n" or unicodedata.category(character)[0] != "C" else " " * (character == "\t")
@@ -44,7 +44,7 @@ def clean(text: str) -> str:
 
 
 def running_text(text: str) -> str:
-    """Text whose lines an editor has wrapped, with its paragraphs in one line each; any other text as it is."""
+    """Text with wrapped lines joined to one line per paragraph; other text is unchanged."""
     lines = [line.strip() for line in text.split("\n")]
     full = [line for line, following in zip(lines, lines[1:]) if line and following]
     broken = [line for line in full if line[-1] not in ".!?…:;\"”’'»)"]
@@ -57,8 +57,8 @@ def running_text(text: str) -> str:
 def script_of_text(path: Path, recordings: list[Path]) -> Script:
     """The script in a text file or a folder of them.
 
-    A folder holds ``NAME.txt`` for each recording ``NAME``. A file with as many lines as there are recordings, of
-    which there are several, has one line for each, in the order of their names; any other file is one running text.
+    A folder holds ``NAME.txt`` for each recording ``NAME``. A file with as many lines as there are
+    recordings (more than one) has one line for each, in the order of their names; any other file is one running text.
 
     Raises:
         UsageError: there is no such file, or nothing in it.

@@ -1,4 +1,4 @@
-"""Clips from words whose times are known, or from subtitles where they are not."""
+"""Planning clips from aligned words, or from subtitles without alignment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip, noise_and_silence
 from voiceclone.prepare.segments import Stretch, Unit, cut
 
-_FOREIGN_SECONDS = 0.4  # of sound between two words that is in neither of them
+_FOREIGN_SECONDS = 0.4  # of audio between two words that belongs to neither
 _WEAKEST_SECONDS = 0.8
-_SLOWEST, _FASTEST = 3.0, 0.25  # a word against the speaker's usual pace: beyond, it is not what is said there
-_NOT_SAID = 1.0  # the gap of such a word
+_SLOWEST, _FASTEST = 3.0, 0.25  # plausible length of a word relative to the speaker's mean rate
+_NOT_SAID = 1.0  # the gap of a word outside of that range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,30 +29,30 @@ class CutRules:
     """Shortest clip that is cut."""
     max_seconds: float
     min_ready_seconds: float
-    """Shortest of the clips that come cut."""
+    """Shortest clip if the clips are already cut."""
     min_score: float
-    """Fit of text and sound, 0-1."""
+    """Fit of text and audio, 0-1."""
     min_weakest: float
-    """The same of the worst second."""
+    """The same for the worst second."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Heard:
-    """A recording with its pauses."""
+    """A recording with its detected pauses."""
 
     index: int
     stem: str
     sound: RecordingFeatures
     silent: np.ndarray
-    """bool, one value each 10 ms."""
+    """bool, one value per 10 ms."""
 
     @property
     def speech_seconds(self) -> float:
-        """Sound that is no pause."""
+        """Seconds outside of pauses."""
         return round(float((~self.silent).sum()) * CELL, 2)
 
     def without_text(self, why: str, part: Part | None = None) -> PlannedClip:
-        """The recording, or a part of it, as a clip that cannot be made."""
+        """The recording, or a part of it, as a segment that is no clip."""
         end = self.sound.seconds if part is None or part.end is None else part.end
         return PlannedClip(
             name=None,
@@ -65,19 +65,19 @@ class Heard:
 
 
 def score_of(gap: float) -> float:
-    """The gap of the phone models as a fit from 0 to 1."""
+    """The gap of the phone models, mapped to a fit of 0 to 1."""
     return math.exp(-2.0 * gap)
 
 
 def clips_of_words(
     heard: Heard, reading: Reading, words: Sequence[SpokenWord], rules: CutRules, *, ready: bool, first_number: int = 1
 ) -> list[PlannedClip]:
-    """Plan the clips of a text whose words are placed.
+    """Plan the clips of an aligned text.
 
     Args:
         words: at least one.
-        ready: the recording is one clip already.
-        first_number: of the clips that are cut.
+        ready: the recording is already a single clip.
+        first_number: number of the first clip that is cut.
     """
     gaps, seconds = _gaps(reading, words)
     fit = _Fit(gaps, seconds)
@@ -130,7 +130,7 @@ def clips_of_cues(heard: Heard, cues: Sequence[tuple[float, float, str]], rules:
 
 
 def clip_as_it_is(heard: Heard, text: str, rules: CutRules) -> PlannedClip:
-    """A recording that is one clip already, its silences at both ends shortened."""
+    """A recording that is already a single clip, with silences at both ends shortened."""
     loud = np.flatnonzero(~heard.silent)
     start, end = (loud[0] * CELL, (loud[-1] + 1) * CELL) if len(loud) else (0.0, heard.sound.seconds)
     unit = Unit(start=float(start), end=float(end))
@@ -153,7 +153,7 @@ def planned(
     score: float | None = None,
     weakest: float | None = None,
 ) -> PlannedClip:
-    """The stretch as a clip; it takes the next name unless there is a problem."""
+    """The segment as a clip; it gets the next name unless there is a problem."""
     problem = problem or stretch.problem
     snr, silence = noise_and_silence(heard.sound, heard.silent, stretch.start, stretch.end)
     return PlannedClip(
@@ -171,18 +171,18 @@ def planned(
 
 
 class _Fit:
-    """Fit of text and sound of any run of words."""
+    """Fit of text and audio for any run of words."""
 
     def __init__(self, gaps: np.ndarray, seconds: np.ndarray) -> None:
         self.seconds = np.concatenate([[0.0], np.cumsum(seconds)])
         self.weighted = np.concatenate([[0.0], np.cumsum(seconds * gaps)])
 
     def score(self, first: int, last: int) -> float:
-        """Of words ``first`` to ``last`` (not included)."""
+        """Fit of words ``first`` to ``last`` (not included), by their mean gap."""
         return score_of(self._gap(first, last))
 
     def weakest(self, first: int, last: int) -> float:
-        """Of the worst words of about a second."""
+        """Fit of the worst run of words of about a second."""
         worst, low = 0.0, first
         for high in range(first + 1, last + 1):
             while self.seconds[high] - self.seconds[low + 1] >= _WEAKEST_SECONDS:
@@ -196,7 +196,7 @@ class _Fit:
 
 
 def _gaps(reading: Reading, words: Sequence[SpokenWord]) -> tuple[np.ndarray, np.ndarray]:
-    """The gap of each word, large where its length is impossible, and its seconds."""
+    """The gap of each word, large if its length is implausible, and its length in seconds."""
     lengths = np.diff(reading.bounds) * FRAME
     usual = np.array([lengths[word.word] for word in words])
     seconds = np.array([word.end - word.start for word in words])
@@ -207,7 +207,7 @@ def _gaps(reading: Reading, words: Sequence[SpokenWord]) -> tuple[np.ndarray, np
 
 
 def _differs(silent: np.ndarray, before: SpokenWord, word: SpokenWord) -> bool:
-    """Whether text or sound between two words is in no word."""
+    """Whether there is text or audio between two words that is in neither."""
     between = ~silent[int(before.end / CELL) : int(word.start / CELL)]
     return word.word != before.word + 1 or float(between.sum()) * CELL > _FOREIGN_SECONDS
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from voiceclone.errors import UsageError, VoicecloneError
 
-LONGEST = 60.0  # seconds of one recording that are kept
+LONGEST = 60.0  # seconds; longest recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Take:
     rate: int
     """Hz."""
     lost: bool
-    """Whether the system dropped sound on the way."""
+    """Whether the system dropped audio."""
 
 
 class Microphone:
@@ -79,7 +79,7 @@ class Microphone:
 
 
 def inputs() -> list[str]:
-    """A line for each input there is: its number and its name.
+    """One line per input: its number and its name.
 
     Raises:
         VoicecloneError: the sound system cannot be used.
@@ -91,7 +91,7 @@ def inputs() -> list[str]:
 def _library() -> Any:
     try:
         import sounddevice
-    except OSError as error:  # the package is there, the system's library is not
+    except OSError as error:  # the package is installed, the system's library is not
         raise VoicecloneError(
             f"the microphone cannot be used ({error}): install PortAudio, for example apt install libportaudio2"
         ) from error

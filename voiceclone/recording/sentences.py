@@ -1,4 +1,4 @@
-"""What is read aloud: together the sentences hold every sound of English, with questions, lists and numbers."""
+"""Sentences to read aloud: together they contain every phone of English, with questions, lists and numbers."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ SENTENCES = (
 
 
 def read_sentences(path: Path) -> tuple[str, ...]:
-    """One sentence a line, without empty lines and repetitions.
+    """One sentence per line, without empty lines and repetitions.
 
     Raises:
-        UsageError: the file cannot be read or holds none.
+        UsageError: the file cannot be read or contains none.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -1,4 +1,4 @@
-"""The dataset that is being recorded: which sentences it holds, and clips that are added one by one."""
+"""The dataset that is being recorded: its sentences, and adding clips one by one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from voiceclone.files import write_text
 from voiceclone.recording.microphone import Take
 
 METADATA = Path("train", "metadata.jsonl")
-MARGIN = 0.2  # seconds that stay before and behind the speech
-QUIET_DB = 35.0  # below the loudest frame, which counts as silence
+MARGIN = 0.2  # seconds of silence kept before and after the speech
+QUIET_DB = 35.0  # dB below the loudest frame; quieter frames are silence
 
 
 class Session:
-    """``OUT/train/metadata.jsonl`` and its clips; what was recorded before is kept.
+    """``OUT/train/metadata.jsonl`` and its clips; earlier clips are kept.
 
     Args:
         out: the dataset folder.
@@ -44,7 +44,7 @@ class Session:
 
     @property
     def texts(self) -> list[str]:
-        """What has been recorded, in the order of recording."""
+        """The recorded texts, in order of recording."""
         return [text for _, text in self._rows]
 
     def add(self, text: str, audio: np.ndarray, rate: int) -> Path:
@@ -52,7 +52,7 @@ class Session:
         known = dict(map(reversed, self._rows))
         name = known.get(text) or self._free_name()
         path = self._path.parent / name
-        write_wav(path, audio, rate)  # first the clip: a row without one would be an error
+        write_wav(path, audio, rate)  # the clip first: a row without its clip would be an error
         if text not in known:
             self._rows.append((name, text))
             earlier = self._path.read_text(encoding="utf-8").rstrip("\n") if self._path.is_file() else ""
@@ -68,7 +68,7 @@ class Session:
 
 
 def trimmed(take: Take) -> np.ndarray:
-    """The speech of a recording with a little silence around it."""
+    """The speech of a recording with ``MARGIN`` of silence around it."""
     if len(take.audio) == 0:
         return take.audio
     start, end = sounding_range(take.audio, top_db=QUIET_DB)
@@ -77,7 +77,7 @@ def trimmed(take: Take) -> np.ndarray:
 
 
 def judged(take: Take, audio: np.ndarray) -> Measurement:
-    """What is wrong with a clip, by the measures that cloning has; sound that was lost is wrong, too."""
+    """The checks of cloning applied to a clip, and whether audio was lost during recording."""
     measured = measure_samples(audio, take.rate, QualityLimits())
     if take.lost and measured.problem is None:
         return Measurement(seconds=measured.seconds, problem="interrupted: the computer was too busy to take all sound")

@@ -1,4 +1,4 @@
-"""The routes: OpenAI's, and those of Kokoro-FastAPI that its clients ask for."""
+"""The routes: OpenAI's, and those of Kokoro-FastAPI that its clients use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BODY_SECONDS = 30.0  # how long the whole body may take to arrive
 BYTES_A_CHARACTER = 12  # the longest form of a character in JSON: \\ud83d\\ude00
-BODY_SLACK = 16_384  # bytes of a body beside its text
+BODY_SLACK = 16_384  # bytes of a body besides its text
 CREATED = 1_704_067_200  # the clients' model type has a time of creation: 2024-01-01
 TYPES = {**{name: kind.media_type for name, kind in FORMATS.items()}, PCM: "audio/pcm"}
 
@@ -35,10 +35,10 @@ class Api:
     """The endpoints.
 
     Args:
-        shelf: finds voices.
-        engine: speaks.
-        lang: language of requests that name none.
-        max_characters: of a text.
+        shelf: looks up voices.
+        engine: synthesises.
+        lang: language of requests without one.
+        max_characters: longest text.
     """
 
     def __init__(self, shelf: Shelf, engine: Engine, *, lang: str, max_characters: int, reporter: Reporter) -> None:
@@ -49,8 +49,8 @@ class Api:
         """The ASGI application.
 
         Args:
-            hosts: what requests may call this server; None allows everything. A web page whose own name was made to
-                lead to this machine is refused so.
+            hosts: allowed values of the Host header; None allows all. This refuses web pages whose domain name was
+                pointed to this machine (DNS rebinding).
         """
         routes = [
             Route("/v1/audio/speech", self.speech, methods=["POST"]),
@@ -64,7 +64,7 @@ class Api:
         return app if hosts is None else _OnlyHosts(app, hosts)
 
     async def health(self, request: Request) -> Response:
-        """It answers: the base is loaded."""
+        """Answers once the base is loaded."""
         return JSONResponse({"status": "healthy"})
 
     async def models(self, request: Request) -> Response:
@@ -72,19 +72,19 @@ class Api:
         return JSONResponse({"object": "list", "data": [_model(name) for name in MODELS]})
 
     async def model(self, request: Request) -> Response:
-        """One of them."""
+        """One model."""
         if (name := request.path_params["model"]) not in MODELS:
             raise ApiError(404, f"no model {name[:80]!r}", param="model", code="model_not_found")
         return JSONResponse(_model(name))
 
     async def voices(self, request: Request) -> Response:
-        """Every voice; with ``?legacy=true`` bare names, as older clients of Kokoro-FastAPI want them."""
+        """Every voice; with ``?legacy=true`` bare names, as older clients of Kokoro-FastAPI expect."""
         found = await asyncio.to_thread(self._shelf.listed)
         legacy = request.query_params.get("legacy", "").lower() in ("1", "true")
         return JSONResponse({"voices": [voice["id"] for voice in found] if legacy else found})
 
     async def speech(self, request: Request) -> Response:
-        """Speak."""
+        """Synthesise."""
         content = parse_json(await self._body(request))
         wanted = parse_speech(content, max_characters=self._max_characters)
         speech = self._engine.start(await asyncio.to_thread(self._job, wanted))
@@ -96,7 +96,7 @@ class Api:
         return StreamingResponse(body, media_type=TYPES[wanted.form], headers=headers)
 
     def _job(self, wanted: SpeechRequest) -> Job:
-        """The texts with their voices, which are read here."""
+        """The texts with their voices, which are loaded here."""
         try:
             named = parts_by_voice(wanted.text)
         except UsageError as error:
@@ -113,10 +113,10 @@ class Api:
         )
 
     async def _body(self, request: Request) -> bytes:
-        """The body, within its bounds.
+        """The body, limited in size and time.
 
-        A browser asks before it sends JSON to another site and gets no permission here, so that no page in it can let
-        this server speak.
+        A browser asks for permission (CORS) before it sends JSON to another site, and this server grants none, so that
+        web pages cannot use it.
         """
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
             raise ApiError(415, "send the header Content-Type: application/json", code="unsupported_media_type")
@@ -140,7 +140,7 @@ class Api:
             raise ApiError(408, f"the body took more than {BODY_SECONDS:g} s", code="timeout") from None
 
     async def _until_broken(self, body: Any) -> Any:
-        """The bytes; where the job fails in the middle the connection breaks, so that nobody takes a part for all."""
+        """The bytes; if the job fails the connection is closed, so that the client notices the missing rest."""
         try:
             async for content in body:
                 yield content
@@ -151,16 +151,16 @@ class Api:
             await body.aclose()
 
     async def _broken(self, request: Request, error: Exception) -> Response:
-        """Nothing that is foreseen; the client learns no more than that."""
+        """An unforeseen error; the client gets no details."""
         self._reporter.warn(f"{request.method} {shown(request.url.path)}: {type(error).__name__}: {shown(error)}")
         return await _refused(request, ApiError(500, "the server failed at this request", code="internal_error"))
 
 
 async def _first(speech: SpeechStream, request: Request) -> bytes:
-    """The first bytes; where the client goes away before, the job ends.
+    """The first bytes; if the client disconnects before, the job ends.
 
     Raises:
-        ApiError: the text cannot be spoken (422), or the server ends (503).
+        ApiError: the text cannot be spoken (422), or the server is shutting down (503).
     """
     coming, gone = asyncio.create_task(speech.next()), asyncio.create_task(_until_gone(request))
     try:
@@ -170,7 +170,7 @@ async def _first(speech: SpeechStream, request: Request) -> bytes:
         return coming.result() or b""
     except VoicecloneError as error:
         raise ApiError(422, str(error), param="input", code="not_speakable") from error
-    except asyncio.CancelledError:  # the server ends, and its time of grace is over
+    except asyncio.CancelledError:  # the server shuts down, and the grace period is over
         raise ApiError(503, "the server is ending", code="server_ending") from None
     finally:
         if not coming.done():
@@ -196,7 +196,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    """Nobody reads this."""
+    """The response to a disconnected client."""
     return Response(status_code=499)
 
 
@@ -205,7 +205,7 @@ def _model(name: str) -> dict[str, Any]:
 
 
 class _OnlyHosts:
-    """Refuses requests that call this server by another name than its own."""
+    """Refuses requests whose Host header is not in the list."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], hosts: tuple[str, ...]) -> None:
         self._app, self._hosts = app, hosts

@@ -1,4 +1,4 @@
-"""One synthesis at a time, in a thread; a bounded number of others wait for their turn."""
+"""One synthesis at a time, in a thread; a bounded number of others wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be spoken."""
+    """A text to synthesise."""
 
     parts: tuple[tuple[str, Tensor], ...] = field(repr=False)
     """(text, voice ``(510, 1, 256)``) pairs."""
@@ -38,9 +38,9 @@ class Job:
 
 
 class SpeechStream:
-    """The bytes of one job, as they come; iterated once.
+    """The bytes of one job as they are produced; iterated once.
 
-    The job's thread never waits for a slow client: what it made is kept here, bounded by the length of the text.
+    The job's thread never waits for a slow client: its output is buffered here, bounded by the length of the text.
     """
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class SpeechStream:
         self.stopped = threading.Event()
 
     def put(self, item: bytes | BaseException | None) -> None:
-        """From any thread: the next bytes, the failure, or None for the end."""
+        """Add the next bytes, an exception, or None for the end; from any thread."""
         self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
 
     async def next(self) -> bytes | None:
         """The next bytes; None at the end.
 
         Raises:
-            Exception: what the job failed with.
+            Exception: the error of the job.
         """
         item = await self._queue.get()
         if isinstance(item, BaseException):
@@ -64,7 +64,7 @@ class SpeechStream:
         return item
 
     async def rest(self, first: bytes) -> AsyncIterator[bytes]:
-        """``first`` and all that follows; ends the job where nobody iterates any more."""
+        """``first`` and all following bytes; the job ends if the iteration is abandoned."""
         content: bytes | None = first
         try:
             while content is not None:
@@ -75,13 +75,13 @@ class SpeechStream:
 
 
 class Engine:
-    """Speaks jobs in the order in which they came.
+    """Synthesises jobs in the order of arrival.
 
     Args:
-        base: its model lies on the device that speaks.
-        waiting: jobs that may wait while one is spoken.
+        base: its model is on the device that synthesises.
+        waiting: jobs that may wait while one is processed.
         offline: never use the network.
-        seed: of the sound source's noise, the same for every job.
+        seed: of the vocoder's noise, the same for every job.
     """
 
     def __init__(self, base: Base, *, waiting: int, offline: bool, reporter: Reporter, seed: int = 0) -> None:
@@ -92,16 +92,16 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def prepare(self, lang: str) -> None:
-        """Build what reads a language, so that its first request does not wait for it.
+        """Build the G2P of a language, so that the first request does not wait for it.
 
         Raises:
-            UsageError: it needs packages that are not installed.
+            UsageError: the language needs packages that are not installed.
         """
         if notice := notice_of(self._pipeline(lang)):
             self._reporter.warn(notice)
 
     def start(self, job: Job) -> SpeechStream:
-        """Take a job.
+        """Queue a job.
 
         Raises:
             ApiError: too many are waiting (503).
@@ -123,10 +123,10 @@ class Engine:
                     await asyncio.to_thread(self._speak, job, speech)
         finally:
             self._present -= 1
-            speech.stopped.set()  # at the server's end, too: its thread is waited for
+            speech.stopped.set()  # also at shutdown: its thread is joined
 
     def _speak(self, job: Job, speech: SpeechStream) -> None:
-        """In the job's thread."""
+        """Runs in the job's thread."""
         started, length, left_out = time.perf_counter(), 0.0, LeftOut()
         try:
             pipeline = self._pipeline(job.lang)
@@ -137,7 +137,7 @@ class Engine:
                         return
                     write(audio * job.volume)
                     length += seconds(audio)
-        except Exception as error:  # whoever asked is told
+        except Exception as error:  # passed to the client
             speech.put(error)
             return
         speech.put(None)
@@ -147,7 +147,7 @@ class Engine:
 
 
 class _Output:
-    """A function that takes pieces: sent at once where the format allows it, else together at the end."""
+    """A function for pieces of audio: sent at once if the format allows it, else together at the end."""
 
     def __init__(self, job: Job, speech: SpeechStream) -> None:
         self._job, self._speech, self._pieces = job, speech, list["np.ndarray"]()
@@ -164,7 +164,7 @@ class _Output:
 
 
 class _Sender:
-    """Where a stream writes to."""
+    """The target of a stream."""
 
     def __init__(self, speech: SpeechStream) -> None:
         self._speech = speech
@@ -173,4 +173,4 @@ class _Sender:
         self._speech.put(content)
 
     def flush(self) -> None:
-        """Everything has been handed on already."""
+        """Nothing to do: bytes are passed on at once."""

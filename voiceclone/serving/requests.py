@@ -1,4 +1,4 @@
-"""What a request may hold, and the errors of the form that OpenAI's clients read."""
+"""Validation of requests, and errors in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from voiceclone.errors import UsageError
 from voiceclone.text.g2p import language_code
 from voiceclone.voice.speaking import SPEED_RANGE
 
-MODELS = ("kokoro", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # names that clients send; all mean the base served
-MAX_VOLUME = 4.0  # times the voice's own level; what goes beyond full scale is clipped
+MODELS = ("kokoro", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # all select the base that is served
+MAX_VOLUME = 4.0  # factor on the voice's own level; samples beyond full scale are clipped
 
 
 class ApiError(Exception):
-    """A refusal that goes to the client.
+    """An error that is sent to the client.
 
     Args:
         status: HTTP status.
-        message: one line for people.
+        message: one line for users.
         param: the key of the request that is wrong.
-        code: for programs.
+        code: identifier for programs.
     """
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
@@ -41,24 +41,24 @@ class SpeechRequest:
 
     text: str
     voice: str | None
-    """A voice's name or a mix; None where none is given."""
+    """A voice's name or a mix; None if none is given."""
     form: str
     """One of :data:`voiceclone.audio.stream.SOUNDS`."""
     speed: float
-    """Times the voice's own rate."""
+    """Factor on the voice's own rate."""
     volume: float
-    """Times the voice's own level."""
+    """Factor on the voice's own level."""
     stream: bool
-    """Send pieces as they are spoken."""
+    """Send pieces as they are synthesised."""
     lang: str | None
-    """Kokoro's language code; None is the server's."""
+    """Kokoro's language code; None for the server's default."""
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """The JSON object in a body.
 
     Raises:
-        ApiError: it holds none.
+        ApiError: it is no JSON object.
     """
     try:
         content = json.loads(body)
@@ -70,7 +70,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def parse_speech(content: dict[str, Any], *, max_characters: int) -> SpeechRequest:
-    """Check a request; keys that are not known are passed over, as ``instructions`` and ``normalization_options`` are.
+    """Check a request; unknown keys, such as ``instructions`` and ``normalization_options``, are ignored.
 
     Raises:
         ApiError: a value is missing, of the wrong kind or out of range.
@@ -108,7 +108,7 @@ def _input(content: dict[str, Any], max_characters: int) -> str:
 
 def _voice(content: dict[str, Any]) -> str | None:
     value = content.get("voice")
-    if isinstance(value, dict):  # how OpenAI's client names a voice of one's own
+    if isinstance(value, dict):  # the form in which OpenAI's client names a custom voice
         return _text(value, "id")
     return None if value is None else _text(content, "voice")
 

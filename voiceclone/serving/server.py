@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
 
-GRACE_SECONDS = 5  # which requests get to end after Ctrl-C
+GRACE_SECONDS = 5  # for requests to finish after Ctrl-C
 
 
 def serve(config: ServeConfig, reporter: Reporter) -> None:
     """Serve until Ctrl-C.
 
     Raises:
-        UsageError: the address cannot be had, or no such base or device.
+        UsageError: the address is not available, or no such base or device.
         VoicecloneError: the base cannot be loaded.
     """
     with listening_socket(config.host, config.port) as listener:

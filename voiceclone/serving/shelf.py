@@ -1,4 +1,4 @@
-"""The voices a server speaks with: those of the output folder, looked up anew each time, and the stock voices."""
+"""The voices of a server: those of the output folder, looked up at each request, and the stock voices."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from voiceclone.bases.base import Base
     from voiceclone.voice.pack import VoicePack
 
-# Voices of OpenAI's that have a namesake among Kokoro's.
+# OpenAI's voices that have the name of one of Kokoro's.
 NAMESAKES = {"alloy": "af_alloy", "echo": "am_echo", "fable": "bm_fable", "nova": "af_nova", "onyx": "am_onyx"}
 STOCK = "stock"
 
 
 class Shelf:
-    """Finds voices by name; other than on the command line a name is never taken for a path.
+    """Finds voices by name; unlike on the command line, a name is never read as a path.
 
     Args:
         out: the output folder of ``clone``.
-        base: what speaks; voices that were made for another base are left out.
+        base: the base that is served; voices made for another base are left out.
     """
 
     def __init__(self, out: Path, base: Base) -> None:
@@ -43,7 +43,7 @@ class Shelf:
         """A voice, or a mix such as ``af_bella(2)+af_sky(1)``; the base's default voice for None.
 
         Raises:
-            ApiError: there is no such voice, or it is another base's (404), the mix is not well formed (400), or the
+            ApiError: there is no such voice, or it is another base's (404), the mix is malformed (400), or the
                 file is damaged (422).
         """
         own = {found.name: found for found in own_voices(self._out)}

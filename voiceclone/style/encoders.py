@@ -35,7 +35,7 @@ class StyleEncoderConfig:
 
 
 class StyleEncoders(nn.Module):
-    """The pair; both see the same log-mel."""
+    """The acoustic and the prosodic encoder; both get the same log-mel."""
 
     def __init__(self, config: StyleEncoderConfig) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class StyleEncoders(nn.Module):
 
 
 def build_style_encoders(config: StyleEncoderConfig) -> StyleEncoders:
-    """Build the pair with random weights, in eval mode (spectral norm must not update its vectors in use)."""
+    """Build the pair with random weights, in eval mode (in use, spectral norm must not update its vectors)."""
     return StyleEncoders(config).eval()
 
 
@@ -63,10 +63,10 @@ def load_style_encoders(path: Path, config: StyleEncoderConfig) -> StyleEncoders
 
 
 def load_styletts2_checkpoint(path: Path, config: StyleEncoderConfig) -> StyleEncoders:
-    """Load only the two encoders out of a StyleTTS2 checkpoint (``epochs_2nd_*.pth``); no code in it is run.
+    """Load only the two encoders from a StyleTTS2 checkpoint (``epochs_2nd_*.pth``); no code in it is run.
 
     Raises:
-        VoicecloneError: the file is no such checkpoint.
+        VoicecloneError: the file is not such a checkpoint.
     """
     checkpoint = load_tensors(Path(path))
     nets = checkpoint.get("net") if isinstance(checkpoint, Mapping) else None
@@ -88,9 +88,9 @@ def load_styletts2_checkpoint(path: Path, config: StyleEncoderConfig) -> StyleEn
 def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoders:
     """A copy on ``device`` that computes the same styles (up to rounding) faster; it cannot be trained.
 
-    Spectral norm divides each weight anew at every pass; channels last in memory suits small images of many channels
-    better. Where an average follows a convolution, it is taken first, which leaves the convolution less to do. The
-    activations overwrite their input, which nothing else reads.
+    Spectral norm is folded into the weights instead of being applied at every pass; the memory format is channels-last,
+    which is faster for small images of many channels; an average that follows a convolution is taken before it, so that
+    the convolution is smaller; and activations work in place, because nothing else reads their input.
     """
     fast = copy.deepcopy(encoders).eval().requires_grad_(False)
     for module in fast.modules():
@@ -108,12 +108,12 @@ def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoder
 
 
 def _averaged_first(block: HalvingBlock, image: Tensor) -> Tensor:
-    """The shortcut of a block, its two linear parts in the other order: they touch different axes."""
+    """The shortcut of a block with its two linear parts exchanged, which commute because they act on different axes."""
     return block.conv1x1(block.downsample(image))
 
 
 class _AveragedConvolution(nn.Module):
-    """The mean over all places of a convolution's output: the convolution of the mean patch."""
+    """The spatial mean of a convolution's output, computed as the convolution of the mean patch."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()

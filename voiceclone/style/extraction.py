@@ -1,6 +1,6 @@
-"""Stage 1: one 256-d style vector a clip, and their average.
+"""Stage 1: one style vector (256,) per clip, and their average.
 
-Preprocessing follows ``styletts2.tts.StyleTTS2.compute_style`` to the letter: 24 kHz mono, trimmed at 30 dB below the
+Preprocessing follows ``styletts2.tts.StyleTTS2.compute_style`` exactly: 24 kHz mono, trimmed at 30 dB below the
 peak, log-mel by :class:`voiceclone.audio.features.LogMel`. Clips are encoded one at a time, because padding changes
 the style.
 """
@@ -20,10 +20,10 @@ from voiceclone.audio.silence import trim
 from voiceclone.errors import VoicecloneError
 from voiceclone.style.encoders import StyleEncoders, for_inference
 
-TRIM_DB = 30  # silence below the peak, as StyleTTS2 trims its references
-MIN_FRAMES = 65  # mel frames; below that the encoder's last convolution has nothing to look at
-STYLE_RANGE = 10.0  # times the norm of the longest stock voice: no style of trained encoders comes near it
-TYPICAL_NORM = 4.0  # of a voice, where a base has no stock voices
+TRIM_DB = 30  # dB below the peak, as StyleTTS2 trims its references
+MIN_FRAMES = 65  # mel frames; the encoder's last convolution needs that many
+STYLE_RANGE = 10.0  # times the norm of the longest stock voice; styles of trained encoders stay far below
+TYPICAL_NORM = 4.0  # norm of a voice, for bases without stock voices
 OUTLIER_DEVIATIONS = 3.5  # robust z-score beyond which a clip's style is called an outlier
 
 
@@ -35,7 +35,7 @@ class StyleVectors:
     vectors: Tensor = field(repr=False)  # (clips, 256) float32
     mean: Tensor = field(repr=False)  # (1, 256) float32
     spread: float  # mean L2 distance of the clips' vectors from their mean
-    outliers: tuple[str, ...]  # clips whose style lies far from the others
+    outliers: tuple[str, ...]  # clips whose style is far from the others
 
 
 def reference_mel(audio: np.ndarray, log_mel: LogMel) -> Tensor:
@@ -100,16 +100,16 @@ def extract_styles(
 
 
 def largest_style(stock_norms: Sequence[float]) -> float:
-    """The norm beyond which a style cannot belong to a base whose stock voices have these norms.
+    """The largest plausible norm of a style, for a base whose stock voices have these norms.
 
-    Trained encoders stay near the base's own voices; encoders that never were in training mode, whose spectral norms
-    are not calibrated, give up to 1e21.
+    Trained encoders stay near the base's own voices; untrained encoders, whose spectral norms are not
+    calibrated, give norms up to 1e21.
     """
     return STYLE_RANGE * max(stock_norms, default=TYPICAL_NORM)
 
 
 def _outliers(distances: Tensor) -> list[int]:
-    """Indices whose distance is far out by the median absolute deviation; none among fewer than five clips."""
+    """Indices of outliers by the median absolute deviation of the distances; none for fewer than five clips."""
     if len(distances) < 5:
         return []
     median = distances.median()

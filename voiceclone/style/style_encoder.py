@@ -1,6 +1,6 @@
 """StyleTTS2's style encoder: from a log-mel, seen as an image, to a style vector.
 
-The network of Li et al. 2023 (StyleTTS2), which has it from StarGAN v2 (Choi et al. 2020). Names, shapes and order of
+The network of Li et al. 2023 (StyleTTS2), after StarGAN v2 (Choi et al. 2020). Names, shapes and order of
 the parameters are those of the published checkpoints. Every convolution is under spectral norm of torch's older kind,
 whose ``weight_orig``, ``weight_u`` and ``weight_v`` those checkpoints hold.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
-BLOCKS = 4  # each halves the image: 80 bands to 5, which the last convolution takes in at once
+BLOCKS = 4  # each halves the image: 80 bands to 5, the height of the last convolution's kernel
 SLOPE = 0.2  # of the activations, below zero
 
 
@@ -49,8 +49,8 @@ class StyleEncoder(nn.Module):
 class HalvingBlock(nn.Module):
     """A residual block that halves both sides of its image.
 
-    The submodules are made in the order of the published checkpoints: it is also the order in which a seed's random
-    numbers are handed out.
+    The submodules are created in the order of the published checkpoints, which also fixes the random numbers that each
+    gets from a seed.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -65,7 +65,7 @@ class HalvingBlock(nn.Module):
             self.conv1x1 = spectral_norm(nn.Conv2d(channels_in, channels_out, kernel_size=1, bias=False))
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(B, C, H, W)``, H even, to ``(B, C', H / 2, ceil(W / 2))``; the sum of two parts has the variance of one.
+        """``(B, C, H, W)``, H even, to ``(B, C', H / 2, ceil(W / 2))``; the sum is scaled to the variance of one part.
 
         The shortcut comes first: in the fast copy of :func:`~voiceclone.style.encoders.for_inference` the activation
         overwrites the image.
@@ -78,7 +78,7 @@ class HalvingBlock(nn.Module):
         return self.downsample(self.conv1x1(image) if self.learned_sc else image)
 
     def residual(self, image: Tensor) -> Tensor:
-        """What the block adds to it."""
+        """The part that the block adds to the shortcut."""
         inner = self.downsample_res(self.conv1(self.actv(image)))
         return self.conv2(self.actv(inner))
 
@@ -94,7 +94,7 @@ class Halve(nn.Module):
 
 
 class LearnedHalve(nn.Module):
-    """A learned mean of the neighbourhood of every second value, each channel for itself."""
+    """A strided depthwise convolution: a learned average around every second value."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

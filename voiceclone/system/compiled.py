@@ -1,8 +1,8 @@
-"""librosa, whose compiled functions are put into numba's cache by one process at a time.
+"""Import of librosa under a lock, so that one process at a time writes numba's cache.
 
-numba keeps what it compiled beside the library, without a lock: a wrapper in one file calls a function in another by a
-name that differs from process to process. Two processes that import librosa at the same moment, right after it was
-installed, can leave files of both behind, and every later process crashes in them.
+numba stores compiled functions beside the library, without a lock: a wrapper in one file calls a function in another by
+a name that differs from process to process. Two processes that import librosa at the same moment, right after it was
+installed, can leave a mixture of files, in which every later process crashes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The optional packages: what each extra of ``pyproject.toml`` is for, whether it is here, and how to install it."""
+"""The extras of ``pyproject.toml``: their purpose, whether they are installed, and how to install them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Extra:
     """One extra."""
 
     modules: tuple[str, ...]
-    """What is imported of it; it is installed where all of them are found."""
+    """Import names; the extra is installed if all of them are found."""
     adds: str
-    """What it is for, in words."""
+    """Its purpose, in words."""
 
 
 EXTRAS = {
@@ -38,7 +38,7 @@ EXTRAS = {
 
 
 def install_line(extra: str) -> str:
-    """How to install an extra: from a checkout, since the name of this project on the registry is somebody else's."""
+    """How to install an extra: from a checkout, because this name on the registry is another project's."""
     return f"{install_command(extra)} in a checkout of voiceclone"
 
 
@@ -53,11 +53,11 @@ def is_installed(extra: str) -> bool:
 
 
 def require(extra: str, *, what: str, otherwise: str = "") -> None:
-    """Say in one line what to install.
+    """Raise an error with one line that says what to install.
 
     Args:
-        what: what is asked for, the beginning of the line.
-        otherwise: another way out, appended to the line.
+        what: what was requested; the beginning of the line.
+        otherwise: an alternative, appended to the line.
 
     Raises:
         MissingPackageError: the extra is not installed.

@@ -7,11 +7,11 @@ import socket
 
 from voiceclone.errors import UsageError
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names that a request may call this machine by
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # host names that requests may use for this machine
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address can be reached from this machine only."""
     try:
         return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
     except ValueError:

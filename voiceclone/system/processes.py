@@ -1,4 +1,4 @@
-"""Commands that run in a process of their own and are interrupted as Ctrl-C does, on Windows as elsewhere."""
+"""Child processes that can be interrupted as by Ctrl-C, on Windows as elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WINDOWS = "win32"
 def apart() -> dict[str, Any]:
     """Arguments of ``Popen`` for a process that a Ctrl-C in this terminal does not reach by itself.
 
-    On Windows a process can only be interrupted by the group it leads.
+    On Windows a process can only be interrupted through the process group that it leads.
     """
     if sys.platform == _WINDOWS:
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200)}
@@ -25,7 +25,7 @@ def apart() -> dict[str, Any]:
 def interrupt(process: subprocess.Popen[Any]) -> None:
     """Ask a process started with :func:`apart` to end, as Ctrl-C does; one that has ended is left alone.
 
-    Windows knows no SIGINT for other processes (``send_signal`` raises): there it is Ctrl-Break.
+    Windows has no SIGINT for other processes (``send_signal`` raises), so Ctrl-Break is sent there.
     """
     with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended meanwhile
         process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", 1) if sys.platform == _WINDOWS else signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Versions of what made a voice, for its card and config."""
+"""Package versions that a voice was made with, for its card and config."""
 
 from __future__ import annotations
 

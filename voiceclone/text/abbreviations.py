@@ -1,4 +1,4 @@
-"""Abbreviations, symbols and addresses as English prose writes them, spelled out for the G2P."""
+"""Abbreviations, symbols and addresses in English prose, spelled out for the G2P."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TLD = r"(?:com|org|net|edu|gov|info|io|ai|dev|app|co\.uk|ac\.uk|org\.uk)"
 
 
 def _address(match: re.Match[str]) -> str:
-    """A web or e-mail address as it is dictated: ``a.b@c.com`` is a dot b at c dot com."""
+    """A web or e-mail address as it is read aloud: ``a.b@c.com`` is a dot b at c dot com."""
     parts = re.findall(r"[^\W_]+|[^\w\s]|_", match[0].replace("://", " ").rstrip("/"))
     return " ".join(" ".join(p.upper()) if p.lower() in _SPELLED else _IN_ADDRESSES.get(p, p) for p in parts)
 
@@ -52,7 +52,7 @@ def _one_of(table: Iterable[str]) -> str:
     return f"(?P<short>{'|'.join(re.escape(short) for short in sorted(table, key=len, reverse=True))})"
 
 
-# Words that begin a sentence rather than a name: behind an abbreviation, its full stop ends a sentence as well.
+# Words that begin a sentence rather than a name: before them the full stop of an abbreviation also ends a sentence.
 _STARTS = (
     r"(?:He|She|It|They|We|You|I|The|A|An|This|That|These|Those|There|Then|When|Where|Who|What|Why|How|In|On|At|As|For|"
     r"From|By|And|But|Or|So|If|My|Your|His|Her|Its|Our|Their|No|Yes|Not|Is|Are|Was|Were|Do|Does|Did|After|Before|One|To)\b"
@@ -64,12 +64,13 @@ _NOT_NAME = rf"(?!\.?\s+(?!{_STARTS})[A-Z][a-z])"  # no name follows
 
 Replacement = str | Callable[[re.Match[str]], str]
 RULES: tuple[tuple[str, Replacement], ...] = (
-    # Addresses first: every later rule would find something in them. Lengths are bounded: no text makes a rule slow.
+    # Addresses first: every later rule would match parts of them. Lengths are bounded so that no rule is slow on any
+    # text.
     (r"\bhttps?://[^\s<>\"”)]*[\w/]", _address),
     (r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}\b", _address),
     (rf"(?<![\w.-])(?:[A-Za-z0-9-]{{1,63}}\.){{1,8}}{_TLD}\b(?!\.\w)(?:/[^\s<>\"”)]*[\w/])?", _address),
     (r"\bwww\.[\w-]+(?:\.[\w-]+)*(?:/[^\s<>\"”)]*[\w/])?", _address),
-    # Saint and Street, Doctor and Drive. A name behind "St." makes a saint, but not on a numbered house.
+    # Saint and Street, Doctor and Drive. "St." before a name is "Saint", but not after a house number.
     (rf"(?P<head>^|[^\w\s]\s*|\b[a-z\d][\w'’]*\s+)(?P<short>St)\.\s*(?=(?!{_STARTS})[A-Z])", _from({"St": "Saint "})),
     (rf"(?P<head>\b\d+[A-Za-z]?\s+{_LED}{{1,3}}){_one_of(_STREETS)}\b{_DOT}", _from(_STREETS)),
     (rf"(?P<head>\b\d+(?:st|nd|rd|th)\s+){_one_of(_STREETS)}\b{_NOT_NAME}{_DOT}", _from(_STREETS)),

@@ -1,7 +1,7 @@
-"""The phones that recognisers tell apart: misaki's English phonemes (American), without what is no sound of its own.
+"""The phone alphabet of the recognisers: misaki's American English phonemes without marks that are no sounds.
 
-Stress and length marks, spaces and punctuation are left out. Reduced vowels that the same sound may be written with
-(``ɐ``, ``ᵊ`` as ``ə``; ``ᵻ`` as ``ɪ``) count as one, and British symbols as their American neighbours.
+Stress and length marks, spaces and punctuation are left out. Symbols for the same reduced vowel are merged (``ɐ``,
+``ᵊ`` to ``ə``; ``ᵻ`` to ``ɪ``), and British symbols are mapped to the nearest American ones.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ SILENT_SYMBOLS = frozenset(' ;:,.!?—…"()“”̃ˈˌːʰʲ↓→↗↘')
 
 
 def to_alphabet(phonemes: str) -> list[str]:
-    """Misaki phonemes to :data:`ALPHABET`: marks, spaces and punctuation dropped, look-alikes folded.
+    """Misaki phonemes to :data:`ALPHABET`: marks, spaces and punctuation dropped, variants merged.
 
-    A letter that is no English phoneme stays as it is: it can never be heard and so counts as an error.
+    A letter that is no English phoneme is kept: it can never be recognised and so counts as an error.
     """
     letters = (s for s in phonemes if s not in DROPPED and unicodedata.category(s).startswith("L"))
     return [FOLDED.get(letter, letter) for letter in letters]

@@ -1,8 +1,8 @@
-"""eSpeak-NG as a synthesiser that also says which phoneme starts when.
+"""eSpeak-NG as a synthesiser that also returns the start time of each phoneme.
 
 The shared library comes inside the ``espeakng_loader`` wheel and keeps its state in C globals. Every synthesiser has a
-private copy of the library (the phonemizer behind misaki does the same, and neither disturbs the other) and loads it
-afresh for every call: noise and timing carry over from call to call otherwise, and the same call would differ.
+private copy of the library (as the phonemizer behind misaki does, so that they do not interfere) and loads it again
+for every call: otherwise noise and timing depend on earlier calls, and equal calls give different samples.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EVENT_PHONEME = 7
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _POSITION_CHARACTER = 1
 _CHARS_UTF8 = 1
-_RATE_LIMITS = (80, 450)  # words a minute
+_RATE_LIMITS = (80, 450)  # words per minute
 # espeak-ng keeps the data path in a fixed buffer of 160 bytes and cuts what is longer.
 _DATA_PATH_BYTES = 120
 
@@ -131,7 +131,7 @@ class EspeakSynthesizer:
 
         Args:
             voice: eSpeak-NG voice name, with a variant after a plus sign (``en-us+f3``).
-            rate_wpm: words a minute, 80-450.
+            rate_wpm: words per minute, 80-450.
             pitch: 0-100, 50 is the voice's own.
             range: pitch range, 0-100, 0 is monotone, 50 the voice's own.
 
@@ -150,7 +150,7 @@ class EspeakSynthesizer:
 
     def _select(self, library: ctypes.CDLL, voice: str) -> None:
         _, plus, variant = voice.partition("+")
-        # eSpeak-NG takes an unknown variant without a word and speaks with the plain voice.
+        # eSpeak-NG ignores an unknown variant silently and uses the plain voice.
         known = not plus or (Path(variant).name == variant and (self._data / "voices" / "!v" / variant).is_file())
         if not known or library.espeak_SetVoiceByName(voice.encode("utf-8")) != 0:
             raise UsageError(f"eSpeak-NG has no voice {voice!r}: use a name such as en-us, en-gb or en-us+f3")

@@ -1,9 +1,9 @@
 """Text to phonemes through ``kokoro.KPipeline``'s G2P, also on machines without the spaCy English model.
 
-misaki's English G2P downloads ``en_core_web_sm`` on construction and ends the process where that fails. Here the
-download is tried once, apart and in bounded time; where the model stays absent, a blank spaCy pipeline with rule-based
-tags (:mod:`voiceclone.text.offline_tagger`) takes its place. Only misaki's own view of spaCy is exchanged, under a
-lock and for the time of the construction.
+misaki's English G2P downloads ``en_core_web_sm`` on construction and exits the process if that fails. Here the
+download is tried once, in a child process with a time limit; without the model, a blank spaCy pipeline with rule-based
+tags (:mod:`voiceclone.text.offline_tagger`) replaces it. Only the ``spacy`` that misaki sees is replaced, under a lock
+and during the construction.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ INSTALLS = {"j": "pip install 'misaki[ja]' && python -m unidic download", "z": "
 SPACY_MODEL = "en_core_web_sm"
 REPO_ID = "hexgrad/Kokoro-82M"
 FETCH_SECONDS = 20.0
-# eSpeak-NG drops the end of a clause of more than some 900 phonemes, which only numbers and signs make of one line.
+# eSpeak-NG drops the end of a clause of more than some 900 phonemes, which only occurs with numbers and signs.
 CLAUSE_WEIGHT = 600
 CLAUSE_MARKS = frozenset(';:,.!?¡¿—…"«»“”(){}[]')
 NOTICE = (
@@ -54,7 +54,7 @@ NOTICE = (
     f" pronunciations (read, record) may come out wrong; to mend: python -m spacy download {SPACY_MODEL}"
 )
 
-# The index of spaCy's models is asked first: it answers or fails at once, where a pip that cannot connect retries long.
+# The index of spaCy's models is asked first: it answers or fails at once, while pip retries for a long time.
 _FETCH_SCRIPT = f"""
 import sys, urllib.request
 urllib.request.urlopen("https://raw.githubusercontent.com/explosion/spacy-models/master/compatibility.json", timeout=5)
@@ -85,7 +85,7 @@ class Phonemizer:
         """One line to show the user once, or None."""
 
     def phonemes(self, text: str) -> str:
-        """The phonemes that ``say`` speaks for ``text``, line breaks taken as spaces, nothing cut; may be empty.
+        """The phonemes that ``say`` speaks for ``text``, line breaks read as spaces, of any length; may be empty.
 
         Raises:
             VoicecloneError: a part is in a script that the language cannot read, or the G2P fails on the text.
@@ -112,13 +112,13 @@ class Phonemizer:
 
 
 def phonemes_beyond_english(pipeline: KPipeline, text: str) -> str:
-    """Phonemes of one line of a language other than English, of any length and nothing cut; may be empty."""
+    """Phonemes of one line of a language other than English, of any length; may be empty."""
     parts = [text] if pipeline.lang_code in INSTALLS else _clauses(text)
     return " ".join(found for part in parts if (found := (pipeline.g2p(part)[0] or "").strip()))
 
 
 def _clauses(text: str) -> Iterator[str]:
-    """``text`` cut between words where a clause would grow too long for eSpeak-NG; a digit or sign weighs as a word."""
+    """``text`` cut between words where a clause would grow too long for eSpeak-NG; a digit or sign counts as a word."""
     start = space = weight = 0
     for place, character in enumerate(text):
         if character.isspace():
@@ -134,7 +134,7 @@ def language_code(lang: str) -> str:
     """Kokoro's one-letter code for ``lang``.
 
     Raises:
-        UsageError: it is none that Kokoro knows.
+        UsageError: Kokoro has no such language.
     """
     code = ALIASES.get(lang.lower(), lang.lower())
     if code not in LANGUAGES:
@@ -170,7 +170,7 @@ def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, re
 
 
 def notice_of(pipeline: KPipeline) -> str | None:
-    """The warning that belongs to a pipeline whose English is tagged by rule; None where nothing is to be said."""
+    """The warning for a pipeline whose English is tagged by rules; None for others."""
     from voiceclone.text.offline_tagger import COMPONENT
 
     nlp = getattr(pipeline.g2p, "nlp", None)
@@ -178,7 +178,7 @@ def notice_of(pipeline: KPipeline) -> str | None:
 
 
 class _SpacyStandIn:
-    """spaCy as misaki sees it while it builds its G2P: the model counts as installed and loads as ours."""
+    """spaCy for misaki during the construction of its G2P: the model is reported as installed and is ours."""
 
     def __init__(self, spacy: Any, nlp: Any) -> None:
         self._spacy = spacy
@@ -197,7 +197,7 @@ class _SpacyStandIn:
 
 @contextlib.contextmanager
 def _shared_lexicons(en: Any) -> Iterator[None]:
-    """While this holds, G2Ps of one variety of English share one lexicon, which is read once a process (0.5 s)."""
+    """Within the block, G2Ps of one variety of English share one lexicon, which is read once per process (0.5 s)."""
     kind = en.Lexicon
 
     class SharedLexicon(kind):
@@ -209,7 +209,7 @@ def _shared_lexicons(en: Any) -> Iterator[None]:
                 super().__init__(british)
                 _lexicons[british] = self
 
-    en.Lexicon = SharedLexicon  # a class like misaki's own: another thread may be reading a text with it
+    en.Lexicon = SharedLexicon  # a class, like misaki's own: another thread may be using it meanwhile
     try:
         yield
     finally:
@@ -218,7 +218,7 @@ def _shared_lexicons(en: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _spacy_for_misaki(offline: bool) -> Iterator[None]:
-    """While this holds, ``misaki.en.G2P`` can be built; a model that is installed is used."""
+    """Within the block, ``misaki.en.G2P`` can be built; the spaCy model is used if it is installed."""
     import spacy
     from misaki import en
 
@@ -239,7 +239,7 @@ def _spacy_for_misaki(offline: bool) -> Iterator[None]:
 
 
 def _model_loads() -> bool:
-    """Whether the spaCy model is there and fits the installed spaCy."""
+    """Whether the spaCy model is installed and fits the installed spaCy."""
     import spacy
 
     if not spacy.util.is_package(SPACY_MODEL):

@@ -1,7 +1,7 @@
-"""Text as people write it to text that the G2P reads right: characters for every language, tables of rules for English.
+"""Normalisation of text before the G2P: characters for every language, tables of rules for English.
 
-The rules stand between the text and misaki, so that speech and the transcripts of clips go through the same ones. A
-rule fires only where its reading is all but certain: what it leaves alone is read as misaki reads it.
+The rules apply to text that is spoken and to the transcripts of clips alike. A rule applies only where its reading is
+almost certain; everything else is left to misaki.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ LINK = re.compile(r"\[[^\]]+\]\(/[^)]*/\)")
 """An inline pronunciation, ``[Kokoro](/kˈOkəɹO/)``, as misaki's English reads it."""
 
 RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in (*abbreviations.RULES, *numerals.RULES))
-"""Applied in this order: addresses first, since every other rule would find something in them."""
+"""Applied in this order: addresses first, because every other rule would match parts of them."""
 
-# Marks of other scripts, which only the Japanese and Chinese G2P know: as they are, they would leave no pause.
+# Marks of other scripts, which only the Japanese and Chinese G2P know: unchanged, they would give no pause.
 _MARKS = str.maketrans("。｡．、､，،！？؟；؛：।॥۔‐‑―", "...,,,,!??;;:...--—")
 _OWN_MARKS = frozenset("jz")
-_JOINERS = "\u200c\u200d"  # they choose between forms of a letter in Indic scripts
+_JOINERS = "\u200c\u200d"  # they select forms of a letter in Indic scripts
 # Full width, ligatures, mathematical letters, Roman numerals, °C and units as one character.
 _PRESENTATION = re.compile("[\uff01-\uff5e\ufb00-\ufb06\U0001d400-\U0001d7ff\u2160-\u217f\u2103\u2109\u3371-\u33df]+")
 
-# eSpeak-NG drops what lies behind some 160 letters of a word, 800 characters without a space, or 90 digits.
+# eSpeak-NG drops everything after some 160 letters of a word, 800 characters without a space, or 90 digits.
 _LONGEST = 60
 _LONG = re.compile(rf"\d{{25,}}|\S{{{_LONGEST + 1},}}")
 
@@ -62,7 +62,7 @@ def _english(text: str) -> str:
 
 
 def _broken(match: re.Match[str]) -> str:
-    """A run without spaces in parts that eSpeak-NG reads whole: behind a mark where there is one."""
+    """Split a run without spaces into parts that eSpeak-NG can read, after punctuation if there is any."""
     run, parts = match[0], []
     if run.isdigit():
         return " ".join(run)

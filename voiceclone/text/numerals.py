@@ -1,4 +1,4 @@
-"""Numbers as English prose writes them (Roman numerals, money, units, times, fractions), spelled for the G2P."""
+"""Numbers in English prose (Roman numerals, money, units, times, fractions), spelled for the G2P."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ UNITS = {
     "°S": "degree south", "°E": "degree east", "°W": "degree west",
 }  # fmt: skip
 ONLY_ATTACHED = ("W", "V", "h", "l")
-"""Units that count as such only right behind the digits: 12V, but not "rule 12 V. Smith"."""
+"""Units that are recognised only directly after the digits: 12V, but not "rule 12 V. Smith"."""
 _INVARIABLE = frozenset({"hertz", "kilohertz", "megahertz", "gigahertz"})
 _POWERS = {"²": ("square ", " squared"), "³": ("cubic ", " cubed")}
 _PER = {"hr": "hour", "h": "hour", "hour": "hour", "day": "day", "wk": "week", "week": "week", "mo": "month",
@@ -122,7 +122,7 @@ def measure(match: re.Match[str]) -> str:
 
 
 def inches(match: re.Match[str]) -> str:
-    """``6 in.`` before a word that goes on: 6 inches."""
+    """``6 in.`` within a sentence: 6 inches."""
     return f"{match['number']} {'inch' if match['number'] == '1' else 'inches'}"
 
 
@@ -151,7 +151,7 @@ def iso_date(match: re.Match[str]) -> str:
 
 
 def fraction(match: re.Match[str]) -> str:
-    """``3/4``: three quarters; ``2 1/2``: 2 and a half. What is no plain fraction stays."""
+    """``3/4``: three quarters; ``2 1/2``: 2 and a half. Anything else is unchanged."""
     top, bottom = int(match["top"]), int(match["bottom"])
     if not 0 < top < bottom or bottom not in _ORDINALS:
         return match[0]
@@ -183,7 +183,7 @@ def _plural(unit: str) -> str:
 
 
 def span(match: re.Match[str]) -> str:
-    """``10-20``: 10 to 20, where the numbers rise and are no part of a longer code."""
+    """``10-20``: 10 to 20, if the numbers increase and are not part of a longer code."""
     low, high = match["low"], match["high"]
     years = len(low) == 4 and len(high) == 2 and low[:2] in ("17", "18", "19", "20") and high > low[2:]
     rises = len(high) - len(low) in (0, 1) and (len(low), len(high)) != (3, 4) and int(high) > int(low)

@@ -1,9 +1,9 @@
 """Part-of-speech tags by rule, for machines that have no spaCy model.
 
-misaki's English G2P reads a Penn Treebank tag from every token. It uses the tags to tell the article "a" from the
+misaki's English G2P needs a Penn Treebank tag of every token. It uses the tags to tell the article "a" from the
 letter, punctuation from words, amounts of money from numbers, and the two pronunciations of some 400 words (read,
 use, record). The rules here cover the closed classes and punctuation fully and the open classes by their neighbours;
-they aim at the pronunciation, not at a good parse.
+their aim is the pronunciation, not a correct parse.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _SUBJECTS = frozenset(("i", "you", "he", "she", "it", "we", "they", "who", "that
 _NAMED_BY_LETTER = frozenset(
     ("vitamin", "plan", "grade", "class", "type", "group", "section", "hepatitis", "point", "series", "figure", "part")
 )
-# Words that are rather an adjective or adverb than a noun where the neighbours do not tell.
+# Words that are tagged as adjective or adverb rather than noun if the neighbours do not decide.
 _ADJECTIVES = frozenset(
     (
         "close",
@@ -173,7 +173,7 @@ def _tag_symbol(words: Sequence[str], spaces: Sequence[bool], tags: list[str], i
 
 
 def _tag_short_word(words: Sequence[str], spaces: Sequence[bool], tags: list[str], index: int, shouted: bool) -> str:
-    """The words that may be letters: a, an, i, am."""
+    """Tags of the words that may be letters: a, an, i, am."""
     word = words[index]
     before = words[index - 1].lower() if index else ""
     after = words[index + 1].lower() if index + 1 < len(words) and spaces[index] else ""
@@ -223,7 +223,7 @@ def _tag_that(before: str, after: str) -> str:
 def _tag_open(words: Sequence[str], tags: list[str], index: int) -> str:
     lower = words[index].lower()
     after = words[index + 1].lower() if index + 1 < len(words) else ""
-    # Adverbs between a verb and its helper say nothing: "will never use", "did not read".
+    # Skip adverbs between a verb and its auxiliary: "will never use", "did not read".
     place = index - 1
     while place >= 0 and tags[place] == "RB":
         place -= 1

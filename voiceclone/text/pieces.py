@@ -1,9 +1,9 @@
-"""A text of any length and language to the phonemes of pieces that the model speaks at once.
+"""Splitting a text of any length and language into pieces of at most 510 phonemes.
 
-KPipeline cuts what is longer than 510 phonemes off, in every language but English without splitting it first. Here a
-text is split where its phonemes have a mark of punctuation (every G2P keeps them), then between words, so that all of
-it is spoken in its order and each word is read in its sentence. English is split by KPipeline's own tokens, which know
-an abbreviation's full stop from a sentence's.
+KPipeline truncates to 510 phonemes, in every language but English without splitting the text first. Here a text is
+split at punctuation in its phonemes (every G2P keeps it), then between words, so that all of it is spoken in order and
+each word gets the phonemes that it has in its sentence. English is split by KPipeline's tokens, which tell the full
+stop of an abbreviation from that of a sentence.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from kokoro import KPipeline
 
 MAX_PHONEMES = 510  # the rows of a voice pack
-MAX_LINE = 4000  # characters handed to a G2P at once: a book in one line would wait for its last word
+MAX_LINE = 4000  # characters per call of a G2P: a whole book in one line would delay the first audio
 _SHORT = MAX_PHONEMES // 4  # a piece should be longer than that: Kokoro speaks very short ones badly
 _MARKS = tuple(re.compile(p) for p in (r"[.!?…]+[”\")]*(?=\s)", r"[:;](?=\s)", r"—|,[”\"]?(?=\s)"))
 _LINE_MARKS = tuple(re.compile(p) for p in (r"[.!?…][”\"’)»]*(?=\s)|[。！？।॥]", r"[;:,—](?=\s)|[、，；：]", r"\s"))
-_TAILS = "ːʰʲ↓→↗↘"  # belong to the phoneme before them
+_TAILS = "ːʰʲ↓→↗↘"  # modifiers of the phoneme before them
 _SHOWN = 5
 
 
 @dataclass(kw_only=True)
 class LeftOut:
-    """What of a text was not spoken; filled in while it is spoken."""
+    """The parts of a text that were not spoken; filled in during synthesis."""
 
     foreign: list[str] = field(default_factory=list)
     """Parts in a script that the language cannot read."""
@@ -43,11 +43,11 @@ class LeftOut:
 
     @property
     def texts(self) -> list[str]:
-        """The parts of the text."""
+        """The omitted parts of the text."""
         return [*self.foreign, *self.silent]
 
     def warnings(self, language: str) -> list[str]:
-        """One line for each kind of loss; none where everything was spoken."""
+        """One line for each kind of loss; empty if everything was spoken."""
         found = []
         if self.foreign:
             found.append(f"not spoken, in a script that {language} cannot read: {_some(self.foreign)}")
@@ -61,14 +61,14 @@ class LeftOut:
 
 
 def pieces(pipeline: KPipeline, text: str, vocab: Container[str], left_out: LeftOut) -> Iterator[str]:
-    """Phonemes of the pieces of ``text``, each at most ``MAX_PHONEMES`` long and with something to speak in it.
+    """Phonemes of the pieces of ``text``, each at most ``MAX_PHONEMES`` long and with at least one sound.
 
-    Every line is spoken on its own, as KPipeline does it; lines and pieces of punctuation alone are passed over.
+    Every line is spoken on its own, as KPipeline does it; lines and pieces of punctuation alone are skipped.
 
     Args:
         text: without parts in foreign scripts (:func:`voiceclone.text.scripts.readable`).
         vocab: the phoneme symbols that the model knows.
-        left_out: takes what gets lost on the way.
+        left_out: collects the parts that cannot be spoken.
     """
     for line in text.splitlines():
         if not any(unicodedata.category(c)[0] in "LN" or unicodedata.category(c) in ("So", "Sc") for c in line):
@@ -111,7 +111,7 @@ def _phonemes(pipeline: KPipeline, line: str, left_out: LeftOut) -> Iterator[str
 
 
 def _is_mark_of(symbol: str, written: str) -> bool:
-    """Punctuation of the text itself that the G2P passes on, such as the Spanish ¿."""
+    """Punctuation of the text that the G2P passes on, such as the Spanish ¿."""
     return unicodedata.category(symbol)[0] == "P" and symbol in written
 
 
@@ -122,7 +122,7 @@ def _place(phonemes: str, limit: int) -> int:
         ends = [match.end() for match in mark.finditer(window) if _SHORT <= match.end() <= limit]
         if ends:
             return ends[-1]
-    # Rather two halves than a full piece and a word.
+    # Two halves of similar length rather than a full piece and a single word.
     room = limit if len(phonemes) >= 2 * limit else (len(phonemes) + 1) // 2
     space = phonemes.rfind(" ", 1, room + 1)
     if space > 0:

@@ -1,7 +1,7 @@
-"""Which writing systems each language's G2P reads, and the parts of a text that lie outside of them.
+"""The writing systems that each language's G2P reads, and detection of other scripts in a text.
 
-A G2P that meets a foreign script does not fail: it spells ("Chinese letter"), passes the letters on as if they were
-phonemes (Latin in misaki's Japanese and Chinese), or returns nothing. So such parts are found before the G2P.
+A G2P does not fail on a foreign script: it spells it ("Chinese letter"), passes the letters on as phonemes (Latin in
+misaki's Japanese and Chinese), or returns nothing. Therefore such parts are detected before the G2P.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Readable:
 def readable(text: str, lang: str) -> Readable:
     """Take the parts out of ``text`` that are in a script which ``lang`` (a code of Kokoro's) cannot read.
 
-    A part runs on over spaces and marks between foreign words of a line. A Greek letter that stands alone (pi, alpha)
+    A part includes spaces and marks between foreign words of a line. A Greek letter that stands alone (pi, alpha)
     is read by name in the languages with Latin script.
     """
     if text.isascii() and "LATIN" in READ_BY[lang]:
         return Readable(text=text, unread=(), share_unread=0.0)
     kinds = "".join(_kinds(text, READ_BY[lang]))
-    if lang in ENGLISH:  # whoever gives the pronunciation may write the word as he likes
+    if lang in ENGLISH:  # a word with an inline pronunciation may be in any script
         for link in LINK.finditer(text):
             kinds = kinds[: link.start()] + _READ * len(link[0]) + kinds[link.end() :]
     foreign, read = kinds.count(_FOREIGN), kinds.count(_READ)
@@ -68,14 +68,14 @@ def readable(text: str, lang: str) -> Readable:
 
 @lru_cache(maxsize=4096)
 def script_of(letter: str) -> str:
-    """The script of a letter, as the first word of its Unicode name has it (LATIN, CYRILLIC, CJK)."""
+    """The script of a letter, the first word of its Unicode name (LATIN, CYRILLIC, CJK)."""
     plain = unicodedata.normalize("NFKC", letter)[0]
     word = re.split(r"[ -]", unicodedata.name(plain, ""))[0]
     return _FOLDED.get(word, word)
 
 
 def _kinds(text: str, scripts: frozenset[str]) -> list[str]:
-    """For each character: in a script that is read, in a foreign one, a place where no part runs on, or neither."""
+    """For each character: in a readable script, in a foreign one, a character that ends a part, or neither."""
     kinds: list[str] = []
     for index, character in enumerate(text):
         category = unicodedata.category(character)

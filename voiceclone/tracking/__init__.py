@@ -1,1 +1,1 @@
-"""What a run tells the people who watch it: progress on the terminal, TensorBoard, Weights & Biases."""
+"""Progress on the terminal, TensorBoard, and Weights & Biases."""

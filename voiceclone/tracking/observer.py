@@ -1,4 +1,4 @@
-"""What a projection training shows while it runs: progress, scalars, and now and then sound and pictures."""
+"""Logging of a projection training: progress, scalars, and every few epochs audio and pictures."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
     from voiceclone.tracking.trackers import Trackers
 
-MEDIA_EVERY = 10  # epochs between sounds and pictures
+MEDIA_EVERY = 10  # epochs between audio samples and pictures
 
 
 class TrackingObserver:
-    """Hands a training's steps and epochs to trackers and progress bar."""
+    """Passes a training's steps and epochs to trackers and progress bar."""
 
     def __init__(
         self, trackers: Trackers, *, total: int, reporter: Reporter, yardstick: Yardstick | None = None
@@ -43,7 +43,7 @@ class TrackingObserver:
         self.trackers.scalars({**scalars, "system/memory_mib": memory_mib()}, step)
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
-        """Log one epoch: validation terms; sound, mels and the projection's values every few epochs."""
+        """Log one epoch: validation terms; audio, mels and the projection's values every few epochs."""
         self.trackers.scalars(
             {
                 **self._beside_stock(record["validation"]),
@@ -66,7 +66,7 @@ class TrackingObserver:
         return {f"better_than_stock/{self.yardstick.measure}_of_{name}": value for name, value in values.items()}
 
     def finish(self, trainer: ProjectionTrainer) -> None:
-        """Log sound, mels and values of the voice that is kept, wherever the training ended."""
+        """Log audio, mels and values of the voice that is kept."""
         if trainer.state.best_vector is not None:
             self._media(trainer.state.step, trainer, trainer.state.best_vector)
 
@@ -84,7 +84,7 @@ class TrackingObserver:
 
 
 def memory_mib() -> float:
-    """Peak resident memory of this process in MiB (0 where the platform does not tell)."""
+    """Peak resident memory of this process in MiB (0 if the platform does not report it)."""
     try:
         import resource
     except ImportError:

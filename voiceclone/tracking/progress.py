@@ -1,6 +1,6 @@
-"""Progress for people: bars with rate and ETA on a terminal, sparse plain lines elsewhere, nothing when quiet.
+"""Progress output: bars with rate and ETA on a terminal, occasional plain lines elsewhere, nothing when quiet.
 
-A terminal that goes away (closed stream, broken pipe) silences the reporter; it never stops the work.
+If the terminal is lost (closed stream, broken pipe), output ends, and the work continues.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PLAIN_INTERVAL = 10.0  # seconds between two plain lines of one task, at least
 
 
 class Reporter:
-    """Writes lines and progress to a stream, as much as the verbosity asks for.
+    """Writes lines and progress to a stream, according to the verbosity.
 
     Args:
         verbosity: -1 warnings only, 0 lines and progress, 1 also details.
@@ -50,7 +50,7 @@ class Reporter:
             self.write(line)
 
     def warn(self, line: str) -> None:
-        """Write a warning, in quiet mode too: what is quiet is the progress, not the trouble."""
+        """Write a warning, in quiet mode as well."""
         self.write(f"warning: {line}")
 
     def detail(self, line: str) -> None:
@@ -59,10 +59,10 @@ class Reporter:
             self.write(line)
 
     def task(self, label: str, *, total: int | None = None, unit: str = "step", done: int = 0) -> Progress:
-        """A stretch of countable work, to be used in a ``with`` statement.
+        """A task with countable units, to be used in a ``with`` statement.
 
         Args:
-            label: what is being done, such as "Style extraction".
+            label: name of the task, such as "Style extraction".
             total: how many units there are, None when that is unknown.
             unit: the singular name of one unit.
             done: units that an earlier, resumed run has finished; they do not count for the rate.
@@ -71,7 +71,7 @@ class Reporter:
 
     def write(self, line: str) -> None:
         """Write one line above any bars now on display."""
-        line = shown(as_called(line))  # names of files may hold what steers a terminal
+        line = shown(as_called(line))  # names of files may contain terminal escapes
         if self.uses_bars:
             from tqdm import tqdm
 
@@ -154,7 +154,7 @@ class Progress:
         return f"{self.done}{of_total} {self.unit}{'' if number == 1 else 's'}"
 
     def _rate(self, now: float) -> float:
-        """Units a second since the task began in this process; 0 when not known yet."""
+        """Units per second since the task began in this process; 0 if not known yet."""
         elapsed = now - self._started
         return (self.done - self._first) / elapsed if elapsed > 0 else 0.0
 
@@ -185,7 +185,7 @@ class _Handler(logging.Handler):
 
 
 def format_rate(rate: float, unit: str) -> str:
-    """A rate as "2.1 clips/s", or as "3.2 s/clip" when it is below one a second."""
+    """A rate as "2.1 clips/s", or as "3.2 s/clip" when it is below one per second."""
     return f"{rate:.1f} {unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{unit}"
 
 
@@ -214,7 +214,7 @@ def _open_bar(task: Progress, stream: _SafeStream) -> Any:
 
 
 class _SafeStream:
-    """A text stream that falls silent instead of raising when its reader is gone."""
+    """A text stream that drops output instead of raising when its reader is gone."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -228,7 +228,7 @@ class _SafeStream:
             return 0
         try:
             return self._stream.write(text)
-        except UnicodeEncodeError:  # a ValueError too, but the stream lives: write what it can show
+        except UnicodeEncodeError:  # a ValueError too, but the stream works: write what it can encode
             return self.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
         except (OSError, ValueError):  # ValueError: the stream is closed
             self._stream = None

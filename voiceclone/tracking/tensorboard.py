@@ -1,7 +1,7 @@
 """TensorBoard events of a run, written to the folder ``tensorboard`` beside the voice.
 
-``SummaryWriter`` writes from a thread: a full disk shows there as a traceback, and a killed run loses what is queued.
-The events are the same here (torch builds them), but each one is written before the call returns.
+``SummaryWriter`` writes from a thread: a full disk gives a traceback there, and a killed run loses the queue. The
+events here are the same (torch builds them), but each one is written before the call returns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 FOLDER = "tensorboard"
-_FILE_VERSION = "brain.Event:2"  # the first event of every file says this
+_FILE_VERSION = "brain.Event:2"  # the first event of every file
 _serial = itertools.count()  # two runs of one process within one second need two file names
 
 
@@ -29,8 +29,8 @@ class TensorBoardTracker:
     def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
         """Open ``folder / "tensorboard"``.
 
-        ``resume_step`` steps are already done: what an interrupted run wrote beyond them is purged (TensorBoard hides
-        it), so that no step shows twice. A fresh run (0) purges everything an older run left in this folder.
+        ``resume_step`` steps are already done: events of an interrupted run beyond them are purged (TensorBoard hides
+        them), so that no step is shown twice. A new run (0) purges all events of older runs in this folder.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -83,7 +83,7 @@ class TensorBoardTracker:
         self._add(summary.text("config", "\n".join("    " + line for line in content.splitlines())), 0)
 
     def artifact(self, name: str, path: Path, metadata: dict[str, Any]) -> None:
-        """Do nothing: TensorBoard has no artifacts, and the voice lies beside its events already."""
+        """Do nothing: TensorBoard has no artifacts, and the voice is beside its events already."""
 
     def close(self, *, failed: bool = False) -> None:
         """Close the file."""

@@ -1,4 +1,4 @@
-"""Trackers behind one interface: everything is sent to all of them, and none of them can stop the training."""
+"""A common interface to all trackers: values are sent to each of them, and none can stop the training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 from voiceclone.errors import one_line
 
 LOST = ("the work goes on", "W&B is offline")
-"""What stands in every warning that a tracker does not log as was asked for."""
+"""Part of every warning that a tracker does not log as requested."""
 
 
 class Tracker(Protocol):
     """Where a run logs to.
 
-    ``step`` counts finished training steps: what is logged at step N describes the state after N steps, 0 the start.
+    ``step`` counts finished training steps: values at step N describe the state after N steps; 0 is before training.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Tracker(Protocol):
         """Attach a finished file to the run."""
 
     def close(self, *, failed: bool = False) -> None:
-        """Write what is pending; ``failed`` marks the run as not finished."""
+        """Write pending data; ``failed`` marks the run as not finished."""
 
 
 class Trackers:
     """A set of trackers, used in a ``with`` statement.
 
-    A tracker that raises is closed and dropped with one warning; the others and the training go on.
+    A tracker that raises is closed and dropped with one warning; the others and the training continue.
     """
 
     def __init__(self, trackers: Iterable[Tracker] = (), *, warn: Callable[[str], None] = lambda line: None) -> None:
@@ -58,7 +58,7 @@ class Trackers:
         self._warn = warn
 
     def __len__(self) -> int:
-        """How many trackers are still alive; 0 means that pictures and audio need not be made."""
+        """Number of trackers that still work; with 0, pictures and audio need not be made."""
         return len(self._trackers)
 
     def __enter__(self) -> Trackers:
@@ -71,7 +71,7 @@ class Trackers:
 
     @property
     def notices(self) -> list[str]:
-        """One line for each live tracker that says where to look at the run."""
+        """One line for each working tracker: where to look at the run."""
         return [tracker.notice for tracker in self._trackers]
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -80,7 +80,7 @@ class Trackers:
         self._each(lambda tracker: tracker.scalars(plain, step))
 
     def audio(self, tag: str, samples: np.ndarray, step: int, sample_rate: int = 24_000) -> None:
-        """Log mono audio ``(T,)``, float32; clipped to +-1, what is not a number becomes silence."""
+        """Log mono audio ``(T,)``, float32; clipped to +-1, NaN becomes silence."""
         clean = np.clip(np.nan_to_num(np.asarray(samples, dtype=np.float32), posinf=1.0, neginf=-1.0), -1.0, 1.0)
         self._each(lambda tracker: tracker.audio(tag, clean, step, sample_rate))
 
@@ -112,13 +112,13 @@ class Trackers:
         for tracker in list(self._trackers):
             try:
                 action(tracker)
-            except Exception as error:  # whatever a tracker raises, the training matters more
+            except Exception as error:  # no error of a tracker may stop the training
                 self._drop(tracker, error)
 
     def _drop(self, tracker: Tracker, error: Exception) -> None:
         self._trackers.remove(tracker)
         self._warn(f"{tracker.name} stopped, the work goes on: {one_line(error)}")
-        with contextlib.suppress(Exception):  # it is broken already, and that has been said
+        with contextlib.suppress(Exception):  # its failure has already been reported
             tracker.close(failed=True)
 
 
@@ -143,9 +143,9 @@ def open_trackers(
         run_name: the name of the voice, which becomes the name of the W&B run.
         folder: the output folder of the voice.
         config: the resolved configuration, logged at once.
-        offline: no network, whatever ``WANDB_MODE`` says.
-        resume_step: steps that a resumed run has behind it, 0 for a fresh one.
-        warn: gets each warning, one line.
+        offline: no network, regardless of ``WANDB_MODE``.
+        resume_step: steps that a resumed run has done, 0 for a new one.
+        warn: called with each warning, one line.
 
     Raises:
         UsageError: the project name is one that W&B refuses.

@@ -1,6 +1,6 @@
-"""Weights & Biases runs that never ask, never hang, and go on offline when the server cannot be had.
+"""Weights & Biases runs without prompts and without hanging; offline if the server cannot be reached.
 
-Written against wandb 0.31; the settings that older versions do not know are left out there.
+Written against wandb 0.31; settings that older versions do not know are left out.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from voiceclone.errors import UsageError, one_line
 from voiceclone.files import write_json
 
 FOLDER = "wandb"
-RUN_FILE = "voiceclone-run.json"  # in FOLDER: which run a resumed job goes on with
-HOSTED = "api.wandb.ai"  # the public server's name in most people's netrc, whatever its present address
-PROBE_SECONDS = 6.0  # for the server to answer at all
-INIT_SECONDS = 15.0  # for it to open the run
-OFFLINE_INIT_SECONDS = 120.0  # no network is waited for, but wandb starts a service, slowly on a busy machine
+RUN_FILE = "voiceclone-run.json"  # in FOLDER: the id of the run, for resuming
+HOSTED = "api.wandb.ai"  # the public server's name in netrc files, even if its address has changed
+PROBE_SECONDS = 6.0  # for the server's first answer
+INIT_SECONDS = 15.0  # for the server to open the run
+OFFLINE_INIT_SECONDS = 120.0  # no network is used, but wandb starts a service, which is slow on a busy machine
 FINISH_SECONDS = 60.0  # for the upload at the end; the rest stays on disk for `wandb sync`
 HISTOGRAM_BINS = 64
 _BAD_IN_PROJECT = re.compile(r"[/\\#?%:\x00-\x1f]")
@@ -81,7 +81,7 @@ class WandbTracker:
 
         metadata = json.loads(json.dumps(metadata, default=str))
         artifact = wandb.Artifact(artifact_name(name), type="voice", metadata=metadata)
-        # Immutable: no copy in the user's home, where a run that is never synced would leave it.
+        # Immutable: avoids a copy in the user's home, which would stay there if the run is never synced.
         artifact.add_file(str(path), policy="immutable", skip_cache=True)
         self._run.log_artifact(artifact)
 
@@ -90,7 +90,7 @@ class WandbTracker:
         self._run.finish(exit_code=1 if failed else 0)
 
     def _log(self, row: dict[str, Any], step: int) -> None:
-        # W&B drops rows whose step lies before the last one: a late value joins the last row instead.
+        # W&B drops rows with a step before the last one: late values are added to the last row instead.
         self._last_step = max(self._last_step, int(step))
         self._run.log(row, step=self._last_step)
 
@@ -108,7 +108,7 @@ def open_wandb(
 
     Without a key, without an answer within about 20 s, or with ``offline`` or ``WANDB_MODE=offline``, the run is an
     offline one; except for the last two, ``warn`` gets the reason. None when ``WANDB_MODE=disabled``. With
-    ``resume_step`` > 0 the interrupted run goes on under its id.
+    ``resume_step`` > 0 the interrupted run continues under its id.
 
     Raises:
         ImportError: wandb is not installed.
@@ -116,7 +116,8 @@ def open_wandb(
     mode = os.environ.get("WANDB_MODE", "").lower()
     if mode == "disabled":
         return None
-    # wandb reports its own errors to the server, in offline mode too, and a hanging server then holds up the exit.
+    # wandb reports its own errors to the server, in offline mode too, and a server that does not answer then delays the
+    # exit.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
@@ -134,7 +135,7 @@ def open_wandb(
     if not offline:
         try:
             return WandbTracker(_init(wandb, call, mode="online", base_url=base_url, key=key), offline=False)
-        except Exception as error:  # its network, key and protocol errors have no common base of their own
+        except Exception as error:  # its network, key and protocol errors have no common base class
             warn(f"W&B is offline: {one_line(error)}")
             call["id"] = _new_run_id(Path(folder))  # wandb's service still holds the run that did not open
     return WandbTracker(_init(wandb, call, mode="offline", base_url=base_url, key=None), offline=True)
@@ -151,14 +152,14 @@ def check_project(project: str) -> None:
 
 
 def artifact_name(name: str) -> str:
-    """``name`` with what W&B refuses in artifact names replaced by "-"."""
+    """``name`` with characters that W&B refuses replaced by "-"."""
     return _BAD_IN_ARTIFACT.sub("-", name)[:128] or "voice"
 
 
 def find_key(base_url: str, configured: str | None = None) -> str | None:
     """The API key from ``WANDB_API_KEY``, the settings or the netrc file, or None.
 
-    wandb looks in the same places, but asks on the terminal when it finds nothing.
+    wandb searches the same places, but prompts on the terminal if it finds none.
     """
     if key := os.environ.get("WANDB_API_KEY") or configured:
         return key
@@ -176,7 +177,7 @@ def find_key(base_url: str, configured: str | None = None) -> str | None:
 def answers(url: str, timeout: float) -> bool:
     """Whether a server answers at ``url`` within ``timeout`` seconds, name resolution included; any answer counts."""
     result: list[bool] = []
-    # In a thread: the resolver knows no timeout.
+    # In a thread: name resolution has no timeout.
     thread = threading.Thread(target=lambda: result.append(_request(url, timeout)), daemon=True)
     thread.start()
     thread.join(timeout)
@@ -189,14 +190,14 @@ def _request(url: str, timeout: float) -> bool:
     except urllib.error.HTTPError:
         return True
     except urllib.error.URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # wandb may know certificates that urllib does not
+        return isinstance(error.reason, ssl.SSLError)  # wandb may accept certificates that urllib does not
     except (OSError, ValueError):
         return False
     return True
 
 
 def _why_not_online(base_url: str, key: str | None) -> str | None:
-    """The warning when an online run is bound to fail, or None."""
+    """The warning if an online run would fail, or None."""
     if not key and not os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return "W&B is offline: no API key found; set WANDB_API_KEY or run `wandb login` first"
     if not answers(base_url, PROBE_SECONDS):
@@ -226,7 +227,7 @@ def _init(wandb: Any, call: dict[str, Any], *, mode: str, base_url: str, key: st
 
 
 def _run_id(folder: Path, *, resume_step: int) -> str:
-    """The stored id when a run is resumed, else a new one, stored for the next time."""
+    """The stored id when a run is resumed, else a new one, which is stored."""
     if resume_step > 0:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             stored = json.loads((folder / FOLDER / RUN_FILE).read_text("utf-8"))["id"]

@@ -1,1 +1,1 @@
-"""Stage 3: voice packs, how their rows change with length, and speaking with them."""
+"""Stage 3: voice packs, their length profile, file formats, mixing, and speaking."""

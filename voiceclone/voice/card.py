@@ -1,4 +1,4 @@
-"""The model card (README.md) that lies beside a voice: what it is, what speaks with it, and where it comes from."""
+"""The model card (README.md) beside a voice: what it is, which base it is for, and where it comes from."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _LANGUAGES = {  # Kokoro's code: ISO 639-1 code, name
 
 @dataclass(frozen=True, kw_only=True)
 class CardInfo:
-    """What a card tells. Texts are taken literally: markup in them is shown, not obeyed."""
+    """The content of a card. Texts are escaped: markup in them is shown literally."""
 
     name: str
     base_name: str
     base_weights: str = ""
-    """Which of the base's weights the voice was made with, where there are several."""
+    """The weights of the base that the voice was made with, if there are several."""
     base_kind: str
     """``kokoro``, ``nano`` or ``custom``."""
     voice_space: str = ""
-    """The base's; stock Kokoro-82M can speak with voices of the space ``kokoro-82m``."""
+    """The base's voice space; stock Kokoro-82M can speak with voices of the space ``kokoro-82m``."""
     base: str = ""
     """The folder of a custom base, as ``load_base`` takes it."""
     base_sha256: str = ""
-    """Of the base's weight file, hex."""
+    """SHA-256 of the base's weight file, hex."""
     base_licence: str = ""
     language: str = "a"
     """Kokoro's language code."""
@@ -52,10 +52,10 @@ class CardInfo:
     consent: str = NOT_STATED
     """Who agreed to the cloning, and how."""
     licence: str = NOT_STATED
-    """Of the voice itself: a licence id of the Hub, or free text."""
+    """Licence of the voice: an id of the Hub, or free text."""
     dataset_fingerprint: str = ""
     metrics_before: Mapping[str, float] = field(default_factory=dict)
-    """Metrics of the voice that the training started from."""
+    """Metrics of the initialization."""
     metrics_after: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package name to version."""
@@ -108,7 +108,7 @@ def _front_matter(info: CardInfo) -> str:
 
 
 def licence_matter(licence: str) -> list[str]:
-    """The front matter's lines about a licence: an id of the Hub or free text; where none is given, none is made up."""
+    """The front matter's lines about a licence: an id of the Hub or free text; empty if none is given."""
     if licence in ("", NOT_STATED):
         return ["license: unknown"]
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", licence):
@@ -198,7 +198,7 @@ def _cell(value: str | float) -> str:
 
 
 def _literal(text: str) -> str:
-    """One line of text without effect as Markdown or HTML."""
+    """One line of text, escaped for Markdown and HTML."""
     line = " ".join(text.split())
     line = re.sub(r"[\\`*~\[\]]|^[#+-]|(?<![^\W_])_|_(?![^\W_])", lambda match: "\\" + match[0], line)
     return line.replace("<", "&lt;").replace(">", "&gt;")

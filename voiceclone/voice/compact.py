@@ -1,7 +1,7 @@
 """The compact form of a voice: its mean row and a matrix of rank 16, about 50 KB instead of 510.
 
 ``voice[n, 0] = mean + rows[n] @ basis`` with ``mean`` (256,), ``rows`` (510, 16) and ``basis`` (16, 256), float32. Real
-voices are smooth curves in the row index, so little is lost: 3e-5 at most in the official Kokoro voices. In a
+voices are smooth curves in the row index, so the error is small: 3e-5 at most in the official Kokoro voices. In a
 safetensors file the three tensors of the voice NAME are called ``NAME.mean``, ``NAME.rows`` and ``NAME.basis``.
 """
 
@@ -16,7 +16,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 
 RANK = 16
-TOLERANCE = 1e-3  # largest error of a value that is accepted; float16 rounds the largest values of a voice as coarsely
+TOLERANCE = 1e-3  # largest accepted error of a value; float16 rounds the largest values of a voice as coarsely
 PARTS = ("mean", "rows", "basis")
 
 
@@ -62,13 +62,13 @@ def expand(parts: Mapping[str, Tensor], name: str) -> VoicePack:
     return VoicePack((mean.double() + rows.double() @ basis.double())[:, None], name)
 
 
-VOICES = "voices.safetensors"  # a base's stock voices, which need not be stored with all their rows
+VOICES = "voices.safetensors"  # a base's stock voices, which may be stored without their last rows
 
 
 def all_rows(tensor: Tensor) -> Tensor:
-    """A stock voice of a base whole, ``(510, 1, 256)``: the last row stored stands for all that lack.
+    """A stock voice of a base with all rows, ``(510, 1, 256)``: the last stored row is repeated.
 
-    Other shapes are left as they are; :class:`VoicePack` refuses them.
+    Other shapes are returned unchanged; :class:`VoicePack` refuses them.
     """
     if tensor.ndim == 3 and 0 < len(tensor) < ROWS:
         return torch.cat([tensor, tensor[-1:].expand(ROWS - len(tensor), -1, -1)])
@@ -76,7 +76,7 @@ def all_rows(tensor: Tensor) -> Tensor:
 
 
 def voices_of(tensors: Mapping[str, Tensor]) -> dict[str, VoicePack]:
-    """The voices of a safetensors file, in order of their names; whole and compact ones may stand side by side.
+    """The voices of a safetensors file, in order of their names; full and compact ones may be mixed.
 
     Raises:
         VoicecloneError: a tensor is neither a voice nor a part of one.

@@ -1,4 +1,4 @@
-"""A voice among real ones: row norms against their range, the nearest by half, and a map of all of them.
+"""Comparison of a voice with stock voices: row norms and their range, nearest voices per half, and a PCA map.
 
 "Timbre" is the acoustic half ``[:128]``, "prosody" the prosodic half ``[128:]``. Voices are compared by the mean of
 their rows from 101 phonemes on, where a voice hardly changes with length any more.
@@ -17,7 +17,7 @@ from voiceclone.voice.pack import ROWS, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW, interpolate
 
 HALVES = {"timbre": slice(0, STYLE_DIM), "prosody": slice(STYLE_DIM, 2 * STYLE_DIM)}
-MIN_VOICES = 5  # fewer give no range and no map
+MIN_VOICES = 5  # fewer are not enough for a range and a map
 
 # (row, smallest, median, largest norm of the half) over the 54 official v1.0 packs.
 _OFFICIAL_NORMS = {
@@ -45,7 +45,7 @@ class NormBand:
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbour:
-    """A stock voice as seen from another voice, in one half."""
+    """Distance and cosine of a stock voice to another voice, in one half."""
 
     name: str
     distance: float  # L2
@@ -54,7 +54,7 @@ class Neighbour:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VoiceMap:
-    """Stock voices and one other on the two directions in which the stock voices differ most."""
+    """Stock voices and one other voice on the first two principal components of the stock voices."""
 
     names: tuple[str, ...]
     stock: Tensor = field(repr=False)  # (N, 2)
@@ -68,7 +68,7 @@ def row_norms(pack: VoicePack, half: str) -> Tensor:
 
 
 def norm_bands(stock: Mapping[str, VoicePack]) -> tuple[dict[str, NormBand], str]:
-    """The range of real voices' norms, and whose range it is: the stock voices', or where they are few the official."""
+    """The range of real voices' norms, and its source: the stock voices, or if they are few the official voices."""
     if len(stock) >= MIN_VOICES:
         bands = {}
         for half in HALVES:
@@ -85,7 +85,7 @@ def norm_bands(stock: Mapping[str, VoicePack]) -> tuple[dict[str, NormBand], str
 
 
 def cosine_to_reference(pack: VoicePack, half: str) -> Tensor:
-    """Cosine of each row of a half to the row for 101 phonemes, ``(510,)``; 1 everywhere where no row differs."""
+    """Cosine of each row of a half to the row for 101 phonemes, ``(510,)``; 1 everywhere if all rows are equal."""
     rows = pack.tensor[:, 0, HALVES[half]]
     return torch.cosine_similarity(rows, rows[REFERENCE_ROW : REFERENCE_ROW + 1], dim=1)
 
@@ -102,7 +102,7 @@ def neighbours(pack: VoicePack, stock: Mapping[str, VoicePack], half: str) -> li
 
 
 def voice_map(pack: VoicePack, stock: Mapping[str, VoicePack], half: str) -> VoiceMap:
-    """Principal components of the stock voices in one half; the other voice is laid onto them, not counted in.
+    """Principal components of the stock voices in one half; the other voice is projected onto them.
 
     Raises:
         ValueError: there are fewer than five stock voices.

@@ -10,7 +10,7 @@ safetensors  {name: (510, 1, 256)} with provenance in the header
 compact      safetensors of the three tensors of :mod:`voiceclone.voice.compact`, a tenth of the size
 ===========  ==========================================================================================
 
-A file is told by its content, whatever it is called.
+The format is recognised by the content, not by the name.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MAX_ENTRY_BYTES = 2 * RAW_BYTES + 4096  # float64 and a header
 
 
 def read_voice(path: Path, name: str | None = None) -> VoicePack:
-    """Read one voice of a file: the only one, or that of the name.
+    """Read one voice of a file: the only one, or the one called ``name``.
 
     Raises:
         UsageError: there is no such file, no voice of that name in it, or several voices and no name.
@@ -83,10 +83,10 @@ def write_voices(
     """Write voices as ``form``; atomic.
 
     Args:
-        provenance: by voice; only safetensors and compact files have a place for it.
+        provenance: by voice; only safetensors and compact files can store it.
 
     Raises:
-        UsageError: no such format, several voices for a format that holds one, or a name that is none.
+        UsageError: no such format, several voices for a format that holds one, or an invalid name.
         VoicecloneError: a voice has no compact form.
     """
     path = Path(path)
@@ -114,7 +114,7 @@ def write_voices(
 
 
 def _kind(path: Path) -> str:
-    """What a file is by its content: pt, npz, kokoro-js or safetensors.
+    """The format of a file by its content: pt, npz, kokoro-js or safetensors.
 
     Raises:
         VoicecloneError: it is none of them.
@@ -124,7 +124,7 @@ def _kind(path: Path) -> str:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [os.path.basename(name) for name in archive.namelist()]
-        except Exception:  # a damaged list; what reads archives says so
+        except Exception:  # a damaged list; the reader of archives reports it
             names = []
         return "pt" if "data.pkl" in names else "npz"
     if size == RAW_BYTES:
@@ -188,7 +188,7 @@ def _read_archive(path: Path) -> dict[str, VoicePack]:
 
 
 def _archive(packs: Mapping[str, VoicePack]) -> bytes:
-    """Not np.savez: it cannot store a voice called "file", and the archive would differ from second to second."""
+    """Not np.savez: it cannot store a voice called "file", and its archives contain the time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, pack in packs.items():
@@ -199,7 +199,7 @@ def _archive(packs: Mapping[str, VoicePack]) -> bytes:
 
 
 def _pack(tensor: object, name: str, path: Path) -> VoicePack:
-    """The voice; the error for what is none names the file."""
+    """The voice of a tensor; errors name the file."""
     try:
         return VoicePack(tensor, name)
     except VoicecloneError as error:
@@ -207,12 +207,12 @@ def _pack(tensor: object, name: str, path: Path) -> VoicePack:
 
 
 def _is_plain(name: str) -> bool:
-    """No path: other programs may follow one."""
+    """Whether a name is no path, which other programs might open."""
     return bool(name) and not name.startswith(".") and not any(c in "/\\:" or not c.isprintable() for c in name)
 
 
 def _plain(name: str, path: Path) -> str:
-    """A voice's name in a file of several."""
+    """Check a voice's name in a file of several."""
     if not _is_plain(name):
         raise VoicecloneError(f"{path} is no voice file: {name[:80]!r} is no name of a voice")
     return name

@@ -1,4 +1,4 @@
-"""Is a voice within the range of real ones? Norms, spread and the shape of the length profile."""
+"""Whether a voice is within the range of real ones: norms, spread and the shape of the length profile."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OFFICIAL_NORM = (2.1, 3.8)  # L2 norm of the 256 values
 OFFICIAL_TIMBRE_NORM = (1.5, 2.6)  # L2 norm of the acoustic half
 OFFICIAL_PROSODY_NORM = (1.5, 3.0)  # L2 norm of the prosodic half
 OFFICIAL_SPREAD = (0.13, 0.24)  # standard deviation of the 256 values
-_MARGIN = 0.15  # a new voice may lie this far (relative) outside the range of those measured
+_MARGIN = 0.15  # tolerance (relative) outside of the measured range
 _RISING = 0.8  # the prosodic norm of the shortest row is above that of long rows in every official voice
 
 
 @dataclass(frozen=True, kw_only=True)
 class HealthRange:
-    """The range real voices of a base keep to at rows >= 100."""
+    """The range of a base's real voices at rows >= 100."""
 
     norm: tuple[float, float]  # L2 norm of a row
     timbre_norm: tuple[float, float]  # of the acoustic half
@@ -42,7 +42,7 @@ class HealthRange:
 
     @classmethod
     def of(cls, voices: Iterable[VoicePack]) -> HealthRange:
-        """The range of a base's own stock voices, the official one where there are fewer than five."""
+        """The range of a base's stock voices, or the official one if there are fewer than five."""
         measured = [_measures(pack) for pack in voices]
         if len(measured) < 5:
             return cls.official()
@@ -55,7 +55,7 @@ class HealthRange:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """The verdict on a voice, with the reasons where it is not well."""
+    """The result for a voice, with reasons if it is outside the range."""
 
     healthy: bool
     reasons: tuple[str, ...]
@@ -64,7 +64,7 @@ class Health:
 
 
 def examine(pack: VoicePack, expected: HealthRange) -> Health:
-    """Hold a voice against the range of real ones."""
+    """Compare a voice with the range of real ones."""
     measures = _measures(pack)
     reasons = []
     for what, value in measures.items():
@@ -92,5 +92,5 @@ def _measures(pack: VoicePack) -> dict[str, float]:
 
 
 def _largest_jump(rows: Tensor) -> float:
-    """Largest L2 distance between neighbouring rows from row 10 on (the shortest rows do move fast)."""
+    """Largest L2 distance between neighbouring rows from row 10 on (the shortest rows change fast in real voices)."""
     return float((rows[11:] - rows[10:-1]).norm(dim=1).max())

@@ -1,4 +1,4 @@
-"""The voices of an output folder: what lies there, and what the files beside each say of it."""
+"""The voices of an output folder, with the information in the files beside them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class OwnVoice:
     name: str
     file: str
     kind: str
-    """``clone`` where a run's report lies beside it, else ``other``."""
+    """``clone`` if there is a run's report beside it, else ``other``."""
     base: str | None
-    """Name of the base it was made for; None where nothing says it."""
+    """Name of the base it was made for; None if unknown."""
     base_kind: str | None
     """``kokoro`` (whatever the precision of its weights), ``nano`` or ``custom``."""
     base_sha256: str | None
-    """Of that base's weights."""
+    """SHA-256 of that base's weights."""
     space: str
-    """The base's voice space; empty where nothing is known of it."""
+    """The base's voice space; empty if unknown."""
     date: str
     """Day on which the file was written, ``YYYY-MM-DD``, UTC."""
     likeness: float | None
-    """Mean similarity to the speaker's recordings out of ``evaluation.json``, -1 to 1; None where there is none."""
+    """Mean similarity to the speaker's recordings from ``evaluation.json``, -1 to 1; None if there is none."""
 
     def fits(self, space: str) -> bool:
         """Whether the voice is for bases of that voice space, as far as is known."""
@@ -51,7 +51,7 @@ def voice_files(out: Path) -> list[Path]:
 
 
 def own_voices(out: Path) -> list[OwnVoice]:
-    """The voices of an output folder, newest first; the voices themselves are not read."""
+    """The voices of an output folder, newest first; the tensors themselves are not read."""
     return [_described(path) for path in voice_files(out)]
 
 
@@ -73,7 +73,7 @@ def _described(path: Path) -> OwnVoice:
 
 
 def _likeness(evaluation: dict[str, Any]) -> float | None:
-    """The clone's similarity by the first encoder that judged it."""
+    """The clone's similarity by the first encoder in the report."""
     try:
         by_encoder = evaluation["voices"]["clone"]["similarity"]
         value = next(iter(by_encoder.values()))["mean"]

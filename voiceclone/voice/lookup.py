@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
     StockVoices = Mapping[str, VoicePack]
 
-SUFFIXES = (".pt", ".npz", ".bin", ".safetensors")  # what files of voices are called
+SUFFIXES = (".pt", ".npz", ".bin", ".safetensors")  # suffixes of voice files
 
 
 class VoiceFinder:
-    """Finds voices by name; the stock voices are only fetched when a name is no file.
+    """Finds voices by name; stock voices are only loaded if a name is no file.
 
     Args:
-        stock: gives the stock voices by name; called at most once.
-        where: what the stock voices belong to, for the error message.
-        official: an official voice's name asked for first decides for Kokoro's voices, which lie in the package;
-            ``stock`` is then not called.
+        stock: returns the stock voices by name; called at most once.
+        where: the base of the stock voices, for the error message.
+        official: if the first name is that of an official voice, Kokoro's voices, which are in the package, are used,
+            and ``stock`` is not called.
     """
 
     def __init__(self, stock: Callable[[], StockVoices], *, where: str = "the base", official: bool = False) -> None:
@@ -36,14 +36,14 @@ class VoiceFinder:
 
     @property
     def stock(self) -> StockVoices:
-        """The stock voices, fetched on first use."""
+        """The stock voices, loaded on first use."""
         if self._stock is None:
             self._stock = self._fetch()
         return self._stock
 
     @property
     def used(self) -> StockVoices:
-        """The stock voices if they were needed so far, nothing otherwise."""
+        """The stock voices if they were needed so far, else empty."""
         return self._stock or {}
 
     def single(self, name: str) -> VoicePack:
@@ -68,7 +68,7 @@ class VoiceFinder:
         raise unknown_voice(name, self.stock, self._where)
 
     def find(self, voice: str | os.PathLike[str]) -> VoicePack:
-        """A single voice, or a mix such as ``0.7*v.pt + 0.3*af_heart``; what names a file is never read as a mix.
+        """A single voice, or a mix such as ``0.7*v.pt + 0.3*af_heart``; the name of a file is never read as a mix.
 
         Raises:
             UsageError: it is neither.
@@ -97,14 +97,14 @@ def unknown_voice(name: str, known: Collection[str], where: str) -> UsageError:
 
 
 def check_names(voice: str, known: Collection[str], *, where: str) -> None:
-    """Refuse unknown names in ``voice`` before anything heavy is loaded; files are not opened, weights not added up.
+    """Refuse unknown names in ``voice`` before anything heavy is loaded; files are not opened, weights not summed.
 
     Args:
         known: names of the stock voices.
-        where: what they belong to, for the error message.
+        where: their base, for the error message.
 
     Raises:
-        UsageError: a name is that of no file and no stock voice, or a list of voices is not well formed.
+        UsageError: a name is neither a file nor a stock voice, or a list of voices is malformed.
     """
     for name in names_in(voice):
         if name in known or file_of(name):
@@ -115,7 +115,7 @@ def check_names(voice: str, known: Collection[str], *, where: str) -> None:
 
 
 def names_in(voice: str) -> list[str]:
-    """The names of a voice, or of the voices of a mix; none where it cannot be read (``find`` says why)."""
+    """The names of a voice, or of the voices of a mix; empty if it cannot be read (``find`` reports why)."""
     from voiceclone.voice.mix_lists import is_list, parse_list
     from voiceclone.voice.mix_tokens import HALVES, NAMES, tokens
 
@@ -132,13 +132,13 @@ def names_in(voice: str) -> list[str]:
 
 
 def file_of(voice: str) -> tuple[Path, str | None] | None:
-    """The file that ``voice`` names and which of its voices, None where there is no such file.
+    """The file that ``voice`` names and which of its voices, None if there is no such file.
 
-    ``FILE``, ``FILE`` without its ``.pt``, or ``FILE:NAME``; whether the file holds a NAME is not looked at.
+    ``FILE``, ``FILE`` without its ``.pt``, or ``FILE:NAME``; whether the file holds a NAME is not checked.
     """
     whole, (before, sign, which) = voice, voice.rpartition(":")
     for text, name in ((whole, None), (before, which)):
-        # No with_suffix here: in "v1.2" it would take ".2" for one.
+        # Not with_suffix: it would replace the ".2" of "v1.2".
         for candidate in (text, f"{text}.pt"):
             # Other than Path's, these never raise, whatever the name.
             if text and os.path.isfile(os.path.expanduser(candidate)):
@@ -149,7 +149,7 @@ def file_of(voice: str) -> tuple[Path, str | None] | None:
 
 
 def names_a_file(voice: str) -> bool:
-    """True where ``voice`` is a file, or ``FILE:NAME`` with a voice of that name in it."""
+    """True if ``voice`` is a file, or ``FILE:NAME`` with a voice of that name in it."""
     located = file_of(voice)
     if located is None or located[1] is None:
         return located is not None
@@ -162,23 +162,23 @@ def names_a_file(voice: str) -> bool:
 
 
 def missing_file(voice: str) -> str | None:
-    """What is written like a file of voices, with or without ``:NAME``."""
+    """The path in ``voice`` if it looks like a voice file, with or without ``:NAME``."""
     return next((text for text in (voice, voice.rpartition(":")[0]) if text.endswith(SUFFIXES)), None)
 
 
 def path_of(voice: str) -> Path:
-    """Where the files beside a voice are looked for: its file, whether it is there or not."""
+    """The path of a voice's file, whether it exists or not; files beside it are searched there."""
     located = file_of(voice)
     return located[0] if located else Path(os.path.expanduser(voice))
 
 
 def is_expression(voice: str) -> bool:
-    """True where ``voice`` is written as a mix."""
+    """True if ``voice`` is written as a mix."""
     return any(sign in voice for sign in ("*", "+", "(", '"', ",", " - ")) or bool(re.search(r":[\d.]+\s*$", voice))
 
 
 def _mix_name(mix: Mix) -> str:
-    """``a+b`` out of the voices' plain names, in the order they were named; a name within a file, too."""
+    """``a+b`` from the voices' plain names (or names within a file), in the order of the mix."""
     names = []
     for voice in dict.fromkeys((*mix.timbre, *mix.prosody)):
         path, which = file_of(voice) or (Path(voice), None)

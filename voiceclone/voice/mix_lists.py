@@ -1,4 +1,4 @@
-"""Lists of voices as other Kokoro programs write them: the weights are divided by their sum.
+"""Lists of voices in the notations of other Kokoro programs; weights are divided by their sum.
 
 ========================  =====================================================
 ``a(2)+b(1)``             Kokoro-FastAPI; a voice without a weight has 1
@@ -18,7 +18,7 @@ _EXAMPLES = "write a(2)+b(1), a:60,b:40, a+b or a,b"
 
 
 def is_list(tokens: list[Token]) -> bool:
-    """True for one of the forms above, and for what comes near enough to be taken for one."""
+    """True for the forms above, also with mistakes in them."""
     signs = [text for kind, text in tokens if kind == "sign"]
     if "," in signs or ":" in signs:
         return True
@@ -63,7 +63,7 @@ def parse_list(tokens: list[Token]) -> dict[str, float]:
 
 
 def _item(rest: list[Token]) -> tuple[str, float | None]:
-    """Take a voice and its weight, None where it has none."""
+    """Remove a voice and its weight (None without one) from the front of ``rest``."""
     if not rest:
         raise UsageError("mix expression: a voice is missing at the end")
     kind, voice = rest.pop(0)
@@ -83,7 +83,7 @@ def _item(rest: list[Token]) -> tuple[str, float | None]:
 
 
 def _weight_follows(tokens: list[Token], at: int) -> bool:
-    """``NAME(NUMBER`` stands at this place."""
+    """Whether ``NAME(NUMBER`` begins at this token."""
     kinds = [kind for kind, _ in tokens[at : at + 3]]
     if len(kinds) < 3 or kinds[0] not in NAMES or tokens[at][1] in HALVES:
         return False

@@ -1,4 +1,4 @@
-"""The words of a mix expression. What names an existing file is one word, whatever signs are in it."""
+"""Tokens of a mix expression. The name of an existing file is one token, whatever characters it contains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 _WEIGHTED = re.compile(rf"(.+):({_NUMBER})")
 _SUFFIX = re.compile(rf":(?:(?P<weight>{_NUMBER})(?![\w.])|[\w.-]+)")
 _BOUNDARY = re.compile(r"[\s+*(),:]|$")  # where the name of a file may end
-_BOUNDARIES = 40  # how many of them are tried, the farthest first
+_BOUNDARIES = 40  # number of candidates that are tried, the farthest first
 
 Token = tuple[str, str]  # kind (number, quoted, name, sign) and text
 
@@ -42,7 +42,7 @@ def tokens(expression: str, is_voice: Callable[[str], bool]) -> list[Token]:
         elif match := _after_name(text, at, found):
             if match["weight"]:
                 found += [("sign", ":"), ("number", match["weight"])]
-            else:  # a voice that the file does not hold; who reads the file says so
+            else:  # a voice that the file does not hold; reading the file reports it
                 found[-1] = ("name", found[-1][1] + match[0])
             at = match.end()
         elif file := _file_at(text, at, is_voice):
@@ -57,7 +57,7 @@ def tokens(expression: str, is_voice: Callable[[str], bool]) -> list[Token]:
 
 
 def _file_at(text: str, at: int, is_voice: Callable[[str], bool]) -> str | None:
-    """The longest piece from ``at`` on that names a file; numbers and the halves' names are none."""
+    """The longest text from ``at`` on that names a file; numbers and ``timbre``, ``prosody`` do not."""
     ends = []
     for match in _BOUNDARY.finditer(text, at + 1):
         ends.append(match.start())
@@ -72,7 +72,7 @@ def _file_at(text: str, at: int, is_voice: Callable[[str], bool]) -> str | None:
 
 
 def _after_name(text: str, at: int, found: list[Token]) -> re.Match[str] | None:
-    """``:60`` or ``:NAME`` directly after a file or a quoted name; other names hold their colon themselves."""
+    """``:60`` or ``:NAME`` directly after a file or a quoted name; other names include their colon."""
     follows = found and found[-1][0] in NAMES and not text[at - 1].isspace()
     return _SUFFIX.match(text, at) if follows else None
 

@@ -1,6 +1,6 @@
-"""Mix voices: ``0.7*v.pt + 0.3*af_heart``, or half by half: ``timbre(v.pt) + prosody(am_adam)``.
+"""Mix voices: ``0.7*v.pt + 0.3*af_heart``, or each half separately: ``timbre(v.pt) + prosody(am_adam)``.
 
-:mod:`voiceclone.voice.mix_lists` reads what other programs write: ``a(2)+b(1)``, ``a:60,b:40``, ``a,b``.
+:mod:`voiceclone.voice.mix_lists` reads the notations of other programs: ``a(2)+b(1)``, ``a:60,b:40``, ``a,b``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from voiceclone.voice.pack import VoicePack
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # brackets within brackets
-_TOLERANCE = 1e-3  # how far the weights of a half may sum from 1
-_WEIGHT_RANGE = (-1.0, 2.0)  # beyond it a mix has left the voices it was made of
+_TOLERANCE = 1e-3  # tolerance of the sum of a half's weights
+_WEIGHT_RANGE = (-1.0, 2.0)  # with larger weights a mix is far from the voices it is made of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Mix:
         """Refuse weights that do not sum to 1 in each half, or that are far out of range.
 
         Raises:
-            UsageError: saying which half and what it sums to.
+            UsageError: with the half and its sum.
         """
         for name in HALVES:
             weights = getattr(self, name)
@@ -63,10 +63,10 @@ def parse(expression: str, is_voice: Callable[[str], bool] = lambda name: False)
     Names may hold letters, digits and ``_ . / ~ \\ : -``; others go in double quotes. A minus has spaces around it.
 
     Args:
-        is_voice: says of a text whether it names an existing file, which is then read as one name, whatever is in it.
+        is_voice: whether a text names an existing file, which is then one token.
 
     Raises:
-        UsageError: it is no expression, or its weights do not add up.
+        UsageError: it is malformed, or its weights do not sum to 1.
     """
     if len(expression) > MAX_LENGTH:
         raise UsageError(f"the mix expression has {len(expression)} characters: use {MAX_LENGTH} at most")
@@ -83,7 +83,7 @@ def parse(expression: str, is_voice: Callable[[str], bool] = lambda name: False)
 
 
 def blend(mix: Mix, voice_of: Callable[[str], VoicePack], name: str = "mix") -> VoicePack:
-    """Make the mixed voice; ``voice_of`` finds a voice by what the expression calls it."""
+    """Compute the mixed voice; ``voice_of`` finds a voice by its name in the expression."""
     packs = {voice: voice_of(voice) for voice in (*mix.timbre, *mix.prosody)}
     halves = [
         sum(weight * packs[voice].tensor[..., part] for voice, weight in weights.items())

@@ -1,7 +1,7 @@
-"""The 54 official voices of Kokoro v1.0, which lie in the package in :mod:`compact form <voiceclone.voice.compact>`.
+"""The 54 official voices of Kokoro v1.0, which are in the package in :mod:`compact form <voiceclone.voice.compact>`.
 
-Every value is within 3e-5 of the published file's. Nothing is read before a voice is asked for, and nothing is fetched.
-``assets/README.md`` says where they come from and under what licence; the file is made by
+Every value is within 3e-5 of the published file's. The file is read on first use; nothing is downloaded.
+``assets/README.md`` gives their source and licence; the file is made by
 ``scripts/pack_official_voices.py``.
 """
 

@@ -1,4 +1,4 @@
-"""Which base a voice was made for, as the report beside it or the header of its file says: it fits no other."""
+"""The base that a voice was made for, from the report beside it or the header of its file."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ NAMED = ("kokoro", "nano")  # kinds of bases that --base takes by name
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What is known of the base of one file's voice."""
+    """The base of the voice in one file, as far as it is known."""
 
     voice: str
-    """As the command line names it."""
+    """Name on the command line."""
     base: str
-    """The base's name, for people."""
+    """The base's name, for messages."""
     kind: str
     """``kokoro``, ``nano`` or ``custom``."""
     sha256: str
-    """Of the base's weights; empty where it is not known."""
+    """SHA-256 of the base's weights; empty if unknown."""
     space: str = ""
-    """The base's voice space; empty where nothing is known of it."""
+    """The base's voice space; empty if unknown."""
     folder: str | None = None
-    """Of a custom base, as the clone run was given it."""
+    """Folder of a custom base, as given to the clone run."""
 
     @property
     def as_flag(self) -> str | None:
-        """What ``--base`` takes for it; None for a folder that is not there any more.
+        """The value for ``--base``; None for a folder that does not exist any more.
 
-        A voice of Kokoro's space speaks on Kokoro where its weights are at hand, whichever base it was made on.
+        A voice of Kokoro's space is spoken on Kokoro if its weights are available, whichever base it was made on.
         """
         if self.kind == "nano" and self.space == KOKORO_SPACE:
             return AUTO
@@ -49,7 +49,7 @@ class Origin:
         return self.folder if self.folder is not None and Path(self.folder).is_dir() else None
 
     def fits(self, other: Origin) -> bool:
-        """Whether both voices lie in one space. Kokoro's is one, whatever the precision of its weights."""
+        """Whether both voices are in one voice space. All precisions of Kokoro share one."""
         return self.space == other.space or (self.kind == other.kind and "" in (self.space, other.space))
 
 
@@ -60,15 +60,15 @@ def origins_of(voice: str) -> list[Origin]:
 
 
 def known_base(voice: str) -> str | None:
-    """The base that a voice was made for, as ``--base`` takes it; None where it is not known or not there."""
+    """The base that a voice was made for, as ``--base`` takes it; None if it is unknown or missing."""
     return next((origin.as_flag for origin in origins_of(voice)), None)
 
 
 def base_for(voice: str, base: str) -> str:
-    """What ``--base`` means for a voice: with ``auto`` the base it was made for, where that is known.
+    """What ``--base`` means for a voice: with ``auto`` the base it was made for, if known.
 
     Raises:
-        UsageError: it mixes voices of two bases, or its base is not there any more.
+        UsageError: it mixes voices of two bases, or its base does not exist any more.
     """
     origins = origins_of(voice)
     first = next(iter(origins), None)
@@ -90,7 +90,7 @@ def misfits(voice: str, base: Base | str) -> list[str]:
     """A line for each file of a voice or mix that was made for another base than the one it is used with.
 
     Args:
-        base: loaded, or what ``--base`` says; of a folder nothing is known before it is loaded.
+        base: loaded, or the value of ``--base``; a folder is not checked before it is loaded.
     """
     if not isinstance(base, str):
         used = Origin(voice="", base=base.title, kind=base.kind, sha256=base.sha256, space=base.voice_space)

@@ -1,4 +1,4 @@
-"""``VoicePack``: the (510, 1, 256) tensor that Kokoro reads a voice from."""
+"""``VoicePack``: the (510, 1, 256) tensor in which Kokoro stores a voice."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How a voice changes with length: from one base vector to 510 rows.
+"""Length profile of a voice: from one base vector to 510 rows.
 
-Official packs are smooth curves in the row index; the short rows differ most, and in directions that voices partly
-share. So a base vector (the voice at the reference row) gets the mean change of the base's stock voices added. Where a
-base has no stock voices, only the published mean curve of the 54 official packs is known: each half is then scaled by
-the factor that comes nearest to that curve (cosine to the reference row times the ratio of norms).
+Official packs are smooth curves in the row index; the short rows differ most, in directions that voices partly share.
+So the mean deviation of the base's stock voices from their reference row is added to a base vector (the voice at the
+reference row). For a base without stock voices only the published mean curve of the 54 official packs is available:
+each half is then scaled by the factor nearest to that curve (cosine to the reference row times the ratio of norms).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 
-REFERENCE_ROW = 100  # rows from about 60 on hold the voice proper; 100 is where the published figures were taken
+REFERENCE_ROW = 100  # rows change little from about 60 on; the published figures refer to row 100
 
 # (row, cosine to row 100 x norm / norm of row 100), means over the 54 official v1.0 packs, acoustic and prosodic half.
 _PUBLISHED_ACOUSTIC = ((0, 0.914), (20, 0.964), (50, 0.985), (100, 1.0), (300, 1.009), (509, 1.0))
@@ -34,7 +34,7 @@ class LengthProfile:
 
     @classmethod
     def measured(cls, voices: Iterable[VoicePack]) -> LengthProfile:
-        """The mean change of ``voices`` against their reference row.
+        """The mean deviation of ``voices`` from their reference row.
 
         Raises:
             ValueError: there are no voices.
@@ -59,7 +59,7 @@ class LengthProfile:
 
     @classmethod
     def of(cls, voices: Iterable[VoicePack]) -> LengthProfile:
-        """Measured where there are stock voices, the published curve otherwise."""
+        """Measured on stock voices if there are any, else the published curve."""
         voices = list(voices)
         return cls.measured(voices) if voices else cls.published()
 

@@ -1,6 +1,6 @@
-"""Where a voice comes from, as it is written into the header of a safetensors file.
+"""Provenance of a voice, as stored in the header of a safetensors file.
 
-The header maps strings to strings, so what is known of the voices lies in one of them as JSON:
+The header maps strings to strings, so the provenance is stored in one of them as JSON:
 ``{"voiceclone": '{"my_voice": {"base": "Kokoro-82M", ...}}'}``.
 """
 
@@ -18,19 +18,19 @@ Provenance = dict[str, str]
 
 
 def provenance_of_name(voice: str) -> Provenance:
-    """What is known of a stock voice or a mix: what it is called."""
+    """Provenance of a stock voice or a mix: its name."""
     return {"source": voice, "written_by": f"voiceclone {__version__}"}
 
 
 def provenance_of(voice: Path) -> Provenance:
-    """What the name of a voice's file and the ``report.json`` beside it say; empty values are left out."""
+    """Provenance from the name of a voice's file and the ``report.json`` beside it; without empty values."""
     facts = provenance_of_name(voice.name)
     try:
         report = json.loads((voice.parent / "report.json").read_text(encoding="utf-8"))
         if not isinstance(report, dict) or report.get("name") != voice.stem:
             return facts
         if report.get("voice_sha256", "") not in ("", sha256_of(voice)):
-            return facts  # another voice lies in the place of the one reported
+            return facts  # the file holds another voice than the report is about
     except (OSError, ValueError, RecursionError):
         return facts
     base, dataset = (report.get(part) if isinstance(report.get(part), dict) else {} for part in ("base", "dataset"))
@@ -54,7 +54,7 @@ def to_header(by_voice: Mapping[str, Provenance]) -> dict[str, str]:
 
 
 def from_header(path: Path) -> dict[str, Provenance]:
-    """What a safetensors file says of its voices, by name; nothing where it was written by another program."""
+    """Provenance in a safetensors file, by voice; empty for files of other programs."""
     from safetensors import SafetensorError, safe_open
 
     try:

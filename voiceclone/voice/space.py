@@ -1,4 +1,4 @@
-"""Voice spaces: what two bases have in common that speak alike with one voice vector."""
+"""Voice spaces: bases of one space sound alike with the same voice vector."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 KOKORO_SPACE = "kokoro-82m"
 """The space of Kokoro-82M's voice vectors; its students share it."""
-_KOKORO = "kokoro"  # the kind of base whose space it is, whatever the precision of its weights
+_KOKORO = "kokoro"  # the space of Kokoro-82M, for all precisions of its weights
 
 
 def space_of(kind: str | None, sha256: str | None, named: object = None) -> str:
@@ -19,8 +19,8 @@ def space_of(kind: str | None, sha256: str | None, named: object = None) -> str:
         named: the space that the base's ``base.json`` or a report names, if any.
 
     Returns:
-        What is named, else Kokoro's for Kokoro, else the hash: the base shares its space with no other. Empty where
-        nothing is known.
+        The named space, else Kokoro's for Kokoro, else the hash (a space of this base alone). Empty if nothing is
+        known.
     """
     if isinstance(named, str) and named:
         return named
@@ -31,5 +31,5 @@ def named_space(folder: Path) -> str | None:
     """The voice space that a base folder's ``base.json`` names, without loading anything else; None without one."""
     try:
         return json.loads((folder / "base.json").read_text(encoding="utf-8")).get("voice_space")
-    except (OSError, ValueError, AttributeError, RecursionError):  # who loads it says what is wrong
+    except (OSError, ValueError, AttributeError, RecursionError):  # loading the base reports it
         return None

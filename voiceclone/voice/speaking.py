@@ -25,26 +25,26 @@ logger = logging.getLogger(__name__)
 Voice = str | torch.Tensor | Callable[[str], torch.Tensor]
 """What KPipeline takes (a stock voice's name, the path of a ``.pt``, or the ``(510, 1, 256)`` tensor), or what makes
 that tensor for the phonemes of each piece."""
-SPEED_RANGE = (0.25, 4.0)  # times the voice's own rate
-MAX_FOREIGN = 0.5  # share of the letters in a script that cannot be read, above which a text is refused
+SPEED_RANGE = (0.25, 4.0)  # factor on the voice's own rate
+MAX_FOREIGN = 0.5  # a text with a larger share of unreadable letters is refused
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """How quickly a text was spoken."""
+    """Duration and processing time of a spoken text."""
 
     pieces: int
-    """Pieces of at most 510 phonemes that were made of the text."""
+    """Number of pieces of at most 510 phonemes."""
     seconds: float
     """Length of the speech."""
     first_audio_seconds: float
-    """From the call to the first piece of sound."""
+    """Seconds from the call to the first piece of audio."""
     elapsed_seconds: float
-    """From the call to the end of the last piece."""
+    """Seconds from the call to the end of the last piece."""
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of speech."""
+        """Processing time per second of speech."""
         return self.elapsed_seconds / self.seconds
 
 
@@ -67,12 +67,12 @@ def speak(
     seed: int = 0,
     left_out: LeftOut | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield audio ``(T,)`` float32 at 24 kHz, one for each piece of the text (:mod:`voiceclone.text.pieces`).
+    """Yield audio ``(T,)`` float32 at 24 kHz, one array per piece of the text (:mod:`voiceclone.text.pieces`).
 
     Args:
         voice: see :data:`Voice`.
-        seed: of the harmonic source's phases and noise; the caller's RNG state is kept.
-        left_out: takes what could not be spoken; logged as warnings when None.
+        seed: seed of the harmonic source's phases and noise; the caller's RNG state is kept.
+        left_out: collects parts that could not be spoken; logged as warnings when None.
 
     Raises:
         UsageError: nothing to speak, most of it in a script that the language cannot read, or a speed out of range.
@@ -90,7 +90,7 @@ def speak_parts(
     seed: int = 0,
     left_out: LeftOut | None = None,
 ) -> Iterator[np.ndarray]:
-    """Speak parts of a text one after the other, each with a voice of its own; otherwise as :func:`speak`.
+    """Speak the parts of a text in order, each with its own voice; otherwise as :func:`speak`.
 
     Args:
         parts: (text, voice) pairs.
@@ -112,7 +112,7 @@ def speak_parts(
 
 
 def _spoken(pipeline: KPipeline, text: str, voice: Voice, speed: float, left_out: LeftOut) -> Iterator[np.ndarray]:
-    """Audio ``(T,)`` float32, finite, one for each piece of the text."""
+    """Audio ``(T,)`` float32, finite, one array per piece of the text."""
     for result in _results(pipeline, text, voice, speed, left_out):
         if result.audio is None:
             continue
@@ -136,7 +136,7 @@ def speak_whole(
 
 
 def deliver(pieces: Iterable[np.ndarray], write: Callable[[np.ndarray], None]) -> Delivery:
-    """Hand each piece of :func:`speak` on as it comes, and take the time."""
+    """Pass each piece of :func:`speak` to ``write`` as it arrives, and measure the time."""
     started = time.perf_counter()
     first, samples, count = 0.0, 0, 0
     for audio in pieces:
@@ -172,9 +172,9 @@ def _readable(text: str, lang: str, left_out: LeftOut) -> str:
 
 
 def _seeded(results: Iterator[np.ndarray], seed: int, device: torch.device) -> Iterator[np.ndarray]:
-    """``results`` made with a random state of their own, which goes on from one to the next.
+    """``results`` computed with a separate random state, which continues from one to the next.
 
-    The caller's state is back before each is handed out: between two pieces the caller may draw numbers of its own.
+    The caller's state is restored before each is yielded, because the caller may draw random numbers in between.
     """
     devices = [device] if device.type == "cuda" else []
     states: list[torch.Tensor] | None = None
@@ -196,7 +196,7 @@ def _seeded(results: Iterator[np.ndarray], seed: int, device: torch.device) -> I
 def _results(
     pipeline: KPipeline, text: str, voice: Voice, speed: float, left_out: LeftOut
 ) -> Iterator[KPipeline.Result]:
-    """What the pipeline speaks; libraries below it raise many kinds of errors for texts they cannot digest."""
+    """The pipeline's audio; many kinds of errors of the libraries below it become one."""
     try:
         for phonemes in pieces(pipeline, text, pipeline.model.vocab, left_out):
             drawn = voice(phonemes) if callable(voice) else voice

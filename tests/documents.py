@@ -1,0 +1,52 @@
+"""What the documents hold: their code blocks, and the command lines in them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from support import REPOSITORY
+
+DOCUMENTS = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "datasets" / "README.md",
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
+BLOCK = re.compile(
+    r"^(?P<indent> *)(?:<!-- (?P<mark>run|walk) -->\n *)?```(?P<kind>bash|python)\n(?P<code>.*?)^ *```", re.M | re.S
+)
+CALL = re.compile(r"^(?:python -m voiceclone|python training_styletts2\.py|voiceclone) ")
+
+
+def blocks(kind: str, *, mark: str | None = None) -> list[tuple[str, str]]:
+    """(document, code) of every block of a kind; ``mark`` wants those below a comment ``<!-- MARK -->``."""
+    found = []
+    for document in DOCUMENTS:
+        for match in BLOCK.finditer(document.read_text()):
+            if match["kind"] == kind and (mark is None or match["mark"] == mark):
+                code = "\n".join(line.removeprefix(match["indent"]) for line in match["code"].splitlines())
+                found.append((document.name, code))
+    return found
+
+
+def lines(code: str) -> list[str]:
+    """The lines of a shell block without comments; those that end in a backslash are joined with the next."""
+    return [line for line in code.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+
+
+def call(line: str) -> list[str] | None:
+    """The arguments of a command line of ours, without a pipe or comment behind it; None for another command."""
+    if not CALL.match(line):
+        return None
+    words = shlex.split(line, comments=True)
+    words = words[: words.index("|")] if "|" in words else words
+    if words[1] == "-m":
+        return words[3:]
+    return words[1:] if words[0] == "voiceclone" else ["clone", *words[2:]]
+
+
+def commands(*, mark: str | None = None) -> list[tuple[str, list[str]]]:
+    """(document, arguments) of every command line of ours in the shell blocks."""
+    calls = [(document, call(line)) for document, code in blocks("bash", mark=mark) for line in lines(code)]
+    return [(document, arguments) for document, arguments in calls if arguments is not None]
