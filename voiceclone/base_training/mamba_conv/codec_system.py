@@ -116,7 +116,9 @@ class CodecSystem(System):
         """Take the weights of a trained codec in folder ``base``."""
         known = load_codec(base)
         if known.config != self.codec:
-            raise UsageError(f"--init {base}: is a codec of other sizes: train it with the same --vocab-size and preset")
+            raise UsageError(
+                f"--init {base}: is a codec of other sizes: train it with the same --vocab-size and preset"
+            )
         for codec in (self.trained, self.averaged):
             codec.load_state_dict(known.state_dict())
         self.started = True
@@ -176,7 +178,9 @@ class CodecSystem(System):
             if len(points) < quantizer.size:
                 points = np.tile(points, (-(-quantizer.size // len(points)), 1))
             points = points + 1e-4 * np.random.default_rng(self.config.seed).standard_normal(points.shape)
-            found = KMeans(quantizer.size, init="random", n_init=1, max_iter=KMEANS_ROUNDS, random_state=self.config.seed)
+            found = KMeans(
+                quantizer.size, init="random", n_init=1, max_iter=KMEANS_ROUNDS, random_state=self.config.seed
+            )
             centres = torch.from_numpy(found.fit(points).cluster_centers_).to(residual)
             for module in (quantizer, self.averaged.quantizer):
                 module.set_codebook(level, centres)

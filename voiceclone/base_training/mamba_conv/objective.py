@@ -103,9 +103,7 @@ class MambaConvObjective:
                 shown, given.text, given.style, given.mask, level=decoder.all_levels, share_masked=share
             )  # fmt: skip
             scores = decoder.all_logits(features)
-            losses.append(
-                F.cross_entropy(scores[wrong], codes[wrong], label_smoothing=self.training.label_smoothing)
-            )
+            losses.append(F.cross_entropy(scores[wrong], codes[wrong], label_smoothing=self.training.label_smoothing))
             best = scores.argmax(-1)
             trusts.append((decoder.confidences(features)[wrong], (best == codes)[wrong].float()))
             shown = torch.where(wrong, best, codes)

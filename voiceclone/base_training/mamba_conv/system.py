@@ -118,9 +118,7 @@ class MambaConvSystem(System):
             speaker: speaker_voice(self.averaged.model, self.corpus, self.batches.training.get(speaker, own))
             for speaker, own in self.corpus.by_speaker.items()
         }
-        return Bundle(
-            model=self.averaged.model, codec=self.codec, vocab=self.vocab, voices=voices, facts=facts or {}
-        )
+        return Bundle(model=self.averaged.model, codec=self.codec, vocab=self.vocab, voices=voices, facts=facts or {})
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:

@@ -33,7 +33,9 @@ def selective_scan(
     Returns:
         outputs ``(B, L, E)`` and the state after the last step ``(B, E, N)``.
     """
-    u, delta, a, b, c, d = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (u, delta, a, b, c, d))
+    u, delta, a, b, c, d = (
+        x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (u, delta, a, b, c, d)
+    )
     if state is None and u.is_cuda and (kernel := cuda_kernel()) is not None:
         y, last = kernel(
             u.mT.contiguous(), delta.mT.contiguous(), a, b.mT.contiguous(), c.mT.contiguous(), d, return_last_state=True
