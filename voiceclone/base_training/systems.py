@@ -11,7 +11,11 @@ from typing import Any, TypeVar
 from voiceclone.errors import UsageError
 
 STYLETTS2 = "styletts2"
-SYSTEMS = {STYLETTS2: "voiceclone.base_training.recipe"}
+SYSTEMS = {
+    STYLETTS2: "voiceclone.base_training.recipe",
+    "codec": "voiceclone.base_training.mamba_conv.codec_recipe",
+    "mamba-conv": "voiceclone.base_training.mamba_conv.recipe",
+}
 """The module of each system, whose ``RECIPE`` says how it is trained."""
 
 Settings = TypeVar("Settings", bound="SystemSettings")

@@ -33,10 +33,10 @@ from voiceclone.bases.folder import (
     read_info,
     read_style_sampler,
     read_voices,
+    system_of,
     weight_file,
 )
 from voiceclone.bases.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
-from voiceclone.bases.mamba_conv import read_mamba_conv, system_of
 from voiceclone.bases.stock_names import checked_base
 from voiceclone.bases.stock_voices import PipelineVoices, StockVoices
 from voiceclone.errors import UsageError, VoicecloneError
@@ -230,6 +230,7 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
 
 def _load_mamba_conv(folder: Path) -> Base:
     """Its style extractor stands for the pair of encoders: their space is the base's own."""
+    from voiceclone.bases.mamba_conv import read_mamba_conv
     from voiceclone.models.mamba_conv.speaking import StylePair
 
     bundle = read_mamba_conv(folder)

@@ -64,6 +64,16 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def system_of(folder: Path) -> str | None:
+    """The ``system`` that a base folder's ``config.json`` names; None where it names none."""
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # who reads it says what is wrong
+        return None
+    found = config.get("system") if isinstance(config, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def read_info(folder: Path) -> dict[str, Any]:
     """The content of ``base.json``, or empty; the weights are checked against its hash.
 

@@ -28,16 +28,6 @@ from voiceclone.models.mamba_conv.config import SYSTEM
 CODEC = "codec.safetensors"
 
 
-def system_of(folder: Path) -> str | None:
-    """The ``system`` that a base folder's ``config.json`` names; None where it names none."""
-    try:
-        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # who reads it says what is wrong
-        return None
-    found = config.get("system") if isinstance(config, dict) else None
-    return found if isinstance(found, str) else None
-
-
 def write_mamba_conv(folder: Path, bundle: Bundle, info: dict[str, Any]) -> None:
     """Write a base folder; ``base.json`` last."""
     folder = Path(folder)

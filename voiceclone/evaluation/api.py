@@ -124,7 +124,7 @@ def load_inputs(
     if loaded.kind == NANO and chosen == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: evaluating on the nano base")
     voices = _given_voices(voice, also, loaded)
-    facts = _run_facts(path_of(voice))
+    facts = run_facts(path_of(voice))
     seed = facts.get("seed", 0) if seed is None else seed
     check_range("seed", seed)
     with reporter.task("Reading clips", unit="clip") as task:
@@ -210,8 +210,8 @@ def _add_oracle(
     return missing
 
 
-def _run_facts(voice: Path) -> dict[str, Any]:
-    """What the clone run that made the voice wrote beside it: seed, fingerprint of its clips, base, consent."""
+def run_facts(voice: Path) -> dict[str, Any]:
+    """What the clone run that made the voice wrote beside it: seed, fingerprint of its clips, base, consent, data."""
     if not voice.is_file():
         return {}
     config, report = (_json_object(voice.parent / name) for name in ("config.json", "report.json"))
@@ -221,8 +221,9 @@ def _run_facts(voice: Path) -> dict[str, Any]:
         "fingerprint": dataset.get("fingerprint") if isinstance(dataset, dict) else None,
         "base": base.get("sha256") if isinstance(base, dict) else None,
         "consent": report.get("consent"),
+        "data": config.get("data"),
     }
-    kinds = {"seed": int, "fingerprint": str, "base": str, "consent": str}
+    kinds = {"seed": int, "fingerprint": str, "base": str, "consent": str, "data": str}
     return {name: value for name, value in found.items() if isinstance(value, kinds[name])}
 
 

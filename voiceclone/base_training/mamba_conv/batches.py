@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.base_training.batches import BatchMaker, Batches, StyledBatch
+from voiceclone.base_training.batches import Batches, BatchMaker, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.mamba_conv.codes import CodeCache

@@ -28,7 +28,7 @@ def codec_key(codec: nn.Module) -> str:
 
 
 class CodeCache:
-    """Memory-mapped tokens; ``codes.npy`` holds the frames of all utterances one behind the other, ``(frames, levels)``.
+    """Memory-mapped tokens; ``codes.npy`` holds the frames of all utterances in a row, ``(frames, levels)``.
 
     Args:
         folder: where the cache lies; what another codec or another corpus left there is replaced.

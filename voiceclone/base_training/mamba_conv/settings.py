@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from voiceclone.base_training.config import DEFAULT_WEIGHTS, TrainConfig
-from voiceclone.models.mamba_conv.config import GenerationConfig
+from voiceclone.base_training.systems import SystemSettings
+from voiceclone.models.mamba_conv.config import CodecConfig, GenerationConfig, MambaConvConfig, presets
 
+SMALL_BATCH = 4  # rows
 WEIGHTS = {
     "tokens": 1.0,
     "duration": 0.5,
@@ -31,9 +33,39 @@ CODEC_WEIGHTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MambaConvTraining:
+class CodecTraining(SystemSettings):
+    """Training of the codec."""
+
+    codebook_size: int = 0
+    """Tokens of a level; 0: as many as the preset says."""
+    kmeans_batches: int = 20
+    """Steps without quantization, whose vectors then start the codebooks."""
+    all_levels: float = 0.5
+    """Probability of a step that uses all levels; else their number is drawn."""
+
+    def codec_config(self, preset: str) -> CodecConfig:
+        """The codec's sizes."""
+        return presets(preset, codebook_size=self.codebook_size or None)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaConvTraining(SystemSettings):
     """Training of the synthesizer; shares are of the run."""
 
+    codec: str = "own"
+    """``own`` trains one first, ``encodec`` is EnCodec out of the Hub's cache; else the folder of a codec or a base."""
+    codec_share: float = 0.5
+    """Length of the own codec's training as a share of the run's."""
+    codebook_size: int = 0
+    """Of the own codec; 0: as many tokens a level as the preset says."""
+    mixer: str = "mamba"
+    """``mamba``, ``gru`` or ``attention``."""
+    branch: str = "right"
+    """``right``, ``symmetric`` or ``none``."""
+    iterations: int = 12
+    """Rounds of the coarsest level, at most."""
+    min_iterations: int = 6
+    """The controller may stop from then on."""
     corrupted: float = 0.2
     """Share of the steps that learn to refine: random tokens stand where others are masked."""
     label_smoothing: float = 0.1
@@ -48,20 +80,20 @@ class MambaConvTraining:
     stopping_rows: int = 4
     stopping_gain: float = 0.005
     """Rise of the token accuracy for which a further round is worth it."""
-    generation: GenerationConfig = field(default_factory=GenerationConfig)
 
+    def model_config(self, preset: str, batch: int) -> MambaConvConfig:
+        """The synthesizer's sizes; small batches are normed by groups of channels, since they say little of a mean."""
+        config = presets(preset, codebook_size=self.codebook_size or None)[1]
+        norm = "batch" if batch >= SMALL_BATCH else "group"
+        return replace(config, mixer=self.mixer, branch=self.branch, style_norm=norm)
 
-@dataclass(frozen=True, kw_only=True)
-class CodecTraining:
-    """Training of the codec."""
-
-    kmeans_batches: int = 20
-    """Steps without quantization, whose vectors then start the codebooks."""
-    all_levels: float = 0.5
-    """Probability of a step that uses all levels; else their number is drawn."""
+    @property
+    def generation(self) -> GenerationConfig:
+        """How tokens are generated."""
+        return GenerationConfig(rounds=self.iterations, min_rounds=min(self.min_iterations, self.iterations))
 
 
 def weights_of(config: TrainConfig, own: dict[str, float]) -> dict[str, float]:
-    """A system's weights by term; those in which a run's settings differ from the general defaults count before them."""
+    """A system's weights by term; what a run's settings change of the general defaults counts before them."""
     changed = {name: value for name, value in config.weight.items() if DEFAULT_WEIGHTS.get(name) != value}
     return {**own, **changed}

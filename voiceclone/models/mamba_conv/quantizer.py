@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 DECAY = 0.99  # of the running means, a batch
-DEAD = 0.1  # of the mean use: codes used less are replaced
+USE_DECAY, DEAD = 0.95, 0.03  # of the running use of codes; below that share of the mean use a code is replaced
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +36,7 @@ class ResidualQuantizer(nn.Module):
         self.register_buffer("codebooks", torch.randn(levels, size, latent) / latent**0.5)
         self.register_buffer("counts", torch.ones(levels, size))
         self.register_buffer("sums", self.codebooks.clone())
+        self.register_buffer("use", torch.ones(levels, size))
 
     def nearest(self, residual: Tensor, level: int) -> Tensor:
         """Codes ``(M,)`` of vectors ``(M, latent)``."""
@@ -92,7 +93,8 @@ class ResidualQuantizer(nn.Module):
         counts = self.counts[level].lerp(used, 1.0 - DECAY)
         sums = self.sums[level].lerp(summed, 1.0 - DECAY)
         book[level] = sums / counts.clamp(min=1e-3)[:, None]
-        dead = counts < DEAD * counts.mean()
+        use = self.use[level].lerp(used, 1.0 - USE_DECAY)
+        dead = use < DEAD * use.mean()
         # A candidate for every code, whether dead or not, so that all processes draw and sum alike.
         offered = residual[torch.randint(len(residual), (self.size,), device=residual.device)]
         offered = reduce(offered) / reduce(torch.ones(1, device=residual.device))
@@ -101,6 +103,7 @@ class ResidualQuantizer(nn.Module):
         counts = torch.where(dead, mean, counts)
         self.sums[level] = torch.where(dead[:, None], offered * mean, sums)
         self.counts[level] = counts
+        self.use[level] = torch.where(dead, use.mean(), use)
         self.codebooks = book
 
     @torch.no_grad()

@@ -1,0 +1,164 @@
+"""Train a codec, measure what it keeps of speech, write its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.losses import SpectralLoss
+from voiceclone.base_training.mamba_conv.codec_files import load_codec, read_codec_facts, save_codec
+from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
+from voiceclone.base_training.mamba_conv.settings import CodecTraining
+from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.systems import Recipe
+from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
+from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.distributed import ProcessGroup
+from voiceclone.errors import UsageError
+from voiceclone.models.mamba_conv.codec import Codec
+from voiceclone.models.mamba_conv.quantizer import codebook_use
+from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
+
+logger = logging.getLogger(__name__)
+MEASURED = 40  # utterances, at most
+LOW_USE = 0.3  # of a codebook: below, much of it codes nothing
+ADVERSARIAL_SHARE = 0.4
+
+
+def train_and_pack(
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    facts: BaseFacts,
+    *,
+    resume: bool = False,
+    train: bool = True,
+    tracker: TrainingTracker | None = None,
+    init: Path | None = None,
+    process_group: ProcessGroup | None = None,
+) -> Path:
+    """Train into ``out`` and write ``out/codec``; that folder. Arguments as of every recipe."""
+    group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
+    if not train:
+        config = TrainConfig.from_json(read_checkpoint(out)["config"])
+    settings = config.system_settings or CodecTraining()
+    system = CodecSystem(
+        corpus, config, codec=settings.codec_config(config.preset), training=settings, process_group=group
+    )
+    trainer = Trainer(system, out, tracker=tracker)
+    if resume or not train:
+        trainer.resume()
+    elif init is not None:
+        trainer.initialize_from(init)
+    if train:
+        trainer.run()
+    folder = Path(out) / "codec"
+    if group.is_main:
+        codec = system.averaged.cpu()
+        recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
+        measured = codec_measures(codec, corpus, system.batches.validation[:MEASURED], recognizer)
+        logger.info("codec: %s", measured)
+        for level, use in enumerate(measured.get("codebook_use", [])):
+            if use < LOW_USE:
+                logger.warning("codec: level %d uses %.0f %% of its codes: train longer", level, 100 * use)
+        save_codec(codec, folder, {"key": run_key(corpus, config), "steps": trainer.step, "measured": measured})
+    group.barrier()
+    return folder
+
+
+def own_codec(
+    corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts, process_group: ProcessGroup, tracker: Any = None
+) -> Codec:
+    """The codec of a run in ``out``: the one that an earlier run with these data and settings left, or a new one.
+
+    An interrupted training of it is gone on with.
+    """
+    folder, key = Path(out) / "codec", run_key(corpus, config)
+    if read_codec_facts(folder).get("key") == key:
+        logger.info("%s: taken from an earlier run", folder)
+        return load_codec(folder)
+    resume = False
+    if (Path(out) / CHECKPOINT).is_file():
+        try:
+            found = read_checkpoint(out)["config"]
+            resume = json.dumps(found, sort_keys=True) == json.dumps(config.to_json(), sort_keys=True)
+        except (UsageError, KeyError):  # of another version: it is replaced
+            resume = False
+    train_and_pack(corpus, config, out, facts, resume=resume, tracker=tracker, process_group=process_group)
+    return load_codec(folder)
+
+
+def codec_config_of(config: TrainConfig, codebook_size: int, share: float) -> TrainConfig:
+    """The settings of a codec's training as a part of another run."""
+    length = (
+        {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": (config.minutes or 0.0) * share}
+    )
+    defaults = TrainConfig(steps=1)
+    return dataclasses.replace(
+        config,
+        system="codec",
+        system_settings=CodecTraining(codebook_size=codebook_size),
+        learning_rate=defaults.learning_rate,
+        adversarial_share=ADVERSARIAL_SHARE,
+        weights=defaults.weights,
+        **length,
+    )
+
+
+def run_key(corpus: Corpus, config: TrainConfig) -> str:
+    """What a codec follows from: the data and the settings."""
+    content = [[u.name, u.speaker, u.frames] for u in corpus.utterances]
+    settings = {name: value for name, value in config.to_json().items() if name not in ("device", "log_every")}
+    return hashlib.sha256(json.dumps([content, settings], sort_keys=True).encode()).hexdigest()
+
+
+@torch.no_grad()
+def codec_measures(
+    codec: nn.Module, corpus: Corpus, indices: list[int], recognizer: PhoneRecognizer | None = None
+) -> dict[str, Any]:
+    """What a codec keeps of utterances; empty without any.
+
+    Returns:
+        ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (perplexity over size, a level), and with
+        ``recognizer`` ``phone_error_percent`` of its sound and ``true_phone_error_percent`` of the recordings: the
+        first is the best that a synthesizer on its tokens can reach.
+    """
+    loss, mel, codes, heard, truly = SpectralLoss(), [], [], [], []
+    for index in indices:
+        audio = corpus.audio(index)
+        found = codec.encode(torch.from_numpy(audio)[None])
+        made = codec.decode(found)[..., : len(audio)]
+        mel.append(float(loss(made, torch.from_numpy(audio)[None, : made.shape[1]])["mel"]))
+        codes.append(found[0].T)
+        if recognizer is not None:
+            phonemes = corpus.utterances[index].phonemes
+            heard.append(recognizer.error_rate(made[0].numpy(), phonemes))
+            truly.append(recognizer.error_rate(audio, phonemes))
+    if not mel:
+        return {}
+    use = codebook_use(torch.cat(codes).T[None], codec.codebook_size)
+    result: dict[str, Any] = {
+        "utterances": len(indices),
+        "mel_l1": round(float(np.mean(mel)), 4),
+        "codebook_use": [round(float(value), 4) for value in use],
+    }
+    for name, counts in (("phone_error_percent", heard), ("true_phone_error_percent", truly)):
+        if counts:
+            errors, phones = np.sum(counts, axis=0)
+            result[name] = round(100 * float(errors) / max(float(phones), 1.0), 2)
+    return result
+
+
+RECIPE = Recipe(
+    train_and_pack=train_and_pack, settings=CodecTraining, defaults={"adversarial_share": ADVERSARIAL_SHARE}
+)

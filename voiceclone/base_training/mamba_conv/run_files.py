@@ -1,0 +1,76 @@
+"""The files that a run leaves by the names of the seed: best model, checkpoints by step, plots."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voiceclone.base_training.mamba_conv.validation import calibration_figures, token_figures
+from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.errors import UsageError
+from voiceclone.files import atomic_path
+from voiceclone.models.mamba_conv.bundle import load_bundle
+from voiceclone.plotting.plots import save_figure
+from voiceclone.plotting.run_plots import run_figure
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.trainer import Trainer
+
+BEST = "best_model.pt"
+KEPT = 3  # checkpoints by step
+
+
+class RunFiles(TrainingTracker):
+    """At every checkpoint of the trainer: validate, keep the best model, copy the checkpoint, draw.
+
+    Args:
+        inner: hands numbers, sounds and mels to trackers.
+    """
+
+    def __init__(self, out: Path, *, inner: TrainingTracker | None = None) -> None:
+        self.out, self.inner = out, inner
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Log loss terms and figures of the run."""
+        if self.inner is not None:
+            self.inner.scalars(step, values)
+
+    def checkpoint(self, trainer: Trainer) -> None:
+        """Write what belongs to a checkpoint."""
+        system, step = trainer.system, trainer.step
+        model = system.averaged.model
+        found = token_figures(model, system.batches)
+        before = self._best(trainer)
+        # Where nothing is kept back, the last model is the best that is known.
+        if before is None or not found or found["tokens"] < before:
+            facts = {
+                "step": step, "seconds": trainer.seconds, "config": trainer.config.to_json(), "validation": found,
+                "calibration": calibration_figures(model, system.batches, system.training),
+                "history": trainer.history, "init": trainer.init,
+            }  # fmt: skip
+            system.bundle(facts).save(self.out / BEST)
+        with atomic_path(self.out / f"checkpoint_{step}.pt") as temporary:
+            shutil.copyfile(self.out / "checkpoint.pt", temporary)
+        save_figure(run_figure(trainer.history, f"step {step}"), self.out / f"enhanced_training_plots_{step}.png")
+        self._tidy()
+        if self.inner is not None:
+            if found:
+                self.inner.trackers.scalars({f"validation/{name}": value for name, value in found.items()}, step)
+            self.inner.checkpoint(trainer)
+
+    def _best(self, trainer: Trainer) -> float | None:
+        """The validation loss of the best model of this run; None where there is none, or it is of another run."""
+        try:
+            facts: dict[str, Any] = dict(load_bundle(self.out / BEST).facts)
+        except UsageError:
+            return None
+        same = facts.get("config") == trainer.config.to_json() and facts.get("step", 0) <= trainer.step
+        return facts.get("validation", {}).get("tokens") if same else None
+
+    def _tidy(self) -> None:
+        """Keep the newest checkpoints and plots."""
+        for pattern in ("checkpoint_*.pt", "enhanced_training_plots_*.png"):
+            found = sorted(self.out.glob(pattern), key=lambda path: int(path.stem.rpartition("_")[2]))
+            for old in found[:-KEPT]:
+                old.unlink(missing_ok=True)
