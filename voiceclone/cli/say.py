@@ -221,10 +221,10 @@ def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
         if sys.stdout.isatty():
             raise UsageError("--out -: standard output is a terminal: send it to a file or to a player")
         return STDOUT, ""
-    out = Path(options.out)
-    format_of(out)
-    if out.exists() and not options.overwrite:
-        raise UsageError(f"{out} exists: choose another --out, or replace it with --overwrite")
+    path = Path(options.out)
+    format_of(path)
+    if path.exists() and not options.overwrite:
+        raise UsageError(f"{path} exists: choose another --out, or replace it with --overwrite")
     return options.out, ""
 
 

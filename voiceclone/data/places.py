@@ -71,7 +71,8 @@ class Places:
 
     def _existing(self, name: str) -> str | None:
         """The file of that name as the file system spells it; None where there is none."""
-        place, spelt = self._folder, []
+        place, spelt = self._folder, list[str]()
+        real: str | None
         for part in name.split("/"):
             if part in ("", "."):
                 continue
