@@ -1,4 +1,4 @@
-"""Which device the work runs on, and process groups that train one base or one voice.
+"""Which device the work runs on, and process groups that train one base.
 
 The processes are started by ``accelerate launch``. Every process holds the whole model and works on its rows of every
 batch; the gradients are summed by all-reduce. The model is not wrapped in DistributedDataParallel, which wants one
