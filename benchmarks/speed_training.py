@@ -16,7 +16,6 @@ from voiceclone.cloning.config import merge
 from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import prepare_training, style_stage
-from voiceclone.distributed import ProcessGroup
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.mlp import Projection
@@ -68,7 +67,7 @@ def prepare(base: str, data: Path, out: Path, *, epochs: int = 100) -> Prepared:
         {"data": str(data), "name": "speed", "out": str(out), "base": base, "offline": True, "device": "cpu",
          "epochs_projection": epochs}, {},
     )  # fmt: skip
-    run = open_run(config, RunFolder(config.folder), ProcessGroup(), Reporter(verbosity=-1))
+    run = open_run(config, RunFolder(config.folder), torch.device("cpu"), Reporter(verbosity=-1))
     styles = style_stage(run)
     return Prepared(run=run, styles=styles, trainer=prepare_training(run, styles, None), started=started)
 

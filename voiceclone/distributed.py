@@ -1,4 +1,4 @@
-"""Device selection, and process groups that train one base or one voice.
+"""Device selection, and process groups that train one base.
 
 The processes are started by ``accelerate launch``. Every process holds the whole model and processes its share of the
 rows of every batch; the gradients are summed by all-reduce. The model is not wrapped in DistributedDataParallel, which

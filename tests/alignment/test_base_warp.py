@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone.alignment.base_warp import align, to_whole_frames
+from voiceclone.alignment.base_warp import align
+from voiceclone.alignment.durations import whole_frames
 
 
 @given(
@@ -19,7 +20,7 @@ from voiceclone.alignment.base_warp import align, to_whole_frames
 def test_whole_frames_are_at_least_one_and_sum_up(frames: int, boundaries: list[float]) -> None:
     if frames < len(boundaries) + 1:
         return
-    durations = to_whole_frames(np.array(boundaries), frames)
+    durations = whole_frames(np.array([0.0, *boundaries, frames]), frames)
     assert len(durations) == len(boundaries) + 1
     assert durations.min() >= 1 and durations.sum() == frames
 

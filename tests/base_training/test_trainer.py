@@ -155,7 +155,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     said = capsys.readouterr().err
     for stage in ("Computing features: ", "Training: 2/2 steps", "Surrogate encoders: 1/1 step",
                   "Making voices: ", "Measuring speakers: "):  # fmt: skip
-        assert re.search(f"^{stage}.* in .*/", said, re.M) and said.count(stage) == 1, stage
+        assert re.search(f"^{stage}.* in .*/", said, re.M), stage
     command.append("--quiet")
     assert command_line.main([*command, "--steps", "3"]) == 2
     assert "--resume" in capsys.readouterr().err

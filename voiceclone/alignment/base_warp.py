@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.system.compiled import load_librosa
+from voiceclone.alignment.durations import whole_frames
+from voiceclone.alignment.warping import carried, warp_path
 
 POSTERIOR_WEIGHT = 2.0  # of the phones' distance (0 to 1) beside the mel's (a cosine distance)
 
@@ -46,52 +47,30 @@ def align(
     Raises:
         ValueError: the clip has fewer frames than tokens.
     """
-    librosa = load_librosa()
     frames = target_mel.shape[1] // 2
     if frames < len(spoken_durations):
         raise ValueError(f"{frames} frames cannot hold {len(spoken_durations)} tokens")
     spoken, target = _mean_free(spoken_mel), _mean_free(target_mel)
     distance = 1.0 - spoken.T @ target  # both are unit columns: cosine distance
     cost = distance if posteriors is None else distance + POSTERIOR_WEIGHT * _phone_distance(*posteriors)
-    # Steps along one axis alone cost a little more than diagonal ones: it keeps the path from running flat.
-    _, path = librosa.sequence.dtw(C=cost, subseq=False, backtrack=True, weights_mul=np.array([1.0, 1.2, 1.2]))
-    path = path[::-1]
-    boundaries = np.cumsum(spoken_durations.cpu().numpy())[:-1] * 2
-    carried = np.array([_carry(int(boundary), path) for boundary in boundaries]) / 2
+    _, path = warp_path(cost)
+    inner = carried(np.cumsum(spoken_durations.cpu().numpy())[:-1] * 2, path) / 2  # a mel has two frames in one
     return Alignment(
-        durations=torch.from_numpy(to_whole_frames(carried, frames)),
+        durations=torch.from_numpy(whole_frames(np.concatenate([[0.0], inner, [frames]]), frames)),
         score=float(1.0 - distance[path[:, 0], path[:, 1]].mean()),
     )
 
 
 def stretched(spoken_durations: Tensor, frames: int) -> Alignment:
     """The base's own durations ``(T,)``, stretched evenly to ``frames``: what is left without warping."""
-    inner = np.cumsum(spoken_durations.cpu().numpy())[:-1] * (frames / int(spoken_durations.sum()))
-    return Alignment(durations=torch.from_numpy(to_whole_frames(inner, frames)), score=0.0)
+    ends = np.cumsum(spoken_durations.cpu().numpy()) * (frames / int(spoken_durations.sum()))
+    return Alignment(durations=torch.from_numpy(whole_frames(np.concatenate([[0.0], ends]), frames)), score=0.0)
 
 
 def _phone_distance(spoken: Tensor, target: Tensor) -> np.ndarray:
     """1 - Bhattacharyya coefficient of each two frames' probabilities, ``(2G, 2F)``: a mel has two frames in one."""
     spoken, target = (torch.repeat_interleave(p.detach().float().cpu().sqrt(), 2, dim=1) for p in (spoken, target))
     return (1.0 - spoken.T @ target).numpy()
-
-
-def _carry(boundary: int, path: np.ndarray) -> float:
-    """Where the path ``(steps, 2)`` takes the boundary between synthesis frames ``boundary - 1`` and ``boundary``."""
-    before, after = path[path[:, 0] == boundary - 1, 1], path[path[:, 0] == boundary, 1]
-    return (before.max() + after.min() + 1) / 2
-
-
-def to_whole_frames(boundaries: np.ndarray, frames: int) -> np.ndarray:
-    """Inner boundaries ``(T - 1,)`` in frames to durations ``(T,)`` int64 >= 1 that sum to ``frames``."""
-    count = len(boundaries) + 1
-    lowest = np.arange(1, count)
-    highest = frames - np.arange(count - 1, 0, -1)
-    placed = np.clip(np.round(boundaries).astype(np.int64), lowest, highest)
-    # Keep every boundary at least one frame after the one before it, then at most what the rest still needs.
-    placed = np.maximum.accumulate(placed - lowest) + lowest
-    placed = np.minimum(placed, highest)
-    return np.diff(np.concatenate([[0], placed, [frames]])).astype(np.int64)
 
 
 def _mean_free(mel: Tensor) -> np.ndarray:

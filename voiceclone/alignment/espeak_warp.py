@@ -7,15 +7,14 @@ import torch
 
 from voiceclone.alignment.conditioning import trim_and_level
 from voiceclone.alignment.durations import MAX_EDIT_COST, durations_from_events, whole_frames
+from voiceclone.alignment.features import clip_features
+from voiceclone.alignment.warping import carried, warp_path
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
 from voiceclone.audio.io import resample
 from voiceclone.errors import VoicecloneError
-from voiceclone.system.compiled import load_librosa
 from voiceclone.text.espeak import EspeakSynthesizer
 
 VOICES = ("en-us+f2", "en-us+m3", "en-us")
-CEPSTRA = 13
-BANDS = 60  # lower mel bands used: up to about 6 kHz, so that recordings made at 16 kHz compare too
 
 
 class EspeakAligner:
@@ -54,38 +53,21 @@ class EspeakAligner:
 
     def _features(self, audio: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(audio))[None])[0, :BANDS].numpy()
-        return cepstra(mel)
+            return clip_features(self.log_mel(torch.from_numpy(np.ascontiguousarray(audio))[None])[0].numpy())
 
 
-def cepstra(mel: np.ndarray) -> np.ndarray:
-    """Normalised cepstra with their slopes, ``(26, T)``, of a log-mel ``(bands, T)``."""
-    from scipy.fft import dct
-    from scipy.ndimage import uniform_filter1d
-
-    mel = np.maximum(mel, mel.max() - 2.5)  # 2.5 of the normalised log-mel is 43 dB: noise floors differ
-    values = uniform_filter1d(dct(mel, axis=0, norm="ortho")[:CEPSTRA], 3, axis=1)
-    slopes = np.gradient(uniform_filter1d(values, 3, axis=1), axis=1)
-    both = np.concatenate([values, slopes])
-    scaled = (both - both.mean(axis=1, keepdims=True)) / (both.std(axis=1, keepdims=True) + 1e-3)
-    scaled[CEPSTRA:] *= 0.5  # slopes are noisier
-    scaled[0] *= 2.0  # loudness separates speech from pauses
-    return scaled
-
-
-def warp(reference: np.ndarray, target: np.ndarray, positions: np.ndarray) -> tuple[float, np.ndarray]:
-    """Move ``positions`` (frames of ``reference``) to ``target`` along the cheapest path.
+def warp(reference: np.ndarray, target: np.ndarray, boundaries: np.ndarray) -> tuple[float, np.ndarray]:
+    """Move ``boundaries`` (frames of ``reference``) to ``target`` along the cheapest path.
 
     Args:
-        reference: ``(D, R)``. target: ``(D, T)``.
+        reference: ``(D, R)``. target: ``(D, T)``. boundaries: int, 1 to R - 1.
 
     Returns:
-        mean cosine distance along the path, 0-2; positions in frames of ``target``, float, ascending.
+        cosine distance a step of the path, 0-2; boundaries in frames of ``target``, float, ascending.
     """
-    librosa = load_librosa()
-    total, path = librosa.sequence.dtw(reference, target, metric="cosine", weights_mul=np.array([1.0, 1.1, 1.1]))
-    path = path[::-1]
-    cost = float(total[-1, -1]) / len(path)
-    ours = np.unique(path[:, 0])
-    theirs = np.array([path[path[:, 0] == r, 1].mean() for r in ours])
-    return cost, np.interp(np.clip(positions, 0, reference.shape[1] - 1), ours, theirs)
+    cost, path = warp_path(1.0 - _unit(reference).T @ _unit(target))
+    return cost, carried(np.clip(boundaries, 1, reference.shape[1] - 1), path)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / (np.linalg.norm(features, axis=0, keepdims=True) + 1e-6)

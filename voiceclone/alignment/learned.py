@@ -1,6 +1,6 @@
 """Durations learned from the recordings themselves: a small model of how every phoneme sounds, and where it is spoken.
 
-Each phoneme has a Gaussian over the normalised cepstra that ``espeak_warp`` warps by. They are fitted to the
+Each phoneme has a Gaussian over the features that ``espeak_warp`` warps by. They are fitted to the
 likelihood of the frames summed over all monotonic alignments (expectation-maximisation from an even alignment on), and
 the durations are those of the best alignment. Glow-TTS and RAD-TTS learn the same with a network that makes the
 Gaussians out of the text; a table needs minutes of speech and seconds of work instead. Nothing but recordings and
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from voiceclone.alignment.conditioning import condition
 from voiceclone.alignment.durations import STRESSES, whole_frames
-from voiceclone.alignment.espeak_warp import BANDS, CEPSTRA, cepstra
+from voiceclone.alignment.features import SIZE, clip_features
 from voiceclone.alignment.forward_sum import best_path, even, posteriors
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.audio.io import read_audio
@@ -56,7 +56,7 @@ class AlignerConfig:
 class Gaussians(nn.Module):
     """A diagonal Gaussian for each token."""
 
-    def __init__(self, tokens: int, size: int = 2 * CEPSTRA) -> None:
+    def __init__(self, tokens: int, size: int = SIZE) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(tokens, size))
         self.register_buffer("variance", torch.ones(tokens, size))
@@ -123,8 +123,8 @@ class LearnedAligner:
     def _features(self, audio: np.ndarray) -> np.ndarray:
         """``(26, 2 F)`` float32, F the frames of 25 ms."""
         with torch.no_grad():
-            mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(audio))[None])[0, :BANDS].numpy()
-        return cepstra(mel)[:, : 2 * (len(audio) // FRAME_SAMPLES)].astype(np.float32)
+            mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(audio))[None])[0].numpy()
+        return clip_features(mel)[:, : 2 * (len(audio) // FRAME_SAMPLES)].astype(np.float32)
 
     def _tokens(self, phonemes: str) -> list[int]:
         """Ids of BOS, what is spoken, EOS: a stress mark has no sound of its own."""
@@ -150,7 +150,11 @@ class LearnedAligner:
         examples = []
         for number, row in enumerate(self.rows[i] for i in sorted(picked)):
             try:
-                phonemes = row.phonemes if row.phonemes is not None else self.phonemize(row.text)
+                phonemes = row.phonemes
+                if phonemes is None:
+                    if self.phonemize is None:
+                        raise VoicecloneError("the row brings no phonemes and none can be computed here")
+                    phonemes = self.phonemize(row.text)
                 tokens = self._tokens("".join(c for c in phonemes if c in self.vocab))
                 features = self._features(condition(read_audio(row.path)))
             except (VoicecloneError, ValueError) as error:  # said again when its features are computed

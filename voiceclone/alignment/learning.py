@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Learned:
     def to_bytes(self) -> bytes:
         """As a NumPy archive."""
         buffer = io.BytesIO()
+        labels: dict[str, Any] = {f"labels_{index}": found for index, found in self.labels.items()}
         np.savez(
             buffer,
             variant=np.array(self.variant),
@@ -64,7 +66,7 @@ class Learned:
             second=self.table.second,
             scale_mean=self.scale.mean,
             scale_spread=self.scale.spread,
-            **{f"labels_{index}": labels for index, labels in self.labels.items()},
+            **labels,
         )
         return buffer.getvalue()
 
@@ -158,7 +160,8 @@ def _choose_reader(aligner: RoughAligner, lessons: list[int], rough_scale: Scale
 
 
 def _cost_of_parts(aligner: RoughAligner, lessons: list[int], variant: str, rough_scale: Scale, scale: Scale) -> float:
-    costs, seconds = [], []
+    costs: list[float] = []
+    seconds: list[float] = []
     for index in lessons:
         cost_model = CepstralCost(aligner.scale(index, rough_scale), scale)
         for _, _, section in islice(aligner.rough(index, variant, cost_model, 1.0, 0), _SAMPLE_PARTS - len(costs)):

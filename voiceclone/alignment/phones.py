@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -35,8 +36,9 @@ class PhoneModels:
     variance: np.ndarray = field(repr=False)
     """``(S, 26)``"""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_index", {third: 1 + k for k, third in enumerate(self.thirds)})
+    @cached_property
+    def _index(self) -> dict[Third, int]:
+        return {third: 1 + k for k, third in enumerate(self.thirds)}
 
     def states(self, thirds: Iterable[Third]) -> np.ndarray:
         """The state of each; phones that were never heard are speech as such."""

@@ -128,14 +128,15 @@ class Reader:
         mel = features_of_samples(speech.audio + noise.astype(np.float32), speech.sample_rate).mel
         timed = _timed_tokens(tokens, speech)
         sounds = _sounds([time for _, time in timed], speech, mel.shape[1])
-        read = []
+        read: list[tuple[Word, np.ndarray, np.ndarray]] = []
         for index, (token, _) in enumerate(timed):
             frames = [frame for _, inside in sounds[index] for frame in inside]
             if not frames:
                 continue
             # Tokens without a time of their own (the second of "of the") belong to the one before.
             last = timed[index + 1][0] - 1 if index + 1 < len(timed) else len(tokens) - 1
-            word_end = _TRAILING.match(text, start + tokens[last][1], end).end()
+            trailing = _TRAILING.match(text, start + tokens[last][1], end)
+            word_end = trailing.end() if trailing else start + tokens[last][1]
             word = Word(
                 start=start + tokens[token if read else 0][0],
                 end=word_end,
@@ -172,8 +173,9 @@ def pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def break_after(text: str, end: int) -> int:
     """How much of a break the punctuation before ``text[end]`` and the white space behind it make."""
     before = text[max(0, end - 12) : end].rstrip(_CLOSING)
-    following = re.match(r"\s*", text[end:]).group()
-    if "\n" in following or end + len(following) >= len(text):
+    rest = text[end:].lstrip()
+    following = text[end : len(text) - len(rest)]
+    if "\n" in following or not rest:
         return SENTENCE
     if before[-1:] in set(".!?…。！？।") and not _is_abbreviation(before):
         return SENTENCE

@@ -53,6 +53,7 @@ class RoughAligner:
     def reader(self, variant: str) -> Reader:
         """A reader in a variant of the language's voice."""
         self._engine = self._engine or EspeakSynthesizer()
+        assert self.lang is not None, "nothing can be read aloud"
         return Reader(self.lang, variant, self._engine)
 
     def rough(
@@ -86,5 +87,6 @@ class RoughAligner:
 
     def _read_running(self, variant: str) -> Reading:
         if self._running is None or self._running[0] != variant:
+            assert self.script.running is not None
             self._running = (variant, self.reader(variant).read(self.script.running))
         return self._running[1]

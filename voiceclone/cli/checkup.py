@@ -66,11 +66,12 @@ def weights(problems: list[str]) -> list[dict[str, Any]]:
 
     int8 = registry.KOKORO_INT8
     converted, parts = find_converted(int8.sha256), registry.installed(int8)
+    quantised = converted.weights if converted else None
     nano = presets.NANO_FOLDER
     found = [
         _file("Kokoro-82M", f"Hub cache, {FULL_PRECISION}", hub.cached(hub.KOKORO_WEIGHTS), hub.KOKORO_WEIGHTS.sha256),
-        _file("Kokoro-82M", "converted from the registry's int8 weights", converted and converted.weights, None),
-        _file("Kokoro-82M", "extra kokoro-int8, converted at first use", parts and parts[0].parent, None),
+        _file("Kokoro-82M", "converted from the registry's int8 weights", quantised, None),
+        _file("Kokoro-82M", "extra kokoro-int8, converted at first use", parts[0].parent if parts else None, None),
         _file("nano", "part of the package", nano if (nano / "model.safetensors").is_file() else None, None),
         _file("StyleTTS2's encoders", "Hub cache, optional", hub.cached(hub.STYLETTS2_CHECKPOINT), None),
     ]

@@ -109,7 +109,8 @@ def _counter(task: Progress, before: int) -> Callable[[int], None]:
     """A function that reports whole megabytes to ``task``; ``before`` is the size of the files before this one."""
 
     def report(there: int) -> None:
-        task.advance(max(0, min((before + there) // MEGABYTE, task.total) - task.done))
+        done = (before + there) // MEGABYTE
+        task.advance(max(0, (done if task.total is None else min(done, task.total)) - task.done))
 
     return report
 

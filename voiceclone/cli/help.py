@@ -71,10 +71,10 @@ _PATH = (
 class CommandParser(argparse.ArgumentParser):
     """A parser that puts each flag into its group, shows its default, and refuses unknown flags with its own usage."""
 
-    def __init__(self, *args: Any, example: str = "", **settings: Any) -> None:
+    def __init__(self, *, example: str = "", **settings: Any) -> None:
         epilog = f"example:\n  {example}" if example else None
         super().__init__(
-            *args, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **settings
+            epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **settings
         )
         self._by_title = {title: self.add_argument_group(title) for title in GROUPS}
         self.add_argument("-h", "--help", action="help", help="show this help and exit")

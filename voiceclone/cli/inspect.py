@@ -72,7 +72,7 @@ def describe(pack: VoicePack, stock: Mapping[str, VoicePack]) -> dict[str, Any]:
     expected = HealthRange.of(stock.values())
     health = examine(pack, expected)
     bands, source = norm_bands(stock)
-    rows = [{"phonemes": count} for count in ROWS_SHOWN]
+    rows: list[dict[str, Any]] = [{"phonemes": count} for count in ROWS_SHOWN]
     for half in HALVES:
         norms, cosines, band = row_norms(pack, half), cosine_to_reference(pack, half), bands[half]
         for row in rows:

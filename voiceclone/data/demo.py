@@ -93,7 +93,7 @@ def make_demo_dataset(
         raise UsageError(f"{out}: is a file: choose another folder for the demo data")
     manifest = _read_manifest(out)
     intact = manifest is not None and _is_intact(out, manifest)
-    if intact and manifest["settings"] == asdict(settings):
+    if manifest is not None and intact and manifest["settings"] == asdict(settings):
         return out
     if not (overwrite or intact or not out.exists() or not any(out.iterdir())):
         raise UsageError(f"{out}: holds other files: choose an empty folder, or overwrite it")

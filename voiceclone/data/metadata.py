@@ -180,8 +180,8 @@ def _rows_under_header(path: Path, rows: Rows, separator: str, quotes: bool) -> 
     line, header = rows[0][0], [name.strip() for name in rows[0][1]]
     empty = len(header) - len(without_empty_end(header, len(header)))
     header = header[: len(header) - empty]
-    roles = named(header)
-    for role, name in roles.items():
+    roles: dict[str, int] = {}
+    for role, name in named(header).items():
         if header.count(name) > 1:
             raise VoicecloneError(f"{path} line {line}: a column '{name}' stands there twice: rename one")
         roles[role] = header.index(name)

@@ -71,7 +71,8 @@ class Places:
 
     def _existing(self, name: str) -> str | None:
         """The file of that name as spelled in the file system; None if there is none."""
-        place, spelt = self._folder, []
+        place, spelt = self._folder, list[str]()
+        real: str | None
         for part in name.split("/"):
             if part in ("", "."):
                 continue

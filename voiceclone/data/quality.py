@@ -7,6 +7,7 @@ import math
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
 
 def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, channels: int = 1) -> Measurement:
     """Check decoded audio: mono float32 ``(T,)`` at ``rate`` Hz, full scale 1.0, not cleaned."""
-    known = {"sample_rate": rate, "channels": channels}
+    known: dict[str, Any] = {"sample_rate": rate, "channels": channels}
     if len(samples) == 0:
         return Measurement(seconds=0.0, problem="empty: the file holds no samples", **known)
     seconds = len(samples) / rate

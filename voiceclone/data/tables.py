@@ -114,9 +114,9 @@ def _utf16(content: bytes, table: bool) -> str | None:
         # Tables are mostly ASCII, of which every second byte is zero in UTF-16.
         head = content[:4096]
         share = [head[at::2].count(0) / max(len(head[at::2]), 1) for at in (0, 1)]
-        encoding = next(
-            (e for e, a, b in (("utf-16-be", *share), ("utf-16-le", *share[::-1])) if a > 0.4 > 4 * b), None
-        )
+        for name, zeros, others in (("utf-16-be", share[0], share[1]), ("utf-16-le", share[1], share[0])):
+            if zeros > 0.4 > 4 * others:
+                encoding = name
     if encoding is None:
         return None
     try:

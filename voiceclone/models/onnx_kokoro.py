@@ -44,14 +44,14 @@ def read_onnx_state(path: Path, model: nn.Module) -> dict[str, Tensor]:
     for key, own in model.state_dict().items():
         if _NO_WEIGHTS.search(key):
             continue
-        source, value = _value_of(key, found, own)
-        if value is None:
+        source, its_value = _value_of(key, found, own)
+        if its_value is None:
             raise VoicecloneError(
                 f"{path} lacks {source}: it is no Kokoro-82M, or was exported in an unknown way: "
                 "use kokoro-onnx's kokoro-v1.0.onnx or kokoro-v1.0.int8.onnx"
             )
         used.add(source)
-        state[key] = value
+        state[key] = its_value
     if unknown := sorted(found.keys() - used):
         raise VoicecloneError(f"{path} holds {len(unknown)} unknown tensors (first: {unknown[0]}): is it a Kokoro-82M?")
     return state

@@ -14,7 +14,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -90,7 +90,11 @@ _REBUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
 class TensorOnlyUnpickler(pickle._Unpickler):  # the C implementation cannot be restricted in this way
     """Runs a pickle whose only effects are plain values, containers and tensors over ``archive``'s records."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    if TYPE_CHECKING:  # of the class above, which type checkers do not know in full
+        stack: list[Any]
+        append: Callable[[Any], None]
+        pop_mark: Callable[[], list[Any]]
 
     def __init__(self, program: bytes, archive: zipfile.ZipFile, prefix: str) -> None:
         super().__init__(io.BytesIO(program), encoding="utf-8", errors="replace")

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +103,8 @@ def load_phone_classifier(device: torch.device | str = "cpu", folder: Path = ASS
     path = folder / "phone_classifier.json"
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-        config = PhoneClassifierConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()}
+        config = PhoneClassifierConfig(**values)
         alphabet = info["alphabet"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VoicecloneError(f"{path} cannot be used ({error}): reinstall voiceclone") from error

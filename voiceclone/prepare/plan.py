@@ -82,7 +82,7 @@ def plan_recording(
 def _of_running_text(heard: Heard, groups: list[Group], first_word: int, rules: CutRules) -> Planned:
     words = [word for _, _, found in groups for word in found]
     reading = groups[0][1] if groups else None
-    if not words:
+    if not words or reading is None:
         rest = reading.text[reading.words[first_word].start :] if reading and first_word < len(reading.words) else ""
         return Planned(
             clips=(heard.without_text("none of the text was found in it"),), next_word=first_word,

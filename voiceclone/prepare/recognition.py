@@ -52,7 +52,8 @@ def recognise(recogniser: Any, path: Path, lang: str, advance: Callable[[float],
     Raises:
         VoicecloneError: the recording cannot be recognised.
     """
-    cues, done = [], 0.0
+    cues: list[Cue] = []
+    done = 0.0
     try:
         segments, _ = recogniser.transcribe(
             str(path), language=_LANGUAGES[lang], vad_filter=True, condition_on_previous_text=False

@@ -134,7 +134,7 @@ class Steps:
                     recording.path, own, self.folder.clips, loudness=self.config.loudness,
                     limits=self.config.limits, embed=self.embed,
                 ):  # fmt: skip
-                    figures[clip.name] = record
+                    figures[str(clip.name)] = record
                     task.advance()
         vectors = {name: record.pop("speaker_vector", None) for name, record in figures.items()}
         usable = {name: vectors[name] for name, record in figures.items() if record["problem"] is None}
@@ -145,7 +145,10 @@ class Steps:
         likeness = wrong_speakers(usable)
         return [
             clip_row(
-                clip, self.recordings[clip.recording].name, figures.get(clip.name or "", {}), likeness.get(clip.name)
+                clip,
+                self.recordings[clip.recording].name,
+                figures.get(clip.name or "", {}),
+                likeness.get(clip.name or ""),
             )
             for clip in clips
         ]

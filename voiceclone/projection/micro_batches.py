@@ -41,7 +41,8 @@ def term_gradients(
     terms_of: TermsOf, vector: Tensor, crops: Sequence[Crop], weights: LossWeights, micro_batch: int
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The same means, and the gradient ``(1, 256)`` of their weighted sum: that of one batch, up to rounding."""
-    leaf, sums = vector.detach().requires_grad_(), {}
+    leaf = vector.detach().requires_grad_()
+    sums: dict[str, Tensor] = {}
     for part, share in _micro_batches(crops, micro_batch):
         terms = {name: value * share for name, value in terms_of(leaf, part).items()}
         losses.total(terms, weights).backward()

@@ -49,7 +49,7 @@ class Session:
 
     def add(self, text: str, audio: np.ndarray, rate: int) -> Path:
         """Write a clip and its row; an earlier clip of the same text is replaced."""
-        known = dict(map(reversed, self._rows))
+        known = {spoken: name for name, spoken in self._rows}
         name = known.get(text) or self._free_name()
         path = self._path.parent / name
         write_wav(path, audio, rate)  # the clip first: a row without its clip would be an error

@@ -59,7 +59,12 @@ class Api:
             Route("/v1/models/{model}", self.model),
             Route("/health", self.health),
         ]
-        handlers = {ApiError: _refused, HTTPException: _http_error, ClientDisconnect: _gone, Exception: self._broken}
+        handlers: dict[Any, Any] = {
+            ApiError: _refused,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: self._broken,
+        }
         app = Starlette(routes=routes, exception_handlers=handlers)
         return app if hosts is None else _OnlyHosts(app, hosts)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import cache
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from voiceclone.audio.stream import STREAMS, encoded, sound_stream
@@ -156,10 +157,12 @@ class _Output:
     def __enter__(self) -> Callable[[np.ndarray], None]:
         return self._pieces.append if self._stream is None else self._stream.__enter__()
 
-    def __exit__(self, *failure: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._stream is not None:
-            self._stream.__exit__(*failure)
-        elif failure[0] is None and not self._speech.stopped.is_set():
+            self._stream.__exit__(kind, error, trace)
+        elif kind is None and not self._speech.stopped.is_set():
             self._speech.put(encoded(self._pieces, self._job.form))
 
 

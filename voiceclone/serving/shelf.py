@@ -64,7 +64,7 @@ class Shelf:
         if name in own and self._fits(own[name]):
             return read_voice(Path(own[name].file))
         known = name if name in stock else NAMESAKES.get(name)
-        if known in stock:
+        if known is not None and known in stock:
             return stock[known]
         reason = "GET /v1/audio/voices lists them"
         if name in own:

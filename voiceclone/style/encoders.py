@@ -98,7 +98,7 @@ def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoder
             if type(hook).__name__ == "SpectralNorm":
                 nn.utils.remove_spectral_norm(module, hook.name)
         if isinstance(module, HalvingBlock) and module.learned_sc:
-            module.shortcut = partial(_averaged_first, module)
+            module.shortcut = partial(_averaged_first, module)  # type: ignore[method-assign]
         if isinstance(module, nn.LeakyReLU):
             module.inplace = True
     for encoder in (fast.acoustic, fast.prosodic):

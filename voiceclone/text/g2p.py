@@ -108,7 +108,7 @@ class Phonemizer:
             raise VoicecloneError(f"no phonemes for the text {text[:40]!r} ({reason}): reword it") from error
         for token in tokens:
             token.phonemes = token.phonemes or ""
-        return self._pipeline.tokens_to_ps(tokens)
+        return str(self._pipeline.tokens_to_ps(tokens))
 
 
 def phonemes_beyond_english(pipeline: KPipeline, text: str) -> str:
@@ -200,7 +200,7 @@ def _shared_lexicons(en: Any) -> Iterator[None]:
     """Within the block, G2Ps of one variety of English share one lexicon, which is read once per process (0.5 s)."""
     kind = en.Lexicon
 
-    class SharedLexicon(kind):
+    class SharedLexicon(kind):  # type: ignore[valid-type, misc]
         def __new__(cls, british: bool) -> Any:
             return _lexicons.get(british) or super().__new__(cls)
 
@@ -263,10 +263,11 @@ def _fetch_model() -> bool:
         return False
     _fetch_tried = True
     logger.info("fetching the spaCy model %s", SPACY_MODEL)
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    null = subprocess.DEVNULL
     try:
         # A session of its own, so that pip below it can be ended with it.
-        process = subprocess.Popen([sys.executable, "-c", _FETCH_SCRIPT], start_new_session=True, **quiet)
+        command = [sys.executable, "-c", _FETCH_SCRIPT]
+        process = subprocess.Popen(command, start_new_session=True, stdin=null, stdout=null, stderr=null)
     except OSError:
         return False
     try:
@@ -279,7 +280,7 @@ def _fetch_model() -> bool:
     return process.returncode == 0 and _model_loads()
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     if hasattr(os, "killpg"):

@@ -49,7 +49,8 @@ def tokens(expression: str, is_voice: Callable[[str], bool]) -> list[Token]:
             found.append(("name", file))
             at += len(file)
         elif match := _TOKEN.match(text, at):
-            found += _split_weight(match.lastgroup, match.group(match.lastgroup))
+            kind = match.lastgroup or ""  # every token is a named group
+            found += _split_weight(kind, match.group(kind))
             at = match.end()
         else:
             raise UsageError(f"mix expression: cannot read {text[at : at + 20]!r}: put unusual names in double quotes")

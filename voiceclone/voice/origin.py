@@ -73,7 +73,7 @@ def base_for(voice: str, base: str) -> str:
     origins = origins_of(voice)
     first = next(iter(origins), None)
     for other in origins[1:]:
-        if not first.fits(other):
+        if first is not None and not first.fits(other):
             raise UsageError(
                 f"{first.voice} was made for the base {first.base} and {other.voice} for {other.base}: voices of two "
                 "bases cannot be mixed"

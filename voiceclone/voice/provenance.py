@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from voiceclone import __version__
 from voiceclone.files import sha256_of
@@ -33,7 +34,10 @@ def provenance_of(voice: Path) -> Provenance:
             return facts  # the file holds another voice than the report is about
     except (OSError, ValueError, RecursionError):
         return facts
-    base, dataset = (report.get(part) if isinstance(report.get(part), dict) else {} for part in ("base", "dataset"))
+    found: list[dict[str, Any]] = [
+        part if isinstance(part := report.get(name), dict) else {} for name in ("base", "dataset")
+    ]
+    base, dataset = found
     known = {
         "base": base.get("name"),
         "base_kind": base.get("kind"),
