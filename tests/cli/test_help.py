@@ -26,6 +26,10 @@ def test_without_a_command_the_path_is_five_lines(capsys) -> None:
     lines = capsys.readouterr().out.split("\n\n")[0].splitlines()
     commands = [re.match(r"\d\. voiceclone ([a-z-]+) ", line)[1] for line in lines]
     assert commands == ["prepare", "clone", "say", "evaluate", "export"]
+    assert max(map(len, lines)) <= 100
+    for line in lines:
+        words = shlex.split(line.split("  ")[0])[2:]
+        assert callable(_parser(words, None).parse_args(words).run)
 
 
 def test_every_command_has_one_example_that_parses() -> None:

@@ -46,6 +46,7 @@ def test_the_verdict_is_said_in_words() -> None:
         ({"clone": 0.85}, "Nearer than that the judge cannot tell."),
         ({"understood": 0.85, "understood_recordings": 0.95}, "fewer than in your recordings (95)"),
         ({"understood": 0.85, "understood_recordings": 0.86}, "as many as in your recordings"),
+        ({"understood": 0.9, "understood_recordings": 0.3}, "of your recordings only 30: it hardly knows such speech"),
         ({"understood": 0.9, "by_words": False}, "90 of 100 sounds were understood"),
         ({"slower_percent": 2.0}, "as fast as you"),
         ({"natural": 3.0, "natural_recordings": 4.0}, "less natural than your recordings"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -145,3 +146,16 @@ def test_a_voice_out_of_range_is_called_so_with_a_reason() -> None:
     assert not verdict.healthy and any("norm" in r for r in verdict.reasons)
     smooth = VoicePack(stock[0].tensor[100:101].expand(SHAPE))
     assert examine(smooth, expected).healthy
+
+
+def test_blends_are_no_unusual_voices_and_one_that_fades_away_is() -> None:
+    """The values of a blend even out: its norm lies below that of every voice in it."""
+    stock = [VoicePack(random_pack(i).tensor[100:101].expand(SHAPE)) for i in range(6)]
+    expected = HealthRange.of(stock)
+    generator = np.random.default_rng(0)
+    for count in (2, 3, 6):
+        weights = generator.dirichlet(np.ones(count))
+        blend = sum(float(weight) * pack.tensor for weight, pack in zip(weights, stock))
+        assert examine(VoicePack(blend), expected).healthy, count
+    assert not examine(VoicePack(stock[0].tensor * 0.3), expected).healthy
+    assert not examine(VoicePack(stock[0].tensor * 1.3), expected).healthy

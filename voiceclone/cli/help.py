@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from voiceclone.errors import shown
@@ -59,12 +58,12 @@ EXAMPLES = {
     "ui": "voiceclone ui --browser",
     "train-base": "voiceclone train-base --data ./corpus --out ./my_base --minutes 60",
 }
-_PATH = (
-    ("prepare", "long recordings become a dataset of clips"),
-    ("clone", "the clips become a voice"),
-    ("say", "the voice speaks"),
-    ("evaluate", "how near it is to the speaker, beside stock voices"),
-    ("export", "the voice for other programs"),
+_PATH = (  # short enough for a terminal of 100 columns; what is left out is the default
+    ("voiceclone prepare reading.wav --text reading.txt --out my_dataset", "clips"),
+    ("voiceclone clone --data my_dataset --name my_voice", "a voice"),
+    ('voiceclone say "Hello!" --voice output/my_voice/my_voice.pt', "it speaks"),
+    ("voiceclone evaluate --voice output/my_voice/my_voice.pt --data my_dataset", "how near it is"),
+    ("voiceclone export output/my_voice/my_voice.pt --to npz --out voices.npz", "for others"),
 )
 
 
@@ -116,8 +115,7 @@ def sentence(summary: str) -> str:
 
 
 def path_through() -> str:
-    """The steps from a recording to a voice, in five lines."""
-    commands: Sequence[tuple[str, str]] = [(EXAMPLES[name], what) for name, what in _PATH]
-    width = max(len(command) for command, _ in commands)
-    lines = [f"{number}. {command:<{width}}  {what}" for number, (command, what) in enumerate(commands, 1)]
+    """From a recording to a voice, in five lines."""
+    width = max(len(command) for command, _ in _PATH)
+    lines = [f"{number}. {command:<{width}}  {what}" for number, (command, what) in enumerate(_PATH, 1)]
     return "\n".join(lines)

@@ -95,7 +95,8 @@ def render_page(evaluation: Evaluation, pictures: Pictures, info: PageInfo) -> s
         in_words=evaluation.in_words,
         outcome=verdict.outcome.replace(" ", "-") if verdict is not None else "",
         figures=verdict.line if verdict is not None else "",
-        doubts=[*info.doubts, *evaluation.doubts],
+        doubts=info.doubts,
+        doubts_about_judges=evaluation.doubts,
         bars=three_bars(evaluation.findings, evaluation.left_out) if evaluation.findings is not None else [],
         samples=[(sample.text, _takes(sample.audio, evaluation, COMPARED)) for sample in samples],
         others=[

@@ -114,6 +114,10 @@ def _understood(found: Findings) -> str:
         line = f"It can hardly be understood: only {line}"
     if recordings is None:
         return f"{line}."
+    if recordings < HARDLY <= clone:
+        return (
+            f"{line}; of your recordings only {100 * recordings:.0f}: it hardly knows such speech, so this says little."
+        )
     if abs(clone - recordings) <= WELL:
         return f"{line}, as many as in your recordings."
     more = "more" if clone > recordings else "fewer"

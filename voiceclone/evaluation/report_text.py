@@ -6,6 +6,8 @@ from voiceclone.evaluation.report_columns import measured
 from voiceclone.evaluation.report_results import Evaluation, VoiceResult
 from voiceclone.evaluation.voices import title_of
 
+HEALTH_MEANS = "a hint for a voice that sounds bad; likeness and words understood decide"
+
 
 def verdict_text(evaluation: Evaluation) -> str:
     """The verdict alone: a line in words, then one of figures."""
@@ -38,7 +40,7 @@ def as_text(evaluation: Evaluation) -> str:
     ]
     for name, result in evaluation.voices.items():
         if result.health is not None and not result.health.healthy:
-            lines.append(f"{title_of(name)} looks unusual: {'; '.join(result.health.reasons)}")
+            lines.append(f"{title_of(name)} looks unusual: {'; '.join(result.health.reasons)} ({HEALTH_MEANS})")
     return "\n".join(lines)
 
 

@@ -30,8 +30,8 @@ from voiceclone.voice.pack import VoicePack
 INDEX = "index.html"
 EVALUATION = "evaluation.json"  # beside a voice that was evaluated
 INTRODUCTION = (
-    "Sentences that the voices were not trained on: the recording, the clone, and the stock voice that is nearest to the "
-    "speaker. Switch between them while they play."
+    "Sentences that the voices were not trained on: the recording, the clone, and the stock voice that is nearest to "
+    "the speaker. Switch between them while they play."
 )
 
 
