@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from voiceclone.errors import UsageError
 
 STYLETTS2 = "styletts2"
-SYSTEMS = {STYLETTS2: "voiceclone.base_training.recipe"}
+SYSTEMS = {STYLETTS2: "voiceclone.base_training.recipe", "vits2": "voiceclone.base_training.vits2.recipe"}
 """The module of each system, whose ``RECIPE`` says how it is trained."""
 
 Settings = TypeVar("Settings", bound="SystemSettings")
