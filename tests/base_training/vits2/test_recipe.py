@@ -65,6 +65,21 @@ def test_say_speaks_with_it(run: Path, corpus, tmp_path: Path) -> None:
     assert len(said[2]) > 1.5 * len(said[0])
 
 
+def test_export_writes_a_file_that_speaks(run: Path, corpus, tmp_path: Path, capsys) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    out = tmp_path / "vits2.onnx"
+    export = ["export", str(run / "base"), "--to", "onnx", "--out", str(out), "--offline"]
+    assert main(export) == 0 and "tokens.txt: written" in capsys.readouterr().err
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    feed = {"input": np.arange(1, 40)[None], "input_lengths": np.array([39]), "sid": np.array([1])}
+    (audio,) = session.run(None, {**feed, "scales": np.array([0.667, 1.0, 0.8], dtype=np.float32)})
+    assert audio.shape[:2] == (1, 1) and np.isfinite(audio).all()
+    assert main(export) == 2 and "exists" in capsys.readouterr().err
+    for folder, message in ((tmp_path / "none", "is no folder"), (Path("nano"), "is no folder")):
+        assert main(["export", str(folder), "--to", "onnx", "--out", str(tmp_path / "x.onnx")]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:
     command = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--preset", "tiny", "--steps", "1"]
     cases = (
