@@ -119,7 +119,7 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of ``to_json``; unknown keys are refused.
+        """The inverse of ``to_json``; what is not named keeps its default, which the system may have its own of.
 
         Raises:
             UsageError: an unknown system.
@@ -128,10 +128,11 @@ class TrainConfig:
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"unknown training settings: {', '.join(sorted(unknown))}")
-        values = dict(values)
-        for name in ("betas", "style_frames"):
-            values[name] = tuple(values[name])
-        values["weights"] = tuple({**DEFAULT_WEIGHTS, **values["weights"]}.items())
         recipe = find_recipe(values.get("system", STYLETTS2))
+        weights = {**DEFAULT_WEIGHTS, **recipe.defaults.get("weights", {}), **values.get("weights", {})}
+        values = {**recipe.defaults, **values, "weights": tuple(weights.items())}
+        for name in ("betas", "style_frames"):
+            if name in values:
+                values[name] = tuple(values[name])
         values["system_settings"] = recipe.read_settings(values.get("system_settings"))
         return cls(**values)

@@ -111,6 +111,10 @@ class System(ABC):
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
         """A validation utterance, its recording ``(T,)`` and the averaged model's own ``(T,)``; None without one."""
 
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Further matrices to be shown at a checkpoint, by tag; rows from the bottom up."""
+        return {}
+
     def takes_discriminators(self, step: int, progress: float) -> bool:
         """Whether the discriminators have a part in this step."""
         return progress >= self.config.adversarial_share and step % self.config.discriminator_every == 0

@@ -13,6 +13,7 @@ from voiceclone.errors import UsageError
 STYLETTS2 = "styletts2"
 SYSTEMS = {
     STYLETTS2: "voiceclone.base_training.recipe",
+    "vits2": "voiceclone.base_training.vits2.recipe",
     "codec": "voiceclone.base_training.mamba_conv.codec_recipe",
     "mamba-conv": "voiceclone.base_training.mamba_conv.recipe",
 }

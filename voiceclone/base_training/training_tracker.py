@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from voiceclone.audio.features import LogMel
-from voiceclone.plotting.plots import figure_to_rgb, mel_figure
+from voiceclone.plotting.plots import figure_to_rgb, matrix_figure, mel_figure
 from voiceclone.tracking.progress import QUIET, Reporter
 from voiceclone.tracking.trackers import Trackers
 
@@ -41,3 +41,5 @@ class TrainingTracker:
         self.trackers.audio("audio/spoken", spoken, trainer.step)
         mels = [LogMel()(torch.from_numpy(audio)[None])[0].numpy() for audio in (recording, spoken)]
         self.trackers.image("mel/recording_and_spoken", figure_to_rgb(mel_figure(*mels)), trainer.step)
+        for tag, matrix in trainer.system.pictures().items():
+            self.trackers.image(tag, figure_to_rgb(matrix_figure(matrix)), trainer.step)

@@ -8,7 +8,10 @@ Layout of a base folder::
     own_encoders.safetensors     optional: the pair the base was trained with, for the oracle voice
     style_diffusion.safetensors  optional: a sampler of styles, trained with the base
     voices.safetensors | voices/NAME.pt   in safetensors, the last row is repeated for missing ones
-    base.json                    optional: name, version, licence, widths of the encoders, voice space
+    base.json                    optional: name, version, licence, widths of the encoders, voice space, system
+
+Where ``base.json`` names the system ``vits2``, ``config.json`` and the weights are a VITS2's
+(:mod:`voiceclone.models.vits2`), there are no style encoders, and the voices are its speakers' vectors.
 
 A base whose ``voice_space`` is ``kokoro-82m`` uses Kokoro's own voice vectors: without voices or style encoders in the
 folder, Kokoro's are used. The model is read at once; style encoders and stock voices are read on first use.
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
 NANO = "nano"
 CUSTOM = "custom"
+VITS2 = "vits2"  # the ``system`` that such a base's ``base.json`` names
 OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
 ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, searched beside its model
 
@@ -204,7 +208,9 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
     if system_of(folder) == MAMBA_CONV:
         return _load_mamba_conv(folder)
     config_path, weights = folder / "config.json", weight_file(folder)
-    info, config = read_info(folder), read_config(config_path)
+    if (info := read_info(folder)).get("system") == VITS2:
+        return _load_vits2(folder, weights, info)
+    config = read_config(config_path)
     widths = encoder_config(folder, info)
     own = folder / "own_encoders.safetensors"
     pair = has_encoders(folder)
@@ -245,6 +251,29 @@ def _load_mamba_conv(folder: Path) -> Base:
         config=bundle.config_json(),
         info={**bundle.facts, "styles_are_voices": True},
         sha256=sha256,
+        folder=folder,
+    )
+
+
+def _load_vits2(folder: Path, weights: Path, info: Mapping[str, Any]) -> Base:
+    """A VITS2, which speaks through the same methods as Kokoro's model; its voices are its speakers' vectors."""
+    from voiceclone.models.vits2.speaking import Vits2KModel, load_vits2
+
+    def no_encoders() -> StyleEncoders:
+        raise VoicecloneError(
+            f"{folder} is a VITS2, which has no style encoders: a new voice is fitted by `voiceclone clone --base`"
+        )
+
+    model, vocab = load_vits2(folder, weights)
+    return Base(
+        name=str(info.get("name", folder.name)),
+        kind=CUSTOM,
+        kmodel=Vits2KModel(model, vocab).eval(),
+        load_encoders=no_encoders,
+        stock_voices=read_voices(folder),
+        config=model.config.to_json(),
+        info=info,
+        sha256=stamped_sha256(weights),
         folder=folder,
     )
 

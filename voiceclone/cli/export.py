@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voiceclone.voice.provenance import Provenance
 
 
+ONNX = "onnx"  # of a whole model, not of a voice
 KOKORO_PROGRAMS = ("npz", "bin", "kokoro-js")  # formats of programs that contain only stock Kokoro
 
 
@@ -22,9 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "voice",
         metavar="VOICE",
-        help="a file of voices (FILE:NAME for one of several), a stock voice's name, or a mix",
+        help="a file of voices (FILE:NAME for one of several), a stock voice's name, or a mix; with --to onnx the "
+        "folder of a VITS2",
     )
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="pt, npz, bin, kokoro-js, safetensors or compact")
+    parser.add_argument(
+        "--to", required=True, metavar="FORMAT", help="pt, npz, bin, kokoro-js, safetensors, compact; or onnx, a model"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="where it goes")
     parser.add_argument("--name", help="which voice of a file that holds several; or the name it gets")
     parser.add_argument("--add", action="store_true", help="add to an existing file that may hold several voices")
@@ -42,8 +46,10 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.voice.formats import FORMATS, SEVERAL, read_voices, write_voices
     from voiceclone.voice.provenance import from_header
 
+    if options.to == ONNX:
+        return _export_model(options)
     if options.to not in FORMATS:
-        raise UsageError(f"--to {options.to!r}: use one of {', '.join(FORMATS)}")
+        raise UsageError(f"--to {options.to!r}: use one of {', '.join((*FORMATS, ONNX))}")
     if options.add and options.to not in SEVERAL:
         raise UsageError(f"--add: a {options.to} file holds one voice: use --to {', '.join(SEVERAL)}")
     if options.out.exists() and not (options.add or options.overwrite):
@@ -70,6 +76,28 @@ def run(options: argparse.Namespace) -> int:
         error = max(float((written[name].tensor - pack.tensor).abs().max()) for name, pack in packs.items())
         done += f" (no value changed by more than {error:.1g})"
     reporter.info(done)
+    return 0
+
+
+def _export_model(options: argparse.Namespace) -> int:
+    """Write a VITS2 as an ONNX file, with what other programs read beside it."""
+    from voiceclone.bases.base import VITS2, load_base
+    from voiceclone.models.vits2.onnx_export import export_onnx
+    from voiceclone.models.vits2.speaking import Vits2KModel
+    from voiceclone.tracking.progress import Reporter
+
+    if options.add or options.name:
+        raise UsageError("--add, --name: have no meaning with --to onnx: leave them out")
+    if options.out.exists() and not options.overwrite:
+        raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    if not Path(options.voice).is_dir():
+        raise UsageError(f"{options.voice}: is no folder: with --to onnx give that of a VITS2")
+    base = load_base(options.voice, offline=options.offline)
+    if not isinstance(base.kmodel, Vits2KModel) or base.info.get("system") != VITS2:
+        raise UsageError(f"{options.voice}: is no VITS2, the one system that --to onnx writes")
+    language = str(base.info.get("language", "en"))
+    files = export_onnx(base.kmodel.model, base.kmodel.vocab, list(base.info["speakers"]), language, options.out)
+    Reporter(verbosity=verbosity(options)).info(f"{', '.join(map(str, files))}: written")
     return 0
 
 

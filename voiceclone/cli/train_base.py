@@ -165,9 +165,8 @@ def _train(
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The run's settings: defaults, then --settings, then flags."""
     from voiceclone.base_training.config import TrainConfig
-    from voiceclone.base_training.systems import find_recipe
 
-    values = {**TrainConfig(steps=1).to_json(), **find_recipe(options.system).defaults}
+    values: dict[str, Any] = {}
     if options.settings is not None:
         try:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))
@@ -187,7 +186,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         values["learning_rate"] = options.learning_rate
     changed = _system_settings(options.set)
     try:
-        values["system_settings"] = {**(values["system_settings"] or {}), **changed}
+        values["system_settings"] = {**(values.get("system_settings") or {}), **changed}
         return TrainConfig.from_json(values)
     except UsageError:
         raise

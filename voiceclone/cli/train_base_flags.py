@@ -82,7 +82,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--system",
         default="styletts2",
         metavar="NAME",
-        help="what is trained: styletts2, a Kokoro-format base (default: styletts2)",
+        help="what is trained: styletts2, a Kokoro-format base, or vits2 (default: styletts2)",
     )
     parser.add_argument(
         "--set",

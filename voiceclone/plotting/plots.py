@@ -106,6 +106,15 @@ def mel_figure(target: np.ndarray, clone: np.ndarray) -> Figure:
     return figure
 
 
+def matrix_figure(matrix: np.ndarray) -> Figure:
+    """A matrix ``(N, T)``, such as an alignment of tokens and frames, the first row at the bottom."""
+    figure = new_figure(8.0, 4.0)
+    axes = figure.subplots()
+    axes.imshow(matrix, origin="lower", aspect="auto", interpolation="nearest", cmap="magma")
+    axes.tick_params(labelsize=8)
+    return figure
+
+
 def figure_to_rgb(figure: Figure) -> np.ndarray:
     """The figure as an image ``(H, W, 3)``, uint8."""
     with _no_glyph_warnings():

@@ -1,0 +1,116 @@
+"""The command trains and packs a VITS2, which the other commands speak with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from synthesized import crude_f0
+
+from voiceclone.base_training import corpus as corpus_module
+from voiceclone.bases.base import load_base
+from voiceclone.cli.main import main
+from voiceclone.errors import VoicecloneError
+
+SETTINGS = {"crop_batch": 3, "warmup_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def run(spoken, tmp_path_factory) -> Path:
+    """A run of a few steps."""
+    out = tmp_path_factory.mktemp("run")
+    settings = out / "settings.json"
+    settings.write_text(json.dumps({**SETTINGS, "system_settings": {"durations_share": 0.3}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "track_f0", crude_f0)
+        patch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+        patch.setattr("voiceclone.base_training.vits2.recipe.resemblyzer_embed", lambda: None)
+        command = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--preset", "tiny"]
+        flags = ["--steps", "4", "--settings", str(settings), "--set", "flow=fft", "--device", "cpu", "--quiet"]
+        assert main([*command, *flags, "--out", str(out)]) == 0
+    return out
+
+
+def test_the_packed_base_holds_what_was_asked_for(run: Path, corpus) -> None:
+    base = load_base(run / "base")
+    assert base.info["system"] == "vits2" and base.config["flow"] == "fft"
+    assert sorted(base.stock_voices) == corpus.speakers
+    model = base.kmodel.model
+    for name, row in zip(corpus.speakers, model.speakers.weight, strict=True):
+        pack = base.stock_voices[name].tensor
+        assert torch.allclose(pack[7, 0, : len(row)], row, atol=1e-3) and not pack[:, :, len(row) :].any()
+    assert "phone_error_percent" in base.info["measured"] and "flow fft" in (run / "base" / "README.md").read_text()
+    with pytest.raises(VoicecloneError, match="is a VITS2, which has no style encoders"):
+        _ = base.style_encoders
+    config = json.loads((run / "train_config.json").read_text())
+    assert config["system"] == "vits2" and config["system_settings"]["durations_share"] == 0.3
+    assert config["weights"]["kl"] == 1.0 and config["betas"] == [0.8, 0.99]
+
+
+def test_say_speaks_with_it(run: Path, corpus, tmp_path: Path) -> None:
+    said = {}
+    for number, (voice, more) in enumerate((
+        (corpus.speakers[0], []), (corpus.speakers[1], []), (corpus.speakers[0], ["--speed", "0.5"]),
+    )):  # fmt: skip
+        wav = tmp_path / f"{number}.wav"
+        say = ["say", "Good morning, my friend.", "--base", str(run / "base"), "--voice", voice, "--out", str(wav)]
+        assert main([*say, "--offline", "--quiet", *more]) == 0
+        said[number], rate = soundfile.read(wav)
+        assert rate == 24_000
+    assert said[0].shape != said[1].shape or not np.allclose(said[0], said[1])
+    assert len(said[2]) > 1.5 * len(said[0])
+
+
+def test_export_writes_a_file_that_speaks(run: Path, corpus, tmp_path: Path, capsys) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    out = tmp_path / "vits2.onnx"
+    export = ["export", str(run / "base"), "--to", "onnx", "--out", str(out), "--offline"]
+    assert main(export) == 0 and "tokens.txt: written" in capsys.readouterr().err
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    feed = {"input": np.arange(1, 40)[None], "input_lengths": np.array([39]), "sid": np.array([1])}
+    (audio,) = session.run(None, {**feed, "scales": np.array([0.667, 1.0, 0.8], dtype=np.float32)})
+    assert audio.shape[:2] == (1, 1) and np.isfinite(audio).all()
+    assert main(export) == 2 and "exists" in capsys.readouterr().err
+    for folder, message in ((tmp_path / "none", "is no folder"), (Path("nano"), "is no folder")):
+        assert main(["export", str(folder), "--to", "onnx", "--out", str(tmp_path / "x.onnx")]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:
+    command = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--preset", "tiny", "--steps", "1"]
+    cases = (
+        (["--set", "flow=glow"], "flow is 'glow': use one of pre_conv"),
+        (["--set", "flov=fft"], "unknown settings of the system: flov"),
+        (["--set", 'model={"width": 3}'], "unknown settings of the model: width"),
+        (["--set", 'model={"layers": 2}'], "a speaker enters before the third layer"),
+        (["--set", 'model={"layers": "many"}'], "wrong kind"),
+        (["--set", 'model={"upsample_rates": [8, 8, 2]}'], "makes 128 samples of a frame of 300"),
+        (["--set", "max_frames=3"], "raise max_frames, or cut the recordings"),
+        (["--set", "sdp=1"], "sdp is 1"),
+        (["--bfloat16"], "have no meaning with --system vits2"),
+        (["--kept-out", str(spoken / "heldout")], "--kept-out: has no meaning with --system vits2"),
+        (["--voices", "3"], "--voices: has no meaning with --system vits2"),
+        (["--init", str(tmp_path)], "is no trained VITS2"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "track_f0", crude_f0)
+        for extra, message in cases:
+            assert main([*command, "--out", str(tmp_path / "out"), "--quiet", *extra]) == 2, extra
+            error = capsys.readouterr().err.strip().splitlines()
+            assert message in error[-1] and "Traceback" not in " ".join(error), error
+
+
+def test_a_run_starts_from_a_base(run: Path, spoken, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.vits2.recipe.resemblyzer_embed", lambda: None)
+    command = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--preset", "tiny", "--steps", "1"]
+    init = ["--init", str(run / "base"), "--quiet"]
+    assert main([*command, *init, "--set", "flow=fft", "--out", str(tmp_path / "second")]) == 0
+    assert "from base on" in (tmp_path / "second" / "base" / "README.md").read_text()
+    assert main([*command, *init, "--out", str(tmp_path / "third")]) == 2
+    assert "another preset or other settings" in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""From a corpus to a packed VITS2: train, measure on utterances kept back, write the base's folder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
+from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.systems import Recipe
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.vits2.batches import Vits2Batches
+from voiceclone.base_training.vits2.settings import TRAIN_DEFAULTS, Vits2Settings
+from voiceclone.base_training.vits2.system import Vits2System, run_model
+from voiceclone.distributed import ProcessGroup
+from voiceclone.errors import UsageError
+from voiceclone.files import sha256_of, write_bytes, write_json, write_text
+from voiceclone.models.checkpoint import fold_weight_norm, save_state
+from voiceclone.models.presets import full_config
+from voiceclone.models.vits2.speaking import Vits2KModel, build_synthesizer, voice_rows
+from voiceclone.models.vits2.synthesizer import Synthesizer
+from voiceclone.nets.phone_recognizer import load_recognizer
+from voiceclone.voice.card import NOT_STATED, licence_matter
+from voiceclone.voice.compact import VOICES
+
+logger = logging.getLogger(__name__)
+MEASURED_UTTERANCES = 60
+
+
+def train_and_pack(
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    facts: BaseFacts,
+    *,
+    boost: dict[str, float] | None = None,
+    resume: bool = False,
+    train: bool = True,
+    tracker: TrainingTracker | None = None,
+    init: Path | None = None,
+    process_group: ProcessGroup | None = None,
+) -> Path:
+    """Train into ``out`` and pack into ``out/base``; that folder.
+
+    Args:
+        boost: how often a speaker is drawn, relative to the others.
+        train: False packs the checkpoint that is there.
+        init: folder of a VITS2 of the same preset and settings to start from.
+        process_group: the processes that train together, of which the main one packs; None is this one alone.
+
+    Raises:
+        UsageError: nothing to resume, the checkpoint belongs to other data or settings, or the settings are wrong.
+        VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
+    """
+    if config.compile or config.bfloat16:
+        raise UsageError("--compile, --bfloat16: have no meaning with --system vits2: leave them out")
+    if train:
+        system = Vits2System(corpus, config, speaker_boost=boost, process_group=process_group)
+        trainer = Trainer(system, out, tracker=tracker)
+        if resume:
+            trainer.resume()
+        elif init is not None:
+            trainer.initialize_from(init)
+        trainer.run()
+    if process_group is None or process_group.is_main:
+        pack(corpus, out, facts)
+    return Path(out) / "base"
+
+
+def averaged_model(checkpoint: dict, corpus: Corpus) -> tuple[Synthesizer, TrainConfig]:
+    """The averaged model of a checkpoint, in eval mode, and the run's config."""
+    config = TrainConfig.from_json(checkpoint["config"])
+    model = build_synthesizer(run_model(corpus, config))
+    model.load_state_dict(checkpoint["averaged"])
+    fold_weight_norm(model)
+    return model.eval().requires_grad_(False), config
+
+
+def pack(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
+    """Measure the averaged model of a run and write ``out/base``."""
+    checkpoint = read_checkpoint(out)
+    if checkpoint.get("speakers") != corpus.speakers:
+        raise UsageError(f"{out}: the run was trained on other speakers: give its own --data")
+    model, config = averaged_model(checkpoint, corpus)
+    settings = config.system_settings
+    assert isinstance(settings, Vits2Settings)
+    measured = measure(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts)
+    folder = Path(out) / "base"
+    trained = build_synthesizer(model.config)  # with weight norm, as --init takes it
+    trained.load_state_dict(checkpoint["averaged"])
+    save_state(trained, folder / "model.safetensors", half=True)
+    voices = {name: rows[-1:].clone() for name, rows in speaker_voices(model, corpus.speakers).items()}
+    write_bytes(folder / VOICES, save(voices))
+    write_json(folder / "config.json", {"model": model.config.to_json(), "vocab": full_config()["vocab"]})
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    info = {
+        "name": facts.name, "version": facts.version, "system": "vits2", "preset": config.preset,
+        "licence": facts.licence, "language": facts.language, "speakers": corpus.speakers, "measured": measured,
+        "parameters": parameters, "sha256": sha256_of(folder / "model.safetensors"),
+    }  # fmt: skip
+    write_json(folder / "base.json", info)
+    origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from random weights"
+    training = (
+        f"Trained {origin} for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
+        f"{corpus.hours:.1f} hours of {len(corpus.speakers)} speakers, preset {config.preset}, flow {settings.flow}."
+    )
+    write_text(folder / "README.md", card(facts, training, measured, parameters, corpus.speakers))
+
+
+def speaker_voices(model: Synthesizer, speakers: list[str]) -> dict[str, Tensor]:
+    """The speakers' vectors as voices ``(510, 1, 256)``, by name."""
+    vectors = [torch.zeros(0)] * len(speakers) if model.speakers is None else list(model.speakers.weight)
+    return {name: voice_rows(vector) for name, vector in zip(speakers, vectors, strict=True)}
+
+
+def measure(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseFacts) -> dict[str, float]:
+    """The card's numbers on utterances kept back from training, spoken with predicted durations."""
+    indices = indices[:MEASURED_UTTERANCES]
+    if not indices:
+        return {}
+    voices = speaker_voices(model, corpus.speakers)
+    recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
+    speaker = Vits2KModel(model, full_config()["vocab"])
+    measured = spoken_measures(speaker, corpus, voices, indices, embed=resemblyzer_embed(), recognizer=recognizer)
+    logger.info("measured: %s", measured)
+    return measured
+
+
+def card(facts: BaseFacts, training: str, measured: dict[str, float], parameters: int, speakers: list[str]) -> str:
+    """The model card, Markdown."""
+    lines = [
+        "---", *licence_matter(facts.licence), f"language: {facts.language}", "pipeline_tag: text-to-speech", "---", "",
+        f"# {facts.name} {facts.version}", "",
+        f"A VITS2 text-to-speech model ({parameters / 1e6:.1f}M parameters): text to waveform in one network, without "
+        "Kokoro. `voiceclone say --base` speaks with it, `voiceclone export --to onnx` writes it for other programs.",
+        "", training, "", "## Speakers", "", ", ".join(speakers), "", "## Data", "",
+        *(f"- {line}" for line in facts.data), "", "## Measured", "",
+        *(["On utterances kept back from training, durations predicted:", "", "| | |", "|---|---|",
+           *(f"| {name} | {value:.3g} |" for name, value in measured.items())]
+          if measured else ["Nothing has been measured."]), "",
+    ]  # fmt: skip
+    for title, entries in (("Not measured", facts.not_measured), ("Notes", facts.notes), ("Limits", facts.limits)):
+        lines += [f"## {title}", "", *(f"- {line}" for line in entries), ""] if entries else []
+    lines += ["## Licence", "", f"{facts.licence or NOT_STATED}. The vocabulary is Kokoro-82M's (Apache-2.0)."]
+    return "\n".join(lines) + "\n"
+
+
+RECIPE = Recipe(
+    train_and_pack=train_and_pack, settings=Vits2Settings, defaults=TRAIN_DEFAULTS, takes=frozenset(["boost"])
+)

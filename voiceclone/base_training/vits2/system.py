@@ -1,0 +1,285 @@
+"""The system ``vits2``: text encoder, posterior, flow, durations and decoder trained together, in one or two phases."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus, Utterance
+from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.losses import (
+    SpectralLoss,
+    adversarial_loss,
+    discriminator_loss,
+    feature_match_loss,
+)
+from voiceclone.base_training.system import StepLosses, System
+from voiceclone.base_training.vits2.batches import Vits2Batch, Vits2Batches
+from voiceclone.base_training.vits2.duration_discriminator import (
+    DurationDiscriminator,
+    NoDurationDiscriminator,
+    fooling_loss,
+    judge_loss,
+)
+from voiceclone.base_training.vits2.losses import boundary_agreement, divergence, log_duration_error
+from voiceclone.base_training.vits2.settings import Vits2Settings, model_config
+from voiceclone.bases.folder import read_info
+from voiceclone.distributed import ProcessGroup
+from voiceclone.errors import UsageError
+from voiceclone.models.checkpoint import load_strictly, read_state
+from voiceclone.models.vits2.config import read_vits2_config
+from voiceclone.models.vits2.durations import expansion
+from voiceclone.models.vits2.speaking import Vits2KModel
+from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
+from voiceclone.models.vits2.synthesizer import Posterior, Prior, Synthesizer, align, crops, cut
+
+NEAR = (0.025, 0.05)  # seconds within which boundaries are counted as found
+
+
+class Vits2System(System):
+    """A VITS2 trained on recordings of one speaker or many.
+
+    Args:
+        speaker_boost: how often a speaker is drawn, relative to the others.
+
+    Raises:
+        UsageError: the settings do not fit together, or no utterance can be trained on.
+    """
+
+    trained: Synthesizer
+    averaged: Synthesizer
+    discriminators: nn.ModuleDict
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        speaker_boost: dict[str, float] | None = None,
+        process_group: ProcessGroup | None = None,
+    ) -> None:
+        super().__init__(
+            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
+        )
+        assert isinstance(config.system_settings, Vits2Settings)
+        self.settings: Vits2Settings = config.system_settings
+        self.model = run_model(corpus, config)
+        self.batches = Vits2Batches(
+            corpus, config, self.model, speaker_boost=speaker_boost, process_group=self.process_group
+        )
+        self._build(lambda: Synthesizer(self.model), self._make_discriminators)
+        self.spectral = SpectralLoss().to(self.process_group.device)
+
+    def _make_discriminators(self) -> nn.Module:
+        kind = self.settings.duration_discriminator
+        durations = (
+            DurationDiscriminator(self.model.hidden, recurrent=kind == "lstm")
+            if self.settings.trains_durations_apart
+            else NoDurationDiscriminator()
+        )
+        return nn.ModuleDict({"audio": Discriminators(), "durations": durations})
+
+    def begin_step(self, progress: float) -> None:
+        """In the last phase everything but the duration predictor is frozen."""
+        apart = self.settings.phase(progress) == "durations"
+        self.trained.requires_grad_(not apart).train(not apart)
+        self.trained.durations.requires_grad_(True).train(True)
+
+    def losses(self, step: int, progress: float) -> StepLosses:
+        """All parts together, or in the last phase the durations alone."""
+        batch = self.batches.whole(step).to(self.process_group.device)
+        if self.settings.phase(progress) == "durations":
+            return self._durations_apart(batch)
+        return self._joint(batch, step, progress)
+
+    def _joint(self, batch: Vits2Batch, step: int, progress: float) -> StepLosses:
+        model, adversarial = self.trained, self.takes_discriminators(step, progress)
+        voice = model.voices(batch.speakers)
+        prior = model.read(batch.tokens, batch.lengths, voice)
+        posterior = model.hear(batch.spectrogram, batch.frames, voice)
+        searched = self._path(batch, posterior, prior, self.settings.noise_at(progress))
+        given = self.settings.phase(progress) == "given"
+        path = expansion(batch.durations, posterior.mask.shape[2]) if given else searched
+        kl = divergence(
+            posterior, prior.mean @ path, prior.log_scale @ path, model.flow.log_determinant(posterior.mask)
+        )
+        audio, real = self._crop(batch, posterior, voice)
+        terms = {
+            "kl": kl,
+            "duration": self._duration_loss(prior, voice, path.sum(2).unsqueeze(1)),
+            **self.spectral(audio, real),
+            **self._audio_judged(batch, audio, real, adversarial=adversarial),
+        }
+        terms = batch.share.of(terms)
+        weight = self.config.weight
+        factors = {"kl": self.settings.divergence_weight(progress)}
+        total = sum(weight[name] * factors.get(name, 1.0) * value for name, value in terms.items())
+        terms.update(batch.share.of(self._agreement(searched, batch, prior)))
+        discriminate = partial(self._discriminate_audio, batch, audio, real) if adversarial else None
+        return StepLosses(terms=terms, total=total, discriminate=discriminate)
+
+    def _durations_apart(self, batch: Vits2Batch) -> StepLosses:
+        """The predictor with noise against its discriminator; all else is frozen, the alignment without noise."""
+        model, judge = self.trained, self.discriminators["durations"]
+        with torch.no_grad():
+            voice = model.voices(batch.speakers)
+            prior = model.read(batch.tokens, batch.lengths, voice)
+            posterior = model.hear(batch.spectrogram, batch.frames, voice)
+            path = self._path(batch, posterior, prior, 0.0)
+            frames = path.sum(2).unsqueeze(1)
+            # Whole numbers would give the real ones away.
+            real = torch.log(frames + torch.rand_like(frames) - 0.5 + (1 - prior.mask)) * prior.mask
+        fake = model.durations(prior.features, prior.mask, voice, self._duration_noise(prior))
+        terms = {
+            "duration": log_duration_error(fake, frames, prior.mask),
+            "duration_adversarial": fooling_loss(fake=judge(prior.features, fake, prior.mask), mask=prior.mask),
+        }
+        terms = batch.share.of(terms)
+        weight = self.config.weight
+        total = sum(weight[name] * value for name, value in terms.items())
+        terms.update(batch.share.of(self._agreement(path, batch, prior)))
+
+        def discriminate() -> Tensor:
+            scores = [judge(prior.features, one, prior.mask) for one in (real, fake.detach())]
+            return judge_loss(real=scores[0], fake=scores[1], mask=prior.mask) * batch.share.tokens
+
+        return StepLosses(terms=terms, total=total, discriminate=discriminate)
+
+    def _path(self, batch: Vits2Batch, posterior: Posterior, prior: Prior, noise: float) -> Tensor:
+        return align(posterior, prior, noise=noise)
+
+    def _duration_noise(self, prior: Prior) -> Tensor:
+        return torch.randn_like(prior.mask) * prior.mask
+
+    def _duration_loss(self, prior: Prior, voice: Tensor | None, frames: Tensor) -> Tensor:
+        predictor = self.trained.durations
+        if isinstance(predictor, StochasticDurationPredictor):
+            nll = predictor.negative_log_likelihood(prior.features, prior.mask, voice, frames)
+            return nll.sum() / prior.mask.sum()
+        return log_duration_error(
+            predictor(prior.features, prior.mask, voice, self._duration_noise(prior)), frames, prior.mask
+        )
+
+    def _crop(self, batch: Vits2Batch, posterior: Posterior, voice: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Audio made of a crop of the latent frames, and the recording's there: ``(B, hop S)`` each."""
+        starts, count = crops(batch.frames, self.model.crop_frames, batch.draw)
+        hop = self.model.front_end.hop
+        audio = self.trained.decoder(cut(posterior.z, starts, count), voice)
+        return audio.squeeze(1), cut(batch.audio, starts * hop, count * hop).squeeze(1)
+
+    def _audio_judged(self, batch: Vits2Batch, audio: Tensor, real: Tensor, *, adversarial: bool) -> dict[str, Tensor]:
+        if not adversarial:
+            return {}
+        judge = self.discriminators["audio"]
+        with torch.no_grad():
+            _, real_features = judge(real)
+        scores, features = judge(audio)
+        over_all = partial(self._over_all, batch=batch)
+        return {
+            "adversarial": adversarial_loss(scores),
+            "feature_match": feature_match_loss(real_features, features, over_all),
+        }
+
+    def _over_all(self, means: Tensor, batch: Vits2Batch) -> Tensor:
+        """Means over our rows to means over the rows of all processes."""
+        return self.process_group.all_reduce(means * batch.share.rows)
+
+    def _discriminate_audio(self, batch: Vits2Batch, audio: Tensor, real: Tensor) -> Tensor:
+        judge = self.discriminators["audio"]
+        return discriminator_loss(judge(real)[0], judge(audio.detach())[0]) * batch.share.rows
+
+    def _agreement(self, path: Tensor, batch: Vits2Batch, prior: Prior) -> dict[str, Tensor]:
+        """How many boundaries of the search lie near the corpus's own; measured, not trained."""
+        return {f"mas_within_{1000 * s:.0f}ms": boundary_agreement(path, batch, prior, s) for s in NEAR}
+
+    def initialize_from(self, base: Path) -> str:
+        """Take the weights of the VITS2 in folder ``base``; discriminators start anew, and other speakers' vectors."""
+        weights = base / "model.safetensors"
+        if not weights.is_file() or read_info(base).get("system") != "vits2":
+            raise UsageError(f"--init {base}: is no trained VITS2: give the folder of one")
+        config, _ = read_vits2_config(base / "config.json")
+        if {**config.to_json(), "speakers": 0} != {**self.model.to_json(), "speakers": 0}:
+            raise UsageError(f"--init {base}: is a VITS2 of another preset or other settings: give the same")
+        state = read_state(weights)
+        same = read_info(base).get("speakers") == self.corpus.speakers
+        if not same and self.trained.speakers is not None:
+            state["speakers.weight"] = self.trained.speakers.weight.detach().clone()
+        for model in (self.trained, self.averaged):
+            load_strictly(model, state, weights)
+        return str(read_info(base).get("name", base.name))
+
+    def speed_up(self) -> None:
+        """Nothing: the flags of the vocoder's other systems are refused before."""
+        return None
+
+    def identity(self) -> dict[str, Any]:
+        """Speakers, preset, the whole model and the discriminator: a run goes on with the same alone."""
+        return {"speakers": self.corpus.speakers, "preset": self.config.preset, **self.state()}
+
+    def state(self) -> dict[str, Any]:
+        """What the settings have built, which :meth:`identity` compares."""
+        judge = self.settings.duration_discriminator if self.settings.trains_durations_apart else "none"
+        return {"model": _plain(self.model.to_json()), "duration_discriminator": judge}
+
+    @torch.no_grad()
+    def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
+        """The first validation utterance, spoken by the averaged model with predicted durations."""
+        if not self.batches.validation:
+            return None
+        index = self.batches.validation[0]
+        batch = self.batches.fixed([index]).to(self.process_group.device)
+        speaker = Vits2KModel(self.averaged, {})
+        voice = self.averaged.voices(batch.speakers)
+        row = torch.zeros(1, 256, device=speaker.device) if voice is None else voice[:, :, 0]
+        utterance = self.corpus.utterances[index]
+        tokens = torch.tensor([utterance.tokens], device=speaker.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            spoken, _ = speaker.forward_with_tokens(tokens, row)
+        return utterance, self.corpus.audio(index), spoken.cpu().numpy()
+
+    @torch.no_grad()
+    def pictures(self) -> dict[str, np.ndarray]:
+        """How the averaged model aligns the first validation utterance, ``(N, T)``, beside the corpus's durations."""
+        if not self.batches.validation:
+            return {}
+        model = self.averaged
+        batch = self.batches.fixed(self.batches.validation[:1]).to(self.process_group.device)
+        voice = model.voices(batch.speakers)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            prior = model.read(batch.tokens, batch.lengths, voice)
+            posterior = model.hear(batch.spectrogram, batch.frames, voice)
+            path = align(posterior, prior)
+        given = expansion(batch.durations, path.shape[2])
+        count, frames = int(batch.lengths[0]), int(batch.frames[0])
+        return {"alignment/searched_and_given": (path + given)[0, :count, :frames].cpu().numpy()}
+
+
+def run_model(corpus: Corpus, config: TrainConfig) -> Any:
+    """The model's config of a run.
+
+    Raises:
+        UsageError: the settings do not fit together.
+    """
+    settings = config.system_settings
+    assert isinstance(settings, Vits2Settings)
+    try:
+        return model_config(config.preset, settings, len(corpus.speakers))
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"--settings, --set: {error}: correct it") from error
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists: what a checkpoint holds is compared by value."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

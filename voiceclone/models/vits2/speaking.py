@@ -1,0 +1,92 @@
+"""A VITS2 in the place of Kokoro's model: KPipeline, and with it every command that speaks, takes it as it is.
+
+A voice is a speaker's vector, kept as Kokoro's voices are, ``(510, 1, 256)``: all rows alike, zeros behind the vector.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torchaudio
+from kokoro.model import KModel
+from torch import Tensor, nn
+
+from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
+from voiceclone.models.checkpoint import fold_weight_norm, load_strictly, read_state
+from voiceclone.models.vits2.config import Vits2Config, read_vits2_config
+from voiceclone.models.vits2.synthesizer import NOISE_SCALE, NOISE_SCALE_W, Synthesizer
+
+ROWS, VALUES = 510, 256  # of a voice file
+LONGEST = 512  # tokens, as many as Kokoro takes
+
+
+class Vits2KModel(KModel):
+    """Speaks phonemes with a voice through the methods of ``kokoro.KModel``.
+
+    Args:
+        vocab: symbols to token ids.
+    """
+
+    def __init__(self, model: Synthesizer, vocab: dict[str, int]) -> None:
+        nn.Module.__init__(self)  # KModel's own would build Kokoro's networks
+        self.model, self.vocab, self.context_length = model, vocab, LONGEST
+        self.noise_scale, self.noise_scale_w = NOISE_SCALE, NOISE_SCALE_W
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.model.parameters()).device
+
+    @torch.no_grad()
+    def forward_with_tokens(self, input_ids: Tensor, ref_s: Tensor, speed: float = 1) -> tuple[Tensor, Tensor]:
+        """Tokens ``(1, N)`` and a voice's row ``(1, 256)`` to audio ``(T,)`` at 24 kHz and frames of 25 ms ``(N,)``.
+
+        Frames may be halves.
+        """
+        config = self.model.config
+        tokens = with_blanks(input_ids) if config.add_blank else input_ids
+        voice = ref_s[:, : config.voice_size].unsqueeze(-1) if config.voice_size else None
+        audio, frames = self.model.infer(
+            tokens, torch.tensor([tokens.shape[1]], device=tokens.device), voice,
+            noise_scale=self.noise_scale, length_scale=1.0 / speed, noise_scale_w=self.noise_scale_w,
+        )  # fmt: skip
+        front = config.front_end
+        if front.sample_rate != SAMPLE_RATE:
+            audio = torchaudio.functional.resample(audio, front.sample_rate, SAMPLE_RATE)
+        durations = frames[0] * (front.hop / front.sample_rate * SAMPLE_RATE / FRAME_SAMPLES)
+        if config.add_blank:  # a blank belongs to the token before it
+            durations = torch.cat([durations, durations.new_zeros(1)]).view(-1, 2).sum(1)
+        return audio.flatten(), durations
+
+
+def with_blanks(tokens: Tensor) -> Tensor:
+    """Tokens ``(..., N)`` with a pad token between all: ``(..., 2 N - 1)``; BOS and EOS are pad tokens too."""
+    parts = torch.stack([tokens, torch.zeros_like(tokens)], dim=-1)
+    return parts.flatten(-2)[..., :-1]
+
+
+def voice_rows(vector: Tensor) -> Tensor:
+    """A speaker's vector ``(voice_size,)`` as a voice ``(510, 1, 256)``."""
+    rows = torch.zeros(ROWS, 1, VALUES)
+    rows[:, 0, : len(vector)] = vector.detach().float().cpu()
+    return rows
+
+
+def load_vits2(folder: Path, weights: Path) -> tuple[Synthesizer, dict[str, int]]:
+    """The network of a base folder with its weights, frozen, in eval mode; and its vocabulary.
+
+    Raises:
+        VoicecloneError: a file is missing, damaged or belongs to another config.
+    """
+    config, vocab = read_vits2_config(folder / "config.json")
+    model = build_synthesizer(config)
+    load_strictly(model, read_state(weights), weights)
+    fold_weight_norm(model)
+    return model.eval().requires_grad_(False), vocab
+
+
+def build_synthesizer(config: Vits2Config) -> Synthesizer:
+    """A model with random weights; the caller's random state is kept."""
+    with torch.random.fork_rng(devices=[]):
+        return Synthesizer(config)
