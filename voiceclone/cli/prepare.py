@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text", type=Path, metavar="FILE",
         help="what is said, by one of four: text of the recording, or one line for each file, or a folder of NAME.txt",
     )  # fmt: skip
-    parser.add_argument("--subtitles", type=Path, metavar="FILE", help="or: SRT or WebVTT, or a folder of NAME.srt")
+    parser.add_argument(
+        "--subtitles", type=Path, metavar="FILE",
+        help="or: SRT, WebVTT or JSON of timed characters, or a folder of NAME.srt",
+    )  # fmt: skip
     parser.add_argument(
         "--metadata",
         type=Path,

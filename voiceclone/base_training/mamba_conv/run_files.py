@@ -71,6 +71,7 @@ class RunFiles(TrainingTracker):
     def _tidy(self) -> None:
         """Keep the newest checkpoints and plots."""
         for pattern in ("checkpoint_*.pt", "enhanced_training_plots_*.png"):
-            found = sorted(self.out.glob(pattern), key=lambda path: int(path.stem.rpartition("_")[2]))
+            steps = {path: path.stem.rpartition("_")[2] for path in self.out.glob(pattern)}
+            found = sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
             for old in found[:-KEPT]:
                 old.unlink(missing_ok=True)
