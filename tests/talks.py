@@ -101,3 +101,22 @@ def speak_talk(
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.clip(gain * sound, -1.0, 1.0), RATE, subtype=subtype)
     return Talk(path=path, spans=tuple(spans), words=tuple(words))
+
+
+def timed_characters(talk: Talk) -> list[dict[str, object]]:
+    """A time for every character of a talk: those of a word are spread evenly over it."""
+    ends = []
+    for start, end, text in talk.spans:
+        ends += [(start, end)] * (len(text) + 1)
+    starts = dict(talk.words)
+    found: list[dict[str, object]] = []
+    places = sorted(starts)
+    for place, character in enumerate(talk.text):
+        word = max((at for at in places if at <= place), default=0)
+        following = min((at for at in places if at > place), default=len(talk.text))
+        begin = starts.get(word, ends[place][0])
+        end = starts[following] if following in starts and ends[following] == ends[place] else ends[place][1]
+        share = (end - begin) / max(following - word, 1)
+        first = min(begin + (place - word) * share, ends[place][1])
+        found.append({"char": character, "start": round(first, 3), "end": round(max(first, first + share), 3)})
+    return found

@@ -40,6 +40,8 @@ COMMANDS = {
     "ui": ("voiceclone.cli.ui", "a web page for cloning, listening, mixing and downloading"),
     "train-base": ("voiceclone.cli.train_base", "train a Kokoro-format base of your own"),
 }
+# Programs beside the command, as COMMANDS: each has a script of its own.
+SCRIPTS = {"mamba-conv": ("voiceclone.cli.mamba_conv", "train and try a Mamba-Conv synthesizer on one recording")}
 INTERRUPTED = 130
 TRACEBACK = "VOICECLONE_TRACEBACK"  # environment variable: show the traceback of a bug
 
@@ -50,6 +52,13 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         return _main(arguments, program)
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of one of :data:`COMMANDS`, checked; ``options.run(options)`` runs it and raises what goes wrong."""
+    options = _parser(arguments, None).parse_args(arguments)
+    check_numbers(vars(options), options.command)
+    return options
+
+
 def _main(arguments: Sequence[str] | None, program: str | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -58,7 +67,7 @@ def _main(arguments: Sequence[str] | None, program: str | None) -> int:
             return 0
         parser = _parser(arguments, program)
         options = parser.parse_args(arguments if program is None else arguments[1:])
-        check_numbers(vars(options), "clone" if program is not None else options.command)
+        check_numbers(vars(options), arguments[0] if program is not None else options.command)
         _print_any_name()
         let_break_interrupt()
         _quiet_libraries(verbose=getattr(options, "verbose", False))
@@ -116,8 +125,8 @@ def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentP
     """Only the called command's module is loaded, so that help and errors are fast."""
     version = f"voiceclone {__version__}"
     if program is not None:
-        home, summary = COMMANDS["clone"]
-        example = EXAMPLES["clone"].replace("voiceclone clone", f"python {program}")
+        home, summary = {**COMMANDS, **SCRIPTS}[arguments[0]]
+        example = EXAMPLES.get(arguments[0], "").replace(f"voiceclone {arguments[0]}", f"python {program}")
         return _filled(CommandParser(prog=program, description=sentence(summary), example=example), home, version)
     parser = argparse.ArgumentParser(
         prog="voiceclone",

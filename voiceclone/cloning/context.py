@@ -16,6 +16,7 @@ from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.data.metadata import read_dataset
 from voiceclone.files import write_json
+from voiceclone.models.frozen_kokoro import check_trainable
 from voiceclone.nets.resemblyzer import INSTALL, resemblyzer_is_installed
 from voiceclone.projection.parts import PLAIN, parse_parts
 from voiceclone.tracking.progress import Reporter
@@ -48,6 +49,7 @@ def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repor
     read_dataset(config.data)  # a wrong folder is said before a base is loaded, or fetched
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
+    check_trainable(base.kmodel)
     notices = []
     if base.kind == NANO and base.voice_space != KOKORO_SPACE:
         notices.append(

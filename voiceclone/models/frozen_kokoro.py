@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.fused import fused
 
 if TYPE_CHECKING:
@@ -55,6 +55,16 @@ def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
     return [0, *(vocab[p] for p in phonemes if p in vocab), 0]
 
 
+def check_trainable(kmodel: KModel) -> None:
+    """Refuse a model of another system, whose voices cannot be trained here.
+
+    Raises:
+        UsageError: it has not Kokoro's parts.
+    """
+    if not hasattr(kmodel, "predictor"):
+        raise UsageError("--base: voices are trained on Kokoro-format bases alone: use kokoro, nano or another one")
+
+
 class FrozenKokoro:
     """A differentiable view of a frozen ``KModel``. Batches are of equal length: nothing is padded.
 
@@ -63,6 +73,7 @@ class FrozenKokoro:
     """
 
     def __init__(self, kmodel: KModel, device: torch.device, *, convolutions: torch.dtype | None = None) -> None:
+        check_trainable(kmodel)
         self.kmodel = kmodel.to(device).eval().requires_grad_(False)
         self.device = device
         self.fused = True  # gradients through the decoder use the fused blocks

@@ -25,7 +25,7 @@ class PrepareConfig:
     text: Path | None = setting(
         None, "what is said, by one of four: text of the recording, or one line for each file, or a folder of NAME.txt"
     )
-    subtitles: Path | None = setting(None, "or: SRT or WebVTT, or a folder of NAME.srt")
+    subtitles: Path | None = setting(None, "or: SRT, WebVTT or JSON of timed characters, or a folder of NAME.srt")
     metadata: Path | None = setting(
         None, "or: metadata.csv (LJSpeech and others) or metadata.jsonl of clips cut already"
     )

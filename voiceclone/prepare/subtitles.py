@@ -1,4 +1,7 @@
-"""Subtitles (SubRip, WebVTT) as text with times; broken cues are skipped with a reason."""
+"""Subtitles (SubRip, WebVTT, JSON of timed characters) as text with times.
+
+Broken cues are skipped with a reason; broken JSON is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voiceclone.audio.io import probe
 from voiceclone.data.recordings import Part, Script
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.prepare.character_json import read_characters, timed_lines
 from voiceclone.prepare.transcripts import read_text
 
-SUFFIXES = (".srt", ".vtt")
+CHARACTERS = ".json"
+SUFFIXES = (".srt", ".vtt", CHARACTERS)
 LONGEST_CUE = 60.0  # seconds; longer ones have a wrong time
 PART_SECONDS = 45.0  # approximate length of cues that are aligned together
 SEPARATE = 1.0  # seconds without a cue that separate two parts
@@ -36,13 +42,21 @@ class Cue:
     """The spoken text, in one line."""
 
 
-def read_subtitles(path: Path) -> tuple[list[Cue], list[tuple[str, str]]]:
+def read_subtitles(path: Path, seconds: float | None = None) -> tuple[list[Cue], list[tuple[str, str]]]:
     """The cues of a file in order of time, and what was skipped: (where, why).
+
+    Args:
+        seconds: length of the recording, which the times in JSON must fit; None: not known.
 
     Raises:
         UsageError: there is no such file.
-        VoicecloneError: it is no text.
+        VoicecloneError: it is no text, or JSON whose times do not fit.
     """
+    if path.suffix.lower() == CHARACTERS:
+        lines = timed_lines(read_characters(path, seconds))
+        cues = [Cue(start=start, end=end, text=text) for start, end, text in lines if any(c.isalnum() for c in text)]
+        problems: list[tuple[str, str]] = []
+        return _without_overlap(cues, path.name, problems), problems
     return parse_subtitles(read_text(path), path.name)
 
 
@@ -72,7 +86,7 @@ def parse_subtitles(text: str, name: str) -> tuple[list[Cue], list[tuple[str, st
 
 
 def script_of_subtitles(path: Path, recordings: list[Path]) -> Script:
-    """The script in a subtitle file for one recording, or in a folder of ``NAME.srt`` or ``NAME.vtt``.
+    """The script in a subtitle file for one recording, or in a folder of ``NAME.srt``, ``.vtt`` or ``.json``.
 
     Raises:
         UsageError: there is no such file, or one file and several recordings.
@@ -90,7 +104,8 @@ def script_of_subtitles(path: Path, recordings: list[Path]) -> Script:
         if file is None:
             problems.append((recordings[index].name, f"no subtitles: none named after it in {path}"))
             continue
-        cues, broken = read_subtitles(file)
+        seconds = probe(recordings[index]).seconds if file.suffix.lower() == CHARACTERS else None
+        cues, broken = read_subtitles(file, seconds)
         problems += broken
         parts += parts_of_cues(cues, index, file.name)
     if not parts:

@@ -19,7 +19,7 @@ from voiceclone.ui.clip_words import UNFIT
 from voiceclone.ui.clips import transcripts_of
 from voiceclone.ui.draft import MAX_CLIPS, Clip, Draft
 
-SUBTITLES = (".srt", ".vtt")
+SUBTITLES = (".srt", ".vtt", ".json")
 MAX_SCRIPT = 500_000  # characters of the text of one long recording, about ten hours
 
 

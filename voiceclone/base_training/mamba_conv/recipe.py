@@ -37,7 +37,7 @@ from voiceclone.voice.card import NOT_STATED, licence_matter
 
 logger = logging.getLogger(__name__)
 SPOKEN = 24  # utterances that are spoken and measured, at most
-LEAST_SECONDS, FEW_SECONDS = 60.0, 600.0  # of one speaker's speech
+LEAST_SECONDS, FEW_SECONDS = 30.0, 600.0  # of all clips
 
 
 def train_and_pack(
@@ -108,7 +108,7 @@ def check_amount(corpus: Corpus) -> None:
     """Refuse what is too little to learn from, and warn of little.
 
     Raises:
-        UsageError: less than a minute.
+        UsageError: less than half a minute.
     """
     seconds = 3600 * corpus.hours
     if seconds < LEAST_SECONDS:

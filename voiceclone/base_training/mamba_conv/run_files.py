@@ -30,6 +30,7 @@ class RunFiles(TrainingTracker):
 
     def __init__(self, out: Path, *, inner: TrainingTracker | None = None) -> None:
         self.out, self.inner = out, inner
+        self.done = -1  # the step of the checkpoint written last: the trainer's last one may come twice
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Log loss terms and figures of the run."""
@@ -39,6 +40,9 @@ class RunFiles(TrainingTracker):
     def checkpoint(self, trainer: Trainer) -> None:
         """Write what belongs to a checkpoint."""
         system, step = trainer.system, trainer.step
+        if step == self.done:
+            return
+        self.done = step
         model = system.averaged.model
         found = token_figures(model, system.batches)
         before = self._best(trainer)
@@ -71,6 +75,7 @@ class RunFiles(TrainingTracker):
     def _tidy(self) -> None:
         """Keep the newest checkpoints and plots."""
         for pattern in ("checkpoint_*.pt", "enhanced_training_plots_*.png"):
-            found = sorted(self.out.glob(pattern), key=lambda path: int(path.stem.rpartition("_")[2]))
+            steps = {path: path.stem.rpartition("_")[2] for path in self.out.glob(pattern)}
+            found = sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
             for old in found[:-KEPT]:
                 old.unlink(missing_ok=True)

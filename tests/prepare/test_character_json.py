@@ -1,0 +1,106 @@
+"""JSON with a time for every character: both forms, what is refused and how it is said, and a dataset made of one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from talks import timed_characters
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.prepare.character_json import read_characters, timed_lines
+from voiceclone.prepare.subtitles import read_subtitles, script_of_subtitles
+
+WORDS = "Good day. How are you?"
+
+
+def entries(text: str = WORDS, step: float = 0.1) -> list[dict]:
+    return [{"char": c, "start": round(i * step, 3), "end": round((i + 1) * step, 3)} for i, c in enumerate(text)]
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_both_forms_give_the_same_lines(tmp_path: Path) -> None:
+    listed = written(tmp_path / "a.json", {"metadata": {"duration_seconds": 2.3}, "character_alignments": entries()})
+    columns = {
+        "characters": [e["char"] for e in entries()],
+        "character_start_times_seconds": [e["start"] for e in entries()],
+        "character_end_times_seconds": [e["end"] for e in entries()],
+    }
+    bare = written(tmp_path / "b.json", columns)
+    nested = written(tmp_path / "c.json", {"audio_base64": "", "alignment": columns, "normalized_alignment": columns})
+    expected = [(0.0, 0.9, "Good day."), (1.0, 2.2, "How are you?")]
+    for path in (listed, bare, nested):
+        found = timed_lines(read_characters(path, 2.3))
+        assert [(round(a, 2), round(b, 2), text) for a, b, text in found] == expected
+
+
+def test_a_missing_end_is_the_next_start(tmp_path: Path) -> None:
+    without = [{"char": e["char"], "start": e["start"]} for e in entries("Hi you")]
+    found = read_characters(written(tmp_path / "a.json", {"character_alignments": without}))
+    assert [one.end for one in found] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
+
+
+def test_pauses_and_length_part_lines_too() -> None:
+    def lines(text: str, step: float = 0.1, gap_at: int = -1) -> list[str]:
+        from voiceclone.prepare.character_json import TimedCharacter
+
+        late = [2.0 if gap_at >= 0 and i >= gap_at else 0.0 for i in range(len(text))]
+        timed = [
+            TimedCharacter(char=c, start=i * step + late[i], end=(i + 1) * step + late[i]) for i, c in enumerate(text)
+        ]
+        return [line for _, _, line in timed_lines(timed)]
+
+    assert lines("one two three") == ["one two three"]
+    assert lines("one two three", gap_at=8) == ["one two", "three"]
+    assert lines('He said "no." Then he went.') == ['He said "no."', "Then he went."]
+    assert len(lines("word " * 20, step=0.4)) == 3  # 40 s without a mark
+    assert lines("3.5 is half of 7") == ["3.5 is half of 7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is no JSON"),
+        ([1], "must hold a JSON object"),
+        ({"text": "hello"}, "holds no characters with times"),
+        ({"character_alignments": []}, "holds no characters with times"),
+        ({"character_alignments": "abc"}, "is no list"),
+        ({"character_alignments": [{"char": 3, "start": 0}]}, "entry 1 of character_alignments has no char"),
+        ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": "x"}]}, "entry 2: start 'x'"),
+        ({"character_alignments": [{"char": "a", "start": -1}]}, "entry 1: start '-1'"),
+        ({"character_alignments": [{"char": "a", "start": 1}, {"char": "b", "start": 0.2}]}, "before the one ahead"),
+        ({"character_alignments": [{"char": "a", "start": 1, "end": 0.2}]}, "before it starts"),
+        ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": 9}]}, "behind the end"),
+        ({"characters": ["a"], "character_start_times_seconds": [0]}, "lists of one length"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_entry(tmp_path: Path, content: object, message: str) -> None:
+    with pytest.raises(VoicecloneError) as error:
+        read_characters(written(tmp_path / "a.json", content), 2.0)
+    assert message in str(error.value) and "a.json" in str(error.value)
+
+
+def test_a_missing_file_is_a_wrong_call(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        read_characters(tmp_path / "none.json")
+
+
+def test_they_are_read_as_subtitles(tmp_path: Path) -> None:
+    from talks import SENTENCES, speak_talk
+
+    talk = speak_talk(tmp_path / "talk.wav", SENTENCES[:3])
+    path = written(tmp_path / "talk.json", {"character_alignments": timed_characters(talk)})
+    cues, problems = read_subtitles(path)
+    assert [cue.text for cue in cues] == list(SENTENCES[:3]) and not problems
+    assert all(abs(cue.start - start) < 0.2 for cue, (start, _, _) in zip(cues, talk.spans))
+    for given in (path, tmp_path):
+        script = script_of_subtitles(given, [talk.path])
+        assert " ".join(part.text.replace("\n", " ") for part in script.parts) == talk.text
+    late = written(tmp_path / "late.json", {"character_alignments": entries(step=5.0)})
+    with pytest.raises(VoicecloneError, match="do they belong together"):
+        script_of_subtitles(late, [talk.path])

@@ -1,0 +1,151 @@
+"""Transcripts with a time for every character, as text-to-speech services and aligners write them in JSON.
+
+Two forms are read: ``{"character_alignments": [{"char": "T", "start": 0.12, "end": 0.18}, ...]}``, where ``end`` may be
+missing and ``metadata`` may hold ``duration_seconds``; and ElevenLabs' ``{"characters": [...],
+"character_start_times_seconds": [...], "character_end_times_seconds": [...]}``, by itself or under ``alignment``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.prepare.transcripts import read_text
+
+LIST = "character_alignments"
+ELEVENLABS = ("characters", "character_start_times_seconds", "character_end_times_seconds")
+TOLERANCE = 0.02  # of the recording's length, by which times may lie behind its end
+DISORDER = 0.05  # seconds by which a character may begin before the one ahead of it
+PAUSE = 0.6  # seconds between two words that part two cues
+LONGEST = 15.0  # seconds of a cue without a sentence's end
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedCharacter:
+    """One character and when it is spoken, seconds."""
+
+    char: str
+    start: float
+    end: float
+
+
+def read_characters(path: Path, seconds: float | None = None) -> list[TimedCharacter]:
+    """The characters of a file in order.
+
+    Args:
+        seconds: length of the recording; None: not known.
+
+    Raises:
+        UsageError: there is no such file.
+        VoicecloneError: it is no such JSON, or times do not fit; the message names the entry.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise VoicecloneError(f"{path}: is no JSON ({error}): give the transcription as it was written") from error
+    characters = _characters(content, path)
+    if not any(one.char.strip() for one in characters):
+        raise VoicecloneError(f"{path}: holds no characters with times: give {LIST}, or ElevenLabs' alignment")
+    _check(characters, path, seconds)
+    return characters
+
+
+def timed_lines(characters: Sequence[TimedCharacter]) -> list[tuple[float, float, str]]:
+    """Start, end and text of the stretches between ends of sentences and pauses."""
+    lines: list[tuple[float, float, str]] = []
+    group: list[TimedCharacter] = []
+    for index, one in enumerate(characters):
+        spoken = [c for c in group if c.char.strip()]
+        if spoken and not one.char.strip():
+            following = next((c for c in characters[index:] if c.char.strip()), None)
+            ended = spoken[-1].char in ".!?…" or (
+                len(spoken) > 1 and spoken[-1].char in '"”’)' and spoken[-2].char in ".!?…"
+            )
+            paused = following is not None and following.start - spoken[-1].end > PAUSE
+            if ended or paused or one.start - spoken[0].start > LONGEST:
+                lines.append(_line(group))
+                group = []
+                continue
+        group.append(one)
+    if any(c.char.strip() for c in group):
+        lines.append(_line(group))
+    return lines
+
+
+def _line(group: Sequence[TimedCharacter]) -> tuple[float, float, str]:
+    spoken = [c for c in group if c.char.strip()]
+    text = " ".join("".join(c.char for c in group).split())
+    return spoken[0].start, max(spoken[-1].end, spoken[0].start + 0.05), text
+
+
+def _characters(content: Any, path: Path) -> list[TimedCharacter]:
+    if not isinstance(content, Mapping):
+        raise VoicecloneError(f"{path}: must hold a JSON object: give {LIST}, or ElevenLabs' alignment")
+    if LIST in content:
+        return _of_list(content[LIST], path)
+    for part in (content, content.get("alignment"), content.get("normalized_alignment")):
+        if isinstance(part, Mapping) and ELEVENLABS[0] in part:
+            return _of_columns(part, path)
+    raise VoicecloneError(f"{path}: holds no characters with times: give {LIST}, or ElevenLabs' alignment")
+
+
+def _of_list(entries: Any, path: Path) -> list[TimedCharacter]:
+    if not isinstance(entries, list):
+        raise VoicecloneError(f"{path}: {LIST} is no list: give one entry a character")
+    starts: list[float] = []
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("char"), str):
+            raise VoicecloneError(f"{path}: entry {number} of {LIST} has no char: correct it")
+        starts.append(_time(entry.get("start"), number, "start", path))
+    found = []
+    for number, entry in enumerate(entries, 1):
+        following = starts[number] if number < len(starts) else starts[-1]
+        end = following if entry.get("end") is None else _time(entry["end"], number, "end", path)
+        found.append(TimedCharacter(char=entry["char"], start=starts[number - 1], end=end))
+    return found
+
+
+def _of_columns(part: Mapping[str, Any], path: Path) -> list[TimedCharacter]:
+    columns = [part.get(name) for name in ELEVENLABS]
+    if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) != 1:  # type: ignore[arg-type]
+        raise VoicecloneError(f"{path}: {', '.join(ELEVENLABS)} must be lists of one length: correct them")
+    found = []
+    for number, (char, start, end) in enumerate(zip(*columns, strict=True), 1):  # type: ignore[arg-type]
+        if not isinstance(char, str):
+            raise VoicecloneError(f"{path}: entry {number} of {ELEVENLABS[0]} has no char: correct it")
+        found.append(
+            TimedCharacter(char=char, start=_time(start, number, "start", path), end=_time(end, number, "end", path))
+        )
+    return found
+
+
+def _time(value: Any, number: int, name: str, path: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise VoicecloneError(f"{path}: entry {number}: {name} {str(value)[:40]!r} is no time in seconds: correct it")
+    return float(value)
+
+
+def _check(characters: Sequence[TimedCharacter], path: Path, seconds: float | None) -> None:
+    before = 0.0
+    for number, one in enumerate(characters, 1):
+        if one.start < before - DISORDER:
+            raise VoicecloneError(
+                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, before the one ahead of it"
+                f" ({before:.2f} s): correct the times"
+            )
+        if one.end < one.start - DISORDER:
+            raise VoicecloneError(
+                f"{path}: entry {number} ({one.char!r}) ends at {one.end:.2f} s, before it starts: correct the times"
+            )
+        if seconds is not None and one.start > seconds * (1 + TOLERANCE):
+            raise VoicecloneError(
+                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, behind the end of the recording"
+                f" ({seconds:.2f} s): do they belong together?"
+            )
+        before = max(before, one.start)
