@@ -261,7 +261,7 @@ def test_a_clone_that_loses_is_called_so() -> None:
     assert verdict(3.425, 3.415, clips=1).startswith("no better than its initialization (stock_1) on 1 held-out clip:")
     assert verdict(1.0, 1.1).startswith("worse than its initialization")
     mixed = verdict(2.0, 1.0, pitch=(0.4, 1.9))
-    assert mixed.startswith("mixed") and mixed.endswith("but further off in pitch 0.4 -> 1.9 semitones")
+    assert mixed.startswith("mixed") and mixed.endswith("but further off in F0 0.4 -> 1.9 semitones")
     assert likeness_line(likeness) == ""
     likeness = {"measure": "likeness", "encoder": "e", "stock_name": "s", "clone": 0.6, "initialization": 0.7,
                 "best_stock": 0.8, "recordings": 0.9}  # fmt: skip

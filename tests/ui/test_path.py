@@ -184,7 +184,7 @@ def test_the_bar_only_goes_forward_and_the_time_follows_the_pace() -> None:
     lines = ["Checking clips: 10 clips in 2.0 s", "Style extraction: 8/8 clips in 0.3 s (1 clips/s)"]
     seen = [gauge.read(FIRST, [], 0), gauge.read("", lines[:1], 0), gauge.read("", lines, 0)]
     now[0] = 20.0
-    seen.append(gauge.read("", [*lines, "Start and alignment: 35/70 steps, 3.4 steps/s, 13 s left"], 0))
+    seen.append(gauge.read("", [*lines, "Initialization and alignment: 35/70 steps, 3.4 steps/s, 13 s left"], 0))
     seen.append(gauge.read("", lines, 1))
     now[0] = 60.0  # ten seconds for each of four rounds
     seen.append(gauge.read("", lines, 5))

@@ -198,6 +198,12 @@ def _agree(visitor: Visitor, name: str) -> None:
     visitor.see("body", "without consent no voice is cloned")
     visitor.page.locator("#agreed input").check()
     visitor.shot("3-consent")
+    visitor.page.get_by_role("button", name="Back to step 2 Texts").click()
+    visitor.see(".steps .now", "2 Texts")
+    visitor.press("to-consent")
+    visitor.see(".steps .now", "3 Consent")
+    visitor.page.wait_for_timeout(1500)
+    assert visitor.page.locator("#person input, #person textarea").first.input_value() == "Anna Example"
     visitor.press("to-clone")
 
 
@@ -224,6 +230,7 @@ def _reload(visitor: Visitor, name: str) -> None:
     visitor.see("#verdict", f"{name} is ready")
     visitor.plays("#clone-0")
     visitor.see("#verdict .verdict")
+    visitor.see("#verdict .gauge svg")
     visitor.shot("5-result")
 
 

@@ -10,14 +10,14 @@ from voiceclone.projection.likeness import CLONE, INITIALIZATION, LIKENESS, RECO
 
 MARGIN = 0.02  # relative change of the held-out loss below which nothing is concluded
 LIKE = 0.02  # change of the likeness below which nothing is concluded
-OFF_BY = {"f0_error_semitones": ("pitch", "semitones", 0.5), "rate_error_percent": ("speaking rate", "%", 3.0)}
+OFF_BY = {"f0_error_semitones": ("F0", "semitones", 0.5), "rate_error_percent": ("speaking rate", "%", 3.0)}
 """Errors of the voice's own prosody: name, unit, and by how much one may grow before it counts."""
 
 
 def verdict_line(metrics: CloneMetrics, initial: str, clips: int, likeness: Mapping[str, Any] | None = None) -> str:
     """Whether the clone beats the voice it was initialized with on ``clips`` clips it was not trained on.
 
-    A change below :data:`MARGIN` says nothing, and a lower loss is no gain where pitch, rate or likeness got worse.
+    A change below :data:`MARGIN` says nothing, and a lower loss is no gain where F0, speaking rate or likeness got worse.
     """
     before, after = metrics["before"], metrics["after"]
     held_out = f"on {clips} held-out clip{'' if clips == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""How far speech is from the recording of the same sentence: pitch, pace, spectrum."""
+"""How far speech is from the recording of the same sentence: F0, speaking rate, spectrum."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
 STEPS = ("Voice", "Texts", "Consent", "Clone", "Result")
+BUSY = 4  # the step at which the voice is made: it is no place to go back to
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +80,7 @@ class Path:
         return [
             gr.Walkthrough(selected=number),
             head_html(number),
-            gr.Timer(active=number == 4),
+            gr.Timer(active=number == BUSY),
             (number, time.monotonic()),
         ]
 
@@ -100,12 +101,15 @@ class Path:
 
 
 def head_html(number: int) -> str:
-    """The steps, of which ``number`` is the current one."""
+    """The steps, of which ``number`` is the current one; earlier ones are buttons (:mod:`voiceclone.ui.way_back`)."""
     items = []
     for place, title in enumerate(STEPS, 1):
         kind = "now" if place == number else "done" if place < number else "to-come"
         current = ' aria-current="step"' if place == number else ""
-        items.append(f'<li class="{kind}"{current}>{place} {title}</li>')
+        text = f"{place} {title}"
+        if place < min(number, BUSY):
+            text = f'<button type="button" data-step="{place}" aria-label="Back to step {text}">{text}</button>'
+        items.append(f'<li class="{kind}"{current}>{text}</li>')
     return f'<ol class="steps" aria-label="Steps">{"".join(items)}</ol>'
 
 

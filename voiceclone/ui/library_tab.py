@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from voiceclone.ui.comparison import compare, read_findings
 from voiceclone.ui.desk import Desk, note
 from voiceclone.ui.first_sound import TEXT
 from voiceclone.ui.handlers import told
-from voiceclone.ui.mix_box import build_mix_box
+from voiceclone.ui.mix_box import MixBox, build_mix_box
 from voiceclone.ui.player import player
 from voiceclone.ui.step_result import verdict_html
 from voiceclone.voice.library import own_voices
@@ -47,11 +48,7 @@ def build_library_tab(desk: Desk, tab: Any) -> None:
             tools["compare"], spoken, mix_box.other]  # fmt: skip
 
     def listed(value: str | None = None) -> list[Any]:
-        found = shelf.titles(desk.studio.out)[:OWN_SHOWN]
-        return [
-            gr.Radio(choices=found, value=value, visible=bool(found)),
-            gr.Dropdown(choices=_stock_names(desk.studio), value=None),
-        ]
+        return _listed(gr, desk, value)
 
     def show(name: str | None) -> list[Any]:
         if not name:
@@ -91,6 +88,15 @@ def build_library_tab(desk: Desk, tab: Any) -> None:
         told(lambda file, form: _download(gr, desk, file, form)), [voice, tools["form"]], tools["downloads"]
     )
 
+    _wire_mix(desk, mix_box, voice, text, lists, view, listed, show)
+
+
+def _wire_mix(
+    desk: Desk, mix_box: MixBox, voice: Any, text: Any, lists: list[Any], view: list[Any],
+    listed: Callable[..., list[Any]], show: Callable[..., list[Any]],
+) -> None:  # fmt: skip
+    """Hearing a mix, and keeping it as a voice of the library."""
+
     def mixed(*values: Any) -> list[Any]:
         path = str(mix_box.save(desk, *values))
         return [*listed(path), *show(path)]
@@ -98,7 +104,17 @@ def build_library_tab(desk: Desk, tab: Any) -> None:
     mix_box.speak.click(
         told(lambda *values: mix_box.hear(desk, *values)), [voice, text, *mix_box.inputs], mix_box.spoken
     )
+    size = len(lists) + len(view)
     mix_box.keep.click(told(mixed, outputs=size), [voice, mix_box.name, *mix_box.inputs], [*lists, *view])
+
+
+def _listed(gr: Any, desk: Desk, value: str | None) -> list[Any]:
+    """Both lists, with ``value`` chosen."""
+    found = shelf.titles(desk.studio.out)[:OWN_SHOWN]
+    return [
+        gr.Radio(choices=found, value=value, visible=bool(found)),
+        gr.Dropdown(choices=_stock_names(desk.studio), value=None),
+    ]
 
 
 STOCK_INFO = "Voices that come with the base."
@@ -110,7 +126,9 @@ def _own_tools(gr: Any) -> dict[str, Any]:
         form = gr.Radio(label="Format", choices=list(shelf.DOWNLOADS), value=next(iter(shelf.DOWNLOADS)))
         downloads = gr.DownloadButton("Download", elem_id="library-file")
     with gr.Accordion("Compare with the recordings", open=False):
-        gr.HTML("<p>How near the voice is to its speaker, how well it is understood, and its pace. About a minute.</p>")
+        gr.HTML(
+            "<p>How near the voice is to its speaker, how well it is understood, and how fast it speaks. About a minute.</p>"
+        )
         compare_ = gr.Button("Compare", elem_id="library-compare")
     with gr.Accordion("Rename or delete", open=False, elem_id="library-change"):
         name = gr.Textbox(label="New name", elem_id="new-name")

@@ -26,6 +26,9 @@ footer { display: none !important; }
   font-size: .95rem; }
 .steps li.done, .steps li.now { border-color: var(--color-accent); }
 .steps li.now { font-weight: 700; color: var(--body-text-color); }
+.steps button { all: unset; box-sizing: border-box; width: 100%; cursor: pointer; text-decoration: underline; }
+.steps button:focus-visible { outline: 3px solid #f59e0b; outline-offset: 2px; }
+.out-of-sight { display: none !important; }
 .note { margin: .3rem 0; padding: .5rem .75rem; border-left: 4px solid var(--neutral-400); border-radius: 6px;
   background: var(--background-fill-secondary); color: var(--body-text-color); }
 .note.good { border-color: #15803d; }
@@ -68,6 +71,10 @@ footer { display: none !important; }
   .reading { font-size: 1.25rem; }
   .steps { gap: .25rem; }
   .steps li { font-size: .72rem; }
+  .gradio-container h1 { font-size: 1.25rem; margin: 0; }
+  .gradio-container h2 { font-size: 1.15rem; }
+  .verdict p:first-child { font-size: 1.05rem; }
+  .gradio-container .steps button { min-height: 32px; }
   .pair { grid-template-columns: 1fr; }
   .downloads > * { flex: 1 1 45% !important; min-width: 45% !important; }
   .gradio-container button { min-height: 44px; }

@@ -50,7 +50,7 @@ def build_mix_box(gr: Any) -> MixBox:
         other = gr.Dropdown(label="Other voice", choices=[], elem_id="mix-other")
         whole = gr.Slider(0, 100, value=50, step=5, label="How much of the other voice, %", elem_id="mix-whole")
         with gr.Accordion("Timbre and prosody apart", open=False):
-            gr.HTML("<p>Timbre is the sound of the voice, prosody its melody and pace. Empty: as above.</p>")
+            gr.HTML("<p>Timbre is the sound of the voice, prosody its melody and speaking rate. Empty: as above.</p>")
             timbre = gr.Number(label="Timbre of the other voice, %", value=None, minimum=0, maximum=100)
             prosody = gr.Number(label="Prosody of the other voice, %", value=None, minimum=0, maximum=100)
         speak = gr.Button("Hear the mix", elem_id="mix-speak")

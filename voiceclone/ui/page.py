@@ -25,6 +25,7 @@ from voiceclone.ui.step_consent import build_consent_step
 from voiceclone.ui.step_result import build_result_step
 from voiceclone.ui.step_texts import build_texts_step
 from voiceclone.ui.step_voice import build_voice_step
+from voiceclone.ui.way_back import SCRIPT, build_way_back
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
 TITLE = "voiceclone"
-INTRODUCTION = "# voiceclone\nYour own voice for Kokoro TTS. Only clone voices whose owners agree."
+INTRODUCTION = "# Your own voice for Kokoro\nOnly clone voices whose owners agree."
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN_WARNING = (
     "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
@@ -100,6 +101,7 @@ def build_page(desk: Desk) -> gr.Blocks:
             for step, build in zip(steps, _BUILDERS):
                 with step:
                     build(desk, way)
+            build_way_back(desk, way)
             way.wire(desk.drafts.of)
         with gr.Tab("Library", elem_id="tab-library") as library:
             build_library_tab(desk, library)
@@ -122,6 +124,7 @@ def _settings(desk: Desk) -> dict[str, Any]:
     return {
         "theme": gr.themes.Soft(font=FONTS, font_mono=["monospace"]),
         "css": asset("gauge.css") + STYLE,
+        "head": SCRIPT,
         "footer_links": [],
         "ssr_mode": False,  # it would start Node.js where that is installed
         "quiet": True,

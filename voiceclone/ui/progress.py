@@ -14,7 +14,7 @@ STAGES: Mapping[str, tuple[str, float, float]] = {
     "Checking clips": ("Checking the clips", 6.0, 0.2),
     "Style extraction": ("Listening to your voice", 1.0, 0.05),
     "Measuring clips": ("Measuring the clips", 1.0, 0.7),
-    "Start and alignment": ("Looking for the nearest voice to start from", 20.0, 2.0),
+    "Initialization and alignment": ("Looking for the nearest voice to start from", 20.0, 2.0),
     PROJECTION: ("Training", 0.0, 0.0),
     "Speaking": ("Speaking with the new voice", 4.0, 0.0),
     COMPARE: ("Comparing it with your recordings", 30.0, 0.0),

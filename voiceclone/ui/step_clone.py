@@ -28,12 +28,7 @@ def build_clone_step(desk: Desk, way: Path) -> None:
     gr.HTML("<h2>Clone</h2>")
     with gr.Column(elem_id="before") as before:
         summary = gr.HTML()
-        with gr.Accordion("Expert settings", open=False, elem_id="expert"):
-            base = gr.Dropdown(label="Base", choices=base_choices(desk), elem_id="base", info=BASE_INFO)
-            epochs = gr.Number(
-                label="Rounds of training, at most", precision=0, minimum=0, maximum=10_000, elem_id="epochs"
-            )
-            seed = gr.Number(label="Seed", info="The same clips and seed give the same voice.", precision=0, minimum=0)
+        base, epochs, seed = _settings(gr, desk)
         with gr.Row(elem_classes="pair-of-buttons"):
             back = gr.Button("Back", elem_id="back-to-consent")
             start = gr.Button("Make my voice", variant="primary", elem_id="start")
@@ -53,17 +48,10 @@ def build_clone_step(desk: Desk, way: Path) -> None:
 
     def shown(draft: Draft) -> list[Any]:
         state, given = desk.jobs.state(draft), draft.state
-        values = [
-            given.base or str(desk.studio.base),
-            DEFAULT_EPOCHS if given.epochs is None else given.epochs,
-            given.seed,
-        ]
-        return [
-            gr.Column(visible=state is None or (state.outcome == DONE)),
-            _summary(draft),
-            *values,
-            *run_shown(state, ()),
-        ]
+        rounds = DEFAULT_EPOCHS if given.epochs is None else given.epochs
+        values = [given.base or str(desk.studio.base), rounds, given.seed]
+        before_run = gr.Column(visible=state is None or state.outcome == DONE)
+        return [before_run, _summary(draft), *values, *run_shown(state, ())]
 
     way.steps.append(Step(outputs=outputs, shown=shown))
 
@@ -88,13 +76,8 @@ def build_clone_step(desk: Desk, way: Path) -> None:
         if state is not None and state.outcome == DONE and draft.state.step == 4:
             return [*way.at(draft, 5), *[gr.skip()] * len(run_outputs)]
         going = state is not None and state.outcome == RUNNING
-        return [
-            gr.skip(),
-            gr.skip(),
-            gr.skip() if going else gr.Timer(active=False),
-            gr.skip(),
-            *run_shown(state, before_),
-        ]
+        timer = gr.skip() if going else gr.Timer(active=False)
+        return [gr.skip(), gr.skip(), timer, gr.skip(), *run_shown(state, before_)]
 
     start.click(told(begin, outputs=4), [way.visit, base, epochs, seed], way.outputs)
     resume.click(told(lambda token: begin(token, resumed=True), outputs=4), way.visit, way.outputs)
@@ -102,6 +85,17 @@ def build_clone_step(desk: Desk, way: Path) -> None:
     again.click(told(change, outputs=1 + len(run_outputs)), way.visit, [before, *run_outputs])
     back.click(told(lambda token: way.at(desk.drafts.of(token), 3), outputs=4), way.visit, way.outputs)
     way.timer.tick(tick, [way.visit, seen], [*way.outputs, *run_outputs], show_progress="hidden")
+
+
+def _settings(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
+    """Base, rounds of training and seed, folded away."""
+    with gr.Accordion("Expert settings", open=False, elem_id="expert"):
+        base = gr.Dropdown(label="Base", choices=base_choices(desk), elem_id="base", info=BASE_INFO)
+        epochs = gr.Number(
+            label="Rounds of training, at most", precision=0, minimum=0, maximum=10_000, elem_id="epochs"
+        )
+        seed = gr.Number(label="Seed", info="The same clips and seed give the same voice.", precision=0, minimum=0)
+    return base, epochs, seed
 
 
 BASE_INFO = "The model that will speak. A voice fits only the base that it was made for."

@@ -48,5 +48,7 @@ def build_consent_step(desk: Desk, way: Path) -> None:
         return way.at(draft, 4)
 
     given = [way.visit, person, agreed, name]
+    for event in (person.blur, name.blur, agreed.change):  # one may go back by the header, too
+        event(told(lambda token, *values: keep(token, *values) and None), given, None, show_progress="hidden")
     back.click(told(lambda token, *values: way.at(keep(token, *values), 2), outputs=4), given, way.outputs)
     onward.click(told(go_on, outputs=4), given, way.outputs)

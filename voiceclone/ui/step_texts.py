@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError
@@ -50,6 +51,8 @@ def build_texts_step(desk: Desk, way: Path) -> None:
         return found
 
     way.steps.append(Step(outputs=outputs, shown=shown))
+    given = [way.visit, first, *boxes]
+    _wire_rows(desk, rows, given, outputs, shown)
 
     def turn(token: str, start: int, by: int, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
@@ -61,13 +64,6 @@ def build_texts_step(desk: Desk, way: Path) -> None:
         keep_texts(draft, start, texts)
         if not fill_in(draft, whisper.model or "", desk.studio.lang):
             raise UsageError("no speech was recognised: write the texts yourself")
-        return shown(draft, start)
-
-    def remove(token: str, start: int, number: int, *texts: str) -> list[Any]:
-        draft = desk.drafts.of(token)
-        keep_texts(draft, start, texts)
-        if start + number < len(draft.clips):
-            draft.remove(draft.clips[start + number])
         return shown(draft, start)
 
     def go_on(token: str, start: int, *texts: str) -> list[Any]:
@@ -84,16 +80,30 @@ def build_texts_step(desk: Desk, way: Path) -> None:
         keep_texts(draft, start, texts)
         return way.at(draft, 1)
 
-    given = [way.visit, first, *boxes]
     size = len(outputs)
     before.click(told(lambda token, start, *t: turn(token, start, -ROWS, *t), outputs=size), given, outputs)
     after.click(told(lambda token, start, *t: turn(token, start, ROWS, *t), outputs=size), given, outputs)
     fill.click(told(write, outputs=size), given, outputs)
+    back.click(told(go_back, outputs=4), given, way.outputs)
+    onward.click(told(go_on, outputs=4), given, way.outputs)
+
+
+def _wire_rows(
+    desk: Desk, rows: list[Any], given: list[Any], outputs: list[Any], shown: Callable[..., list[Any]]
+) -> None:
+    """Each row's button and text."""
+    size = len(outputs)
+
+    def remove(token: str, start: int, number: int, *texts: str) -> list[Any]:
+        draft = desk.drafts.of(token)
+        keep_texts(draft, start, texts)
+        if start + number < len(draft.clips):
+            draft.remove(draft.clips[start + number])
+        return shown(draft, start)
+
     for number, row in enumerate(rows):
         row[3].click(told(lambda token, start, *t, n=number: remove(token, start, n, *t), outputs=size), given, outputs)
         row[2].blur(told(lambda token, start, *t: keep_texts(desk.drafts.of(token), start, t)), given, None)
-    back.click(told(go_back, outputs=4), given, way.outputs)
-    onward.click(told(go_on, outputs=4), given, way.outputs)
 
 
 def keep_texts(draft: Draft, start: int, texts: tuple[str, ...]) -> None:

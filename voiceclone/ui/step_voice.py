@@ -59,6 +59,21 @@ def build_voice_step(desk: Desk, way: Way) -> None:
         return [*_counted(draft), number, _sentence(draft, number)]
 
     way.steps.append(Step(outputs=[*outputs, *read_outputs], shown=shown))
+    _wire_reading(desk, way, microphone, heard, outputs, read_outputs)
+    back.click(lambda token, number: _move(desk, token, number, -1), [way.visit, place], read_outputs)
+    skip.click(lambda token, number: _move(desk, token, number, 1), [way.visit, place], read_outputs)
+    _wire_files(desk, way, clips, outputs)
+    cut.click(told(lambda *given: _cut_up(desk, *given), outputs=3), [way.visit, long, script], [*outputs, long])
+    if take is not None:
+        take.click(told(lambda token, path: _take(desk, token, path), outputs=2), [way.visit, folder], outputs)
+    onward.click(told(lambda token: way.at(desk.drafts.of(token), 2), outputs=4), way.visit, way.outputs)
+
+
+def _wire_reading(
+    desk: Desk, way: Way, microphone: Any, heard: Any, outputs: list[Any], read_outputs: list[Any]
+) -> None:
+    """A sentence that was read becomes a clip, and the next one is shown."""
+    import gradio as gr
 
     def read(token: str, number: int, recording: str | None) -> list[Any]:
         if recording is None:
@@ -70,16 +85,20 @@ def build_voice_step(desk: Desk, way: Way) -> None:
         kind = gr.HTML(value=note(said, clip.grade, live=True), visible=True)
         return [*_counted(draft), following, _sentence(draft, following), None, kind]
 
-    def move(token: str, number: int, by: int) -> list[Any]:
-        draft = desk.drafts.of(token)
-        number = (number + by) % len(SENTENCES)
-        return [number, _sentence(draft, number)]
-
     microphone.stop_recording(
-        told(read, outputs=6), [way.visit, place, microphone], [*outputs, *read_outputs, microphone, heard]
+        told(read, outputs=6), [way.visit, read_outputs[0], microphone], [*outputs, *read_outputs, microphone, heard]
     )
-    back.click(lambda token, number: move(token, number, -1), [way.visit, place], read_outputs)
-    skip.click(lambda token, number: move(token, number, 1), [way.visit, place], read_outputs)
+
+
+def _move(desk: Desk, token: str, number: int, by: int) -> list[Any]:
+    """Another sentence to read."""
+    draft = desk.drafts.of(token)
+    number = (number + by) % len(SENTENCES)
+    return [number, _sentence(draft, number)]
+
+
+def _wire_files(desk: Desk, way: Way, clips: Any, outputs: list[Any]) -> None:
+    """Files that are dropped become clips."""
 
     def drop(token: str, files: list[str] | None) -> list[Any]:
         draft = desk.drafts.of(token)
@@ -87,19 +106,19 @@ def build_voice_step(desk: Desk, way: Way) -> None:
             intake.add_files(draft, [Path(file) for file in files])
         return [*_counted(draft), None]
 
-    def cut_up(token: str, recording: str | None, said: str) -> list[Any]:
-        draft = desk.drafts.of(token)
-        if recording is None:
-            raise UsageError("there is no recording yet: drop one")
-        model = find_whisper(desk.studio.lang, offline=desk.studio.offline).model
-        intake.add_long(draft, Path(recording), said, model=model, lang=desk.studio.lang, say=gr.Warning)
-        return [*_counted(draft), None]
-
     clips.upload(told(drop, outputs=3), [way.visit, clips], [*outputs, clips])
-    cut.click(told(cut_up, outputs=3), [way.visit, long, script], [*outputs, long])
-    if take is not None:
-        take.click(told(lambda token, path: _take(desk, token, path), outputs=2), [way.visit, folder], outputs)
-    onward.click(told(lambda token: way.at(desk.drafts.of(token), 2), outputs=4), way.visit, way.outputs)
+
+
+def _cut_up(desk: Desk, token: str, recording: str | None, said: str) -> list[Any]:
+    """A long recording becomes clips."""
+    import gradio as gr
+
+    draft = desk.drafts.of(token)
+    if recording is None:
+        raise UsageError("there is no recording yet: drop one")
+    model = find_whisper(desk.studio.lang, offline=desk.studio.offline).model
+    intake.add_long(draft, Path(recording), said, model=model, lang=desk.studio.lang, say=gr.Warning)
+    return [*_counted(draft), None]
 
 
 def _long_way(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:

@@ -1,0 +1,53 @@
+"""Going back to an earlier step by its name in the header.
+
+The header is HTML, which cannot call the page: a script, which the page's policy allows as its own, presses a button
+that is out of sight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voiceclone.ui.desk import BUSY, STEPS, Desk, Path
+from voiceclone.ui.handlers import told
+from voiceclone.ui.job import DONE
+
+SCRIPT = """<script>
+document.addEventListener("click", (event) => {
+  const step = event.target.closest(".steps [data-step]");
+  if (step) document.getElementById("back-to-" + step.dataset.step)?.click();
+});
+</script>"""
+
+
+def build_way_back(desk: Desk, way: Path) -> None:
+    """A button out of sight for each step that can be gone back to."""
+    import gradio as gr
+
+    for number, title in enumerate(STEPS[: BUSY - 1], 1):
+        button = gr.Button(f"Back to {title}", elem_id=f"back-to-{number}", elem_classes="out-of-sight")
+        button.click(told(_handler(desk, way, number), outputs=4), way.visit, way.outputs)
+
+
+def _handler(desk: Desk, way: Path, number: int) -> Any:
+    def gone_back(token: str) -> list[Any]:
+        return go_back(desk, way, token, number)
+
+    return gone_back
+
+
+def go_back(desk: Desk, way: Path, token: str, number: int) -> list[Any]:
+    """The page at an earlier step; a finished voice stays in the library.
+
+    Raises:
+        UsageError: the voice is being made.
+    """
+    draft = desk.drafts.of(token)
+    if number >= draft.state.step:
+        return way.at(draft, draft.state.step)
+    state = desk.jobs.state(draft)
+    desk.jobs.forget(draft)
+    if state is not None and state.outcome == DONE:
+        draft.state.run = {}
+        draft.save()
+    return way.at(draft, number)
