@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceclone.cloning.config import CloneConfig, merge, read_config_file
+
+if TYPE_CHECKING:
+    from voiceclone.bases.base import Base
 
 _TYPES = {"int": int, "float": float, "str": str, "str | None": str}
 _HELP = {
@@ -81,6 +85,11 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.errors import VoicecloneError
     from voiceclone.tracking.progress import Reporter
 
+    if (base := _vits2(config)) is not None:
+        from voiceclone.base_training.vits2.fitting import clone_by_vector
+
+        clone_by_vector(config, base, Reporter(verbosity=verbosity(options)))
+        return 0
     try:
         clone_with(config, Reporter(verbosity=verbosity(options)))
     except VoicecloneError as error:
@@ -88,3 +97,15 @@ def run(options: argparse.Namespace) -> int:
             raise
         return error.exit_code  # of several processes the main one speaks: it meets the error too, or misses this one
     return 0
+
+
+def _vits2(config: CloneConfig) -> Base | None:
+    """The base where it is a folder with a VITS2, whose voices are fitted in another way; None where it is not."""
+    if not (Path(config.base) / "base.json").is_file():
+        return None
+    from voiceclone.bases.base import VITS2, load_base
+    from voiceclone.bases.folder import read_info
+
+    if read_info(Path(config.base)).get("system") != VITS2:
+        return None
+    return load_base(config.base, offline=config.offline)
