@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceclone.cloning.config import CloneConfig, merge, read_config_file
 from voiceclone.errors import UsageError
 from voiceclone.system.settings import add_flags, words_of
+
+if TYPE_CHECKING:
+    from voiceclone.bases.base import Base
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "str | None": str}
 
@@ -58,6 +61,11 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.cloning.api import clone_with
     from voiceclone.tracking.progress import Reporter
 
+    if (base := _vits2(config)) is not None:
+        from voiceclone.base_training.vits2.fitting import clone_by_vector
+
+        clone_by_vector(config, base, Reporter(verbosity=verbosity(options)))
+        return 0
     clone_with(config, Reporter(verbosity=verbosity(options)))
     return 0
 
@@ -73,3 +81,15 @@ def refuse_launcher(work: str, instead: str) -> bool:
     if process_count() == 1 or process_index() > 0:
         return process_count() > 1
     raise UsageError(f"a launcher started {process_count()} processes for {work}: start it without one; {instead}")
+
+
+def _vits2(config: CloneConfig) -> Base | None:
+    """The base where it is a folder with a VITS2, whose voices are fitted in another way; None where it is not."""
+    if not (Path(config.base) / "base.json").is_file():
+        return None
+    from voiceclone.bases.base import VITS2, load_base
+    from voiceclone.bases.folder import read_info
+
+    if read_info(Path(config.base)).get("system") != VITS2:
+        return None
+    return load_base(config.base, offline=config.offline)

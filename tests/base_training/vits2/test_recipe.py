@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -78,6 +79,32 @@ def test_export_writes_a_file_that_speaks(run: Path, corpus, tmp_path: Path, cap
     for folder, message in ((tmp_path / "none", "is no folder"), (Path("nano"), "is no folder")):
         assert main(["export", str(folder), "--to", "onnx", "--out", str(tmp_path / "x.onnx")]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_voice_is_fitted_and_evaluated(run: Path, corpus, spoken, tmp_path: Path, monkeypatch, capsys) -> None:
+    """The model stays as it is; the voice explains the held-out clips better than the nearest speaker of the table."""
+    from voiceclone.base_training.vits2 import fitting
+
+    short = functools.partial(fitting.FitConfig, steps=6, check_every=3, clips_a_step=2)
+    monkeypatch.setattr(fitting, "FitConfig", short)
+    base = (run / "base" / "model.safetensors").read_bytes()
+    command = ["clone", "--data", str(spoken / "heldout"), "--name", "fitted", "--base", str(run / "base")]
+    out = ["--out", str(tmp_path), "--offline", "--quiet"]
+    assert main([*command, *out, "--consent", "asked"]) == 0
+    voice = tmp_path / "fitted" / "fitted.pt"
+    report = json.loads((tmp_path / "fitted" / "report.json").read_text())
+    assert report["fit"]["after"] < report["fit"]["before"] and report["consent"] == "asked"
+    assert (run / "base" / "model.safetensors").read_bytes() == base
+    pack = torch.load(voice, weights_only=True)
+    assert pack.shape == (510, 1, 256) and not pack[:, :, 8:].any() and torch.equal(pack[0], pack[400])
+    wav = tmp_path / "fitted.wav"
+    assert (
+        main(["say", "Hello.", "--voice", str(voice), "--out", str(wav), "--offline", "--quiet"]) == 0
+    )  # finds its base
+    assert main([*command, *out]) == 2 and "is finished" in capsys.readouterr().err
+    evaluate = ["evaluate", "--voice", str(voice), "--data", str(spoken / "heldout"), "--clips", "1", "--offline"]
+    assert main([*evaluate, "--also", f"nearest={corpus.speakers[0]}", "--quiet"]) == 0
+    assert "verdict" in json.loads((tmp_path / "fitted" / "evaluation.json").read_text())
 
 
 def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:

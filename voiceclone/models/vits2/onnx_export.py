@@ -1,7 +1,8 @@
 """A VITS2 as an ONNX file with the inputs of piper's voices, and the config files that other programs read beside it.
 
 Inputs: ``input`` int64 ``(B, N)``, ``input_lengths`` int64 ``(B,)``, ``scales`` float32 ``(3,)`` (noise, length,
-noise of durations), and ``sid`` int64 ``(B,)`` where there are several speakers. Output: ``output`` float32 ``(B, 1, T)``.
+noise of durations), and ``sid`` int64 ``(B,)`` where there are several speakers. Output: ``output`` float32
+``(B, 1, T)``.
 """
 
 from __future__ import annotations

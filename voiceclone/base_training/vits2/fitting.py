@@ -1,0 +1,204 @@
+"""A new voice on a VITS2: a speaker's vector fitted to clips, everything else frozen."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchaudio
+from torch import Tensor
+
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.audio.io import read_audio
+from voiceclone.base_training.losses import SpectralLoss
+from voiceclone.base_training.vits2.losses import divergence
+from voiceclone.bases.base import Base
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.data.dataset import Clip, load_dataset
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import sha256_of, write_json, write_text
+from voiceclone.models.vits2.speaking import Vits2KModel, voice_rows, with_blanks
+from voiceclone.models.vits2.spectrogram import Spectrogram
+from voiceclone.models.vits2.synthesizer import Synthesizer, align, crops, cut
+from voiceclone.system.versions import package_versions
+from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.pack import VoicePack
+
+logger = logging.getLogger(__name__)
+MOST_FRAMES = 1200  # of a clip: attention over a longer one takes too much memory
+COMPARED_ROWS = 64  # of the table, tried as a start
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a vector is fitted."""
+
+    steps: int = 200
+    learning_rate: float = 0.2
+    """Largest change of a value in a step at the start, as a share of the spread of the table's values."""
+    clips_a_step: int = 4
+    check_every: int = 20
+    """Steps between looks at the clips held out; the best vector is kept."""
+    mel_weight: float = 30.0
+    """Of the audio's log-mel distance, against a nat of divergence a frame: that of the model's training."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitClip:
+    """A clip as the model takes it."""
+
+    tokens: Tensor
+    """int64 ``(1, N)``."""
+    spectrogram: Tensor
+    """``(1, bands, T)``."""
+    audio: Tensor
+    """``(1, 1, hop T)``."""
+
+    @property
+    def frames(self) -> int:
+        """Length in frames."""
+        return self.spectrogram.shape[2]
+
+
+def fit_clips(clips: Sequence[Clip], model: Synthesizer, vocab: dict[str, int]) -> list[FitClip]:
+    """Clips as the model takes them; those too long, or too short for their text, are left out with a warning."""
+    front, spectrogram, found = model.config.front_end, Spectrogram(model.config.front_end), []
+    for clip in clips:
+        ids = [vocab[symbol] for symbol in clip.phonemes if symbol in vocab]
+        tokens = torch.tensor([[0, *ids, 0]])
+        tokens = with_blanks(tokens) if model.config.add_blank else tokens
+        audio = torch.from_numpy(read_audio(clip.path))
+        if front.sample_rate != SAMPLE_RATE:
+            audio = torchaudio.functional.resample(audio, SAMPLE_RATE, front.sample_rate)
+        frames = len(audio) // front.hop
+        if not tokens.shape[1] <= frames <= MOST_FRAMES:
+            logger.warning("%s left out: %d frames for %d tokens", clip.name, frames, tokens.shape[1])
+            continue
+        audio = audio[None, : frames * front.hop]
+        with torch.no_grad():
+            found.append(FitClip(tokens=tokens, spectrogram=spectrogram(audio), audio=audio.unsqueeze(1)))
+    return found
+
+
+def fit_vector(
+    model: Synthesizer,
+    train: Sequence[FitClip],
+    held_out: Sequence[FitClip],
+    config: FitConfig,
+    *,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[Tensor, dict[str, float]]:
+    """The vector ``(voice_size,)`` with which the model best explains the clips; what the fit reached.
+
+    It starts from the row of the table that explains them best. Model and table are left as they are.
+    """
+    assert model.speakers is not None
+    table = model.speakers.weight.detach()
+    loss = _Loss(model, config)
+    with torch.random.fork_rng(devices=[]):
+        start = min(range(min(len(table), COMPARED_ROWS)), key=lambda row: loss.fixed(train[:4], table[row]))
+        best, before = table[start].clone(), loss.fixed(held_out, table[start])
+        lowest = before
+        vector = best.clone().requires_grad_(True)
+        rate = config.learning_rate * max(float(table.std()), 1e-3)
+        optimizer = torch.optim.Adam([vector], lr=rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+        for step in range(config.steps):
+            torch.manual_seed(config.seed * 1_000_003 + step)
+            picked = torch.randint(len(train), (min(config.clips_a_step, len(train)),)).tolist()
+            optimizer.zero_grad()
+            torch.stack([loss(train[index], vector) for index in picked]).mean().backward()
+            optimizer.step()
+            schedule.step()
+            progress()
+            if step % config.check_every == config.check_every - 1 or step == config.steps - 1:
+                now = loss.fixed(held_out, vector.detach())
+                if now < lowest:
+                    lowest, best = now, vector.detach().clone()
+    return best, {"start_row": start, "before": before, "after": lowest}
+
+
+class _Loss:
+    """How badly a vector explains a clip."""
+
+    def __init__(self, model: Synthesizer, config: FitConfig) -> None:
+        self.model, self.config, self.spectral = model, config, SpectralLoss()
+
+    def __call__(self, clip: FitClip, vector: Tensor) -> Tensor:
+        model = self.model
+        voice = vector[None, :, None]
+        prior = model.read(clip.tokens, torch.tensor([clip.tokens.shape[1]]), voice)
+        posterior = model.hear(clip.spectrogram, torch.tensor([clip.frames]), voice)
+        path = align(posterior, prior)
+        kl = divergence(
+            posterior, prior.mean @ path, prior.log_scale @ path, model.flow.log_determinant(posterior.mask)
+        )
+        hop, wanted = model.config.front_end.hop, 3 * model.config.crop_frames
+        starts, count = crops(torch.tensor([clip.frames]), wanted, torch.rand(1))
+        audio = model.decoder(cut(posterior.z, starts, count), voice).squeeze(1)
+        real = cut(clip.audio, starts * hop, count * hop).squeeze(1)
+        return kl + self.config.mel_weight * self.spectral(audio, real)["mel"]
+
+    @torch.no_grad()
+    def fixed(self, clips: Sequence[FitClip], vector: Tensor) -> float:
+        """The mean over clips, with the same noise at every call."""
+        torch.manual_seed(self.config.seed + 23)
+        return float(torch.stack([self(clip, vector) for clip in clips]).mean())
+
+
+def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: FitConfig | None = None) -> Path:
+    """Fit a voice to a dataset and write ``OUT/NAME/NAME.pt`` with its report; the voice's file.
+
+    Raises:
+        UsageError: the base has one speaker, or a voice lies there.
+        VoicecloneError: too few clips are usable.
+    """
+    kmodel = base.kmodel
+    assert isinstance(kmodel, Vits2KModel)
+    if kmodel.model.speakers is None:
+        raise UsageError(f"--base {config.base}: is a VITS2 of one speaker: a voice is fitted on one of several")
+    folder = RunFolder(config.folder)
+    folder.check_free(resume=config.resume, overwrite=config.overwrite)
+    with folder.locked():
+        with reporter.task("Checking clips", unit="clip") as task:
+            dataset = load_dataset(
+                Path(config.data), lang=config.lang, seed=config.seed, vocab=kmodel.vocab, offline=config.offline,
+                progress=lambda done, total: task.advance(1),
+            )  # fmt: skip
+        for notice in dataset.notices:
+            reporter.warn(notice)
+        splits = (dataset.train, dataset.validation)
+        train, held_out = (fit_clips(clips, kmodel.model, kmodel.vocab) for clips in splits)
+        if not train or not held_out:
+            raise VoicecloneError(
+                f"{config.data}: no clip can be fitted: all are too long, or too short for their text"
+            )
+        fit = FitConfig(seed=config.seed) if fit is None else fit
+        with reporter.task("Fitting", total=fit.steps, unit="step") as task:
+            vector, found = fit_vector(kmodel.model, train, held_out, fit, progress=lambda: task.advance(1))
+        folder.clear()
+        VoicePack(voice_rows(vector), config.name).save(folder.voice)
+        report: dict[str, Any] = {
+            "name": config.name,
+            "base": {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights,
+                     "voice_space": base.voice_space},
+            "dataset": {"fingerprint": dataset.fingerprint, "train_clips": len(train),
+                        "validation_clips": len(held_out)},
+            "method": "a speaker's vector fitted, everything else frozen",
+            "fit": found,
+            "seed": config.seed,
+            "consent": config.consent,
+            "voice_sha256": sha256_of(folder.voice),
+            "versions": package_versions(),
+        }  # fmt: skip
+        write_text(folder.path / "config.json", json.dumps(config.as_dict(), indent=2))
+        write_json(folder.report, report)
+    reporter.info(f"voice: {folder.voice} (loss on held-out clips {found['before']:.2f} -> {found['after']:.2f})")
+    return folder.voice

@@ -1,0 +1,279 @@
+"""Config files and filelists of the public implementation (github.com/p0p4k/vits2_pytorch), trained by the one trainer.
+
+What its files hold is read; a key that neither it nor this reads is refused. Its checkpoints (``G_*.pth``) are another
+format and are not read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voiceclone.audio.features import FRAME_SAMPLES
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus, prepare_corpus
+from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.trainer import CHECKPOINT
+from voiceclone.base_training.vits2.recipe import train_and_pack
+from voiceclone.data.rows import Row
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.presets import full_config
+from voiceclone.models.vits2.config import FLOWS, PLAIN
+
+logger = logging.getLogger(__name__)
+
+SPELLINGS = {"g": "ɡ", "ɝ": "ɜɹ"}
+"""Symbols of eSpeak-NG's phonemes that the vocabulary writes in another way."""
+_USED: Mapping[str, frozenset[str]] = {
+    "train": frozenset(
+        ["seed", "epochs", "learning_rate", "betas", "batch_size", "segment_size", "c_mel", "c_kl", "log_interval"]
+    ),
+    "data": frozenset([
+        "training_files", "text_cleaners", "sampling_rate", "filter_length", "hop_length", "win_length",
+        "n_mel_channels", "mel_fmin", "mel_fmax", "add_blank", "n_speakers", "cleaned_text",
+        "use_mel_posterior_encoder",
+    ]),
+    "model": frozenset([
+        "use_mel_posterior_encoder", "use_transformer_flows", "transformer_flow_type", "use_spk_conditioned_encoder",
+        "use_noise_scaled_mas", "use_duration_discriminator", "duration_discriminator_type", "inter_channels",
+        "hidden_channels", "filter_channels", "n_heads", "n_layers", "kernel_size", "p_dropout", "resblock",
+        "resblock_kernel_sizes", "resblock_dilation_sizes", "upsample_rates", "upsample_initial_channel",
+        "upsample_kernel_sizes", "use_sdp", "gin_channels",
+    ]),
+}  # fmt: skip
+_WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
+    "train": frozenset(["eval_interval", "eps", "fp16_run", "lr_decay", "init_lr_ratio", "warmup_epochs"]),
+    "data": frozenset(["max_wav_value", "validation_files", "min_text_len", "max_text_len"]),
+    "model": frozenset(["n_layers_q", "use_spectral_norm"]),
+}
+_LEAST = {
+    "train": ("batch_size", "segment_size", "epochs"),
+    "data": ("training_files", "sampling_rate", "hop_length", "filter_length", "win_length"),
+    "model": ("inter_channels", "hidden_channels", "upsample_rates", "upsample_kernel_sizes"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceConfig:
+    """A config file of the public implementation."""
+
+    path: Path
+    train: Mapping[str, Any]
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+
+
+def read_reference_config(path: Path) -> ReferenceConfig:
+    """Read a config file.
+
+    Raises:
+        UsageError: it cannot be read, lacks a part, or has keys of another implementation or version.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        parts = {name: dict(values[name]) for name in _USED}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}: check the path") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(f"{path}: is no config of a VITS2 with train, data and model ({error}): correct it") from error
+    unknown = [f"{name}.{key}" for name, part in parts.items() for key in sorted(part)
+               if key not in _USED[name] | _WITHOUT_EFFECT[name]]  # fmt: skip
+    unknown += sorted(set(values) - set(parts))
+    if unknown:
+        raise UsageError(f"{path}: unknown keys {', '.join(unknown)}: is this the config of another version?")
+    lacking = [f"{name}.{key}" for name, keys in _LEAST.items() for key in keys if key not in parts[name]]
+    if lacking:
+        raise UsageError(f"{path}: lacks {', '.join(lacking)}: add them")
+    idle = [f"{name}.{key}" for name, part in parts.items() for key in part if key in _WITHOUT_EFFECT[name]]
+    if idle:
+        logger.info("%s: read, without effect here: %s", path, ", ".join(idle))
+    return ReferenceConfig(path=Path(path), **parts)
+
+
+def train_config(config: ReferenceConfig, utterances: int, steps: int | None, device: str = "cpu") -> TrainConfig:
+    """The run that a config file describes.
+
+    Args:
+        utterances: in the filelist, which make the length of an epoch.
+        steps: length of the run; the file's epochs where None.
+
+    Raises:
+        UsageError: values do not fit together.
+    """
+    train, data, model = config.train, config.data, config.model
+    count = steps or math.ceil(utterances / train["batch_size"]) * train["epochs"]
+    flow = model.get("transformer_flow_type", "pre_conv") if model.get("use_transformer_flows", False) else PLAIN
+    if flow not in FLOWS:
+        raise UsageError(f"{config.path}: transformer_flow_type is {flow!r}: use one of {', '.join(FLOWS)}")
+    mel_scale = train.get("c_mel", 45) / 45
+    values: dict[str, Any] = {
+        "system": "vits2", "preset": "full", "steps": count, "device": device, "seed": train.get("seed", 0),
+        "learning_rate": train.get("learning_rate", 2e-4), "betas": train.get("betas", [0.8, 0.99]),
+        "crop_batch": train["batch_size"], "log_every": train.get("log_interval", 50),
+        "weights": {"mel": 30 * mel_scale, "convergence": 7.5 * mel_scale, "spectrum": 7.5 * mel_scale,
+                    "kl": train.get("c_kl", 1.0)},
+        "system_settings": {
+            "flow": flow, "sdp": model.get("use_sdp", True), "mas_from_start": True,
+            "posterior": "mel" if _uses_mel(config) else "linear",
+            "speaker_encoder": model.get("use_spk_conditioned_encoder", False),
+            "add_blank": data.get("add_blank", False),
+            "mas_noise": 0.01 if model.get("use_noise_scaled_mas", False) else 0.0,
+            "duration_discriminator": _judge(config),
+            "max_frames": 1000,
+            "model": _model_values(config),
+        },
+    }  # fmt: skip
+    try:
+        return TrainConfig.from_json(values)
+    except UsageError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{config.path}: {error}: correct it") from error
+
+
+def _uses_mel(config: ReferenceConfig) -> bool:
+    return bool(config.model.get("use_mel_posterior_encoder", config.data.get("use_mel_posterior_encoder", False)))
+
+
+def _judge(config: ReferenceConfig) -> str:
+    """Our discriminator for the file's: its versions 1 and 2 are convolutions."""
+    if not config.model.get("use_duration_discriminator", False):
+        return "none"
+    return "lstm" if "lstm" in str(config.model.get("duration_discriminator_type", "")).lower() else "conv"
+
+
+def _model_values(config: ReferenceConfig) -> dict[str, Any]:
+    """Widths as :class:`voiceclone.models.vits2.config.Vits2Config` names them, where the file gives them."""
+    model, data = config.model, config.data
+    names = {
+        "inter_channels": "channels", "hidden_channels": "hidden", "filter_channels": "filter", "n_heads": "heads",
+        "n_layers": "layers", "kernel_size": "kernel", "p_dropout": "dropout", "resblock": "resblock",
+        "resblock_kernel_sizes": "resblock_kernels", "resblock_dilation_sizes": "resblock_dilations",
+        "upsample_rates": "upsample_rates", "upsample_kernel_sizes": "upsample_kernels",
+        "upsample_initial_channel": "upsample_channels",
+    }  # fmt: skip
+    front = {
+        "sample_rate": data["sampling_rate"], "hop": data["hop_length"], "n_fft": data["filter_length"],
+        "win": data["win_length"], "n_mels": data.get("n_mel_channels", 80), "f_min": data.get("mel_fmin", 0.0),
+        "f_max": data.get("mel_fmax"), "posterior": "mel" if _uses_mel(config) else "linear",
+    }  # fmt: skip
+    values = {ours: model[theirs] for theirs, ours in names.items() if theirs in model}
+    crop = config.train["segment_size"] // data["hop_length"]
+    return {
+        **values, "front_end": front, "crop_frames": crop, "duration_noise": False,
+        "speaker_channels": model.get("gin_channels") or 256,
+    }  # fmt: skip
+
+
+def read_filelist(path: Path, *, several: bool, cleaned: bool, speakers: int = 0) -> list[Row]:
+    """Rows of a filelist: ``wav|text``, or ``wav|speaker|text`` for several speakers.
+
+    Args:
+        cleaned: the text is phonemes.
+        speakers: how many the config announces; 0: unknown.
+
+    Raises:
+        UsageError: it cannot be read, has other columns, names files that are not there, or one speaker where several
+            are expected.
+    """
+    try:
+        lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}: check training_files") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is not UTF-8: save it as UTF-8") from error
+    columns, form = (3, "wav|speaker|text") if several else (2, "wav|text")
+    rows = []
+    for number, line in enumerate(lines, 1):
+        parts = line.split("|", columns - 1)
+        if len(parts) < columns or (not several and "|" in parts[1]):
+            raise UsageError(f"{path}, line {number}: is not {form}: correct it, or use the script for the other form")
+        if several and not parts[1].strip().isdigit():
+            raise UsageError(f"{path}, line {number}: the speaker {parts[1]!r} is no number: correct it")
+        speaker = f"{int(parts[1]):03d}" if several else "speaker"
+        if several and speakers and int(speaker) >= speakers:
+            raise UsageError(f"{path}, line {number}: speaker {int(speaker)}, but n_speakers is {speakers}: correct it")
+        text = parts[-1].strip()
+        rows.append(
+            Row(path=Path(parts[0]), speaker=speaker, text=text, phonemes=spelled(text) if cleaned else None,
+                durations=None)
+        )  # fmt: skip
+    if not rows:
+        raise UsageError(f"{path}: holds no rows: check training_files")
+    missing = [row.path for row in rows if not row.path.is_file()]
+    if missing:
+        raise UsageError(
+            f"{path}: {len(missing)} of {len(rows)} files are missing (first: {missing[0]}): link the folder"
+        )
+    if several and len({row.speaker for row in rows}) < 2:
+        raise UsageError(f"{path}: holds one speaker where several are expected: use train.py with wav|text")
+    return rows
+
+
+def spelled(phonemes: str) -> str:
+    """eSpeak-NG's phonemes with the vocabulary's symbols."""
+    return "".join(SPELLINGS.get(symbol, symbol) for symbol in phonemes)
+
+
+def even_durations(audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
+    """Frames of BOS, every phoneme and EOS, all about equally long: a stand-in, since the search brings its own.
+
+    Raises:
+        VoicecloneError: there are fewer frames than tokens.
+    """
+    frames, tokens = len(audio) // FRAME_SAMPLES, len(phonemes) + 2
+    if frames < tokens:
+        raise VoicecloneError(f"{frames} frames for {tokens} phonemes: the clip is too short for its text")
+    return np.diff(np.arange(tokens + 1) * frames // tokens)
+
+
+def train_reference(
+    config_path: Path, out: Path, *, several: bool, steps: int | None = None, device: str = "cpu"
+) -> Path:
+    """Train what a config file of the public implementation describes into ``out``; the base's folder.
+
+    A run that lies there is gone on with.
+
+    Args:
+        several: the filelists name speakers.
+
+    Raises:
+        UsageError: the config or a filelist is wrong, or the run there is another's.
+        VoicecloneError: no row is usable, or training diverged.
+    """
+    config = read_reference_config(config_path)
+    announced = int(config.data.get("n_speakers", 0))
+    if several and announced == 1:
+        raise UsageError(f"{config_path}: n_speakers is 1, where several are expected: use train.py")
+    cleaned = bool(config.data.get("cleaned_text", False))
+    cleaners = config.data.get("text_cleaners", [])
+    if not cleaned and not all(str(one).startswith("english") for one in cleaners):
+        raise UsageError(f"{config_path}: text_cleaners {cleaners}: other texts than English must be cleaned before")
+    rows = read_filelist(Path(config.data["training_files"]), several=several, cleaned=cleaned, speakers=announced)
+    run = train_config(config, len(rows), steps, device)
+    corpus = _corpus(rows, out / "cache" / "filelist", cleaned=cleaned)
+    return train_and_pack(corpus, run, out, BaseFacts(name=out.name), resume=(out / CHECKPOINT).is_file())
+
+
+def _corpus(rows: list[Row], cache: Path, *, cleaned: bool) -> Corpus:
+    vocab = full_config()["vocab"]
+    unknown = sorted({c for row in rows for c in row.phonemes or "" if c not in vocab})
+    if unknown:
+        logger.warning("symbols that the vocabulary lacks are left out: %s", " ".join(unknown))
+    phonemize: Callable[[str], str] | None = None
+    if not cleaned:
+        from voiceclone.text.g2p import Phonemizer
+
+        phonemize = Phonemizer("a", offline=True).phonemes
+    # Nothing here reads F0, and tracking it takes longer than all else.
+    return prepare_corpus(
+        rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even",
+        f0=lambda audio: np.zeros(1 + len(audio) // (FRAME_SAMPLES // 2), dtype=np.float32),
+    )  # fmt: skip
