@@ -39,8 +39,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # the machine of the tests may be full of others' work
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # nor is there a rest of processor time for nice ones
-    monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # and leave no processor time to nice processes
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
     node = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
     made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     made.second = made.add_node(**node)
