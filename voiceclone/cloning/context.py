@@ -17,8 +17,8 @@ from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.data.metadata import read_dataset
 from voiceclone.distributed import ProcessGroup
 from voiceclone.files import write_json
-from voiceclone.nets.resemblyzer import INSTALL, resemblyzer_is_installed
 from voiceclone.models.frozen_kokoro import check_trainable
+from voiceclone.nets.resemblyzer import INSTALL, resemblyzer_is_installed
 from voiceclone.projection.recipes import PLAIN, parse_parts
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.profile import LengthProfile
