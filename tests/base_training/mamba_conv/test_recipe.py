@@ -81,7 +81,8 @@ def test_its_styles_are_voices_but_none_are_trained_on_it(trained: Path, corpus,
 def test_a_start_from_a_base_takes_its_weights_and_codec(trained: Path, spoken, monkeypatch, capsys) -> None:
     prepared(monkeypatch)
     base = trained / "run" / "base"
-    assert train(trained, spoken, "second", "mamba-conv", "--steps", "1", "--init", str(base), "--set", "mixer=gru") == 0
+    start = ("--init", str(base), "--set", "mixer=gru")
+    assert train(trained, spoken, "second", "mamba-conv", "--steps", "1", *start) == 0
     known, second = read_mamba_conv(base), load_bundle(trained / "second" / "best_model.pt")
     assert codec_key(second.codec) == codec_key(known.codec) and second.facts["init"]
     near = [float((a - b).abs().max()) for a, b in zip(second.model.parameters(), known.model.parameters())]
