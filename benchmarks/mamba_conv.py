@@ -18,6 +18,7 @@ import dataclasses
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,10 +177,15 @@ def ways_of_generating(corpus: Corpus, options: argparse.Namespace, model: Path)
         kmodel = bundle.kmodel()
         kmodel.settings = settings
         rounds: list[int] = []
-        kmodel.register_forward_hook(lambda module, given, made: rounds.append(module.last.info["iterations"]))
+        kmodel.register_forward_hook(partial(note_rounds, rounds))
         found = spoken_measures(kmodel, corpus, dict(bundle.voices), indices, recognizer=recognizer)
         figures[name] = {**found, "rounds": round(sum(rounds) / len(rounds), 2)}
     return figures
+
+
+def note_rounds(rounds: list[int], module: Any, given: Any, made: Any) -> None:
+    """A forward hook that keeps how many rounds a text took."""
+    rounds.append(module.last.info["iterations"])
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _of_list(entries: Any, path: Path) -> list[TimedCharacter]:
         starts.append(_time(entry.get("start"), number, "start", path))
     found = []
     for number, entry in enumerate(entries, 1):
-        following = starts[number] if number < len(starts) else starts[-1]
+        following = max(starts[min(number, len(starts) - 1)], starts[number - 1])
         end = following if entry.get("end") is None else _time(entry["end"], number, "end", path)
         found.append(TimedCharacter(char=entry["char"], start=starts[number - 1], end=end))
     return found

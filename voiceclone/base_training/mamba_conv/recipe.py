@@ -65,8 +65,8 @@ def train_and_pack(
     settings = config.system_settings or MambaConvTraining()
     if init is not None and settings.codec == "own":
         settings = dataclasses.replace(settings, codec=str(init))  # tokens of another codec would mean nothing
-    codec = find_codec(settings, corpus, config, out, facts, group, tracker)
     if train:
+        codec = find_codec(settings, corpus, config, out, facts, group, tracker)
         sizes = fitted(settings.model_config(config.preset, config.prosody_batch), codec)
         system = MambaConvSystem(
             corpus, config, model=sizes, codec=codec, cache=Path(out) / "cache", vocab=full_config()["vocab"],

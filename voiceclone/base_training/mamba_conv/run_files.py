@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voiceclone.base_training.mamba_conv.codes import codec_key
 from voiceclone.base_training.mamba_conv.validation import calibration_figures, token_figures
 from voiceclone.base_training.training_tracker import TrainingTracker
-from voiceclone.errors import UsageError
+from voiceclone.errors import VoicecloneError
 from voiceclone.files import atomic_path
 from voiceclone.models.mamba_conv.bundle import load_bundle
 from voiceclone.plotting.plots import save_figure
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 BEST = "best_model.pt"
 KEPT = 3  # checkpoints by step
+CHANGING = ("steps", "minutes", "device", "log_every", "checkpoint_minutes")  # settings of a run that may
 
 
 class RunFiles(TrainingTracker):
@@ -66,16 +68,25 @@ class RunFiles(TrainingTracker):
     def _best(self, trainer: Trainer) -> float | None:
         """The validation loss of the best model of this run; None where there is none, or it is of another run."""
         try:
-            facts: dict[str, Any] = dict(load_bundle(self.out / BEST).facts)
-        except UsageError:
+            bundle = load_bundle(self.out / BEST)
+        except VoicecloneError:  # none, or one of another version
             return None
-        same = facts.get("config") == trainer.config.to_json() and facts.get("step", 0) <= trainer.step
+        facts: dict[str, Any] = dict(bundle.facts)
+        same = _lasting(facts.get("config", {})) == _lasting(trainer.config.to_json())
+        same = same and codec_key(bundle.codec) == codec_key(trainer.system.codec)
+        same = same and facts.get("step", 0) <= trainer.step
         return facts.get("validation", {}).get("tokens") if same else None
 
     def _tidy(self) -> None:
-        """Keep the newest checkpoints and plots."""
+        """Keep the newest checkpoints and plots; those of later steps are of a run that was replaced."""
         for pattern in ("checkpoint_*.pt", "enhanced_training_plots_*.png"):
             steps = {path: path.stem.rpartition("_")[2] for path in self.out.glob(pattern)}
             found = sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
-            for old in found[:-KEPT]:
+            ours = [path for path in found if int(steps[path]) <= self.done]
+            for old in {*found} - {*ours[-KEPT:]}:
                 old.unlink(missing_ok=True)
+
+
+def _lasting(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a run which goes on has in common with what it was before."""
+    return {name: value for name, value in config.items() if name not in CHANGING}

@@ -68,6 +68,9 @@ class Codec(nn.Module):
             down += [ResidualUnit(inside), Downsample(inside, outside, stride)]
             up = [Upsample(outside, inside, stride), ResidualUnit(inside), *up]
         self.encoder = nn.Sequential(*down, nn.ELU(), nn.Conv1d(widths[-1], config.latent, EDGE, padding=EDGE // 2))
+        # Without it the vectors shrink to nearly one point before there is anything to quantize, and a single code
+        # is used from then on.
+        self.norm = nn.BatchNorm1d(config.latent, affine=False)
         self.quantizer = ResidualQuantizer(config.levels, config.codebook_size, config.latent)
         self.decoder = nn.Sequential(nn.Conv1d(config.latent, widths[-1], EDGE, padding=EDGE // 2), *up)
 
@@ -87,8 +90,8 @@ class Codec(nn.Module):
         return self.config.codebook_size
 
     def latents(self, audio: Tensor) -> Tensor:
-        """Waveforms ``(B, T)``, T a multiple of the hop, to vectors ``(B, latent, T / hop)``."""
-        return self.encoder(audio.unsqueeze(1))
+        """Waveforms ``(B, T)``, T a multiple of the hop, to vectors ``(B, latent, T / hop)`` of about unit variance."""
+        return self.norm(self.encoder(audio.unsqueeze(1)))
 
     def resynthesize(self, vectors: Tensor) -> Tensor:
         """Vectors ``(B, latent, F)`` to waveforms ``(B, hop F)``."""

@@ -71,7 +71,8 @@ def generate(
             return is_enough(go_on, float(done.figures[:, 1].mean()), done.number, most)
 
     steps = refine_rounds if settings.mode == "refine" else coarse_rounds
-    history, last = [], None
+    history: list[dict[str, Any]] = []
+    last: Round
     for last in steps(decoder, given, settings):
         history.append(
             {"round": last.number, "confidence": round(float(last.figures[:, 1].mean()), 4), "updates": last.updates}
@@ -155,7 +156,7 @@ def _level_rounds(
         codes = codes.clone()
         codes[:, level] = torch.where(known, tokens, decoder.mask_id)
         whole = codes.clone()
-        whole[:, level] = tokens
+        whole[:, level] = torch.where(known, tokens, scores.argmax(-1))
         trust = decoder.confidences(features)[:, level].sigmoid()
         figures = torch.stack(
             [
@@ -171,7 +172,8 @@ def _level_rounds(
 
 def _finished(rounds: Iterator[Round]) -> tuple[Tensor, int]:
     """The codes after the last round, and how many tokens were decided."""
-    updates, last = 0, None
+    updates = 0
+    last: Round
     for last in rounds:
         updates += last.updates
     return last.codes, updates

@@ -30,6 +30,11 @@ class ResidualQuantizer(nn.Module):
     The codebooks are buffers: no gradient reaches them, and an average of weights copies them.
     """
 
+    codebooks: Tensor
+    counts: Tensor
+    sums: Tensor
+    use: Tensor
+
     def __init__(self, levels: int, size: int, latent: int) -> None:
         super().__init__()
         self.levels, self.size = levels, size

@@ -1,0 +1,117 @@
+"""``train-base --system codec`` and ``--system mamba-conv``: from a corpus of two speakers to a base that speaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from synthesized import crude_f0
+
+from voiceclone.base_training import corpus as corpus_module
+from voiceclone.base_training.mamba_conv import recipe
+from voiceclone.base_training.mamba_conv.analysis import trends
+from voiceclone.base_training.mamba_conv.codec_files import load_codec
+from voiceclone.base_training.mamba_conv.codes import codec_key
+from voiceclone.bases.base import load_base
+from voiceclone.bases.mamba_conv import read_mamba_conv
+from voiceclone.cli.main import main
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.models.mamba_conv.bundle import load_bundle
+from voiceclone.style.extraction import extract_styles
+
+SETTINGS = {"warmup_steps": 1, "crop_frames": 16, "crop_batch": 2, "prosody_batch": 2, "prosody_frames": 40}
+
+
+@pytest.fixture(scope="module")
+def trained(spoken, tmp_path_factory) -> Path:
+    """A codec in ``codec`` and a base in ``run/base``."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "settings.json").write_text(json.dumps(SETTINGS))
+    with pytest.MonkeyPatch.context() as patch:
+        prepared(patch)
+        assert train(folder, spoken, "codec", "codec", "--steps", "2") == 0
+        codec = folder / "codec" / "codec"
+        assert train(folder, spoken, "run", "mamba-conv", "--steps", "2", "--set", f"codec={codec}", "mixer=gru") == 0
+    return folder
+
+
+def prepared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(corpus_module, "track_f0", crude_f0)
+    patch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    patch.setattr(recipe, "resemblyzer_embed", lambda: None)
+    patch.setattr(recipe, "load_recognizer", lambda: None)
+    patch.setattr("voiceclone.base_training.mamba_conv.codec_recipe.load_recognizer", lambda: None)
+    patch.setattr(recipe, "LEAST_SECONDS", 5.0)
+
+
+def train(folder: Path, spoken: Path, out: str, system: str, *more: str) -> int:
+    words = ["--system", system, "--data", str(spoken / "train"), "--out", str(folder / out), "--preset", "tiny"]
+    settings = ["--settings", str(folder / "settings.json")]
+    return main(["train-base", *words, *settings, "--quiet", "--device", "cpu", "--offline", *more])
+
+
+def test_the_base_has_a_voice_a_speaker_and_the_codec_given(trained: Path, spoken) -> None:
+    bundle = read_mamba_conv(trained / "run" / "base")
+    assert bundle.model.config.mixer == "gru" and len(bundle.voices) == 2
+    assert codec_key(bundle.codec) == codec_key(load_codec(trained / "codec" / "codec"))
+    base = load_base(trained / "run" / "base")
+    assert sorted(base.stock_voices) == sorted(bundle.voices) and base.voice_space == base.sha256
+    name = next(iter(base.stock_voices))
+    torch.manual_seed(0)
+    audio = base.kmodel("hɛlˈO", base.stock_voices[name].row(6), return_output=True)
+    assert abs(audio.audio.shape[0] - 600 * int(audio.pred_dur.sum())) <= 300 and torch.isfinite(audio.audio).all()
+    torch.manual_seed(0)
+    quick = base.kmodel("hɛlˈO", base.stock_voices[name].row(6), speed=3.0, return_output=True)
+    assert quick.audio.shape[0] < audio.audio.shape[0]
+
+
+def test_its_styles_are_voices_but_none_are_trained_on_it(trained: Path, corpus, capsys, tmp_path) -> None:
+    base = load_base(trained / "run" / "base")
+    styles = extract_styles(
+        [("clip", lambda: corpus.audio(0))], base.own_encoders, device=torch.device("cpu")
+    )  # fmt: skip
+    assert styles.mean.shape == (1, 256) and torch.equal(styles.mean[:, :128], styles.mean[:, 128:])
+    with pytest.raises(UsageError, match="Kokoro-format bases alone"):
+        FrozenKokoro(base.kmodel, torch.device("cpu"))
+
+
+def test_a_start_from_a_base_takes_its_weights_and_codec(trained: Path, spoken, monkeypatch, capsys) -> None:
+    prepared(monkeypatch)
+    base = trained / "run" / "base"
+    start = ("--init", str(base), "--set", "mixer=gru")
+    assert train(trained, spoken, "second", "mamba-conv", "--steps", "1", *start) == 0
+    known, second = read_mamba_conv(base), load_bundle(trained / "second" / "best_model.pt")
+    assert codec_key(second.codec) == codec_key(known.codec) and second.facts["init"]
+    near = [float((a - b).abs().max()) for a, b in zip(second.model.parameters(), known.model.parameters())]
+    assert max(near) < 0.05
+    assert train(trained, spoken, "third", "mamba-conv", "--steps", "1", "--init", str(base)) == 2
+    assert "has another codec or other sizes" in capsys.readouterr().err
+    assert train(trained, spoken, "fourth", "mamba-conv", "--steps", "1", "--set", "codec=encodec") in (0, 1)
+    assert train(trained, spoken, "fifth", "mamba-conv", "--steps", "1", "--set", f"codec={trained}") == 2
+    assert "holds no codec" in capsys.readouterr().err
+    monkeypatch.setattr(recipe, "LEAST_SECONDS", 5000.0)
+    assert train(trained, spoken, "sixth", "mamba-conv", "--steps", "1") == 2
+    assert "s of speech are too little" in capsys.readouterr().err
+
+
+def test_damaged_files_are_said_in_one_line(trained: Path, tmp_path) -> None:
+    best = (trained / "run" / "best_model.pt").read_bytes()
+    for content in (best[: len(best) // 2], b"no model"):
+        (tmp_path / "best_model.pt").write_bytes(content)
+        with pytest.raises(UsageError, match="cannot be read"):
+            load_bundle(tmp_path / "best_model.pt")
+    torch.save({"format": 9}, tmp_path / "best_model.pt")
+    with pytest.raises(UsageError, match="is no model of this program"):
+        load_bundle(tmp_path / "best_model.pt")
+    (tmp_path / "config.json").write_text('{"system": "mamba-conv"}')
+    with pytest.raises(VoicecloneError):
+        read_mamba_conv(tmp_path)
+
+
+def test_trends_are_those_of_the_last_quarter() -> None:
+    history = [{"step": 100 * i, "tokens": 5.0 - 0.1 * i, "learning_rate": 1.0} for i in range(1, 21)]
+    assert trends(history) == {"tokens": {"mean": pytest.approx(3.2), "per_1000_steps": pytest.approx(-1.0)}}
+    assert trends([{"step": 1, "tokens": 2.0}])["tokens"] == {"mean": 2.0, "per_1000_steps": 0.0}
