@@ -71,7 +71,8 @@ class Synthesizer(nn.Module):
     def read(self, tokens: Tensor, lengths: Tensor, voice: Tensor | None) -> Prior:
         """Tokens ``(B, N)`` and how many of them count ``(B,)``."""
         mask = length_mask(lengths, tokens.shape[1])
-        return Prior(*self.text(tokens, mask, voice), mask)
+        features, mean, log_scale = self.text(tokens, mask, voice)
+        return Prior(features, mean, log_scale, mask)
 
     def hear(self, frames: Tensor, lengths: Tensor, voice: Tensor | None) -> Posterior:
         """Spectrogram ``(B, bands, T)`` and how many of its frames count ``(B,)``."""
