@@ -26,6 +26,8 @@ ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
 
 SMOOTHING = (1, 1, 3, 7)
 """Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
+STYLETTS2_SMOOTHING = ((1, 3, 7), (1, 3, 7, 15))
+"""Widths that StyleTTS2 draws from, of F0 and of energy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +200,7 @@ class Batches(ABC):
         corpus = self.corpus
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
         voices = self._draw_voices(picked, rng)
-        smoothing = tuple(int(width) for width in rng.choice(SMOOTHING, size=2))
+        smoothing = self._smoothing(rng)
         lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
         rows, part = (
             (range(len(picked)), 1.0) if whole or self.process_group is None else self.process_group.rows(len(picked))
@@ -223,6 +225,14 @@ class Batches(ABC):
             ),
         }
         return self._with_voices(common, [i for i, _ in cut], [voices[row] for row in rows])
+
+    def _smoothing(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Widths in frames over which F0 and energy are smoothed."""
+        if self.config.styletts2.augmentation == "mild":
+            f0, energy = rng.choice(SMOOTHING, size=2)
+        else:
+            f0, energy = (rng.choice(widths) for widths in STYLETTS2_SMOOTHING)
+        return int(f0), int(energy)
 
     def _spoken(self, cut: list[tuple[int, int]], crop: int, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tokens and durations ``(B, N)`` and the tokens spoken in the frames of the crops ``(B, C)``.

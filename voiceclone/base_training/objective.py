@@ -19,6 +19,7 @@ from voiceclone.base_training.losses import (
     duration_losses,
     feature_match_loss,
     prosody_losses,
+    relative_loss,
     style_range,
 )
 from voiceclone.distributed import ProcessGroup
@@ -41,14 +42,19 @@ class Trainee(nn.Module):
     them the rate hardly enters the style, since short crops say little about it.
     """
 
-    def __init__(self, preset_name: str, speakers: int) -> None:
+    def __init__(self, preset_name: str, speakers: int, *, decoder: str = "istftnet") -> None:
         super().__init__()
-        config, encoder = preset(preset_name)
+        config, encoder = preset(preset_name, decoder=decoder)
         self.model = NanoKModel(config)
         init_for_speech(self.model)
         self.encoders = build_style_encoders(StyleEncoderConfig(**encoder))
         self.attribute_head = nn.Linear(128, len(ATTRIBUTES))
         self.speaker_head = nn.Linear(128, speakers)
+
+
+def build_trainee(config: TrainConfig, speakers: int) -> Trainee:
+    """A trainee of random weights as a run's settings want it."""
+    return Trainee(config.preset, speakers, decoder=config.styletts2.decoder)
 
 
 class SpeechObjective:
@@ -82,9 +88,11 @@ class SpeechObjective:
         terms = self.spectral(audio, batch.audio)
         if adversarial:
             with torch.no_grad():
-                _, real = self._discriminator_outputs(batch.audio)
+                true_scores, real = self._discriminator_outputs(batch.audio)
             scores, fake = self._discriminator_outputs(audio)
             terms["adversarial"] = adversarial_loss(scores)
+            if self.config.styletts2.tprls:
+                terms["adversarial"] = terms["adversarial"] + relative_loss(scores, true_scores)
             terms["feature_match"] = feature_match_loss(real, fake, partial(self._over_all, batch=batch))
         return terms, audio
 
@@ -104,9 +112,10 @@ class SpeechObjective:
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
         """The discriminators' own loss on real audio and on ``audio``."""
-        return discriminator_loss(
-            self._discriminator_outputs(batch.audio)[0], self._discriminator_outputs(audio.detach())[0]
-        )
+        real = self._discriminator_outputs(batch.audio)[0]
+        fake = self._discriminator_outputs(audio.detach())[0]
+        loss = discriminator_loss(real, fake)
+        return loss + relative_loss(real, fake) if self.config.styletts2.tprls else loss
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""

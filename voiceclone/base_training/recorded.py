@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
-from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.discriminators import build_discriminators
 from voiceclone.base_training.measures import speak_phonemes
-from voiceclone.base_training.objective import RecordedObjective, Trainee
+from voiceclone.base_training.objective import RecordedObjective, Trainee, build_trainee
 from voiceclone.base_training.speed import speed_up_vocoder
 from voiceclone.base_training.styletts2.style_diffusion import DiffusionTraining
+from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.bases.folder import read_config, read_info
 from voiceclone.distributed import ProcessGroup
@@ -25,6 +27,10 @@ from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
 from voiceclone.voice.pack import ROWS, VOICE_DIM
+
+
+KINDS = ("decoder", "discriminators", "aligner")
+"""Settings that decide which modules there are."""
 
 
 class RecordedSystem(System):
@@ -36,6 +42,7 @@ class RecordedSystem(System):
 
     trained: Trainee
     averaged: Trainee
+    older_identity = MappingProxyType({"kinds": [getattr(StyleTTS2Settings(), name) for name in KINDS]})
 
     def __init__(
         self,
@@ -49,12 +56,16 @@ class RecordedSystem(System):
             corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
         )
         self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, process_group=self.process_group)
-        self._build(lambda: Trainee(config.preset, len(corpus.speakers)), Discriminators)
+        settings = config.styletts2
+        self._build(
+            lambda: build_trainee(config, len(corpus.speakers)),
+            lambda: build_discriminators(settings.discriminators, wide=config.preset == "full"),
+        )
         self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
         self.prosodic_started = False
         self.diffusion = (
             DiffusionTraining(self.batches, self.averaged, config, self.process_group)
-            if config.styletts2.diffusion
+            if settings.diffusion
             else None
         )
 
@@ -96,7 +107,8 @@ class RecordedSystem(System):
 
         The encoders are those the base was trained with, or where it lacks them the ones it is cloned with.
         """
-        state, weights = read_weights(base, self.config.preset), base / "model.safetensors"
+        decoder = self.config.styletts2.decoder
+        state, weights = read_weights(base, self.config.preset, decoder=decoder), base / "model.safetensors"
         pairs = [base / name for name in ("own_encoders.safetensors", "style_encoders.safetensors")]
         widths = StyleEncoderConfig(**preset(self.config.preset)[1])
         pair = load_style_encoders(next((p for p in pairs if p.is_file()), pairs[0]), widths)
@@ -111,8 +123,10 @@ class RecordedSystem(System):
         speed_up_vocoder(self.trained.model, compiled=self.config.compile, bfloat16=self.config.bfloat16)
 
     def identity(self) -> dict[str, Any]:
-        """Speakers and preset."""
-        return {"speakers": self.corpus.speakers, "preset": self.config.preset}
+        """Speakers, preset, and what decides which modules there are."""
+        settings = self.config.styletts2
+        kinds = [getattr(settings, name) for name in KINDS]
+        return {"speakers": self.corpus.speakers, "preset": self.config.preset, "kinds": kinds}
 
     def state(self) -> dict[str, Any]:
         """Whether the prosody half has begun, and the sampler of styles."""
@@ -137,7 +151,7 @@ class RecordedSystem(System):
         return utterance, recording, speak_phonemes(self.averaged.model, utterance.phonemes, voice)[0]
 
 
-def read_weights(base: Path, preset_name: str) -> dict[str, Any]:
+def read_weights(base: Path, preset_name: str, *, decoder: str = "istftnet") -> dict[str, Any]:
     """The model's weights of the base in a folder.
 
     Raises:
@@ -145,6 +159,6 @@ def read_weights(base: Path, preset_name: str) -> dict[str, Any]:
         VoicecloneError: its file is damaged.
     """
     weights = base / "model.safetensors"
-    if not weights.is_file() or read_config(base / "config.json") != preset(preset_name)[0]:
+    if not weights.is_file() or read_config(base / "config.json") != preset(preset_name, decoder=decoder)[0]:
         raise UsageError(f"--init {base}: is no trained base of preset {preset_name}: give its folder")
     return read_state(weights)

@@ -144,9 +144,9 @@ class Trainer:
         """
         state = read_checkpoint(self.out)
         wanted = self.system.identity()
-        found = {"preset": state["config"]["preset"], **state}
+        found = {"preset": state["config"]["preset"], **self.system.older_identity, **state}
         if any(found.get(name) != value for name, value in wanted.items()):
-            message = "was trained on other speakers or another preset: choose another --out"
+            message = "was trained on other speakers or with another preset, system or settings: choose another --out"
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")
         system = self.system
         parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}

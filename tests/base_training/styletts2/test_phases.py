@@ -1,4 +1,4 @@
-"""Every part that can be switched on, trained at the tiny preset: its terms appear, and a resumed run is the same run."""
+"""Every part that can be switched on, trained at the tiny preset: its terms appear, a resumed run is the same run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 
 import pytest
 import torch
-
 from support import settle
 
 from voiceclone.base_training.config import TrainConfig
@@ -23,6 +22,10 @@ PHASES = {
     "diffusion": (
         {"diffusion": True, "diffusion_share": 0.25, "diffusion_every": 1, "style_sample_every": 2},
         {"diffusion", "style_sample"},
+    ),
+    "hifigan": (
+        {"decoder": "hifigan", "discriminators": "full", "tprls": True, "augmentation": "styletts2"},
+        {"mel", "adversarial", "feature_match", "discriminator", "f0"},
     ),
 }
 
