@@ -69,6 +69,10 @@ class Batch:
     smoothing: tuple[int, int]
     """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
     share: Share
+    picked: tuple[int, ...] = ()
+    """The utterance of each row in the corpus."""
+    starts: tuple[int, ...] = ()
+    """The first frame of each crop in its utterance."""
 
     @property
     def mask(self) -> Tensor:
@@ -218,6 +222,8 @@ class Batches(ABC):
             "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
             "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
             "smoothing": smoothing,
+            "picked": tuple(i for i, _ in cut),
+            "starts": tuple(s for _, s in cut),
             "share": Share(
                 rows=part,
                 tokens=float(ours.sum() / lengths.sum()),
@@ -303,6 +309,17 @@ class BatchMaker(Batches):
             sources.append(int(rng.choice(own)) if rng.random() < self.config.other_utterance else index)
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
+
+    def slm(self, step: int) -> StyledBatch:
+        """Crops of utterances of about one length, as long as the adversary of a speech model hears."""
+        settings = self.config.styletts2
+        rng = np.random.default_rng([self.config.seed, step, 3])
+        picked = self.similar_lengths(rng, settings.slm_batch)
+        low, high = settings.slm_frames
+        crop = min(int(rng.integers(low, high + 1)), int(self.corpus.frames[picked].min()))
+        batch = self._batch(picked, crop, rng, with_audio=True)
+        assert isinstance(batch, StyledBatch)
+        return batch
 
     def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
         """A crop of any utterance of the speaker of one, of the longest kind: utterance, first frame, frames."""

@@ -75,10 +75,7 @@ class Discriminators(nn.Module):
         super().__init__()
         self.parts = nn.ModuleList(
             [PeriodDiscriminator(period, period_channels) for period in periods]
-            + [
-                SpectrumDiscriminator(size, hop, spectrum_channels, window=window)
-                for size, hop, window in resolutions
-            ]
+            + [SpectrumDiscriminator(size, hop, spectrum_channels, window=window) for size, hop, window in resolutions]
         )
 
     def forward(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:

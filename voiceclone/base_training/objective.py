@@ -32,6 +32,7 @@ from voiceclone.models.batched_forward import (
 )
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
+from voiceclone.models.styletts2.text_aligner import TextAligner
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 
 
@@ -42,7 +43,7 @@ class Trainee(nn.Module):
     them the rate hardly enters the style, since short crops say little about it.
     """
 
-    def __init__(self, preset_name: str, speakers: int, *, decoder: str = "istftnet") -> None:
+    def __init__(self, preset_name: str, speakers: int, *, decoder: str = "istftnet", aligner: bool = False) -> None:
         super().__init__()
         config, encoder = preset(preset_name, decoder=decoder)
         self.model = NanoKModel(config)
@@ -50,11 +51,13 @@ class Trainee(nn.Module):
         self.encoders = build_style_encoders(StyleEncoderConfig(**encoder))
         self.attribute_head = nn.Linear(128, len(ATTRIBUTES))
         self.speaker_head = nn.Linear(128, speakers)
+        self.aligner = TextAligner(config["n_token"]) if aligner else None
 
 
 def build_trainee(config: TrainConfig, speakers: int) -> Trainee:
     """A trainee of random weights as a run's settings want it."""
-    return Trainee(config.preset, speakers, decoder=config.styletts2.decoder)
+    settings = config.styletts2
+    return Trainee(config.preset, speakers, decoder=settings.decoder, aligner=settings.aligner)
 
 
 class SpeechObjective:
@@ -75,16 +78,23 @@ class SpeechObjective:
         self.model, self.discriminators, self.config, self.process_group = model, discriminators, config, process_group
         self.spectral = SpectralLoss().to(next(model.parameters()).device)
 
-    def decoded(self, batch: Batch, style: Tensor, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def decoded(
+        self, batch: Batch, style: Tensor, *, adversarial: bool, alignment: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the decoder with true durations, F0 and energy, and the audio made, ``(B, 600 C)``.
 
         Args:
             style: acoustic styles ``(B, 128)``.
+            alignment: how much each token is heard in each frame ``(B, N, C)``, in the place of the batch's tokens a
+                frame.
         """
         features = text_features(self.model, batch.tokens, batch.lengths)
         f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
         energy = smoothed(batch.energy, batch.smoothing[1])
-        audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+        if alignment is None:
+            audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+        else:
+            audio = self.model.decoder(features @ alignment, f0, energy, style).squeeze(1)
         terms = self.spectral(audio, batch.audio)
         if adversarial:
             with torch.no_grad():
@@ -144,10 +154,14 @@ class RecordedObjective(SpeechObjective):
         super().__init__(trainee.model, discriminators, config, process_group)
         self.trainee = trainee
 
-    def acoustic(self, batch: StyledBatch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def acoustic(
+        self, batch: StyledBatch, *, adversarial: bool, alignment: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
         style = self.trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
-        terms, audio = self.decoded(batch, self._noisy(style, batch), adversarial=adversarial)
+        terms, audio = self.decoded(
+            batch, self._noisy(style, batch), adversarial=adversarial, alignment=alignment
+        )  # fmt: skip
         terms["style_range"] = style_range(style)
         terms["speaker"] = F.cross_entropy(self.trainee.speaker_head(style), batch.speakers)
         return terms, audio
@@ -160,6 +174,25 @@ class RecordedObjective(SpeechObjective):
             "attributes": F.smooth_l1_loss(self.trainee.attribute_head(style), batch.attributes),
             "style_range": style_range(style),
         }
+
+    def through_decoder(self, batch: StyledBatch, *, to_reconstruction: bool) -> dict[str, Tensor]:
+        """How the decoder's audio changes with predicted F0 and energy.
+
+        Args:
+            to_reconstruction: compare with the decoder's own audio from true F0 and energy, so that the predictor is
+                not blamed for what the decoder cannot do; else with the recording.
+        """
+        mel, encoders = batch.style_mel.unsqueeze(1), self.trainee.encoders
+        acoustic, prosodic = encoders.acoustic(mel), encoders.prosodic(mel)
+        states = prosody_features(self.model, batch.tokens, batch.lengths, prosodic)
+        f0, energy = curves(self.model, states, batch.frame_tokens, prosodic)
+        features = text_features(self.model, batch.tokens, batch.lengths)
+        audio = decode(self.model, features, batch.frame_tokens, f0, energy, acoustic)
+        target = batch.audio
+        if to_reconstruction:
+            with torch.no_grad():
+                target = decode(self.model, features, batch.frame_tokens, batch.f0, batch.energy, acoustic)
+        return {"joint_mel": self.spectral(audio, target)["mel"]}
 
     def _noisy(self, style: Tensor, batch: StyledBatch) -> Tensor:
         return style + self.config.style_noise * batch.style_noise

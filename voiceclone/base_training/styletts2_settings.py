@@ -59,13 +59,14 @@ class StyleTTS2Settings:
     slm_max_duration_error: float = 0.05
     """Relative error of an utterance's length above which the step is left out: durations are not learned yet."""
     slm_weight: float = 0.2
-    slm_features_weight: float = 0.2
 
     schedule: str = "joint"
     """``joint``: decoder and predictor learn side by side, each from the recordings. ``two_stage``: StyleTTS2's: from
     ``acoustic_share`` on the predictor learns through the frozen decoder, from ``joint_share`` on all are open."""
     joint_share: float = 0.6
     """Share of the run before the frozen parts open again in the schedule of two stages."""
+    stage_one_fall: float = 0.9
+    """The second stage begins where the mel distance has fallen below this share of what it was at first."""
 
     aligner: bool = False
     """Train a text aligner with the model; the durations of the data are where it starts from."""

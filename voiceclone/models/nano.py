@@ -2,7 +2,8 @@
 
 ``kokoro.istftnet.Decoder`` hard-codes widths 512 and 1024, so no config makes a small ``KModel``. Here a config with a
 ``"nano"`` key gets a decoder of the same data flow at the widths that key names; a config without it gets exactly
-Kokoro's own modules. A ``"hifigan"`` key puts HiFi-GAN's generator in the place of iSTFTNet's. ``KPipeline(model=...)`` takes an instance as it takes any ``KModel``.
+Kokoro's own modules. A ``"hifigan"`` key puts HiFi-GAN's generator in the place of iSTFTNet's.
+``KPipeline(model=...)`` takes an instance as it takes any ``KModel``.
 """
 
 from __future__ import annotations

@@ -57,7 +57,12 @@ class HifiGenerator(nn.Module):
         channels = upsample_initial_channel
         for level, (rate, kernel) in enumerate(zip(upsample_rates, upsample_kernel_sizes, strict=True)):
             up = nn.ConvTranspose1d(
-                channels, channels // 2, kernel, rate, padding=(kernel - rate + 1) // 2, output_padding=(kernel - rate) % 2
+                channels,
+                channels // 2,
+                kernel,
+                rate,
+                padding=(kernel - rate + 1) // 2,
+                output_padding=(kernel - rate) % 2,
             )
             self.ups.append(weight_norm(up))
             channels //= 2
