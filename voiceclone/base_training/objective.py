@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from kokoro.model import KModel
@@ -12,6 +14,7 @@ from torch.nn import functional as F
 from voiceclone.base_training.batches import ATTRIBUTES, Batch, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.finetuned_base import find_finetuned_base
 from voiceclone.base_training.losses import (
     SpectralLoss,
     adversarial_loss,
@@ -33,7 +36,7 @@ from voiceclone.models.batched_forward import (
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
 from voiceclone.models.styletts2.text_aligner import TextAligner
-from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
 
 
 class Trainee(nn.Module):
@@ -43,12 +46,13 @@ class Trainee(nn.Module):
     them the rate hardly enters the style, since short crops say little about it.
     """
 
-    def __init__(self, preset_name: str, speakers: int, *, decoder: str = "istftnet", aligner: bool = False) -> None:
+    def __init__(
+        self, config: dict[str, Any], encoders: Callable[[], StyleEncoders], speakers: int, *, aligner: bool = False
+    ) -> None:
         super().__init__()
-        config, encoder = preset(preset_name, decoder=decoder)
         self.model = NanoKModel(config)
         init_for_speech(self.model)
-        self.encoders = build_style_encoders(StyleEncoderConfig(**encoder))
+        self.encoders = encoders()
         self.attribute_head = nn.Linear(128, len(ATTRIBUTES))
         self.speaker_head = nn.Linear(128, speakers)
         self.aligner = TextAligner(config["n_token"]) if aligner else None
@@ -57,7 +61,13 @@ class Trainee(nn.Module):
 def build_trainee(config: TrainConfig, speakers: int) -> Trainee:
     """A trainee of random weights as a run's settings want it."""
     settings = config.styletts2
-    return Trainee(config.preset, speakers, decoder=settings.decoder, aligner=settings.aligner)
+    if settings.finetune:
+        base = find_finetuned_base(settings.finetune)
+        return Trainee(base.config, base.encoders, speakers, aligner=settings.aligner)
+    model_config, widths = preset(config.preset, decoder=settings.decoder)
+    return Trainee(
+        model_config, lambda: build_style_encoders(StyleEncoderConfig(**widths)), speakers, aligner=settings.aligner
+    )
 
 
 class SpeechObjective:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from voiceclone.base_training.batches import BatchMaker, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import build_discriminators
+from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.objective import RecordedObjective, Trainee, build_trainee
 from voiceclone.base_training.speed import speed_up_vocoder
@@ -33,7 +35,8 @@ from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
 from voiceclone.system.extras import require
 from voiceclone.voice.pack import ROWS, VOICE_DIM
 
-KINDS = ("decoder", "discriminators", "aligner")
+logger = logging.getLogger(__name__)
+KINDS = ("decoder", "discriminators", "aligner", "finetune")
 """Settings that decide which modules there are."""
 SOFT_SHARE = 0.5
 """Of the steps with a trained aligner in which the text goes through its soft alignment, not the best path."""
@@ -68,7 +71,9 @@ class RecordedSystem(System):
             lambda: build_discriminators(settings.discriminators, wide=config.preset == "full"),
         )
         self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
-        self.prosodic_started = settings.finetune
+        self.prosodic_started = bool(settings.finetune)
+        # Encoders that other bases' voices come from define the space of those voices.
+        self.encoders_stay = bool(settings.finetune) and find_finetuned_base(settings.finetune).shares_kokoro_space
         self.stages = (
             TwoStages(self.trained, config, self.process_group) if settings.schedule == "two_stage" else None
         )  # fmt: skip
@@ -117,7 +122,7 @@ class RecordedSystem(System):
             self.prosodic_started = True
         if self.stages is not None:
             self.stages.apply(progress)
-        if settings.frozen_encoders:
+        if self.encoders_stay:
             self.trained.encoders.requires_grad_(False).eval()
 
     def losses(self, step: int, progress: float) -> StepLosses:
@@ -201,6 +206,17 @@ class RecordedSystem(System):
         self.prosodic_started = True
         return read_info(base).get("name", base.name)
 
+    def initialize_from_base(self, base: FinetunedBase) -> str:
+        """Take the weights of the base to be fine-tuned; its name. Its encoders are there already.
+
+        Raises:
+            VoicecloneError: they cannot be had, or are damaged.
+        """
+        state, source = base.weights()
+        for trainee in (self.trained, self.averaged):
+            load_strictly(trainee.model, state, source)
+        return base.name
+
     def speed_up(self) -> None:
         """Compile the vocoder, run it in bfloat16."""
         speed_up_vocoder(self.trained.model, compiled=self.config.compile, bfloat16=self.config.bfloat16)
@@ -210,6 +226,12 @@ class RecordedSystem(System):
         settings = self.config.styletts2
         kinds = [getattr(settings, name) for name in KINDS]
         return {"speakers": self.corpus.speakers, "preset": self.config.preset, "kinds": kinds}
+
+    def report_unused(self) -> None:
+        """Warn of parts that were switched on and never ran."""
+        for name, part in self._beside().items():
+            if name != "stages" and not part.runs:
+                logger.warning("%s was switched on and never ran: give the run more steps", name)
 
     def state(self) -> dict[str, Any]:
         """Whether the prosody half has begun, and what is trained beside."""

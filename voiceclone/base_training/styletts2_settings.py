@@ -74,12 +74,11 @@ class StyleTTS2Settings:
     aligner_pretraining: int = 500
     """Steps in which it learns the durations of the data before the run."""
 
-    finetune: bool = False
-    """Everything is open from the start, with the discriminators."""
-    frozen_encoders: bool = False
-    """Leave the style encoders as they are: they define the voice space of the base."""
+    finetune: str = ""
+    """The base to fine-tune (``nano``, ``kokoro`` or a folder), whose widths the model has; empty: from scratch."""
     rehearsal_share: float = 0.2
-    """Share of the batches' rows that come from speakers of the base's own corpus, where fine-tuning has some."""
+    """Share of the decoder's rows in fine-tuning that are speech of the base in its own stock voices."""
+    rehearsal_utterances: int = 60
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():

@@ -94,6 +94,18 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="BASE",
         help="with --teacher: start from the strongest channels of the base that spoke (kokoro), not at random",
     )
+    parser.add_argument(
+        "--finetune",
+        metavar="BASE",
+        help="go on training nano, kokoro or the base in a folder with one speaker's recordings (--data)",
+    )
+    parser.add_argument("--diffusion", action="store_true", help="train a sampler of styles, which say can speak with")
+    parser.add_argument("--decoder", help="istftnet or hifigan, which takes twice the time (default: istftnet)")
+    parser.add_argument(
+        "--slm",
+        metavar="MODEL",
+        help="an adversary that listens through a speech model: whisper, wavlm, auto or none (default: none)",
+    )
     parser.add_argument("--compile", action="store_true", help="compile the vocoder (needs a C compiler)")
     parser.add_argument("--bfloat16", action="store_true", help="run the vocoder's inner blocks in bfloat16")
     parser.add_argument("--learning-rate", type=float, help="peak learning rate (default: 1e-3)")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 
 import pytest
+import soundfile
 import torch
 from support import settle
+from synthesized import crude_f0
 
+from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.trainer import Trainer
+from voiceclone.bases.base import load_base
+from voiceclone.cli import main as command_line
 from voiceclone.nets.speech_features import SpeechFeatures
 
 CONFIG = TrainConfig(
@@ -32,6 +38,14 @@ PHASES = {
         {"slm": "whisper", "slm_share": 0.5, "slm_every": 1, "slm_max_duration_error": 1e9, "slm_frames": (16, 20),
          "diffusion": True, "diffusion_share": 0.3, "diffusion_every": 1},
         {"slm", "slm_discriminator", "slm_features", "diffusion"},
+    ),
+    "two_stage": (
+        {"schedule": "two_stage", "joint_share": 0.7, "stage_one_fall": 9.0},
+        {"mel", "joint_mel", "f0", "duration", "adversarial"},
+    ),
+    "aligner": (
+        {"aligner": True, "aligner_share": 0.2, "aligner_pretraining": 2},
+        {"mel", "mono", "s2s", "duration"},
     ),
 }  # fmt: skip
 
@@ -175,3 +189,26 @@ def test_the_adversary_waits_for_durations_and_says_so(corpus, tmp_path, caplog)
     assert slm.step(0, trainer.optimizer) == {}
     assert slm.left_out == 1 and slm.steps == 0
     assert "lengths are off by 20 %" in caplog.text
+
+
+def test_command_line_packs_a_sampler_that_say_speaks_with(spoken, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
+    monkeypatch.setattr("voiceclone.base_training.recipe.load_recognizer", lambda: None)
+    settings = {"crop_frames": 16, "crop_batch": 2, "long_batch": 1, "prosody_batch": 2, "prosody_frames": 40,
+                "system_settings": {"diffusion_share": 0.3, "diffusion_every": 1}}  # fmt: skip
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path / "run"),
+               "--diffusion", "--decoder", "hifigan", "--steps", "3", "--surrogate-share", "0.4", "--voices", "1",
+               "--settings", str(tmp_path / "settings.json"), "--quiet"]  # fmt: skip
+    assert command_line.main(command) == 0
+    base = load_base(tmp_path / "run" / "base")
+    assert "hifigan" in base.config and base.style_sampler is not None
+    assert 0 < float(base.style_sampler.style_limit) < torch.inf
+    assert "style_diffusion.safetensors" in (tmp_path / "run" / "base" / "README.md").read_text()
+    out = tmp_path / "said.wav"
+    said = ["say", "Good morning to you all.", "--base", str(base.folder), "--beta", "1", "--alpha", "1",
+            "--guidance", "2", "--diffusion-steps", "4", "--out", str(out)]  # fmt: skip
+    assert command_line.main(said) == 0
+    assert soundfile.info(out).frames > 2400

@@ -74,6 +74,11 @@ class SlmAdversary:
         """What all processes must hold alike."""
         return [self.head.module, self.head.averaged]
 
+    @property
+    def runs(self) -> int:
+        """Steps that were not left out."""
+        return self.steps
+
     def takes_part(self, step: int, progress: float) -> bool:
         """Whether the adversary listens in this step."""
         return progress >= self.settings.slm_share and step % self.settings.slm_every == 0
@@ -101,7 +106,7 @@ class SlmAdversary:
             self._leave_out(f"lengths are off by {100 * self.duration_error:.0f} %")
             return {}
         batch = self.batches.slm(step).to(self.process_group.device)
-        spoken = self._spoken(batch)
+        spoken = self._spoken(batch, sampled=step_rng(self.config.seed, step).random() < SAMPLED)
         if spoken is None:
             self._leave_out("utterances are too short")
             return {}
@@ -136,7 +141,7 @@ class SlmAdversary:
             logger.warning("the speech-model adversary left out a step (%d ran so far): %s", self.steps, reason)
         self.left_out += 1
 
-    def _spoken(self, batch: StyledBatch) -> Tensor | None:
+    def _spoken(self, batch: StyledBatch, *, sampled: bool) -> Tensor | None:
         """A crop of the batch's texts, all prosody predicted, ``(B, 600 C)``; None where they are too short.
 
         No gradient reaches decoder, text encoder or style encoders.
@@ -146,13 +151,14 @@ class SlmAdversary:
         for parameter in fixed:
             parameter.requires_grad_(False)
         try:
-            style = self._styles(batch)
+            style = self._styles(batch, sampled=sampled)
             acoustic, prosodic = style[:, :STYLE_DIM], style[:, STYLE_DIM:]
             features = prosody_features(model, batch.tokens, batch.lengths, prosodic)
             durations = soft_durations(duration_logits(model, features, batch.lengths), batch.mask)
             total = int(durations.detach().sum(1).min())
             crop = min(batch.frame_tokens.shape[1], total)
-            if crop < LEAST_FRAMES:
+            short = torch.tensor(float(crop < LEAST_FRAMES), device=durations.device)
+            if float(self.process_group.all_reduce(short)):  # in any process: all must go the same way
                 return None
             start = int(torch.randint(total - crop + 1, ()))
             alignment = soft_alignment(durations, batch.mask, start + crop)[:, :, start:]
@@ -163,12 +169,12 @@ class SlmAdversary:
             for parameter in fixed:
                 parameter.requires_grad_(True)
 
-    def _styles(self, batch: StyledBatch) -> Tensor:
+    def _styles(self, batch: StyledBatch, *, sampled: bool) -> Tensor:
         """Styles ``(B, 256)``: of the speaker's recordings, or drawn with a gradient into the sampler."""
         with torch.no_grad():
             # The averaged encoders: in training mode spectral norm would move on with every look.
             true = self.averaged.encoders(batch.style_mel)
-        if self.diffusion is None or not self.diffusion.part.steps or float(torch.rand(())) >= SAMPLED:
+        if self.diffusion is None or not self.diffusion.part.steps or not sampled:
             return true
         mask = ~padding_mask(batch.tokens, batch.lengths)
         with torch.no_grad():
@@ -205,6 +211,11 @@ class SlmAdversary:
         loss = ((1.0 - head(real)).square().mean() + head(fake).square().mean()) * batch.share.rows
         self.head.update(loss)
         return loss
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """What is random about a step and must be the same in all processes."""
+    return np.random.default_rng([seed, step, 5])
 
 
 def _norm(module: nn.Module) -> float:

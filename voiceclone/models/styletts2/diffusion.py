@@ -39,9 +39,9 @@ class StyleDiffusion(nn.Module):
         self.register_buffer("style_limit", torch.tensor(torch.inf))
 
     @torch.no_grad()
-    def observe(self, styles: Tensor, *, first: bool) -> None:
-        """Take the standard deviation of a batch of styles ``(B, 256)`` into the running one."""
-        spread = styles.std().clamp(min=1e-3)
+    def observe(self, spread: Tensor, *, first: bool) -> None:
+        """Take the standard deviation of a batch of styles, a scalar, into the running one."""
+        spread = spread.clamp(min=1e-3)
         self.sigma_data.copy_(spread if first else self.sigma_data.lerp(spread, SIGMA_MOMENTUM))
 
     @torch.no_grad()
