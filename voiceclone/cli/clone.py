@@ -33,6 +33,8 @@ _HELP = {
     "tensorboard": "write TensorBoard events to OUT/NAME/tensorboard",
     "wandb": "log to Weights & Biases (WANDB_MODE=offline is respected)",
     "wandb_project": "Weights & Biases project",
+    "expressive": "fit the delivery of every clip, for say --expressive; nothing is written where the clips do not "
+    "support it",
     "consent": "who agreed to this voice being cloned, and how; recorded with the voice",
 }
 

@@ -16,6 +16,7 @@ from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.cli.say_style import (
     add_style_arguments,
     check_style_flags,
+    expressive_voices,
     sampled_voices,
     variant_names,
     wants_sampling,
@@ -146,6 +147,8 @@ def _speak(
         voices: dict[str, Any] = {name: pack.tensor for name, pack in packs.items()}
         if wants_sampling(options):
             voices = dict(sampled_voices(options, base, packs, pipeline, variant=number))
+        elif options.expressive is not None:
+            voices = dict(expressive_voices(options, base, packs, variant=number))
         said = [(text, voices[voice or options.voice]) for voice, text in parts]
         facts = _say_once(options, pipeline, said, out, reporter, output, seed=options.seed + number)
         spoken.append({"out": out, **common, **facts})

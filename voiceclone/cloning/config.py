@@ -53,6 +53,7 @@ class CloneConfig:
     tensorboard: bool = False  # write TensorBoard events
     wandb: bool = False  # log to Weights & Biases
     wandb_project: str = "voiceclone"  # W&B project
+    expressive: bool = False  # fit the delivery of every clip, for say --expressive
     consent: str = ""  # who agreed to the cloning, and how; recorded with the voice
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from support import settle
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.recorded import RecordedSystem
@@ -22,6 +23,7 @@ CONFIG = TrainConfig(
 def begun(corpus, progress: float, *, learned: bool = True, **settings) -> RecordedSystem:
     config = dataclasses.replace(CONFIG, system_settings=dataclasses.replace(SETTINGS, **settings))
     system = RecordedSystem(corpus, config)
+    settle(system.trained.encoders)
     system.trained.train()
     if learned:
         for mel in (4.0, *[1.0] * 40):
