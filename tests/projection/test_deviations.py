@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from voiceclone.cloning.expressive import write_expressive
 from voiceclone.projection.deviation_sampler import choose_sampler
-from voiceclone.projection.deviations import split_half_correlation, unsupported
-from voiceclone.voice.expressive import GAUSSIAN, KINDS, NEAREST, Deviations, ExpressiveVoice, deviated, text_summary
+from voiceclone.projection.deviations import fit_deviations, split_half_correlation, unsupported
+from voiceclone.projection.losses import LossWeights
+from voiceclone.projection.objective import Crop, Objective
+from voiceclone.voice.expressive import (
+    GAUSSIAN,
+    KINDS,
+    NEAREST,
+    Deviations,
+    ExpressiveVoice,
+    deviated,
+    deviations_beside,
+    text_summary,
+)
 
 WIDTH, SIZE = 12, 3
 
@@ -62,12 +76,12 @@ def gaussian() -> Deviations:
 def test_samples_have_the_spread_of_the_clips_no_bias_and_a_limit(gaussian):
     generator = torch.Generator().manual_seed(1)
     text = torch.zeros(3, 32)
-    drawn = torch.stack([gaussian.coefficients(text, generator) for _ in range(800)])
+    drawn = gaussian.coefficients(text, generator, count=800)
     spread = gaussian.fitted.std(0)
     assert (drawn.mean(0).abs() < 0.12 * spread).all()
     assert (drawn.norm(dim=1) <= 2.5 + 1e-5).all()
     free = dataclasses.replace(gaussian, limit=1e9)
-    drawn = torch.stack([free.coefficients(text, generator) for _ in range(800)])
+    drawn = free.coefficients(text, generator, count=800)
     assert torch.allclose(drawn.std(0), spread, rtol=0.1)
 
 
@@ -107,3 +121,67 @@ def test_summaries_leave_out_the_ends():
     hidden = torch.arange(5.0)[:, None].expand(5, 2)
     assert text_summary(hidden)[:, 0].tolist() == [2.0, 1.0, 3.0]
     assert deviated(torch.zeros(510, 1, 256), torch.ones(128)).sum() == 510 * 128
+
+
+def test_a_delivery_that_the_predictor_made_itself_is_found_again(kokoro, targets, profile, voice):
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(128, 3, generator=generator))[0].T * 2.0
+    true = torch.tensor([1.0, -0.5, 0.3])
+    spoken = []
+    for target in targets[:2]:
+        row = profile.row(voice, target.text.phoneme_count)
+        row = torch.cat([row[:, :128], row[:, 128:] + true @ directions], dim=1)
+        made = kokoro.utter(target.text, row)
+        alignment = dataclasses.replace(target.alignment, durations=made.durations)
+        spoken.append(
+            dataclasses.replace(target, audio=made.audio, f0=made.f0, energy=made.energy, alignment=alignment)
+        )
+    objective = Objective(
+        spoken, kokoro, profile, crop_frames=16, anchor=torch.zeros(1, 256), whitening=torch.eye(256)
+    )  # fmt: skip
+    whole, halves = fit_deviations(objective, voice, directions)
+    assert whole.shape == (2, 3) and halves.shape == (2, 2, 3)
+
+    def error(coefficients: torch.Tensor) -> float:
+        rows = objective.rows(voice, [Crop(clip=0, start=0)])
+        moved = torch.cat([rows[0][:, :128], rows[0][:, 128:] + coefficients @ directions], dim=1)
+        with torch.no_grad():
+            terms = objective.prosody_terms([moved], [Crop(clip=0, start=0)])
+        return float(objective.total(terms, LossWeights()))
+
+    assert error(whole[0]) < 0.7 * error(torch.zeros(3))
+    assert torch.nn.functional.cosine_similarity(whole[0], true, dim=0) > 0.5
+
+
+def test_a_clone_leaves_a_file_only_where_the_clips_support_it(
+    base, kokoro, targets, profile, voice, tmp_path, monkeypatch
+):
+    objective = Objective(
+        targets, kokoro, profile, crop_frames=16, anchor=torch.zeros(1, 256), whitening=torch.eye(256)
+    )  # fmt: skip
+    warnings: list[str] = []
+    reporter = SimpleNamespace(
+        warn=warnings.append, info=lambda line: None,
+        task=lambda *args, **more: contextlib.nullcontext(SimpleNamespace(advance=lambda count: None)),
+    )  # fmt: skip
+    config = SimpleNamespace(expressive=True, seed=0)
+    run = SimpleNamespace(
+        folder=SimpleNamespace(voice=tmp_path / "mine.pt"), config=config, base=base, reporter=reporter
+    )
+    trainer = SimpleNamespace(objective=objective, kokoro=kokoro)
+    path = deviations_beside(tmp_path / "mine.pt")
+    path.write_bytes(b"of an earlier voice")
+    facts = write_expressive(run, trainer, voice)
+    assert "4 clips are too few" in facts["reason"] and "4 clips are too few" in warnings[0]
+    assert not path.exists()
+    for module in ("voiceclone.cloning.expressive", "voiceclone.projection.deviations"):
+        monkeypatch.setattr(f"{module}.LEAST_CLIPS", 2)
+    monkeypatch.setattr("voiceclone.projection.deviations.STEPS", 2)
+    monkeypatch.setattr("voiceclone.projection.deviation_sampler.DIFFUSION_STEPS", 2)
+    monkeypatch.setattr("voiceclone.projection.deviations.LEAST_CORRELATION", 2.0)
+    assert "agree by" in write_expressive(run, trainer, voice)["reason"] and not path.exists()
+    monkeypatch.setattr("voiceclone.projection.deviations.LEAST_CORRELATION", -2.0)
+    facts = write_expressive(run, trainer, voice)
+    assert Deviations.load(path).kind == facts["kind"] and set(facts["energy_scores"]) == set(KINDS)
+    config.expressive = False
+    assert write_expressive(run, trainer, voice) == {} and not path.exists()

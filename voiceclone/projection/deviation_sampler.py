@@ -76,7 +76,7 @@ def _energy_score(deviations: Deviations, texts: Tensor, true: Tensor, seed: int
     generator = torch.Generator().manual_seed(seed)
     scores = []
     for text, value in zip(texts, true, strict=True):
-        drawn = torch.stack([deviations.coefficients(text, generator) for _ in range(SAMPLES)])
+        drawn = deviations.coefficients(text, generator, count=SAMPLES)
         apart = torch.cdist(drawn, drawn).sum() / (SAMPLES * (SAMPLES - 1))
         scores.append((drawn - value).norm(dim=1).mean() - 0.5 * apart)
     return float(torch.stack(scores).mean())

@@ -68,24 +68,27 @@ class Deviations:
 
     def draw(self, text: Tensor, generator: torch.Generator) -> Tensor:
         """A deviation ``(128,)`` for a projected text ``(3, 32)``."""
-        return self.coefficients(text, generator) @ self.directions
+        return self.coefficients(text, generator)[0] @ self.directions
 
     @torch.no_grad()
-    def coefficients(self, text: Tensor, generator: torch.Generator) -> Tensor:
-        """Coefficients ``(k,)`` of the directions, their norm within the limit."""
+    def coefficients(self, text: Tensor, generator: torch.Generator, *, count: int = 1) -> Tensor:
+        """Coefficients ``(count, k)`` of the directions for one text, each one's norm within the limit."""
         size = self.fitted.shape[1]
         if self.kind == NEAREST:
-            found = self.fitted[int((self.texts[:, 0] - text[0]).square().sum(1).argmin())]
+            nearest = int((self.texts[:, 0] - text[0]).square().sum(1).argmin())
+            found = self.fitted[nearest].expand(count, size)
         elif self.kind == GAUSSIAN:
-            weights = torch.randn(len(self.fitted), generator=generator)
+            weights = torch.randn(count, len(self.fitted), generator=generator)
             found = weights @ self.fitted / max(len(self.fitted), 1) ** 0.5
         elif self.sampler is not None:
-            mask = torch.ones(1, 3, dtype=torch.bool)
-            given = text[None] if self.kind == WITH_TEXT else self.sampler.no_text(torch.arange(3))[None]
-            found = sample_styles(self.sampler, given, mask, steps=SAMPLER_STEPS, generator=generator)[0]
+            given = text if self.kind == WITH_TEXT else self.sampler.no_text(torch.arange(3))
+            mask = torch.ones(count, 3, dtype=torch.bool)
+            found = sample_styles(
+                self.sampler, given.expand(count, -1, -1), mask, steps=SAMPLER_STEPS, generator=generator
+            )  # fmt: skip
         else:
-            found = torch.zeros(size)
-        return found * min(1.0, self.limit / max(float(found.norm()), 1e-9))
+            found = torch.zeros(count, size)
+        return found * (self.limit / found.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
 
     def save(self, path: Path) -> None:
         """Write the file.

@@ -205,7 +205,7 @@ def test_command_line_packs_a_sampler_that_say_speaks_with(spoken, tmp_path, mon
     assert command_line.main(command) == 0
     base = load_base(tmp_path / "run" / "base")
     assert "hifigan" in base.config and base.style_sampler is not None
-    assert 0 < float(base.style_sampler.style_limit) < torch.inf
+    assert 0 < float(base.style_sampler.style_limit) < 1e3
     assert "style_diffusion.safetensors" in (tmp_path / "run" / "base" / "README.md").read_text()
     out = tmp_path / "said.wav"
     said = ["say", "Good morning to you all.", "--base", str(base.folder), "--beta", "1", "--alpha", "1",
