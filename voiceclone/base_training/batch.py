@@ -46,6 +46,8 @@ class Batch:
     """float32 ``(B, 2 C)`` in Hz."""
     energy: Tensor
     """float32 ``(B, 2 C)``."""
+    picked: tuple[int, ...]
+    """The utterance of each row in the corpus."""
     smoothing: tuple[int, int]
     """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
     share: Share

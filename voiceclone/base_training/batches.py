@@ -24,6 +24,8 @@ STYLE_SIZE = 128
 ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
 SMOOTHING = (1, 1, 3, 7)
 """Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
+STYLETTS2_SMOOTHING = ((1, 3, 7), (1, 3, 7, 15))
+"""Widths that StyleTTS2 draws from, of F0 and of energy."""
 
 
 class Batches(ABC):
@@ -123,7 +125,7 @@ class Batches(ABC):
         corpus = self.corpus
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
         voices = self._draw_voices(picked, rng)
-        smoothing = tuple(int(width) for width in rng.choice(SMOOTHING, size=2))
+        smoothing = self._smoothing(rng)
         lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
         rows, part = (
             (range(len(picked)), 1.0) if whole or self.process_group is None else self.process_group.rows(len(picked))
@@ -142,6 +144,7 @@ class Batches(ABC):
             "f0": torch.from_numpy(np.stack([corpus.f0(i, s, crop) for i, s in cut])),
             "energy": torch.from_numpy(np.stack([corpus.energy(i, s, crop) for i, s in cut])),
             "smoothing": smoothing,
+            "picked": tuple(i for i, _ in cut),
             "share": Share(
                 rows=part,
                 tokens=float(ours.sum() / lengths.sum()),
@@ -149,6 +152,14 @@ class Batches(ABC):
             ),
         }
         return self._with_voices(common, [i for i, _ in cut], [voices[row] for row in rows])
+
+    def _smoothing(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Widths in frames over which F0 and energy are smoothed."""
+        if self.config.styletts2.augmentation == "mild":
+            f0, energy = rng.choice(SMOOTHING, size=2)
+        else:
+            f0, energy = (rng.choice(widths) for widths in STYLETTS2_SMOOTHING)
+        return int(f0), int(energy)
 
     def _spoken(self, cut: list[tuple[int, int]], crop: int, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tokens and durations ``(B, N)`` and the tokens spoken in the frames of the crops ``(B, C)``.
@@ -219,6 +230,17 @@ class BatchMaker(Batches):
             sources.append(int(rng.choice(own)) if rng.random() < self.config.other_utterance else index)
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
+
+    def slm(self, step: int) -> StyledBatch:
+        """Crops of utterances of about one length, as long as the adversary of a speech model hears."""
+        settings = self.config.styletts2
+        rng = np.random.default_rng([self.config.seed, step, 3])
+        picked = self.similar_lengths(rng, settings.slm_batch)
+        low, high = settings.slm_frames
+        crop = min(int(rng.integers(low, high + 1)), int(self.corpus.frames[picked].min()))
+        batch = self._batch(picked, crop, rng, with_audio=True)
+        assert isinstance(batch, StyledBatch)
+        return batch
 
     def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
         """A crop of any utterance of the speaker of one, of the longest kind: utterance, first frame, frames."""

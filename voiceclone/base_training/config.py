@@ -25,6 +25,10 @@ DEFAULT_WEIGHTS = {
     "f0": 1.0,
     "energy": 1.0,
     "attributes": 0.5,
+    "slm_features": 0.2,
+    "mono": 1.0,
+    "s2s": 1.0,
+    "joint_mel": 2.0,
 }
 
 

@@ -67,6 +67,7 @@ class Corpus:
     """
 
     def __init__(self, caches: Sequence[Path]) -> None:
+        self.caches = tuple(caches)
         self.utterances: list[Utterance] = []
         self._part_of: list[int] = []
         self._row_in_part: list[int] = []

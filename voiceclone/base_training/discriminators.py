@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from torch.nn.utils import weight_norm
 
 SLOPE = 0.1
+FULL_PERIODS = (2, 3, 5, 7, 11)
+FULL_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
+"""FFT, hop and window in samples."""
 
 
 class PeriodDiscriminator(nn.Module):
@@ -37,10 +40,10 @@ class PeriodDiscriminator(nn.Module):
 class SpectrumDiscriminator(nn.Module):
     """2-D convolutions over the log-compressed magnitude spectrogram at one resolution."""
 
-    def __init__(self, n_fft: int, hop: int, channels: int) -> None:
+    def __init__(self, n_fft: int, hop: int, channels: int, *, window: int | None = None) -> None:
         super().__init__()
-        self.n_fft, self.hop = n_fft, hop
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.n_fft, self.hop, self.window_length = n_fft, hop, window or n_fft
+        self.register_buffer("window", torch.hann_window(self.window_length), persistent=False)
         sizes = ((1, 2), (channels, 2), (channels, 2), (channels, 1))
         self.convs = nn.ModuleList(
             weight_norm(nn.Conv2d(a, channels, (3, 9), (1, stride), padding=(1, 4))) for a, stride in sizes
@@ -49,7 +52,9 @@ class SpectrumDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio ``(B, T)`` to scores ``(B, K)`` and the features of every layer."""
-        spectrum = torch.stft(audio, self.n_fft, self.hop, window=self.window, return_complex=True)
+        spectrum = torch.stft(
+            audio, self.n_fft, self.hop, self.window_length, window=self.window, return_complex=True
+        )  # fmt: skip
         # sqrt(re² + im² + eps): the gradient of |z| is not finite at 0.
         magnitude = (spectrum.real**2 + spectrum.imag**2 + 1e-7).sqrt()
         return _run(self.convs, self.post, torch.log(1e-2 + magnitude).transpose(1, 2).unsqueeze(1))
@@ -63,19 +68,32 @@ class Discriminators(nn.Module):
         *,
         periods: tuple[int, ...] = (2, 3, 5, 7),
         period_channels: tuple[int, ...] = (8, 16, 32, 48, 48),
-        resolutions: tuple[tuple[int, int], ...] = ((512, 120), (1024, 240)),
+        resolutions: tuple[tuple[int, int, int], ...] = ((512, 120, 512), (1024, 240, 1024)),
         spectrum_channels: int = 8,
     ) -> None:
+        """Resolutions are FFT, hop and window in samples."""
         super().__init__()
         self.parts = nn.ModuleList(
             [PeriodDiscriminator(period, period_channels) for period in periods]
-            + [SpectrumDiscriminator(size, hop, spectrum_channels) for size, hop in resolutions]
+            + [SpectrumDiscriminator(size, hop, spectrum_channels, window=window) for size, hop, window in resolutions]
         )
 
     def forward(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Audio ``(B, T)`` to the scores and the features of each part."""
         results = [part(audio) for part in self.parts]
         return [r[0] for r in results], [r[1] for r in results]
+
+
+def build_discriminators(kind: str, *, wide: bool = False) -> Discriminators:
+    """The ``narrow`` set of 4 periods and 2 resolutions, or the ``full`` one of 5 and 3 as StyleTTS2 has it.
+
+    Args:
+        wide: the full set at StyleTTS2's own widths (41M parameters instead of 0.1M).
+    """
+    if kind == "narrow":
+        return Discriminators()
+    widths = {"period_channels": (32, 128, 512, 1024, 1024), "spectrum_channels": 32} if wide else {}
+    return Discriminators(periods=FULL_PERIODS, resolutions=FULL_RESOLUTIONS, **widths)
 
 
 def _run(convs: nn.ModuleList, post: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from voiceclone.base_training.objective import Trainee
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.objective import Trainee, build_trainee
 from voiceclone.bases.folder import STYLE_SAMPLER
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text
 from voiceclone.models.checkpoint import save_state
@@ -61,7 +62,7 @@ class CardFacts:
 def averaged_trainee(checkpoint: dict[str, Any]) -> Trainee:
     """The averaged model of a checkpoint, in eval mode."""
     with torch.random.fork_rng(devices=[]):
-        trainee = Trainee(checkpoint["config"]["preset"], len(checkpoint["speakers"]))
+        trainee = build_trainee(TrainConfig.from_json(checkpoint["config"]), len(checkpoint["speakers"]))
     trainee.load_state_dict(checkpoint["averaged"])
     return trainee.eval().requires_grad_(False)
 
@@ -86,8 +87,8 @@ def export_base(
         VoicecloneError: a file cannot be written.
     """
     out = Path(out)
-    config, encoder = preset(preset_name)
-    write_json(out / "config.json", config)
+    encoder = preset(preset_name)[1]
+    write_json(out / "config.json", trainee.model.config)
     save_state(trainee.model, out / "model.safetensors", half=True)
     save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
     save_state(surrogate, out / "style_encoders.safetensors", half=True)

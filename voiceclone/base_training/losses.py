@@ -120,6 +120,22 @@ def adversarial_loss(fake: Sequence[Tensor]) -> Tensor:
     return sum(((1 - f) ** 2).mean() for f in fake) / len(fake)
 
 
+def relative_loss(better: Sequence[Tensor], worse: Sequence[Tensor], tau: float = 0.04) -> Tensor:
+    """Truncated pointwise relative least squares (TPRLS) of StyleTTS2, mean over the discriminators.
+
+    Each score of ``better`` should exceed the one of ``worse`` by as much as the median pair does; what falls short is
+    squared, averaged and cut off at ``tau``. For the discriminators ``better`` is the recording, for the generator its
+    own audio.
+    """
+    losses = []
+    for high, low in zip(better, worse, strict=True):
+        margin = high - low
+        short = margin - margin.median()
+        below = (short < 0).float()
+        losses.append((short.square() * below).sum() / below.sum().clamp(min=1.0))
+    return torch.stack([tau - F.relu(tau - loss) for loss in losses]).mean()
+
+
 def feature_match_loss(
     real: Sequence[Sequence[Tensor]],
     fake: Sequence[Sequence[Tensor]],

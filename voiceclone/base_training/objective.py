@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from kokoro.model import KModel
@@ -13,6 +15,7 @@ from voiceclone.base_training.batch import Batch, StyledBatch
 from voiceclone.base_training.batches import ATTRIBUTES
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.finetuned_base import find_finetuned_base
 from voiceclone.base_training.losses import (
     SpectralLoss,
     adversarial_loss,
@@ -20,6 +23,7 @@ from voiceclone.base_training.losses import (
     duration_losses,
     feature_match_loss,
     prosody_losses,
+    relative_loss,
     style_range,
 )
 from voiceclone.distributed import ProcessGroup
@@ -32,7 +36,8 @@ from voiceclone.models.batched_forward import (
 )
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
-from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
+from voiceclone.models.styletts2.text_aligner import TextAligner
+from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
 
 
 class Trainee(nn.Module):
@@ -42,14 +47,28 @@ class Trainee(nn.Module):
     them the rate hardly enters the style, since short crops say little about it.
     """
 
-    def __init__(self, preset_name: str, speakers: int) -> None:
+    def __init__(
+        self, config: dict[str, Any], encoders: Callable[[], StyleEncoders], speakers: int, *, aligner: bool = False
+    ) -> None:
         super().__init__()
-        config, encoder = preset(preset_name)
         self.model = NanoKModel(config)
         init_for_speech(self.model)
-        self.encoders = build_style_encoders(StyleEncoderConfig(**encoder))
+        self.encoders = encoders()
         self.attribute_head = nn.Linear(128, len(ATTRIBUTES))
         self.speaker_head = nn.Linear(128, speakers)
+        self.aligner = TextAligner(config["n_token"]) if aligner else None
+
+
+def build_trainee(config: TrainConfig, speakers: int) -> Trainee:
+    """A trainee of random weights as a run's settings want it."""
+    settings = config.styletts2
+    if settings.finetune:
+        base = find_finetuned_base(settings.finetune)
+        return Trainee(base.config, base.encoders, speakers, aligner=settings.aligner)
+    model_config, widths = preset(config.preset, decoder=settings.decoder)
+    return Trainee(
+        model_config, lambda: build_style_encoders(StyleEncoderConfig(**widths)), speakers, aligner=settings.aligner
+    )
 
 
 class SpeechObjective:
@@ -70,22 +89,31 @@ class SpeechObjective:
         self.model, self.discriminators, self.config, self.process_group = model, discriminators, config, process_group
         self.spectral = SpectralLoss().to(next(model.parameters()).device)
 
-    def decoded(self, batch: Batch, style: Tensor, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def decoded(
+        self, batch: Batch, style: Tensor, *, adversarial: bool, alignment: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the decoder with true durations, F0 and energy, and the audio made, ``(B, 600 C)``.
 
         Args:
             style: acoustic styles ``(B, 128)``.
+            alignment: how much each token is heard in each frame ``(B, N, C)``, in the place of the batch's tokens a
+                frame.
         """
         features = text_features(self.model, batch.tokens, batch.lengths)
         f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
         energy = smoothed(batch.energy, batch.smoothing[1])
-        audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+        if alignment is None:
+            audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+        else:
+            audio = self.model.decoder(features @ alignment, f0, energy, style).squeeze(1)
         terms = self.spectral(audio, batch.audio)
         if adversarial:
             with torch.no_grad():
-                _, real = self._discriminator_outputs(batch.audio)
+                true_scores, real = self._discriminator_outputs(batch.audio)
             scores, fake = self._discriminator_outputs(audio)
             terms["adversarial"] = adversarial_loss(scores)
+            if self.config.styletts2.tprls:
+                terms["adversarial"] = terms["adversarial"] + relative_loss(scores, true_scores)
             terms["feature_match"] = feature_match_loss(real, fake, partial(self._over_all, batch=batch))
         return terms, audio
 
@@ -105,9 +133,10 @@ class SpeechObjective:
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
         """The discriminators' own loss on real audio and on ``audio``."""
-        return discriminator_loss(
-            self._discriminator_outputs(batch.audio)[0], self._discriminator_outputs(audio.detach())[0]
-        )
+        real = self._discriminator_outputs(batch.audio)[0]
+        fake = self._discriminator_outputs(audio.detach())[0]
+        loss = discriminator_loss(real, fake)
+        return loss + relative_loss(real, fake) if self.config.styletts2.tprls else loss
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
@@ -136,10 +165,14 @@ class RecordedObjective(SpeechObjective):
         super().__init__(trainee.model, discriminators, config, process_group)
         self.trainee = trainee
 
-    def acoustic(self, batch: StyledBatch, *, adversarial: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def acoustic(
+        self, batch: StyledBatch, *, adversarial: bool, alignment: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
         style = self.trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
-        terms, audio = self.decoded(batch, self._noisy(style, batch), adversarial=adversarial)
+        terms, audio = self.decoded(
+            batch, self._noisy(style, batch), adversarial=adversarial, alignment=alignment
+        )  # fmt: skip
         terms["style_range"] = style_range(style)
         terms["speaker"] = F.cross_entropy(self.trainee.speaker_head(style), batch.speakers)
         return terms, audio
@@ -152,6 +185,25 @@ class RecordedObjective(SpeechObjective):
             "attributes": F.smooth_l1_loss(self.trainee.attribute_head(style), batch.attributes),
             "style_range": style_range(style),
         }
+
+    def through_decoder(self, batch: StyledBatch, *, to_reconstruction: bool) -> dict[str, Tensor]:
+        """How the decoder's audio changes with predicted F0 and energy.
+
+        Args:
+            to_reconstruction: compare with the decoder's own audio from true F0 and energy, so that the predictor is
+                not blamed for what the decoder cannot do; else with the recording.
+        """
+        mel, encoders = batch.style_mel.unsqueeze(1), self.trainee.encoders
+        acoustic, prosodic = encoders.acoustic(mel), encoders.prosodic(mel)
+        states = prosody_features(self.model, batch.tokens, batch.lengths, prosodic)
+        f0, energy = curves(self.model, states, batch.frame_tokens, prosodic)
+        features = text_features(self.model, batch.tokens, batch.lengths)
+        audio = decode(self.model, features, batch.frame_tokens, f0, energy, acoustic)
+        target = batch.audio
+        if to_reconstruction:
+            with torch.no_grad():
+                target = decode(self.model, features, batch.frame_tokens, batch.f0, batch.energy, acoustic)
+        return {"joint_mel": self.spectral(audio, target)["mel"]}
 
     def _noisy(self, style: Tensor, batch: StyledBatch) -> Tensor:
         return style + self.config.style_noise * batch.style_noise

@@ -121,6 +121,7 @@ def train_and_pack(
         elif init is not None:
             trainer.initialize_from(init)
         trainer.run()
+        system.report_unused()
     else:
         config = TrainConfig.from_json(read_checkpoint(out)["config"])
     surrogate = _surrogate_encoders(

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.batches import BatchMaker, StyledBatch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
-from voiceclone.base_training.discriminators import Discriminators
+from voiceclone.base_training.discriminators import build_discriminators
+from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
 from voiceclone.base_training.measures import speak_phonemes
-from voiceclone.base_training.objective import RecordedObjective, Trainee
+from voiceclone.base_training.objective import RecordedObjective, Trainee, build_trainee
 from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.base_training.styletts2.alignment_training import AlignerTraining
+from voiceclone.base_training.styletts2.slm_adversary import SlmAdversary
+from voiceclone.base_training.styletts2.speech_models import load_speech_model
+from voiceclone.base_training.styletts2.stages import ACOUSTIC, JOINT, PROSODIC, TwoStages
 from voiceclone.base_training.styletts2.style_diffusion import DiffusionTraining
+from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.bases.folder import read_config, read_info
 from voiceclone.distributed import ProcessGroup
@@ -24,7 +32,14 @@ from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, load_style_encoders
+from voiceclone.system.extras import require
 from voiceclone.voice.pack import ROWS, VOICE_DIM
+
+logger = logging.getLogger(__name__)
+KINDS = ("decoder", "discriminators", "aligner", "finetune")
+"""Settings that decide which modules there are."""
+SOFT_SHARE = 0.5
+"""Of the steps with a trained aligner in which the text goes through its soft alignment, not the best path."""
 
 
 class RecordedSystem(System):
@@ -36,6 +51,7 @@ class RecordedSystem(System):
 
     trained: Trainee
     averaged: Trainee
+    older_identity = MappingProxyType({"kinds": [getattr(StyleTTS2Settings(), name) for name in KINDS]})
 
     def __init__(
         self,
@@ -49,54 +65,138 @@ class RecordedSystem(System):
             corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
         )
         self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, process_group=self.process_group)
-        self._build(lambda: Trainee(config.preset, len(corpus.speakers)), Discriminators)
-        self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
-        self.prosodic_started = False
-        self.diffusion = (
-            DiffusionTraining(self.batches, self.averaged, config, self.process_group)
-            if config.styletts2.diffusion
-            else None
+        settings = config.styletts2
+        self._build(
+            lambda: build_trainee(config, len(corpus.speakers)),
+            lambda: build_discriminators(settings.discriminators, wide=config.preset == "full"),
         )
+        self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
+        self.prosodic_started = bool(settings.finetune)
+        # Encoders that other bases' voices come from define the space of those voices.
+        self.encoders_stay = bool(settings.finetune) and find_finetuned_base(settings.finetune).shares_kokoro_space
+        self.stages = (
+            TwoStages(self.trained, config, self.process_group) if settings.schedule == "two_stage" else None
+        )  # fmt: skip
+        self.alignment = None
+        if self.trained.aligner is not None:
+            require("align", what="training a text aligner")
+            self.alignment = AlignerTraining(self.batches, self.trained.aligner, self.process_group)
+        self.aligner_ready = False
+        self.diffusion = (
+            DiffusionTraining(self.batches, self.averaged, config, self.process_group) if settings.diffusion else None
+        )
+        self.slm = None
+        if settings.slm != "none":
+            features = load_speech_model(settings.slm)
+            self.slm = SlmAdversary(
+                self.batches,
+                self.trained,
+                self.averaged,
+                features,
+                config,
+                self.process_group,
+                diffusion=self.diffusion,
+            )
 
     @property
     def side_modules(self) -> list[nn.Module]:
-        """The sampler of styles, where one is trained."""
-        return [] if self.diffusion is None else self.diffusion.modules
+        """The sampler of styles and the adversary's head, where they are trained."""
+        return [module for part in (self.diffusion, self.slm) if part is not None for module in part.modules]
 
     def begin_step(self, progress: float) -> None:
-        """The paper's second stage: the prosodic encoder starts as a copy of the acoustic one."""
+        """The paper's second stage: the prosodic encoder starts as a copy of the acoustic one.
+
+        Raises:
+            VoicecloneError: in the schedule of two stages, the first has not done its work.
+        """
+        settings = self.config.styletts2
+        if self.alignment is not None and not self.aligner_ready:
+            self.alignment.pretrain(settings.aligner_pretraining, self.config.seed)
+            self.averaged.aligner.load_state_dict(self.trained.aligner.state_dict())
+            self.aligner_ready = True
         if not self.prosodic_started and progress >= self.config.acoustic_share:
+            if self.stages is not None:
+                self.stages.check()
             for model in (self.trained, self.averaged):
                 model.encoders.prosodic.load_state_dict(model.encoders.acoustic.state_dict())
             self.prosodic_started = True
+        if self.stages is not None:
+            self.stages.apply(progress)
+        if self.encoders_stay:
+            self.trained.encoders.requires_grad_(False).eval()
 
     def losses(self, step: int, progress: float) -> StepLosses:
-        """The acoustic half in every step, the prosody half in every ``prosody_every``-th."""
+        """The acoustic half in every step, the prosody half in every ``prosody_every``-th.
+
+        In the second of two stages the acoustic half rests, and the prosody half learns in every step.
+        """
+        stage = None if self.stages is None else self.stages.stage(progress)
+        if stage == PROSODIC:
+            terms = self._prosody(step, progress)
+            terms.update(self._through_decoder(self._crops(step), to_reconstruction=True))
+            return StepLosses(terms=terms, total=self.objective.total(terms))
         adversarial = self.takes_discriminators(step, progress)
-        batch = self.batches.acoustic(step).to(self.process_group.device)
-        terms, audio = self.objective.acoustic(batch, adversarial=adversarial)
+        batch, alignment, aligned = self._aligned(self._crops(step), progress)
+        terms, audio = self.objective.acoustic(batch, adversarial=adversarial, alignment=alignment)
+        terms.update(aligned)
+        if self.slm is not None and self.slm.takes_part(step, progress):
+            terms["slm_features"] = self.slm.match(audio, batch.audio)
         terms = batch.share.of(terms)
+        if stage == ACOUSTIC:
+            self.stages.observe(terms["mel"])
         total = self.objective.total(terms)
         if self.prosodic_started and step % self.config.prosody_every == 0:
-            spoken = self.batches.prosody(step).to(self.process_group.device)
-            prosody = spoken.share.of(self.objective.prosody(spoken))
+            prosody = self._prosody(step, progress)
+            if stage == JOINT:
+                prosody.update(self._through_decoder(batch, to_reconstruction=False))
             total = total + self.objective.total(prosody)
             terms = {**prosody, **terms}
         discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
         return StepLosses(terms=terms, total=total, discriminate=discriminate)
 
+    def _crops(self, step: int) -> StyledBatch:
+        return self.batches.acoustic(step).to(self.process_group.device)
+
+    def _prosody(self, step: int, progress: float) -> dict[str, Tensor]:
+        """Terms of the prosody half, our share of the whole batch's."""
+        spoken = self.batches.prosody(step).to(self.process_group.device)
+        with torch.no_grad():
+            spoken, _, _ = self._aligned(spoken, progress)
+        terms = spoken.share.of(self.objective.prosody(spoken))
+        if self.slm is not None:
+            self.slm.observe(terms["duration_total"])
+        return terms
+
+    def _through_decoder(self, batch: StyledBatch, *, to_reconstruction: bool) -> dict[str, Tensor]:
+        return batch.share.of(self.objective.through_decoder(batch, to_reconstruction=to_reconstruction))
+
+    def _aligned(self, batch: StyledBatch, progress: float) -> tuple[StyledBatch, Tensor | None, dict[str, Tensor]]:
+        """The batch under the trained aligner's durations, a soft alignment half of the time, and the aligner's terms.
+
+        Before the aligner joins, and without one, the batch stays as it is.
+        """
+        if self.alignment is None or progress < self.config.styletts2.aligner_share:
+            return batch, None, {}
+        found = self.alignment.align(batch)
+        soft = found.soft if float(torch.rand(())) < SOFT_SHARE else None
+        return found.batch, soft, found.terms
+
     def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """The sampler of styles, in its phase."""
-        if self.diffusion is None or not self.diffusion.takes_part(step, progress):
-            return {}
-        return self.diffusion.step(step)
+        """The sampler of styles and the adversary of the speech model, each in its phase."""
+        terms: dict[str, Tensor] = {}
+        if self.diffusion is not None and self.diffusion.takes_part(step, progress):
+            terms.update(self.diffusion.step(step))
+        if self.slm is not None and self.slm.takes_part(step, progress):
+            terms.update(self.slm.step(step, optimizer))
+        return terms
 
     def initialize_from(self, base: Path) -> str:
         """Take the weights of the base in folder ``base``; heads and discriminators start anew.
 
         The encoders are those the base was trained with, or where it lacks them the ones it is cloned with.
         """
-        state, weights = read_weights(base, self.config.preset), base / "model.safetensors"
+        decoder = self.config.styletts2.decoder
+        state, weights = read_weights(base, self.config.preset, decoder=decoder), base / "model.safetensors"
         pairs = [base / name for name in ("own_encoders.safetensors", "style_encoders.safetensors")]
         widths = StyleEncoderConfig(**preset(self.config.preset)[1])
         pair = load_style_encoders(next((p for p in pairs if p.is_file()), pairs[0]), widths)
@@ -106,24 +206,49 @@ class RecordedSystem(System):
         self.prosodic_started = True
         return read_info(base).get("name", base.name)
 
+    def initialize_from_base(self, base: FinetunedBase) -> str:
+        """Take the weights of the base to be fine-tuned; its name. Its encoders are there already.
+
+        Raises:
+            VoicecloneError: they cannot be had, or are damaged.
+        """
+        state, source = base.weights()
+        for trainee in (self.trained, self.averaged):
+            load_strictly(trainee.model, state, source)
+        return base.name
+
     def speed_up(self) -> None:
         """Compile the vocoder, run it in bfloat16."""
         speed_up_vocoder(self.trained.model, compiled=self.config.compile, bfloat16=self.config.bfloat16)
 
     def identity(self) -> dict[str, Any]:
-        """Speakers and preset."""
-        return {"speakers": self.corpus.speakers, "preset": self.config.preset}
+        """Speakers, preset, and what decides which modules there are."""
+        settings = self.config.styletts2
+        kinds = [getattr(settings, name) for name in KINDS]
+        return {"speakers": self.corpus.speakers, "preset": self.config.preset, "kinds": kinds}
+
+    def report_unused(self) -> None:
+        """Warn of parts that were switched on and never ran."""
+        for name, part in self._beside().items():
+            if name != "stages" and not part.runs:
+                logger.warning("%s was switched on and never ran: give the run more steps", name)
 
     def state(self) -> dict[str, Any]:
-        """Whether the prosody half has begun, and the sampler of styles."""
-        beside = {} if self.diffusion is None else {"diffusion": self.diffusion.state()}
-        return {"prosodic_started": self.prosodic_started, **beside}
+        """Whether the prosody half has begun, and what is trained beside."""
+        beside = {name: part.state() for name, part in self._beside().items()}
+        return {"prosodic_started": self.prosodic_started, "aligner_ready": self.aligner_ready, **beside}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state`."""
         self.prosodic_started = state["prosodic_started"]
-        if self.diffusion is not None and "diffusion" in state:
-            self.diffusion.load_state(state["diffusion"])
+        self.aligner_ready = state.get("aligner_ready", False)
+        for name, part in self._beside().items():
+            if name in state:  # else it was switched on since
+                part.load_state(state[name])
+
+    def _beside(self) -> dict[str, Any]:
+        parts = {"stages": self.stages, "diffusion": self.diffusion, "slm": self.slm}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
@@ -137,7 +262,7 @@ class RecordedSystem(System):
         return utterance, recording, speak_phonemes(self.averaged.model, utterance.phonemes, voice)[0]
 
 
-def read_weights(base: Path, preset_name: str) -> dict[str, Any]:
+def read_weights(base: Path, preset_name: str, *, decoder: str = "istftnet") -> dict[str, Any]:
     """The model's weights of the base in a folder.
 
     Raises:
@@ -145,6 +270,6 @@ def read_weights(base: Path, preset_name: str) -> dict[str, Any]:
         VoicecloneError: its file is damaged.
     """
     weights = base / "model.safetensors"
-    if not weights.is_file() or read_config(base / "config.json") != preset(preset_name)[0]:
+    if not weights.is_file() or read_config(base / "config.json") != preset(preset_name, decoder=decoder)[0]:
         raise UsageError(f"--init {base}: is no trained base of preset {preset_name}: give its folder")
     return read_state(weights)

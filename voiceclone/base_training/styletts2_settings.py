@@ -58,13 +58,14 @@ class StyleTTS2Settings(SystemSettings):
     slm_max_duration_error: float = 0.05
     """Relative error of an utterance's length above which the step is left out: durations are not learned yet."""
     slm_weight: float = 0.2
-    slm_features_weight: float = 0.2
 
     schedule: str = "joint"
     """``joint``: decoder and predictor learn side by side, each from the recordings. ``two_stage``: StyleTTS2's: from
     ``acoustic_share`` on the predictor learns through the frozen decoder, from ``joint_share`` on all are open."""
     joint_share: float = 0.6
     """Share of the run before the frozen parts open again in the schedule of two stages."""
+    stage_one_fall: float = 0.9
+    """The second stage begins where the mel distance has fallen below this share of what it was at first."""
 
     aligner: bool = False
     """Train a text aligner with the model; the durations of the data are where it starts from."""
@@ -72,12 +73,11 @@ class StyleTTS2Settings(SystemSettings):
     aligner_pretraining: int = 500
     """Steps in which it learns the durations of the data before the run."""
 
-    finetune: bool = False
-    """Everything is open from the start, with the discriminators."""
-    frozen_encoders: bool = False
-    """Leave the style encoders as they are: they define the voice space of the base."""
+    finetune: str = ""
+    """The base to fine-tune (``nano``, ``kokoro`` or a folder), whose widths the model has; empty: from scratch."""
     rehearsal_share: float = 0.2
-    """Share of the batches' rows that come from speakers of the base's own corpus, where fine-tuning has some."""
+    """Share of the decoder's rows in fine-tuning that are speech of the base in its own stock voices."""
+    rehearsal_utterances: int = 60
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():

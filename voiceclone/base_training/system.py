@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class System(ABC):
     trained: nn.Module
     averaged: nn.Module
     discriminators: nn.Module
+    older_identity: Mapping[str, Any] = MappingProxyType({})
+    """What :meth:`identity` would have given for checkpoints that were written before a part of it existed."""
 
     def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup) -> None:
         self.corpus, self.config, self.process_group = corpus, config, process_group

@@ -149,7 +149,8 @@ class Trainer:
         """
         state = read_checkpoint(self.out)
         wanted = {"system": self.config.system, **self.system.identity()}
-        found = {"preset": state["config"]["preset"], "system": state["config"].get("system", STYLETTS2), **state}
+        older = {"system": state["config"].get("system", STYLETTS2), **self.system.older_identity}
+        found = {"preset": state["config"]["preset"], **older, **state}
         if any(found.get(name) != value for name, value in wanted.items()):
             message = "was trained on other speakers or with another preset, system or settings: choose another --out"
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")

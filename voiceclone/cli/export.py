@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", default="auto", help="auto, nano, kokoro or a base folder: for a VOICE that is no file"
     )
+    parser.add_argument(
+        "--variants",
+        type=int,
+        metavar="N",
+        help="N ordinary voices, with deliveries as `say --expressive` draws them",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file or a voice in it")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)
@@ -55,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     if options.out.exists() and not (options.add or options.overwrite):
         raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
     found, provenance = _read(options)
+    if options.variants is not None:
+        found, provenance = _variants(options, found, provenance)
     packs = _chosen(found, options.name)
     existing = read_voices(options.out) if options.add and options.out.exists() else {}
     if (both := sorted(set(packs) & set(existing))) and not options.overwrite:
@@ -99,6 +107,35 @@ def _export_model(options: argparse.Namespace) -> int:
     files = export_onnx(base.kmodel.model, base.kmodel.vocab, list(base.info["speakers"]), language, options.out)
     Reporter(verbosity=verbosity(options)).info(f"{', '.join(map(str, files))}: written")
     return 0
+
+
+def _variants(
+    options: argparse.Namespace, packs: dict[str, VoicePack], provenance: dict[str, Provenance]
+) -> tuple[dict[str, VoicePack], dict[str, Provenance]]:
+    """A voice's variants by name, ``NAME_1`` and so on, and where they come from."""
+    import torch
+
+    from voiceclone.cli.say_style import MOST_VARIANTS, deviations_of
+    from voiceclone.voice.expressive import deviated
+    from voiceclone.voice.formats import SEVERAL
+    from voiceclone.voice.pack import VoicePack
+
+    if not 1 <= options.variants <= MOST_VARIANTS:
+        raise UsageError(f"--variants {options.variants}: use a number from 1 to {MOST_VARIANTS}")
+    if options.to not in SEVERAL and options.variants > 1:
+        raise UsageError(f"--variants: a {options.to} file holds one voice: use --to {', '.join(SEVERAL)}")
+    if len(packs) != 1:
+        raise UsageError(f"--variants: {options.voice} holds {len(packs)} voices: name one of them")
+    ((name, pack),) = packs.items()
+    deviations = deviations_of(options.voice)
+    generator = torch.Generator().manual_seed(0)
+    made = {}
+    for number in range(1, options.variants + 1):
+        text = deviations.texts[int(torch.randint(len(deviations.texts), (), generator=generator))]
+        rows = deviated(pack.tensor, deviations.draw(text, generator))
+        made[f"{options.name or name}_{number}"] = VoicePack(rows, f"{options.name or name}_{number}")
+    options.name = None
+    return made, dict.fromkeys(made, provenance[name])
 
 
 def _is_for_kokoro(facts: Provenance) -> bool:

@@ -16,6 +16,7 @@ from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.cli.say_style import (
     add_style_arguments,
     check_style_flags,
+    expressive_voices,
     sampled_voices,
     variant_names,
     wants_sampling,
@@ -146,8 +147,11 @@ def _speak(
         voices: dict[str, Any] = {name: pack.tensor for name, pack in packs.items()}
         if wants_sampling(options):
             voices = dict(sampled_voices(options, base, packs, pipeline, variant=number))
+        elif options.expressive is not None:
+            voices = dict(expressive_voices(options, base, packs, variant=number))
         said = [(text, voices[voice or options.voice]) for voice, text in parts]
-        spoken.append({"out": out, **common, **_say_once(options, pipeline, said, out, reporter, output)})
+        facts = _say_once(options, pipeline, said, out, reporter, output, seed=options.seed + number)
+        spoken.append({"out": out, **common, **facts})
     return spoken
 
 
@@ -158,6 +162,8 @@ def _say_once(
     out: str,
     reporter: Reporter,
     output: Any,
+    *,
+    seed: int,
 ) -> dict[str, Any]:
     """Speak (text, voice) pairs into one file or stream; how quickly it went, and what was not spoken."""
     from voiceclone.audio.stream import sound_file, sound_stream
@@ -173,7 +179,7 @@ def _say_once(
             write(audio)
             task.advance(1)
 
-        pieces = speak_parts(pipeline, said, speed=options.speed, seed=options.seed, left_out=left_out)
+        pieces = speak_parts(pipeline, said, speed=options.speed, seed=seed, left_out=left_out)
         delivery = deliver(pieces, write_piece)
     for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
         reporter.warn(warning)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from voiceclone.bases.base import Base
     from voiceclone.style.sampling import SampledVoice
+    from voiceclone.voice.expressive import Deviations, ExpressiveVoice
     from voiceclone.voice.pack import VoicePack
 
 FLAGS = {"alpha": "alpha", "beta": "beta", "diffusion_steps": "steps", "guidance": "guidance", "carry": "carry"}
@@ -31,12 +32,18 @@ def add_style_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--carry", type=float, help="share of the last piece's style in the next (default: 0.7)")
     group.add_argument("--style-from", type=Path, metavar="CLIP", help="take the style from a recording's")
     group.add_argument("--style-text", metavar="TEXT", help="draw the style for this text instead")
+    group.add_argument(
+        "--expressive",
+        type=float,
+        metavar="0..1",
+        help="vary the delivery of a voice made with `clone --expressive`, on any base (default: 0)",
+    )
     group.add_argument("--variants", type=int, metavar="N", help="speak it N times, into FILE_1, FILE_2...")
 
 
 def wants_sampling(options: argparse.Namespace) -> bool:
     """Whether a flag of this group is given."""
-    names = (*FLAGS, "style_from", "style_text", "variants")
+    names = (*FLAGS, "style_from", "style_text", *(() if options.expressive is not None else ("variants",)))
     return any(getattr(options, name) is not None for name in names)
 
 
@@ -46,9 +53,12 @@ def check_style_flags(options: argparse.Namespace) -> None:
     Raises:
         UsageError: a value is out of range, or the clip is not there.
     """
-    if not wants_sampling(options):
-        return
-    _settings(options)
+    if options.expressive is not None and not 0.0 <= options.expressive <= 1.0:
+        raise UsageError(f"--expressive {options.expressive}: use a number between 0 and 1")
+    if options.expressive is not None and wants_sampling(options):
+        raise UsageError("--expressive: goes with no flag of a base's own sampler (--alpha, --beta...): leave one out")
+    if wants_sampling(options):
+        _settings(options)
     if options.variants is not None and not 1 <= options.variants <= MOST_VARIANTS:
         raise UsageError(f"--variants {options.variants}: use a number from 1 to {MOST_VARIANTS}")
     if options.style_from is not None and not options.style_from.is_file():
@@ -93,6 +103,53 @@ def sampled_voices(
         )
         for name, pack in packs.items()
     }
+
+
+def expressive_voices(
+    options: argparse.Namespace, base: Base, packs: dict[str, VoicePack], *, variant: int
+) -> dict[str, ExpressiveVoice]:
+    """The voices by name, each with its delivery varied.
+
+    Raises:
+        UsageError: a voice has no deviations beside its file.
+        VoicecloneError: its deviations are damaged.
+    """
+    import torch
+
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+    from voiceclone.voice.expressive import ExpressiveVoice
+
+    kokoro = FrozenKokoro(base.kmodel, torch.device(base.kmodel.device))
+    return {
+        name: ExpressiveVoice(
+            deviations_of(name),
+            pack.tensor,
+            strength=options.expressive,
+            hear=kokoro.text_states,
+            seed=options.seed + variant,
+            carry=_settings(options).carry,
+        )
+        for name, pack in packs.items()
+    }
+
+
+def deviations_of(voice: str) -> Deviations:
+    """The deviations beside a voice's file.
+
+    Raises:
+        UsageError: there are none.
+        VoicecloneError: the file is damaged.
+    """
+    from voiceclone.voice.expressive import Deviations, deviations_beside
+    from voiceclone.voice.lookup import file_of
+
+    located = file_of(voice)
+    path = deviations_beside(located[0]) if located else None
+    if path is None or not path.is_file():
+        raise UsageError(
+            f"{voice} has no .style.safetensors beside it: make the voice with `clone --expressive`, or leave this out"
+        )
+    return Deviations.load(path)
 
 
 def _settings(options: argparse.Namespace) -> Any:

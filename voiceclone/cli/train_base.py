@@ -61,6 +61,8 @@ def _run(options: argparse.Namespace) -> int:
     with open_process_group(config.device) as process_group, log_goes_to(reporter):
         if options.teacher is not None:
             train, data = _student(options, process_group, reporter)
+        elif options.finetune is not None:
+            train, data = _finetuned(options, process_group, config, reporter)
         else:
             train, data = _recorded(options, process_group, boost, reporter)
         base = _train(
@@ -97,6 +99,33 @@ def _recorded(
     return recipe.train_and_pack, {"corpus": corpus, **given}
 
 
+def _finetuned(
+    options: argparse.Namespace, process_group: ProcessGroup, config: TrainConfig, reporter: Reporter
+) -> tuple[Callable[..., Path], dict[str, Any]]:
+    """What fine-tunes a base, and its data with speech of the base's own to rehearse."""
+    from voiceclone.base_training.corpus import Corpus
+    from voiceclone.base_training.finetune import train_finetuned
+    from voiceclone.base_training.finetuned_base import find_finetuned_base
+    from voiceclone.base_training.rehearsal import rehearse
+    from voiceclone.base_training.systems import STYLETTS2
+
+    if options.system != STYLETTS2:
+        raise UsageError(f"--finetune: a base is a Kokoro-format model: leave out --system {options.system}")
+    given = {"--init": options.init, "--from-teacher": options.from_teacher, "--kept-out": options.kept_out,
+             "--boost": options.boost, "--decoder": options.decoder}  # fmt: skip
+    if wrong := next((flag for flag, value in given.items() if value), None):
+        raise UsageError(f"{wrong}: has no meaning with --finetune: leave it out")
+    corpus, _ = _corpora(options, process_group, reporter)
+    settings = config.styletts2
+    if settings.rehearsal_share and settings.rehearsal_utterances:
+        base, count = find_finetuned_base(options.finetune), settings.rehearsal_utterances
+        spoken = process_group.broadcast_result(
+            lambda: rehearse(corpus, base.load, options.out, count=count, seed=options.seed)
+        )
+        corpus = corpus if spoken is None else Corpus([*corpus.caches, spoken])
+    return train_finetuned, {"corpus": corpus}
+
+
 def _student(
     options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
@@ -110,6 +139,10 @@ def _student(
     if options.system != STYLETTS2:
         raise UsageError(f"--teacher: a student is a Kokoro-format model: leave out --system {options.system}")
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
+    own = {"--finetune": options.finetune, "--diffusion": options.diffusion, "--decoder": options.decoder,
+           "--slm": options.slm}  # fmt: skip
+    if wrong := next((flag for flag, value in own.items() if value), None):
+        raise UsageError(f"{wrong}: has a meaning with --data alone: leave it out")
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
     cache = options.out / "cache" / "teacher"
@@ -167,6 +200,14 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     from voiceclone.base_training.config import TrainConfig
 
     values: dict[str, Any] = {}
+    preset = options.preset
+    if options.finetune is not None:
+        from voiceclone.base_training.finetune import finetune_settings
+        from voiceclone.base_training.finetuned_base import find_finetuned_base
+
+        base = find_finetuned_base(options.finetune)
+        preset = base.preset
+        values.update(finetune_settings(base))
     if options.settings is not None:
         try:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))
@@ -176,8 +217,12 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     length = (
         {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}
     )
-    values.update(system=options.system, preset=options.preset, seed=options.seed, device=_device(options.device))
+    values.update(system=options.system, preset=preset, seed=options.seed, device=_device(options.device))
     values.update(length)
+    flags = {"diffusion": options.diffusion, "decoder": options.decoder, "slm": options.slm,
+             "finetune": options.finetune is not None}  # fmt: skip
+    if given := {name: value for name, value in flags.items() if value}:
+        values["system_settings"] = {**(values.get("system_settings") or {}), **given}
     if options.compile:
         values["compile"] = True
     if options.bfloat16:

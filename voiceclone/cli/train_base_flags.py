@@ -107,6 +107,18 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="BASE",
         help="with --teacher: start from the strongest channels of the base that spoke (kokoro), not at random",
     )
+    parser.add_argument(
+        "--finetune",
+        metavar="BASE",
+        help="go on training nano, kokoro or the base in a folder with one speaker's recordings (--data)",
+    )
+    parser.add_argument("--diffusion", action="store_true", help="train a sampler of styles, which say can speak with")
+    parser.add_argument("--decoder", help="istftnet or hifigan, which takes twice the time (default: istftnet)")
+    parser.add_argument(
+        "--slm",
+        metavar="MODEL",
+        help="an adversary on the features of a speech model: whisper, wavlm, auto or none (default: none)",
+    )
     switch, rate = {"action": "store_true"}, words_of(TrainConfig, "learning_rate")
     add_flags(parser, TrainConfig, compile=switch, bfloat16=switch)
     # None: --settings may give it.

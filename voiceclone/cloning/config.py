@@ -64,6 +64,10 @@ class CloneConfig:
     tensorboard: bool = setting(False, "write TensorBoard events to OUT/NAME/tensorboard")
     wandb: bool = setting(False, "log to Weights & Biases (WANDB_MODE=offline is respected)")
     wandb_project: str = setting("voiceclone", "Weights & Biases project")
+    expressive: bool = setting(
+        False,
+        "fit the delivery of every clip, for say --expressive; nothing is written where the clips do not support it",
+    )
     consent: str = setting("", "who agreed to this voice being cloned, and how; recorded with the voice")
 
     def __post_init__(self) -> None:

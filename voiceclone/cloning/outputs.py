@@ -14,6 +14,7 @@ from safetensors.torch import save
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import STOCK_KOKORO
+from voiceclone.cloning.expressive import write_expressive
 from voiceclone.cloning.report import CloneMetrics, CloneReport
 from voiceclone.cloning.verdict import likeness_line, verdict_line
 from voiceclone.errors import VoicecloneError
@@ -66,6 +67,7 @@ def finish_voice(
         run.reporter.warn(f"the voice looks unusual: {reason}")
     _save_artifacts(run, trainer, styles, base_vector, metrics)
     voice.save(run.folder.voice)
+    expressive = write_expressive(run, trainer, base_vector)
     spoken = _speak_tests(run)
     figure = training_figure(
         _curves(state.history, trainer.weights),
@@ -100,6 +102,7 @@ def finish_voice(
         "length_profile": run.profile.source,
         "health": asdict(health),
         "test_sentences": spoken,
+        "expressive": expressive,
         "seed": run.config.seed,
         "convolutions": "bfloat16" if trainer.kokoro.convolutions is torch.bfloat16 else "float32",
         "seconds": round(seconds, 1),

@@ -105,6 +105,14 @@ class FrozenKokoro:
             symbols="".join(p for p in phonemes if p in self.kmodel.vocab),
         )
 
+    @torch.no_grad()
+    def text_states(self, phonemes: str) -> Tensor:
+        """PL-BERT's features of the tokens of a phoneme string, BOS and EOS included, ``(T, width)`` on the CPU."""
+        ids = torch.tensor([token_ids(phonemes, self.kmodel.vocab)], device=self.device)[
+            :, : self.kmodel.context_length
+        ]
+        return self.kmodel.bert(ids, attention_mask=torch.ones_like(ids).int())[0].cpu()
+
     def durations(self, text: TextFeatures, prosodic: Tensor) -> tuple[Tensor, Tensor]:
         """Soft durations in frames of 25 ms ``(T,)`` and the predictor's text states ``(1, T, hidden + 128)``.
 

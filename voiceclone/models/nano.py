@@ -2,7 +2,8 @@
 
 ``kokoro.istftnet.Decoder`` hard-codes widths 512 and 1024, so that no config gives a small ``KModel``. Here a config
 with a ``"nano"`` key gets a decoder of the same data flow at the widths that key names; a config without it gets
-exactly Kokoro's own modules. ``KPipeline(model=...)`` accepts an instance like any ``KModel``.
+exactly Kokoro's own modules. A ``"hifigan"`` key replaces iSTFTNet's generator by HiFi-GAN's.
+``KPipeline(model=...)`` accepts an instance like any ``KModel``.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from torch.nn.utils import weight_norm
 from transformers import AlbertConfig
 
 from voiceclone.models.checkpoint import PARTS
+from voiceclone.models.styletts2.hifigan import HifiGenerator
 
 NANO_KEYS = frozenset({"encode_dim", "decode_dims", "asr_res_dim"})
+KOKORO_WIDTHS: dict[str, Any] = {"encode_dim": 1024, "decode_dims": [1024, 1024, 1024, 512], "asr_res_dim": 64}
+"""What Kokoro's own decoder hard-codes."""
 
 
 class NarrowDecoder(Decoder):
@@ -33,6 +37,7 @@ class NarrowDecoder(Decoder):
             generator's ``upsample_initial_channel`` (Kokoro: 1024, 1024, 1024, 512).
         asr_res_dim: channels of the text shortcut fed to every block (Kokoro: 64).
         istftnet: the ``"istftnet"`` part of a Kokoro config.
+        hifigan: the ``"hifigan"`` part of one, for that generator instead.
     """
 
     def __init__(
@@ -44,13 +49,14 @@ class NarrowDecoder(Decoder):
         decode_dims: list[int],
         asr_res_dim: int,
         istftnet: dict[str, Any],
+        hifigan: dict[str, Any] | None = None,
         disable_complex: bool = False,
     ) -> None:
         nn.Module.__init__(self)  # Kokoro's own initialiser builds the wide blocks
-        if decode_dims[-1] != istftnet["upsample_initial_channel"]:
+        initial = (istftnet if hifigan is None else hifigan)["upsample_initial_channel"]
+        if decode_dims[-1] != initial:
             raise ValueError(
-                f"decode_dims ends in {decode_dims[-1]}, upsample_initial_channel is "
-                f"{istftnet['upsample_initial_channel']}: they must be equal"
+                f"decode_dims ends in {decode_dims[-1]}, upsample_initial_channel is {initial}: they must be equal"
             )
         self.encode = AdainResBlk1d(dim_in + 2, encode_dim, style_dim)
         self.decode = nn.ModuleList()
@@ -64,7 +70,11 @@ class NarrowDecoder(Decoder):
         self.F0_conv = weight_norm(nn.Conv1d(1, 1, kernel_size=3, stride=2, padding=1))
         self.N_conv = weight_norm(nn.Conv1d(1, 1, kernel_size=3, stride=2, padding=1))
         self.asr_res = nn.Sequential(weight_norm(nn.Conv1d(dim_in, asr_res_dim, kernel_size=1)))
-        self.generator = Generator(style_dim, disable_complex=disable_complex, **istftnet)
+        self.generator = (
+            Generator(style_dim, disable_complex=disable_complex, **istftnet)
+            if hifigan is None
+            else HifiGenerator(style_dim, **hifigan)
+        )
 
 
 class NanoKModel(KModel):
@@ -106,7 +116,7 @@ class NanoKModel(KModel):
 
 
 def _build_decoder(config: dict[str, Any], disable_complex: bool) -> Decoder:
-    if "nano" not in config:
+    if "nano" not in config and "hifigan" not in config:
         return Decoder(
             dim_in=config["hidden_dim"],
             style_dim=config["style_dim"],
@@ -114,13 +124,14 @@ def _build_decoder(config: dict[str, Any], disable_complex: bool) -> Decoder:
             disable_complex=disable_complex,
             **config["istftnet"],
         )
-    widths = config["nano"]
+    widths = config.get("nano", KOKORO_WIDTHS)
     if set(widths) != NANO_KEYS:
         raise ValueError(f'config["nano"] has keys {sorted(widths)}: it needs exactly {sorted(NANO_KEYS)}')
     return NarrowDecoder(
         dim_in=config["hidden_dim"],
         style_dim=config["style_dim"],
         istftnet=config["istftnet"],
+        hifigan=config.get("hifigan"),
         disable_complex=disable_complex,
         **widths,
     )

@@ -53,19 +53,40 @@ def tiny_config() -> dict[str, Any]:
     )  # fmt: skip
 
 
-def preset(name: str) -> tuple[dict[str, Any], dict[str, int]]:
+def preset(name: str, *, decoder: str = "istftnet") -> tuple[dict[str, Any], dict[str, int]]:
     """The model config and the style encoders' widths of a preset.
+
+    Args:
+        decoder: ``istftnet``, or ``hifigan`` for that generator instead.
 
     Raises:
         UsageError: no preset of that name.
     """
-    if name == "nano":
-        return nano_config(), dict(NANO_ENCODER)
-    if name == "full":
-        return full_config(), dict(FULL_ENCODER)
-    if name == "tiny":
-        return tiny_config(), dict(TINY_ENCODER)
-    raise UsageError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    known = {
+        "nano": (nano_config, NANO_ENCODER, 128),
+        "full": (full_config, FULL_ENCODER, 512),
+        "tiny": (tiny_config, TINY_ENCODER, 32),
+    }
+    if name not in known:
+        raise UsageError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    make, encoder, channels = known[name]
+    config = make()
+    return _with_hifigan(config, channels) if decoder == "hifigan" else config, dict(encoder)
+
+
+def _with_hifigan(config: dict[str, Any], channels: int) -> dict[str, Any]:
+    """A config with HiFi-GAN's generator, its residual blocks those of the iSTFTNet it stands for."""
+    if "nano" in config:
+        dims = config["nano"]["decode_dims"]
+        config["nano"] = {**config["nano"], "decode_dims": [*dims[:-1], channels]}
+    config["hifigan"] = {
+        "upsample_rates": [10, 5, 3, 2],
+        "upsample_kernel_sizes": [20, 10, 6, 4],
+        "upsample_initial_channel": channels,
+        "resblock_kernel_sizes": config["istftnet"]["resblock_kernel_sizes"],
+        "resblock_dilation_sizes": config["istftnet"]["resblock_dilation_sizes"],
+    }
+    return config
 
 
 def _narrow(

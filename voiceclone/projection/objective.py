@@ -129,7 +129,7 @@ class Objective:
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Every named term, averaged over the crops; differentiable in ``base_vector`` ``(1, 256)``."""
         rows = self.rows(base_vector, crops)
-        predictions = [self._predict(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
+        predictions = [self.predict(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
         inputs = [
             self._free_running_input(crop, prediction) if crop.free_running else self._decoder_input(crop)
             for crop, prediction in zip(crops, predictions)
@@ -150,7 +150,7 @@ class Objective:
 
     def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
         """Duration, F0 and energy errors of the predictor on the crops' whole clips."""
-        return self._prosody_terms([self._predict(r, self.targets[c.clip]) for r, c in zip(rows, crops)], crops)
+        return self._prosody_terms([self.predict(r, self.targets[c.clip]) for r, c in zip(rows, crops)], crops)
 
     def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
         """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``; one voice row ``(1, 256)`` a crop."""
@@ -194,7 +194,8 @@ class Objective:
             "mel": self.multi_mel(ours, true, narrow) * weight,
         }
 
-    def _predict(self, row: Tensor, target: AlignedTarget) -> Prediction:
+    def predict(self, row: Tensor, target: AlignedTarget) -> Prediction:
+        """The predictor's output for a clip in a row of the voice ``(1, 256)``."""
         prosodic = row[:, STYLE_DIM:]
         soft, states = self.kokoro.durations(target.text, prosodic)
         matrix = alignment_matrix(target.alignment.durations.to(row.device))

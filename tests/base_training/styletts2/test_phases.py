@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 
 import pytest
+import soundfile
 import torch
 from support import settle
+from synthesized import crude_f0
 
+from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.trainer import Trainer
+from voiceclone.bases.base import load_base
+from voiceclone.cli import main as command_line
+from voiceclone.nets.speech_features import SpeechFeatures
 
 CONFIG = TrainConfig(
     preset="tiny", steps=6, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
@@ -23,7 +30,44 @@ PHASES = {
         {"diffusion": True, "diffusion_share": 0.25, "diffusion_every": 1, "style_sample_every": 2},
         {"diffusion", "style_sample"},
     ),
-}
+    "hifigan": (
+        {"decoder": "hifigan", "discriminators": "full", "tprls": True, "augmentation": "styletts2"},
+        {"mel", "adversarial", "feature_match", "discriminator", "f0"},
+    ),
+    "slm": (
+        {"slm": "whisper", "slm_share": 0.5, "slm_every": 1, "slm_max_duration_error": 1e9, "slm_frames": (16, 20),
+         "diffusion": True, "diffusion_share": 0.3, "diffusion_every": 1},
+        {"slm", "slm_discriminator", "slm_features", "diffusion"},
+    ),
+    "two_stage": (
+        {"schedule": "two_stage", "joint_share": 0.7, "stage_one_fall": 9.0},
+        {"mel", "joint_mel", "f0", "duration", "adversarial"},
+    ),
+    "aligner": (
+        {"aligner": True, "aligner_share": 0.2, "aligner_pretraining": 2},
+        {"mel", "mono", "s2s", "duration"},
+    ),
+}  # fmt: skip
+
+
+class Hearing(SpeechFeatures):
+    """Two layers of filters stand in for a speech model."""
+
+    layers, width = 2, 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.register_buffer("filters", 0.1 * torch.randn(16, 1, 320, generator=generator), persistent=False)
+
+    def hear(self, audio: torch.Tensor) -> torch.Tensor:
+        states = torch.tanh(torch.nn.functional.conv1d(audio[:, None], self.filters, stride=320))
+        return states.unflatten(1, (self.layers, self.width))
+
+
+@pytest.fixture(autouse=True)
+def hearing(monkeypatch):
+    monkeypatch.setattr("voiceclone.base_training.recorded.load_speech_model", lambda kind: Hearing())
 
 
 def made(corpus, out, settings, **changes) -> Trainer:
@@ -110,3 +154,61 @@ def test_text_dropout_masks_its_share_of_the_rows_and_guidance_learns(corpus, tm
     assert 0.35 * rows < system.diffusion.masked_rows < 0.65 * rows
     assert not torch.equal(system.diffusion.part.module.no_text.weight, before)
     assert system.diffusion.part.module.sigma_data != 0.2
+
+
+def test_the_adversary_moves_predictor_and_sampler_and_nothing_else(corpus, tmp_path):
+    settings = {**PHASES["slm"][0], "style_sample_every": 1000}
+    trainer = made(corpus, tmp_path, settings)
+    system = trainer.system
+    settle(system.averaged.encoders)
+    system.trained.train()
+    system.slm.duration_error = 0.0
+    system.diffusion.part.steps = 1  # so that it counts as trained
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 1e-3
+    kept = copy.deepcopy(
+        {"trained": system.trained.state_dict(), "averaged": system.averaged.state_dict(),
+         "sampler": system.diffusion.part.module.state_dict()}
+    )  # fmt: skip
+    torch.manual_seed(0)
+    for step in range(4):  # both kinds of styles are drawn
+        assert {"slm"} <= system.slm.step(step, trainer.optimizer).keys()
+    assert system.slm.steps == 4 and system.slm.head.steps == 2
+    now = system.trained.state_dict()
+    changed = {name.split(".")[1] for name, value in now.items() if not torch.equal(value, kept["trained"][name])}
+    assert changed == {"bert", "bert_encoder", "predictor"}
+    assert_same(system.averaged.state_dict(), kept["averaged"])
+    assert not torch.equal(system.diffusion.part.module.denoiser.out.weight, kept["sampler"]["denoiser.out.weight"])
+    assert all(p.requires_grad for p in system.trained.parameters())
+
+
+def test_the_adversary_waits_for_durations_and_says_so(corpus, tmp_path, caplog):
+    trainer = made(corpus, tmp_path, {**PHASES["slm"][0], "slm_max_duration_error": 0.05})
+    slm = trainer.system.slm
+    slm.observe(torch.tensor(0.2))
+    assert slm.step(0, trainer.optimizer) == {}
+    assert slm.left_out == 1 and slm.steps == 0
+    assert "lengths are off by 20 %" in caplog.text
+
+
+def test_command_line_packs_a_sampler_that_say_speaks_with(spoken, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
+    monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
+    monkeypatch.setattr("voiceclone.base_training.recipe.load_recognizer", lambda: None)
+    settings = {"crop_frames": 16, "crop_batch": 2, "long_batch": 1, "prosody_batch": 2, "prosody_frames": 40,
+                "system_settings": {"diffusion_share": 0.3, "diffusion_every": 1}}  # fmt: skip
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path / "run"),
+               "--diffusion", "--decoder", "hifigan", "--steps", "3", "--surrogate-share", "0.4", "--voices", "1",
+               "--settings", str(tmp_path / "settings.json"), "--quiet"]  # fmt: skip
+    assert command_line.main(command) == 0
+    base = load_base(tmp_path / "run" / "base")
+    assert "hifigan" in base.config and base.style_sampler is not None
+    assert 0 < float(base.style_sampler.style_limit) < 1e3
+    assert "style_diffusion.safetensors" in (tmp_path / "run" / "base" / "README.md").read_text()
+    out = tmp_path / "said.wav"
+    said = ["say", "Good morning to you all.", "--base", str(base.folder), "--beta", "1", "--alpha", "1",
+            "--guidance", "2", "--diffusion-steps", "4", "--out", str(out)]  # fmt: skip
+    assert command_line.main(said) == 0
+    assert soundfile.info(out).frames > 2400

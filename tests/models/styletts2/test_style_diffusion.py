@@ -108,11 +108,12 @@ def test_gradient_passes_through_the_sampler_to_every_weight():
 
 def test_spread_of_the_styles_is_part_of_the_state():
     model = built()
-    model.observe(0.5 * torch.randn(200, 16), first=True)
+    model.observe(torch.tensor(0.5), first=True)
+    model.observe(torch.tensor(0.7), first=False)
     model.calibrate(0.5 * torch.randn(200, 16) + 1.0)
     other = built(seed=9)
     other.load_state_dict(model.state_dict())
-    assert other.sigma_data == model.sigma_data and 0.4 < other.sigma_data < 0.6
+    assert other.sigma_data == model.sigma_data and 0.5 < other.sigma_data < 0.6
     assert other.style_limit == model.style_limit and torch.equal(other.style_mean, model.style_mean)
 
 
@@ -142,7 +143,7 @@ def test_two_modes_are_learned_in_their_shares():
                 group["lr"] = 2e-3 * (1 - step / 2500) + 1e-5
             picked = (torch.rand(256, generator=generator) < 0.3).long()
             styles = modes[picked] + 0.05 * torch.randn(256, 16, generator=generator)
-            model.observe(styles, first=step == 0)
+            model.observe(styles.std(), first=step == 0)
             material = StyleMaterial(styles=styles, text=torch.zeros(256, 3, 8), mask=mask, reference=None)
             optimizer.zero_grad()
             denoising_loss(model, material, text_dropout=0.1)[0].backward()

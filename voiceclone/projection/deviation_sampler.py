@@ -1,0 +1,108 @@
+"""Choose what deviations are drawn from, by how well clips that were not looked at are foretold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voiceclone.models.styletts2.diffusion import StyleDiffusion
+from voiceclone.voice.expressive import (
+    DIFFUSION,
+    GAUSSIAN,
+    MEAN,
+    NEAREST,
+    TEXT_DIM,
+    WITH_TEXT,
+    Deviations,
+    sampler_config,
+)
+
+HELD_SHARE = 0.2
+SAMPLES = 24
+"""Drawn for each held-out clip."""
+DIFFUSION_STEPS, DIFFUSION_BATCH = 600, 64
+LIMIT_SHARE = 0.95
+TEXT_DROPOUT = 0.2
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = -1.0, 1.2
+"""Of the noise, for coefficients of about unit size."""
+
+
+def choose_sampler(
+    directions: Tensor, fitted: Tensor, summaries: Tensor, *, seed: int = 0
+) -> tuple[Deviations, dict[str, float]]:
+    """The best way of drawing deviations, made of all clips, and the energy score of each on held-out ones.
+
+    Args:
+        directions: ``(k, 128)``.
+        fitted: coefficients of each clip ``(n, k)``.
+        summaries: what the clips' texts are like ``(n, 3, width)``.
+    """
+    centred = fitted - fitted.mean(0)
+    flat = summaries.flatten(0, 1)
+    mean = flat.mean(0)
+    _, sizes, basis = torch.linalg.svd(flat - mean, full_matrices=False)
+    kept = min(TEXT_DIM, len(basis))
+    # Whitened, and padded with zeros where there are fewer texts than directions.
+    scaled = torch.zeros(flat.shape[1], TEXT_DIM)
+    scaled[:, :kept] = (basis[:kept] / (sizes[:kept, None] / len(flat) ** 0.5).clamp(min=1e-3)).T
+    every = Deviations(
+        kind=MEAN,
+        directions=directions,
+        fitted=centred,
+        texts=(summaries - mean) @ scaled,
+        text_mean=mean,
+        text_basis=scaled,
+        limit=float(centred.norm(dim=1).quantile(LIMIT_SHARE)),
+    )
+    order = torch.from_numpy(np.random.default_rng([seed, 43]).permutation(len(fitted)))
+    held, known = order.tensor_split([max(round(HELD_SHARE * len(fitted)), 2)])
+    part = replace(every, fitted=centred[known], texts=every.texts[known])
+    candidates = [replace(part, kind=kind) for kind in (MEAN, GAUSSIAN, NEAREST)]
+    sampler = _train(part, seed)
+    candidates += [replace(part, kind=kind, sampler=sampler) for kind in (DIFFUSION, WITH_TEXT)]
+    scores = {one.kind: _energy_score(one, every.texts[held], centred[held], seed) for one in candidates}
+    best = min(scores, key=scores.__getitem__)
+    chosen = replace(every, kind=best)
+    if best in (DIFFUSION, WITH_TEXT):
+        chosen = replace(chosen, sampler=_train(every, seed))
+    return chosen, {kind: round(score, 4) for kind, score in scores.items()}
+
+
+def _energy_score(deviations: Deviations, texts: Tensor, true: Tensor, seed: int) -> float:
+    """Mean distance of samples from the truth less half their distance from each other: least for the true law."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = []
+    for text, value in zip(texts, true, strict=True):
+        drawn = deviations.coefficients(text, generator, count=SAMPLES)
+        apart = torch.cdist(drawn, drawn).sum() / (SAMPLES * (SAMPLES - 1))
+        scores.append((drawn - value).norm(dim=1).mean() - 0.5 * apart)
+    return float(torch.stack(scores).mean())
+
+
+def _train(deviations: Deviations, seed: int) -> StyleDiffusion:
+    """A small diffusion model of the fitted deviations, with and without their texts."""
+    fitted, texts = deviations.fitted, deviations.texts
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = StyleDiffusion(sampler_config(fitted.shape[1]))
+        model.observe(fitted.std(), first=True)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02)
+        mask = torch.ones(DIFFUSION_BATCH, 3, dtype=torch.bool)
+        for step in range(DIFFUSION_STEPS):
+            for group in optimizer.param_groups:
+                group["lr"] = 2e-3 * (1.0 - step / DIFFUSION_STEPS) + 1e-5
+            picked = torch.randint(len(fitted), (DIFFUSION_BATCH,))
+            styles = fitted[picked]
+            sigma = (LOG_SIGMA_MEAN + LOG_SIGMA_STD * torch.randn(DIFFUSION_BATCH)).exp()
+            noisy = styles + sigma[:, None] * torch.randn_like(styles)
+            without = torch.rand(DIFFUSION_BATCH) < TEXT_DROPOUT
+            cleaned = model(noisy, sigma, texts[picked], mask, without_text=without)
+            loss = (model.loss_weight(sigma) * (cleaned - styles).square().mean(-1)).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,174 @@
+"""A voice whose delivery varies: deviations of its prosodic half, drawn for every sentence.
+
+``NAME.style.safetensors`` lies beside the voice's own file and holds directions, the deviations that were fitted to the
+speaker's clips with what their texts are like, and, where that was best, a small sampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from voiceclone.errors import VoicecloneError
+from voiceclone.files import write_bytes
+from voiceclone.models.checkpoint import load_strictly, read_safetensors
+from voiceclone.models.frozen_kokoro import STYLE_DIM
+from voiceclone.models.styletts2.denoiser import DenoiserConfig
+from voiceclone.models.styletts2.diffusion import StyleDiffusion
+from voiceclone.models.styletts2.sampler import sample_styles
+
+SUFFIX = ".style.safetensors"
+MEAN, GAUSSIAN, NEAREST, DIFFUSION, WITH_TEXT = KINDS = ("mean", "gaussian", "nearest", "diffusion", "text")
+"""No deviation, one drawn from a Gaussian, that of the clip with the nearest text, or one drawn by a small diffusion
+model without or with the text."""
+TEXT_DIM = 32
+SAMPLER_STEPS = 10
+_SAMPLER = "sampler."
+
+
+def sampler_config(size: int) -> DenoiserConfig:
+    """Widths of the small diffusion model of ``size`` coefficients."""
+    return DenoiserConfig(
+        text_dim=TEXT_DIM, style_dim=size, blocks=2, heads=2, head_dim=16, reference=False, max_tokens=3
+    )  # fmt: skip
+
+
+def text_summary(hidden: Tensor) -> Tensor:
+    """PL-BERT's features of a text's tokens ``(N, width)`` to ``(3, width)``: mean, first symbol's, last symbol's.
+
+    BOS and EOS are left out where there is anything else.
+    """
+    inner = hidden[1:-1] if len(hidden) > 2 else hidden
+    return torch.stack([inner.mean(0), inner[0], inner[-1]])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Deviations:
+    """What deviations are drawn from."""
+
+    kind: str
+    directions: Tensor = field(repr=False)  # (k, 128)
+    fitted: Tensor = field(repr=False)  # (n, k), mean 0
+    texts: Tensor = field(repr=False)  # (n, 3, 32)
+    text_mean: Tensor = field(repr=False)  # (width,)
+    text_basis: Tensor = field(repr=False)  # (width, 32)
+    limit: float
+    """Norm that a drawn deviation may have."""
+    sampler: StyleDiffusion | None = field(default=None, repr=False)
+
+    def project(self, summary: Tensor) -> Tensor:
+        """A text's summary ``(3, width)`` to what the deviations are conditioned on ``(3, 32)``."""
+        return (summary - self.text_mean) @ self.text_basis
+
+    def draw(self, text: Tensor, generator: torch.Generator) -> Tensor:
+        """A deviation ``(128,)`` for a projected text ``(3, 32)``."""
+        return self.coefficients(text, generator)[0] @ self.directions
+
+    @torch.no_grad()
+    def coefficients(self, text: Tensor, generator: torch.Generator, *, count: int = 1) -> Tensor:
+        """Coefficients ``(count, k)`` of the directions for one text, each one's norm within the limit."""
+        size = self.fitted.shape[1]
+        if self.kind == NEAREST:
+            nearest = int((self.texts[:, 0] - text[0]).square().sum(1).argmin())
+            found = self.fitted[nearest].expand(count, size)
+        elif self.kind == GAUSSIAN:
+            weights = torch.randn(count, len(self.fitted), generator=generator)
+            found = weights @ self.fitted / max(len(self.fitted), 1) ** 0.5
+        elif self.sampler is not None:
+            given = text if self.kind == WITH_TEXT else self.sampler.no_text(torch.arange(3))
+            mask = torch.ones(count, 3, dtype=torch.bool)
+            found = sample_styles(
+                self.sampler, given.expand(count, -1, -1), mask, steps=SAMPLER_STEPS, generator=generator
+            )  # fmt: skip
+        else:
+            found = torch.zeros(count, size)
+        return found * (self.limit / found.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+
+    def save(self, path: Path) -> None:
+        """Write the file.
+
+        Raises:
+            VoicecloneError: it cannot be written.
+        """
+        names = ("directions", "fitted", "texts", "text_mean", "text_basis")
+        tensors = {name: getattr(self, name).float().contiguous().clone() for name in names}
+        tensors["limit"] = torch.tensor(self.limit)
+        if self.sampler is not None:
+            tensors |= {f"{_SAMPLER}{n}": v.contiguous().clone() for n, v in self.sampler.state_dict().items()}
+        write_bytes(path, save(tensors, metadata={"kind": self.kind}))
+
+    @classmethod
+    def load(cls, path: Path) -> Deviations:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            VoicecloneError: it is no such file.
+        """
+        tensors = read_safetensors(path)
+        with safe_open(path, framework="pt") as file:
+            kind = (file.metadata() or {}).get("kind", "")
+        state = {n.removeprefix(_SAMPLER): tensors.pop(n) for n in list(tensors) if n.startswith(_SAMPLER)}
+        wanted = {"directions", "fitted", "texts", "text_mean", "text_basis", "limit"}
+        if kind not in KINDS or set(tensors) != wanted or (kind in (DIFFUSION, WITH_TEXT)) != bool(state):
+            raise VoicecloneError(f"{path} holds no deviations of a voice: make it again with clone --expressive")
+        sampler = None
+        if state:
+            with torch.random.fork_rng(devices=[]):
+                sampler = StyleDiffusion(sampler_config(tensors["fitted"].shape[1])).eval().requires_grad_(False)
+            load_strictly(sampler, state, path)
+        return cls(kind=kind, limit=float(tensors.pop("limit")), sampler=sampler, **tensors)
+
+
+class ExpressiveVoice:
+    """A voice with a deviation drawn for every piece; call it with the phonemes that will be spoken.
+
+    Args:
+        rows: the voice, ``(510, 1, 256)``.
+        strength: 0 is the plain voice, 1 the deviations as they were found.
+        hear: a text's phonemes to PL-BERT's features ``(N, width)``.
+    """
+
+    QUIET, LOUD = 10, 50
+    """Phonemes below which a text is spoken plainly, and from which on the deviation counts in full."""
+
+    def __init__(
+        self,
+        deviations: Deviations,
+        rows: Tensor,
+        *,
+        strength: float,
+        hear: Callable[[str], Tensor],
+        seed: int = 0,
+        carry: float = 0.7,
+    ) -> None:
+        self.deviations, self.rows, self.strength, self.hear, self.carry = deviations, rows, strength, hear, carry
+        self._generator = torch.Generator().manual_seed(seed)
+        self._before: Tensor | None = None
+
+    def __call__(self, phonemes: str) -> Tensor:
+        """The voice to speak ``phonemes`` with, ``(510, 1, 256)``."""
+        text = self.deviations.project(text_summary(self.hear(phonemes)))
+        drawn = self.deviations.draw(text, self._generator)
+        if self._before is not None:
+            drawn = self.carry * self._before + (1.0 - self.carry) * drawn
+        self._before = drawn
+        share = min(max((len(phonemes) - self.QUIET) / (self.LOUD - self.QUIET), 0.0), 1.0)
+        return deviated(self.rows, self.strength * share * drawn)
+
+
+def deviated(rows: Tensor, deviation: Tensor) -> Tensor:
+    """A voice ``(510, 1, 256)`` with ``deviation`` ``(128,)`` added to its prosodic half."""
+    moved = rows.clone()
+    moved[..., STYLE_DIM:] += deviation
+    return moved
+
+
+def deviations_beside(voice: Path) -> Path:
+    """Where the deviations of a voice's file lie."""
+    return voice.with_name(f"{voice.stem}{SUFFIX}")
