@@ -17,7 +17,7 @@ OFF_BY = {"f0_error_semitones": ("F0", "semitones", 0.5), "rate_error_percent": 
 def verdict_line(metrics: CloneMetrics, initial: str, clips: int, likeness: Mapping[str, Any] | None = None) -> str:
     """Whether the clone beats the voice it was initialized with on ``clips`` clips it was not trained on.
 
-    A change below :data:`MARGIN` says nothing, and a lower loss is no gain where F0, speaking rate or likeness got worse.
+    A change below :data:`MARGIN` says nothing; a lower loss is no gain where F0, speaking rate or likeness got worse.
     """
     before, after = metrics["before"], metrics["after"]
     held_out = f"on {clips} held-out clip{'' if clips == 1 else 's'}"

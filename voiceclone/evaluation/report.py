@@ -1,8 +1,8 @@
 """The honest report: a clone beside the voices anyone could have had, judged on clips and sentences it never saw.
 
 Each voice says the dataset's validation clips and a few fixed sentences. Speaker similarity is the cosine to the
-speaker's recordings by two encoders, one of which no training ever uses; F0, speaking rate and spectrum are compared with
-the recordings of the same sentences.
+speaker's recordings by two encoders, one of which no training ever uses; F0, speaking rate and spectrum are compared
+with the recordings of the same sentences.
 """
 
 from __future__ import annotations

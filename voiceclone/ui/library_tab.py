@@ -126,9 +126,7 @@ def _own_tools(gr: Any) -> dict[str, Any]:
         form = gr.Radio(label="Format", choices=list(shelf.DOWNLOADS), value=next(iter(shelf.DOWNLOADS)))
         downloads = gr.DownloadButton("Download", elem_id="library-file")
     with gr.Accordion("Compare with the recordings", open=False):
-        gr.HTML(
-            "<p>How near the voice is to its speaker, how well it is understood, and how fast it speaks. About a minute.</p>"
-        )
+        gr.HTML("<p>How near the voice is to its speaker, how well it is understood, how fast it speaks. A minute.</p>")
         compare_ = gr.Button("Compare", elem_id="library-compare")
     with gr.Accordion("Rename or delete", open=False, elem_id="library-change"):
         name = gr.Textbox(label="New name", elem_id="new-name")

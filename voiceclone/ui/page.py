@@ -124,7 +124,7 @@ def _settings(desk: Desk) -> dict[str, Any]:
     return {
         "theme": gr.themes.Soft(font=FONTS, font_mono=["monospace"]),
         "css": asset("gauge.css") + STYLE,
-        "head": SCRIPT,
+        "js": SCRIPT,
         "footer_links": [],
         "ssr_mode": False,  # it would start Node.js where that is installed
         "quiet": True,

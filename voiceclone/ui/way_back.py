@@ -1,7 +1,7 @@
 """Going back to an earlier step by its name in the header.
 
-The header is HTML, which cannot call the page: a script, which the page's policy allows as its own, presses a button
-that is out of sight.
+The header is HTML, which cannot call the page: a script presses a button that is out of sight. gradio runs it as a
+function of its own, for the page's policy refuses scripts that are added to the head.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from voiceclone.ui.desk import BUSY, STEPS, Desk, Path
 from voiceclone.ui.handlers import told
 from voiceclone.ui.job import DONE
 
-SCRIPT = """<script>
-document.addEventListener("click", (event) => {
-  const step = event.target.closest(".steps [data-step]");
-  if (step) document.getElementById("back-to-" + step.dataset.step)?.click();
-});
-</script>"""
+SCRIPT = """() => {
+  document.addEventListener("click", (event) => {
+    const step = event.target.closest(".steps [data-step]");
+    if (step) document.getElementById("back-to-" + step.dataset.step)?.click();
+  });
+}"""
 
 
 def build_way_back(desk: Desk, way: Path) -> None:
