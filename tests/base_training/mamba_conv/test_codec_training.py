@@ -32,7 +32,7 @@ def test_the_loss_falls_and_codebooks_start_after_their_batches(corpus, config, 
     assert not trainer.system.started
     trainer.run()
     first, last = trainer.history[0], trainer.history[-1]
-    assert trainer.system.started and last["mel"] < 0.8 * first["mel"] and last["commit"] > 0
+    assert trainer.system.started and last["mel"] < 0.9 * first["mel"] and last["commit"] > 0
     assert {"gradient_norm", "memory_mb", "step_seconds", "learning_rate"} <= set(last)
     use = codec_measures(trainer.system.averaged, corpus, [0, 1])["codebook_use"]
     assert len(use) == TINY.levels and min(use) >= 1 / TINY.codebook_size
