@@ -70,8 +70,8 @@ footer { display: none !important; }
   .gradio-container { padding: .5rem !important; }
   .reading { font-size: 1.25rem; }
   .steps { gap: .25rem; }
-  .steps li { font-size: .72rem; }
-  .gradio-container h1 { font-size: 1.25rem; margin: 0; }
+  .steps li { font-size: .68rem; white-space: nowrap; }
+  .gradio-container h1 { font-size: 1.25rem !important; margin: 0 !important; }
   .gradio-container h2 { font-size: 1.15rem; }
   .verdict p:first-child { font-size: 1.05rem; }
   .gradio-container .steps button { min-height: 32px; }
