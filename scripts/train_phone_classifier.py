@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Train and measure the phone classifier of the package, which predicts the phone of each frame.
+"""Train and measure the phone classifier of the package, which predicts the phone of each frame of 25 ms.
 
-    python scripts/train_phone_classifier.py --run WORK/run --facts scripts/nano_facts.json
+    python scripts/train_phone_classifier.py --teacher WORK/speech --recordings DATASET [DATASET ...]
 
-RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes and their durations,
-training and kept out. Weights, provenance and measures go to OUT as ``phone_classifier.safetensors`` and ``.json``.
+TEACHER is speech that scripts/speak_with_teacher.py wrote: its durations are the labels. The recordings are labelled by
+forced alignment with a classifier that was trained on the teacher's speech alone, and labelled again by the next one.
+Kept out of all training: the teacher's last utterances, every tenth recorded speaker, and the speech that the teacher
+makes here with its voices of other languages. Weights, provenance and measures go to OUT as
+``phone_classifier.safetensors`` and ``.json``.
 """
 
 from __future__ import annotations
@@ -14,28 +17,30 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import VoicecloneError
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.phone_speech import Labelled
 
 ASSETS = Path(__file__).resolve().parents[1] / "voiceclone" / "nets" / "assets" / "phone_classifier"
+KEPT_OUT_EVERY = 10
+UNSEEN_SENTENCES = (
+    "The quick brown fox jumps over the lazy dog beside the river.",
+    "Her measured voice carried through the house while they were choosing a garage.",
+    "Just before three, the judge asked whether both boys had gone to the theatre.",
+)
+logger = logging.getLogger("train_phone_classifier")
 
 
 def main() -> int:
-    """Parse, train, measure, write; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, required=True, help="folder of a train-base run with its cache")
-    parser.add_argument("--facts", type=Path, required=True, help="the base's facts; names the recorded speakers")
-    parser.add_argument("--out", type=Path, default=ASSETS)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    """Parse, train in two rounds, measure, write; the exit code."""
+    options = _options()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
     import torch
 
-    from voiceclone.base_training.batches import BatchMaker
-    from voiceclone.base_training.config import TrainConfig
-    from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.phone_classifier import (
         LabelledSpeech,
         PhoneClassifierTraining,
@@ -43,27 +48,77 @@ def main() -> int:
         train_phone_classifier,
         write_phone_classifier,
     )
-    from voiceclone.base_training.recipe import read_facts
+    from voiceclone.base_training.phone_speech import align_recordings, read_recordings, teacher_speech
+    from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
+    from voiceclone.data.rows import read_rows
     from voiceclone.nets.phone_classifier import PhoneClassifier
+    from voiceclone.text.g2p import Phonemizer
 
-    cache = options.run / "cache"
-    parts = [sorted(p.parent for p in cache.glob(f"{kind}-*/index.json")) for kind in ("data", "kept-out")]
-    if not all(parts):
-        raise UsageError(f"{cache}: holds no speech: give --run")
-    corpus, kept_out = map(Corpus, parts)
-    recorded = frozenset(read_facts(options.facts).recorded_speakers)
-    unheard = frozenset(BatchMaker(corpus, TrainConfig(steps=1)).validation)
-    config = PhoneClassifierTraining(steps=options.steps, seed=options.seed)
-    torch.manual_seed(config.seed)
-    net = PhoneClassifier()
-    train_phone_classifier(LabelledSpeech(corpus, recorded, unheard), config, net)
-    heard = frozenset(range(len(corpus.utterances))) - unheard
-    measured = {
-        "trained speakers, unheard sentences": frame_accuracy_percent(net, LabelledSpeech(corpus, recorded, heard)),
-        "kept-out speakers": frame_accuracy_percent(net, LabelledSpeech(kept_out, recorded)),
-    }
-    print(json.dumps(write_phone_classifier(net, options.out, config, measured)["measured"], indent=2))
+    torch.set_num_threads(options.threads)
+    corpus = prepare_teacher_corpus(options.teacher, options.cache)
+    last = max(len(corpus.utterances) // 50, 1)
+    taught = teacher_speech(corpus, range(len(corpus.utterances) - last))
+    kept = teacher_speech(corpus, range(len(corpus.utterances) - last, len(corpus.utterances)))
+    recordings = read_recordings(read_rows(options.recordings), Phonemizer("a", offline=True).phonemes)
+    speakers = sorted({recording.speaker for recording in recordings})
+    out = set(speakers[::KEPT_OUT_EVERY])
+    logger.info("%d taught utterances, %d recordings of %d speakers", len(taught), len(recordings), len(speakers))
+    aligner, config = None, PhoneClassifierTraining(steps=options.steps, seed=options.seed)
+    for steps in (options.steps // 2, options.steps // 2, options.steps):
+        heard = [] if aligner is None else align_recordings((r for r in recordings if r.speaker not in out), aligner)
+        torch.manual_seed(config.seed)
+        net = PhoneClassifier()
+        train = PhoneClassifierTraining(steps=steps, seed=options.seed)
+        train_phone_classifier(LabelledSpeech(taught, heard), train, net)
+        measured = {
+            "teacher, unheard voices and sentences": frame_accuracy_percent(net, kept),
+            # Labels by the classifier of the round before, so that no classifier is measured by its own alignment.
+            "recordings, kept-out speakers": frame_accuracy_percent(
+                net, align_recordings((r for r in recordings if r.speaker in out), aligner or net)
+            ),
+        }
+        logger.info("%d steps: %s", steps, measured)
+        aligner = net
+    measured["teacher, stock voices of other languages"] = frame_accuracy_percent(aligner, _unseen_voices())
+    print(json.dumps(write_phone_classifier(aligner, options.out, config, measured)["measured"], indent=2))
     return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--teacher", type=Path, required=True, help="folder that scripts/speak_with_teacher.py wrote")
+    parser.add_argument("--recordings", type=Path, nargs="+", required=True, help="datasets with metadata.jsonl")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for the features of the teacher's speech")
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def _unseen_voices() -> list[Labelled]:
+    """English spoken by the real Kokoro's voices of other languages."""
+    import torch
+
+    from voiceclone.audio.features import LogMel
+    from voiceclone.base_training.phone_speech import labelled
+    from voiceclone.bases.base import load_base
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+    from voiceclone.text.g2p import Phonemizer
+
+    base, log_mel = load_base("kokoro"), LogMel()
+    kokoro, phonemize = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a", offline=True).phonemes
+    spoken = []
+    for name in base.stock_voices:
+        if name[0] in "ab":
+            continue
+        for sentence in UNSEEN_SENTENCES:
+            text = kokoro.text(phonemize(sentence))
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                said = kokoro.utter(text, base.stock_voices[name].row(text.phoneme_count))
+            spoken.append(labelled(said.audio.numpy(), text.symbols, said.durations, log_mel, name))
+    return spoken
 
 
 if __name__ == "__main__":

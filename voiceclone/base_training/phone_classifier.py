@@ -1,7 +1,8 @@
-"""Train the phone classifier on a base's training speech, whose phone boundaries are known."""
+"""Train the phone classifier on speech whose phones are known frame by frame."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from torch.nn import functional
 
 from voiceclone.audio import augment
 from voiceclone.audio.features import LOG_MEAN, LOG_STD
-from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.fitting import FitConfig, fit_net
+from voiceclone.base_training.phone_speech import Labelled
 from voiceclone.files import sha256_of, write_json
 from voiceclone.models.checkpoint import save_state
-from voiceclone.nets.phone_classifier import UNLABELLED, PhoneClassifier, frame_accuracy, frame_labels
+from voiceclone.nets.phone_classifier import UNLABELLED, PhoneClassifier, frame_accuracy
 from voiceclone.text.alphabet import ALPHABET
 
 
@@ -28,34 +29,29 @@ class PhoneClassifierTraining(FitConfig):
     steps: int = 3000
     batch: int = 16  # crops
     crop_frames: tuple[int, int] = (40, 100)  # of 25 ms
-    recorded_share: float = 0.15  # of the crops: recorded speech is minutes beside hours of synthesised speech
+    recorded_share: float = 0.4  # of the crops
     smoothing: float = 0.05  # of the labels
     log_every: int = 100
 
 
 class LabelledSpeech:
-    """Log-mels and labels of a corpus, synthesised and recorded utterances apart."""
+    """What crops are drawn from: synthesised and recorded utterances."""
 
-    def __init__(self, corpus: Corpus, recorded: frozenset[str], unheard: frozenset[int] = frozenset()) -> None:
-        groups: tuple[list, list] = ([], [])
-        for index, utterance in enumerate(corpus.utterances):
-            if index in unheard:
-                continue
-            labels = frame_labels(utterance.phonemes, torch.tensor(utterance.durations)).numpy()
-            groups[utterance.speaker in recorded].append((corpus.mel(index), labels))
-        self.synthesised, self.recorded = groups
+    def __init__(self, synthesised: Sequence[Labelled], recorded: Sequence[Labelled] = ()) -> None:
+        self.synthesised, self.recorded = list(synthesised), list(recorded)
 
     def crops(self, count: int, frames: int, recorded_share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Random crops: normalised log-mels ``(count, 80, 2 frames)`` and labels ``(count, frames)``."""
         mels, labels = [], []
         while len(mels) < count:
             others = self.recorded and (not self.synthesised or rng.random() < recorded_share)
-            mel, label = _pick(self.recorded if others else self.synthesised, rng)
-            if len(label) < frames:
+            group = self.recorded if others else self.synthesised
+            one = group[int(rng.integers(len(group)))]
+            if len(one.labels) < frames:
                 continue
-            first = int(rng.integers(0, len(label) - frames + 1))
-            mels.append(mel[:, 2 * first : 2 * (first + frames)].astype(np.float32))
-            labels.append(label[first : first + frames])
+            first = int(rng.integers(0, len(one.labels) - frames + 1))
+            mels.append(one.mel[:, 2 * first : 2 * (first + frames)].astype(np.float32))
+            labels.append(one.labels[first : first + frames])
         return torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(labels))
 
 
@@ -80,16 +76,12 @@ def train_phone_classifier(speech: LabelledSpeech, config: PhoneClassifierTraini
 
 
 @torch.no_grad()
-def frame_accuracy_percent(net: PhoneClassifier, speech: LabelledSpeech) -> dict[str, dict[str, float]]:
-    """Percent of the phone frames that are classified right, of whole utterances, synthesised and recorded apart."""
-    found = {}
-    for name, group in (("synthesised", speech.synthesised), ("recorded", speech.recorded)):
-        if group:
-            scores = [net(torch.from_numpy(mel.astype(np.float32))[None]) for mel, _ in group]
-            labels = [torch.from_numpy(label)[None] for _, label in group]
-            share = frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
-            found[name] = {"frame_accuracy_percent": round(100 * share, 1), "utterances": len(group)}
-    return found
+def frame_accuracy_percent(net: PhoneClassifier, speech: Sequence[Labelled]) -> dict[str, float]:
+    """Percent of the phone frames of whole utterances that are classified right."""
+    scores = [net(torch.from_numpy(one.mel.astype(np.float32))[None]) for one in speech]
+    labels = [torch.from_numpy(one.labels)[None] for one in speech]
+    share = frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
+    return {"frame_accuracy_percent": round(100 * share, 1), "utterances": len(speech)}
 
 
 def write_phone_classifier(
@@ -119,7 +111,3 @@ def _disturbed(mels: Tensor, generator: torch.Generator) -> Tensor:
     features = augment.add_noise(features, generator, share=0.4, snr_db=(8.0, 35.0))
     features = augment.mask(features, generator, bands=1, bins=8, stretches=2, frames=6)
     return (features + mean_power - LOG_MEAN) / LOG_STD
-
-
-def _pick(group: list, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    return group[int(rng.integers(len(group)))]

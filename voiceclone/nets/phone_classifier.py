@@ -31,8 +31,17 @@ _CODES = {phone: index for index, phone in enumerate(ALPHABET)}
 class PhoneClassifierConfig:
     """Widths of the net."""
 
-    width: int = 128  # channels
-    dilations: tuple[int, ...] = (1, 1, 2, 4, 1, 2)  # one residual block each; receptive field 0.3 s to either side
+    width: int = 192  # channels
+    dilations: tuple[int, ...] = (
+        1,
+        2,
+        4,
+        8,
+        1,
+        2,
+        4,
+        8,
+    )  # one residual block each; receptive field 0.8 s to either side
     dropout: float = 0.1
 
 
