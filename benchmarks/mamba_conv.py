@@ -25,12 +25,12 @@ from typing import Any
 from voiceclone.base_training.caches import Preparation, prepare_caches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.mamba_conv import codec_recipe, recipe
 from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import read_codec_facts
 from voiceclone.base_training.mamba_conv.settings import CodecTraining, MambaConvTraining
 from voiceclone.base_training.measures import spoken_measures
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.cli.main import parse
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json

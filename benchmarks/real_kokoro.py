@@ -5,7 +5,8 @@
 
 Speaks sentences that are in no dataset with the clone of a finished run and with the voices it is compared with, and
 prints them beside the held-out recordings. Likeness is the cosine to the mean of the training clips' vectors. Needs the
-extras ``judges`` and Resemblyzer.
+extras ``judges`` and Resemblyzer; CAM++, the strongest speaker encoder, is measured where its package is installed
+(voiceclone/nets/campplus.py).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.metrics import measure_pitch, spoken_seconds
 from voiceclone.evaluation.metrics_words import load_word_recognizer
 from voiceclone.models.checkpoint import read_safetensors
+from voiceclone.nets.campplus import load_campplus
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
@@ -39,7 +41,7 @@ SENTENCES = (
     "Most of the money was spent on paper, thread, and a new pair of shoes.",
     "If it rains again tomorrow, we shall have to move the table indoors.",
 )
-COLUMNS = ("resemblyzer", "xvector", "WER %", "MOS", "chars/s", "F0 Hz")
+COLUMNS = ("resemblyzer", "xvector", "campplus", "WER %", "MOS", "chars/s", "F0 Hz")
 
 
 def main() -> int:
@@ -77,25 +79,26 @@ class Judges:
         import distillmos
 
         self.words, reason = load_word_recognizer("a")
-        encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net()}
+        encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net(), "campplus": load_campplus()}
         if self.words is None or encoders["resemblyzer"] is None:
             raise VoicecloneError(reason or "Resemblyzer is not installed")
         self.opinion = distillmos.ConvTransformerSQAModel().eval()
-        self.encoders = encoders
-        self.centres = {name: _centre(net, dataset.train) for name, net in encoders.items()}
+        self.encoders = {name: net for name, net in encoders.items() if net is not None}
+        self.centres = {name: _centre(net, dataset.train) for name, net in self.encoders.items()}
 
     @torch.no_grad()
     def row(self, name: str, spoken: list[tuple[np.ndarray, str]]) -> str:
         """A row of the table for pieces of speech ``(T,)`` at 24 kHz and what they say."""
         near = [np.mean([net.embed(a) @ self.centres[n] for a, _ in spoken]) for n, net in self.encoders.items()]
+        near += [float("nan")] * (3 - len(near))  # CAM++ is not installed
         wrong, count = np.sum([self.words.error_rate(a, text) for a, text in spoken], axis=0)
         opinions = [float(self.opinion(torch.from_numpy(resample(a, SAMPLE_RATE, 16_000))[None])) for a, _ in spoken]
         rate = sum(len(text) for _, text in spoken) / sum(spoken_seconds(a) for a, _ in spoken)
         pitches = [pitch.mean for pitch in (measure_pitch(a) for a, _ in spoken) if pitch is not None]
         hertz = 2 ** (float(np.median(pitches)) / 12) if pitches else float("nan")
+        likeness = " | ".join(f"{value:.3f}" for value in near)
         return (
-            f"| {name} | {near[0]:.3f} | {near[1]:.3f} | {100 * wrong / count:.1f} | {np.mean(opinions):.2f} | "
-            f"{rate:.1f} | {hertz:.0f} |"
+            f"| {name} | {likeness} | {100 * wrong / count:.1f} | {np.mean(opinions):.2f} | {rate:.1f} | {hertz:.0f} |"
         )
 
 

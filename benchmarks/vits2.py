@@ -28,7 +28,7 @@ from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.base_training.caches import Preparation, prepare_caches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
 from voiceclone.base_training.vits2.batches import Vits2Batches
 from voiceclone.base_training.vits2.recipe import averaged_model, speaker_voices, train_and_pack
