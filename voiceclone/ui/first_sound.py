@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,16 +25,11 @@ def first_voice(base: Base, clips: Sequence[Path]) -> VoicePack | None:
     Raises:
         VoicecloneError: a clip cannot be read.
     """
-    import torch
-
-    from voiceclone.style.extraction import extract_styles
-    from voiceclone.voice.profile import LengthProfile
+    from voiceclone.cloning.zero_shot import pieces_of, untrained_voice
 
     if not base.styles_are_voices:
         return _nearest_stock_voice(base, clips[:CLIPS])
-    named = [(path.name, partial(read_audio, path)) for path in clips[:CLIPS]]
-    styles = extract_styles(named, base.style_encoders, device=torch.device("cpu"))
-    return LengthProfile.of(base.stock_voices.values()).expand(styles.mean, "first")
+    return untrained_voice(base, [piece for path in clips[:CLIPS] for piece in pieces_of(path)], "first")[0]
 
 
 def _nearest_stock_voice(base: Base, clips: Sequence[Path]) -> VoicePack | None:

@@ -1,0 +1,98 @@
+"""A voice without training: whole, found again, spoken; what cannot give one is refused in a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from voiceclone.audio.io import read_audio, write_wav
+from voiceclone.cli.main import main
+from voiceclone.cloning.zero_shot import PIECE_SECONDS, ZeroShotConfig, zero_shot
+from voiceclone.data.metadata import read_train
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.library import own_voices
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE
+
+
+def made(out: Path, *clips: Path, **settings) -> Path:
+    return zero_shot(
+        ZeroShotConfig(clips=clips, out=out, **{"base": "nano", "offline": True, **settings}), Reporter(verbosity=0)
+    )
+
+
+@pytest.fixture(scope="module")
+def clip(dataset_folder: Path) -> Path:
+    return read_train(dataset_folder)[0].path
+
+
+def test_the_voice_is_whole_speaks_and_is_found_in_the_library(tmp_path: Path, clip: Path) -> None:
+    path = made(tmp_path, clip, name="v", consent="Ann agreed")
+    pack = VoicePack.load(path)
+    assert pack.tensor.shape == (510, 1, 256) and torch.isfinite(pack.tensor).all()
+    assert not torch.equal(pack.row(5), pack.row(200))
+    report = json.loads((path.parent / "report.json").read_text())
+    assert report["recipe"] == "zero-shot" and report["stock_kokoro"] and report["consent"] == "Ann agreed"
+    assert "not measured" in report["verdict"]
+    assert np.abs(read_audio(path.parent / "v_test_1.wav")).max() > 0.05
+    (found,) = own_voices(tmp_path)
+    assert found.name == "v" and found.kind == "clone" and found.space == KOKORO_SPACE
+
+
+def test_another_speaker_gives_another_voice_and_the_same_clip_the_same(tmp_path: Path, clip: Path) -> None:
+    rng = np.random.default_rng(0)
+    other = tmp_path / "other.wav"
+    write_wav(other, read_audio(clip)[::-1].copy() + rng.normal(0, 0.01, len(read_audio(clip))).astype(np.float32))
+    a, again, b = (VoicePack.load(made(tmp_path / n, c)).tensor for n, c in (("a", clip), ("b", clip), ("c", other)))
+    assert torch.equal(a, again) and (a - b).norm(dim=2).mean() > 0.5
+
+
+def test_long_recordings_are_cut_and_folders_are_read(tmp_path: Path, dataset_folder: Path) -> None:
+    long = np.concatenate([read_audio(entry.path) for entry in read_train(dataset_folder)] * 3)
+    write_wav(tmp_path / "long.wav", long)
+    pieces = json.loads((made(tmp_path / "a", tmp_path / "long.wav").parent / "report.json").read_text())["style"][
+        "clips"
+    ]
+    assert abs(pieces - len(long) / 24_000 / PIECE_SECONDS) <= 1.5
+    folder = json.loads((made(tmp_path / "b", dataset_folder).parent / "report.json").read_text())
+    assert folder["dataset"]["train_clips"] == len(read_train(dataset_folder))
+
+
+def test_what_gives_no_voice_is_refused(tmp_path: Path, clip: Path, base_folder: Path) -> None:
+    write_wav(tmp_path / "short.wav", read_audio(clip)[:9000])
+    write_wav(tmp_path / "silent.wav", np.zeros(48_000, dtype=np.float32))
+    with pytest.raises(VoicecloneError, match="short.wav: .* too little"):
+        made(tmp_path / "o", tmp_path / "short.wav")
+    with pytest.raises(VoicecloneError, match="silent.wav"):
+        made(tmp_path / "o", tmp_path / "silent.wav")
+    with pytest.raises(VoicecloneError, match="nothing.wav"):
+        made(tmp_path / "o", tmp_path / "nothing.wav")
+    with pytest.raises(UsageError, match="space of their own"):
+        made(tmp_path / "o", clip, base=str(base_folder))
+    with pytest.raises(UsageError, match="name"):
+        made(tmp_path / "o", clip, name="../v")
+    assert not list((tmp_path / "o").glob("*/*.pt"))
+
+
+def test_a_finished_voice_is_not_replaced_unasked(tmp_path: Path, clip: Path, capsys) -> None:
+    command = [
+        "zero-shot",
+        str(clip),
+        "--name",
+        "v",
+        "--out",
+        str(tmp_path),
+        "--base",
+        "nano",
+        "--offline",
+        "--lang",
+        "f",
+    ]
+    assert main(command) == 0 and not list(tmp_path.glob("v/*.wav")), "only English is spoken"
+    assert main(command) == 2 and "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0

@@ -1,0 +1,175 @@
+"""A voice without training: the styles of a few clips, averaged, are the voice vector.
+
+It works where the style encoders' space is the base's own (Kokoro-82M and its students): there stage 1 alone gives a
+voice. No transcript is needed. Its likeness to the speaker is well below that of a trained clone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.audio.io import read_audio, write_wav
+from voiceclone.audio.silence import trim
+from voiceclone.bases.base import Base, load_base
+from voiceclone.cloning.config import check_name
+from voiceclone.cloning.folder import RunFolder
+from voiceclone.data.metadata import read_train
+from voiceclone.data.quality import QualityLimits, measure_samples
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import sha256_of, write_json
+from voiceclone.style.extraction import TRIM_DB, StyleVectors, extract_styles, largest_style
+from voiceclone.system.versions import package_versions
+from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.card import NOT_STATED
+from voiceclone.voice.health import HealthRange, examine
+from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
+from voiceclone.voice.space import KOKORO_SPACE
+from voiceclone.voice.speaking import speak_whole
+
+RECIPE = "zero-shot"
+PIECE_SECONDS = 6.0
+"""Longer recordings are cut into pieces of about this length: the encoders were trained on sentences."""
+SHORTEST_SECONDS = 1.0
+"""Less speech than this in all says too little of a voice."""
+MOST_SECONDS = 600.0
+"""Of one recording, from its start."""
+LIMITS = QualityLimits(min_seconds=0.3, max_seconds=MOST_SECONDS)
+TEST_SENTENCE = "Hello, this voice was made from a few seconds of speech, without any training."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotConfig:
+    """Settings of ``zero-shot``."""
+
+    clips: tuple[str | os.PathLike[str], ...]
+    """Sound files, or folders of a dataset, whose training clips are used."""
+    name: str = "my_voice"
+    """Name of the voice."""
+    out: str | os.PathLike[str] = "output"
+    """The voice goes to OUT/NAME."""
+    base: str = "auto"
+    """A base that shares Kokoro-82M's voices."""
+    lang: str = "a"
+    """Kokoro's language code of the test sentence; only English is spoken."""
+    seed: int = 0
+    consent: str = ""
+    """Who agreed to the cloning, and how."""
+    overwrite: bool = False
+    offline: bool = False
+
+
+def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
+    """Make the voice and speak a sentence with it; the voice's file.
+
+    Raises:
+        UsageError: there is nothing to read, the name is taken, or the base's styles are no voices.
+        VoicecloneError: a clip cannot be read or holds no speech.
+    """
+    started = time.perf_counter()
+    check_name(config.name)
+    folder = RunFolder(Path(config.out) / config.name)
+    folder.check_free(resume=None, overwrite=config.overwrite)
+    files = list(_files(config.clips))
+    base = load_base(config.base, offline=config.offline, notice=reporter.info)
+    if not base.styles_are_voices:
+        raise UsageError(
+            f"--base {config.base}: its style encoders have a space of their own, so that a voice needs training: "
+            "use `voiceclone clone`, or a base that shares Kokoro-82M's voices"
+        )
+    with folder.locked():
+        pieces = [piece for file in files for piece in pieces_of(file)]
+        seconds = sum(len(audio) for _, audio in pieces) / SAMPLE_RATE
+        if seconds < SHORTEST_SECONDS:
+            raise VoicecloneError(f"{files[0]}: {seconds:.1f} s of speech are too little: give at least 5 s")
+        with reporter.task("Style extraction", total=len(pieces), unit="clip") as task:
+            pack, styles = untrained_voice(base, pieces, config.name, advance=lambda: task.advance(1))
+        folder.clear()
+        health = examine(pack, HealthRange.of(base.stock_voices.values()))
+        for reason in health.reasons:
+            reporter.warn(f"the voice looks unusual: {reason}")
+        pack.save(folder.voice)
+        _speak(base, pack, config, folder)
+        report = {**_facts(config, base, folder), "health": asdict(health), "notices": [],
+                  "dataset": {"train_clips": len(files), "train_minutes": round(seconds / 60, 2)},
+                  "style": {"spread": styles.spread, "outliers": list(styles.outliers), "clips": len(styles.names)},
+                  "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
+        write_json(folder.report, report)
+    reporter.info(f"voice: {folder.voice}, from {seconds:.0f} s of speech, without training")
+    return folder.voice
+
+
+def _files(clips: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
+    if not clips:
+        raise UsageError("give at least one sound file with the speaker's voice")
+    for clip in map(Path, clips):
+        if clip.is_dir():
+            yield from (entry.path for entry in read_train(clip))
+        else:
+            yield clip
+
+
+def pieces_of(file: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Named pieces ``(T,)`` of a file at 24 kHz, as long as each other.
+
+    Raises:
+        VoicecloneError: the file cannot be read, or holds no speech.
+    """
+    audio = read_audio(file)[: int(MOST_SECONDS * SAMPLE_RATE)]
+    if problem := measure_samples(audio, SAMPLE_RATE, LIMITS).problem:
+        raise VoicecloneError(f"{file}: {problem}: give another recording")
+    audio = trim(audio, top_db=TRIM_DB)
+    count = max(round(len(audio) / (PIECE_SECONDS * SAMPLE_RATE)), 1)
+    for number, piece in enumerate(np.array_split(audio, count)):
+        if len(piece):
+            yield f"{file.name}:{number}" if count > 1 else file.name, piece
+
+
+def untrained_voice(
+    base: Base,
+    pieces: Sequence[tuple[str, np.ndarray]],
+    name: str,
+    *,
+    advance: Callable[[], None] = lambda: None,
+) -> tuple[VoicePack, StyleVectors]:
+    """The voice that the styles of named pieces ``(T,)`` give, and the styles; for a base whose styles are voices."""
+    norms = [float(pack.tensor[REFERENCE_ROW].norm()) for pack in base.stock_voices.values()]
+    styles = extract_styles(
+        [(piece, partial(np.asarray, audio)) for piece, audio in pieces],
+        base.style_encoders,
+        device=torch.device("cpu"),
+        largest=largest_style(norms),
+        advance=advance,
+    )
+    return LengthProfile.of(base.stock_voices.values()).expand(styles.mean, name), styles
+
+
+def _speak(base: Base, pack: VoicePack, config: ZeroShotConfig, folder: RunFolder) -> None:
+    if config.lang in ("a", "b"):
+        pipeline = base.pipeline(config.lang, offline=config.offline)
+        write_wav(folder.test_wav(1), speak_whole(pipeline, TEST_SENTENCE, pack.tensor, seed=config.seed), SAMPLE_RATE)
+
+
+def _facts(config: ZeroShotConfig, base: Base, folder: RunFolder) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "base": {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights,
+                 "voice_space": base.voice_space},
+        "stock_kokoro": base.voice_space == KOKORO_SPACE,
+        "voice_sha256": sha256_of(folder.voice),
+        "consent": config.consent.strip() or NOT_STATED,
+        "recipe": RECIPE,
+        "verdict": "made without training: its likeness to the speaker was not measured",
+        "seed": config.seed,
+        "versions": package_versions(),
+    }  # fmt: skip
