@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train and measure the phone recogniser and the speaker net of the package.
 
-    python scripts/train_judges.py --run WORK/run --facts scripts/nano_facts.json --clips CLIPS
+    python scripts/train_judges.py --run WORK/run --facts scripts/from_scratch_facts.json --clips CLIPS
 
 RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes, training and kept out.
 CLIPS holds further speakers for the speaker net, one recording each, named SPEAKER-... . Weights, provenance and
@@ -29,9 +29,9 @@ def main() -> int:
     parser.add_argument("--speaker-steps", type=int, default=1500)
     options = parser.parse_args()
 
+    from voiceclone.base_training.facts import read_facts
     from voiceclone.base_training.judges_material import JudgeMaterial, make_recognizer, make_speaker_net
     from voiceclone.base_training.judges_training import JudgeTraining
-    from voiceclone.base_training.recipe import read_facts
 
     makers = {"recognizer": make_recognizer, "speaker_net": make_speaker_net}
     steps = {"recognizer": options.recognizer_steps, "speaker_net": options.speaker_steps}

@@ -1,56 +1,33 @@
 #!/usr/bin/env bash
-# Train and pack the nano base: synthesise the corpus, train, pack.
+# Train and pack nano, a student of Kokoro-82M: let Kokoro speak a corpus, train on it, pack.
 #
-#   scripts/train_nano.sh TEXT SPEECH WORK [MINUTES] [BASE]
+#   scripts/train_nano.sh TEXT WORK [MINUTES] [INIT]
 #
-# TEXT     public-domain sentences, one a line
-# SPEECH   folder with one AudioFolder dataset for each recorded speaker (LibriSpeech, LJSpeech, VCTK)
-# WORK     folder for corpus, features, checkpoints and the packed base (WORK/run/base); about 2 GB
-# MINUTES  training time of the base (default 160); the pair of surrogate encoders takes 0.3 of it on top
-# BASE     folder of an earlier base to go on from (nano 0.2 to 0.4 were each trained from the version before, for 72 to 80 minutes)
+# TEXT     public-domain sentences, one a line; the last 300 are left for measuring (benchmarks/student.py)
+# WORK     folder for speech, features, checkpoints and the packed base (WORK/run/base); about 2 GB
+# MINUTES  training time (default 160)
+# INIT     folder of an earlier student to go on from; without it the weights come from Kokoro's strongest channels
 #
-# The preset nano is wider now than nano 0.4, which was trained with 0.1.0 of this program: this trains a base of its own,
-# and nano 0.4 is no BASE for it. Students of Kokoro are trained by train_student.sh.
-#
-# --compile needs a C compiler. With pyworld installed, F0 is tracked in minutes instead of hours, and with Resemblyzer
-# the speakers' likeness is measured.
-#
-# Interrupted? Run the same command again: the corpus is kept and training goes on from its last checkpoint.
+# UTTERANCES=5000 is the size of the corpus. --compile needs a C compiler. Interrupted? Run the same command again: speech
+# is kept and training goes on from its last checkpoint.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-if [ $# -lt 3 ]; then
-    sed -n '2,18p' "$0" >&2
+if [ $# -lt 2 ]; then
+    sed -n '2,13p' "$0" >&2
     exit 2
 fi
-text="$1" speech="$2" work="$3" minutes="${4:-160}" init="${5:-}"
+text="$1" work="$2" minutes="${3:-160}" init="${4:-}"
 python="${PYTHON:-python}"
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 
-# Recorded speakers in training; librispeech_3080 and librispeech_1688 are kept out, for measuring clones.
-recorded=(librispeech_2033 librispeech_2609 librispeech_367 ljspeech_lj vctk_p225 vctk_p226)
-
-if [ ! -f "$work/corpus/train/metadata.jsonl" ]; then
-    "$python" "$here/scripts/synthesize_corpus.py" --text "$text" --out "$work/corpus"
-fi
-data=("$work/corpus/train")
-boost=()
-kept_out=("$work/corpus/heldout" "$speech/librispeech_3080" "$speech/librispeech_1688")
-for name in "${recorded[@]}"; do
-    data+=("$speech/$name")
-    boost+=("$name=3")
-done
-resume=()
-settings="$here/scripts/nano_settings.json"
-if [ -n "$init" ]; then  # a trained base needs no acoustic stage of its own, and smaller steps
-    settings="$here/scripts/nano_settings_init.json"
-fi
+"$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/speech" --utterances "${UTTERANCES:-5000}"
+start=(--from-teacher kokoro)
 if [ -f "$work/run/checkpoint.pt" ]; then
-    resume=(--resume)
+    start=(--resume)
 elif [ -n "$init" ]; then
-    resume=(--init "$init")
+    start=(--init "$init")
 fi
-nice -n 5 "$python" -m voiceclone train-base --data "${data[@]}" --preset nano --out "$work/run" \
-    --minutes "$minutes" --boost "${boost[@]}" --voice-first "${recorded[@]}" --kept-out "${kept_out[@]}" --facts "$here/scripts/nano_facts.json" --settings "$settings" \
-    --quick-f0 --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
-"$python" -m voiceclone stock-table --base "$work/run/base" --out "$work/run/base/stock_table.safetensors" --offline
+"$python" -m voiceclone train-base --teacher "$work/speech" --preset nano --out "$work/run" --minutes "$minutes" \
+    --settings "$here/scripts/nano_settings.json" --facts "$here/scripts/nano_facts.json" \
+    --compile --bfloat16 --threads "${THREADS:-1}" --offline "${start[@]}"
 echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"

@@ -129,7 +129,7 @@ tone = (0.2 * np.sin(0.05 * np.arange(48000)) * np.linspace(0, 1, 48000)).astype
 with torch.no_grad():
     text = base.kmodel.bert(tokens, attention_mask=mask)
     torch.manual_seed(0)
-    said = base.kmodel("hˈɛloʊ ðˈɛɹ, maɪ fɹˈɛnd.", base.stock_voices["ljspeech_lj"].tensor[20], return_output=True)
+    said = base.kmodel("hˈɛloʊ ðˈɛɹ, maɪ fɹˈɛnd.", base.stock_voices["af_heart"].tensor[20], return_output=True)
     style = extract_styles([("tone", lambda: tone)], base.style_encoders, device=torch.device("cpu")).mean
 torch.manual_seed(7)
 random = torch.cat([p.detach().flatten() for p in NanoKModel(preset("tiny")[0]).parameters()])

@@ -27,7 +27,7 @@ def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch)
     """A folder with the files that the documents name, on a tiny base instead of nano."""
     nano = write_base(tmp_path_factory.mktemp("base") / "nano", voices=6)
     voices = list(load_file(nano / "voices.safetensors").values())
-    names = ["ljspeech_lj", *(f"voice_{number}" for number in range(1, len(voices)))]
+    names = ["af_heart", *(f"voice_{number}" for number in range(1, len(voices)))]
     save_file(dict(zip(names, voices, strict=True)), nano / "voices.safetensors")
     monkeypatch.setattr("voiceclone.models.presets.NANO_FOLDER", nano)
     from voiceclone.bases.base import load_stock_voices

@@ -37,11 +37,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_the_nano_base_and_the_command(wheel: Path) -> None:
-    assert wheel.name == f"voiceclone-{__version__}-py3-none-any.whl"
+    assert wheel.name == f"kokoro_voiceclone-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        entry_points = archive.read(f"voiceclone-{__version__}.dist-info/entry_points.txt").decode()
-        metadata = archive.read(f"voiceclone-{__version__}.dist-info/METADATA").decode()
+        entry_points = archive.read(f"kokoro_voiceclone-{__version__}.dist-info/entry_points.txt").decode()
+        metadata = archive.read(f"kokoro_voiceclone-{__version__}.dist-info/METADATA").decode()
     source = REPOSITORY / "voiceclone"
     files = {path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     wanted = {path for path in files if path.suffix == ".py" or path.name == "py.typed" or "assets" in path.parts}
@@ -50,9 +50,9 @@ def test_the_wheel_holds_the_package_the_nano_base_and_the_command(wheel: Path) 
     assert "voiceclone = voiceclone.cli.main:main" in entry_points
     required = {Requirement(line) for line in re.findall(r"^Requires-Dist: ((?:(?!extra ==).)*)$", metadata, re.M)}
     assert required == set(project_requirements())
-    licences = f"voiceclone-{__version__}.dist-info/"
+    licences = f"kokoro_voiceclone-{__version__}.dist-info/"
     assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names if name.startswith(licences)}
-    assert not [name for name in names if not name.startswith(("voiceclone/", f"voiceclone-{__version__}.dist-info/"))]
+    assert not [name for name in names if not name.startswith(("voiceclone/", licences))]
 
 
 def test_installed_in_a_fresh_environment_it_speaks(wheel: Path, tmp_path: Path) -> None:

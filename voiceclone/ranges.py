@@ -14,6 +14,7 @@ LARGEST_SEED = 2**31 - 1  # the largest that every seeded library accepts
 
 RANGES = {
     "epochs_projection": (0, MOST),
+    "diffusion_steps": (1, 1000),
     "max_style_samples": (1, MOST),
     "max_training_clips": (2, MOST),
     "max_characters": (1, 1_000_000),
@@ -24,6 +25,7 @@ RANGES = {
     "seed": (0, LARGEST_SEED),
     "steps": (1, MOST),
     "threads": (1, 4096),
+    "variants": (1, 100),
 }
 """Name of the option, with ``_`` for ``-``, to the lowest and the highest value."""
 OF_COMMAND = {

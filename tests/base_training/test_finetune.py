@@ -13,10 +13,10 @@ from synthesized import crude_f0
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetune import pack_finetuned
 from voiceclone.base_training.finetuned_base import find_finetuned_base
 from voiceclone.base_training.objective import build_trainee
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.rehearsal import SPEAKER, speaker_weights
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings

@@ -58,7 +58,7 @@ def test_wrong_calls_are_refused_in_one_line(spoken, tmp_path, capsys) -> None:
     for extra, message in (
         (["--system", "tacotron"], "--system tacotron: use one of"),
         (["--set", "flow"], "--set 'flow': give NAME=VALUE"),
-        (["--set", "flow=fft"], "no settings of its own: leave out flow"),
+        (["--set", "flow=fft"], "unknown settings of the system: flow"),
     ):
         assert main([*command, *extra]) == 2
         error = capsys.readouterr().err.strip()

@@ -14,7 +14,8 @@ from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.export import FILES
-from voiceclone.base_training.recipe import BaseFacts, read_facts, train_and_pack
+from voiceclone.base_training.facts import BaseFacts, read_facts
+from voiceclone.base_training.recipe import train_and_pack
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker

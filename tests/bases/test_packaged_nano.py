@@ -1,32 +1,37 @@
-"""The base inside the package: there, small, named, and it speaks."""
+"""The base inside the package: there, small, named, of Kokoro's voice space, and it speaks."""
 
 from __future__ import annotations
 
 import torch
 
 from voiceclone import load_base
+from voiceclone.bases.base import load_stock_voices
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.models.presets import NANO_FOLDER
+from voiceclone.models.nano import count_parameters
+from voiceclone.models.presets import NANO_FOLDER, nano_config
 from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.stock_table import SENTENCES, find_table
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.health import HealthRange, examine
+from voiceclone.voice.space import KOKORO_SPACE
 
 
 def test_it_is_whole_and_small() -> None:
     base = load_base("nano")
     assert base.kind == "nano" and base.info["name"] == "nano" and base.info["sha256"] == base.sha256
-    assert base.own_encoders is not None and len(base.stock_voices) >= 30
-    assert sum(path.stat().st_size for path in NANO_FOLDER.rglob("*")) <= 20e6
+    assert count_parameters(base.kmodel)["total"] <= 12e6
+    assert sum(path.stat().st_size for path in NANO_FOLDER.rglob("*")) <= 25e6
+    assert base.config == nano_config()
     card = (NANO_FOLDER / "README.md").read_text()
-    assert "Kept out of training" in card and "## Measured" in card and "## Limits" in card
+    assert "trained on the speech of Kokoro-82M" in card and "## Measured" in card and "## Limits" in card
 
 
-def test_its_two_pairs_of_encoders_are_different_spaces() -> None:
+def test_it_shares_kokoros_voices_and_encoders() -> None:
     base = load_base("nano")
-    mel = torch.randn(1, 80, 200, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert not torch.allclose(base.style_encoders(mel), base.own_encoders(mel), atol=0.05)
+    assert base.voice_space == KOKORO_SPACE and base.styles_are_voices and base.own_encoders is None
+    official = load_stock_voices("kokoro")
+    assert list(base.stock_voices) == list(official) and len(official) == 54
+    assert all(torch.equal(base.stock_voices[name].tensor, official[name].tensor) for name in ("af_heart", "zm_yunxi"))
 
 
 def test_its_voices_are_healthy_vary_with_length_and_speak() -> None:
@@ -37,12 +42,12 @@ def test_its_voices_are_healthy_vary_with_length_and_speak() -> None:
         assert not torch.equal(pack.row(5), pack.row(200)), name
     pipeline = base.pipeline("a", offline=True)
     lengths = [
-        sum(r.audio.numel() for r in pipeline("We meet again.", voice=name)) for name in list(base.stock_voices)[:3]
+        sum(r.audio.numel() for r in pipeline("We meet again.", voice=name)) for name in ("af_heart", "am_michael")
     ]
     assert all(12_000 < length < 120_000 for length in lengths)
 
 
-def test_its_table_says_how_its_own_voices_sound() -> None:
+def test_kokoros_table_of_its_stock_voices_holds_for_it() -> None:
     base = load_base("nano")
     table = find_table(base)
     assert table is not None and set(table.names) == set(base.stock_voices)

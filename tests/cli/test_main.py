@@ -107,7 +107,7 @@ def test_a_wrong_argument_names_its_command(command: str, capsys) -> None:
     needed = {
         "batch": ["v.csv"], "say": ["hi", "--voice", "v", "--out", "o.wav"], "inspect": ["v"],
         "evaluate": ["--voice", "v", "--data", "d"], "mix": ["v", "--out", "o.pt"],
-        "export": ["v", "--to", "pt", "--out", "o"],
+        "zero-shot": ["c.wav"], "export": ["v", "--to", "pt", "--out", "o"],
         "prepare": ["s", "--out", "o"], "train-base": ["--data", "d", "--out", "o"],
     }  # fmt: skip
     with pytest.raises(SystemExit) as stop:

@@ -324,7 +324,7 @@ def test_without_a_voice_and_a_file_the_first_line_says_which(tmp_path: Path, co
 
 
 def test_the_default_voice_is_the_best_known_of_its_base() -> None:
-    assert default_voice(stock_names("kokoro")) == "af_heart" and default_voice(stock_names("nano")) == "ljspeech_lj"
+    assert default_voice(stock_names("kokoro")) == "af_heart" and default_voice(stock_names("nano")) == "af_heart"
     assert default_voice(["b", "a"]) == "a" and default_voice([]) is None
 
 

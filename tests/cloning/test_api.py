@@ -333,7 +333,7 @@ def test_recipes_and_parts_run_and_are_reported(
     assert ("rate" in terms) == ("recipe" not in changes)
 
 
-def test_the_listener_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
+def test_the_phone_classifier_is_used_on_a_base_it_understands(tmp_path: Path, dataset_folder: Path) -> None:
     for without, used in (("blend,speaker", True), ("initialization,blend,speaker,phones", False)):
         result = clone(
             dataset_folder, f"v{used}", out=str(tmp_path), base="nano", offline=True, epochs_projection=1,

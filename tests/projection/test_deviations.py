@@ -137,7 +137,7 @@ def test_a_delivery_that_the_predictor_made_itself_is_found_again(kokoro, target
             dataclasses.replace(target, audio=made.audio, f0=made.f0, energy=made.energy, alignment=alignment)
         )
     objective = Objective(
-        spoken, kokoro, profile, crop_frames=16, anchor=torch.zeros(1, 256), whitening=torch.eye(256)
+        spoken, kokoro, profile, crop_frames=16
     )  # fmt: skip
     whole, halves = fit_deviations(objective, voice, directions)
     assert whole.shape == (2, 3) and halves.shape == (2, 2, 3)
@@ -157,7 +157,7 @@ def test_a_clone_leaves_a_file_only_where_the_clips_support_it(
     base, kokoro, targets, profile, voice, tmp_path, monkeypatch
 ):
     objective = Objective(
-        targets, kokoro, profile, crop_frames=16, anchor=torch.zeros(1, 256), whitening=torch.eye(256)
+        targets, kokoro, profile, crop_frames=16
     )  # fmt: skip
     warnings: list[str] = []
     reporter = SimpleNamespace(

@@ -133,10 +133,13 @@ class TrainConfig:
         if unknown:
             raise ValueError(f"unknown training settings: {', '.join(sorted(unknown))}")
         recipe = find_recipe(values.get("system", STYLETTS2))
+        given = values.get("system_settings")
         weights = {**DEFAULT_WEIGHTS, **recipe.defaults.get("weights", {}), **values.get("weights", {})}
         values = {**recipe.defaults, **values, "weights": tuple(weights.items())}
         for name in ("betas", "style_frames"):
             if name in values:
                 values[name] = tuple(values[name])
-        values["system_settings"] = recipe.read_settings(values.get("system_settings"))
+        # StyleTTS2's basic recipe is one without settings: older runs have none.
+        basic = recipe.settings is StyleTTS2Settings and not given
+        values["system_settings"] = None if basic else recipe.read_settings(given)
         return cls(**values)

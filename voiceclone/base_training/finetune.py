@@ -9,9 +9,9 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.export import averaged_trainee
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
 from voiceclone.base_training.objective import Trainee
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.rehearsal import SPEAKER, speaker_weights
 from voiceclone.base_training.stock_voices import stock_voice

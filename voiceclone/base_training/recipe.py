@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
@@ -26,7 +25,6 @@ from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.distributed import ProcessGroup
-from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.models.styletts2.diffusion import StyleDiffusion
@@ -39,45 +37,6 @@ MEASURED_UTTERANCES = 100
 CALIBRATION_UTTERANCES = 400
 """Utterances from whose styles the sampler of styles takes its limits."""
 KEPT_OUT_UTTERANCES = 4  # a speaker
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaseFacts:
-    """What only the person who trains knows."""
-
-    name: str = "base"
-    version: str = "0.1"
-    language: str = "en"
-    licence: str = ""
-    """Of the base: an id of the Hub, or free text; empty: not stated."""
-    data: tuple[str, ...] = ()
-    """One line a data set, with its licence."""
-    not_measured: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What was looked at by eye, or measured outside the recipe."""
-    recorded_speakers: tuple[str, ...] = ()
-    """Speakers of recorded (not synthesised) speech, measured apart."""
-
-
-def read_facts(path: Path | None) -> BaseFacts:
-    """Read the facts from a JSON file; the defaults where there is none.
-
-    Raises:
-        UsageError: the file cannot be read or holds unknown keys.
-    """
-    if path is None:
-        return BaseFacts()
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-        unknown = set(values) - {field.name for field in fields(BaseFacts)}
-        if unknown:
-            raise UsageError(f"{path}: unknown keys {', '.join(sorted(unknown))}: correct them")
-        return BaseFacts(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{path}: is no JSON object with facts for the card ({error}): correct it") from error
 
 
 def train_and_pack(

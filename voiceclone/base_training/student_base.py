@@ -15,9 +15,9 @@ import torch
 from voiceclone.audio.features import track_f0
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.measures import speak_phonemes
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker

@@ -22,10 +22,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voiceclone.bases.folder import (
     encoder_config,
@@ -39,9 +38,11 @@ from voiceclone.bases.folder import (
     system_of,
     weight_file,
 )
-from voiceclone.bases.kokoro_weights import FULL_PRECISION, KokoroWeights, from_onnx, get_weights, weights_at_hand
+from voiceclone.bases.kokoro_weights import KokoroWeights, from_onnx, get_weights, weights_at_hand
+from voiceclone.bases.loaded import CUSTOM, NANO, STOCK_KOKORO, Base
+from voiceclone.bases.other_systems import VITS2, load_mamba_conv, load_vits2_base
 from voiceclone.bases.stock_names import checked_base
-from voiceclone.bases.stock_voices import PipelineVoices, StockVoices
+from voiceclone.bases.stock_voices import StockVoices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models import hub, presets
 from voiceclone.models.build import load_kmodel
@@ -59,80 +60,11 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
 
 if TYPE_CHECKING:
-    from kokoro import KModel, KPipeline
+    pass
 
-    from voiceclone.models.styletts2.diffusion import StyleDiffusion
-
-STOCK_KOKORO = "kokoro"  # ``Base.kind`` of a base whose voices stock Kokoro can speak with
-NANO = "nano"
-CUSTOM = "custom"
-VITS2 = "vits2"  # the ``system`` that such a base's ``base.json`` names
+__all__ = ["CUSTOM", "NANO", "STOCK_KOKORO", "VITS2", "Base", "kokoro_encoders", "load_base", "load_stock_voices"]
 OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
 ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, searched beside its model
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Base:
-    """A loaded base. ``kmodel`` is frozen, in eval mode, float32, on the CPU, with weight norm folded."""
-
-    name: str
-    kind: str  # "kokoro", "nano" or "custom"
-    kmodel: KModel = field(repr=False)
-    load_encoders: Callable[[], StyleEncoders] = field(repr=False)
-    load_own_encoders: Callable[[], StyleEncoders] | None = field(default=None, repr=False)
-    load_style_sampler: Callable[[], StyleDiffusion] | None = field(default=None, repr=False)
-    stock_voices: Mapping[str, VoicePack] = field(default_factory=dict, repr=False)
-    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    sha256: str = ""  # of the weight file, or of the published file it was converted from
-    weights: str = FULL_PRECISION  # description of the weights
-    folder: Path | None = None  # None for the real Kokoro
-
-    @property
-    def voice_space(self) -> str:
-        """The voice space of the base, a name or this base's hash: its voices sound alike on all bases of the space."""
-        return space_of(self.kind, self.sha256, self.info.get("voice_space"))
-
-    @property
-    def styles_are_voices(self) -> bool:
-        """Whether the style encoders predict the base's own voice vectors, so that a style is a voice."""
-        return bool(self.info.get("styles_are_voices"))
-
-    @cached_property
-    def style_encoders(self) -> StyleEncoders:
-        """The pair that stage 1 uses.
-
-        Raises:
-            VoicecloneError: it is not available.
-        """
-        return self.load_encoders()
-
-    @cached_property
-    def own_encoders(self) -> StyleEncoders | None:
-        """The pair the base was trained with, for the oracle voice; None if unknown."""
-        return None if self.load_own_encoders is None else self.load_own_encoders()
-
-    @cached_property
-    def style_sampler(self) -> StyleDiffusion | None:
-        """The sampler of styles that the base was trained with; None where it has none.
-
-        Raises:
-            VoicecloneError: its file does not fit.
-        """
-        return None if self.load_style_sampler is None else self.load_style_sampler()
-
-    @property
-    def title(self) -> str:
-        """The base's name, with the weights unless they have full precision."""
-        return self.name if self.weights == FULL_PRECISION else f"{self.name}, {self.weights}"
-
-    def pipeline(self, lang: str = "a", *, offline: bool = False) -> KPipeline:
-        """A real ``kokoro.KPipeline`` on this model that knows the stock voices by name."""
-        from voiceclone.text.g2p import build_pipeline
-
-        pipeline = build_pipeline(lang, self.kmodel, offline=offline)
-        pipeline.voices = PipelineVoices(self.stock_voices)
-        return pipeline
 
 
 def load_base(
@@ -206,10 +138,10 @@ def _holds_stock_kokoro(folder: Path) -> bool:
 
 def _load_folder(folder: Path, *, kind: str) -> Base:
     if system_of(folder) == MAMBA_CONV:
-        return _load_mamba_conv(folder)
+        return load_mamba_conv(folder)
     config_path, weights = folder / "config.json", weight_file(folder)
     if (info := read_info(folder)).get("system") == VITS2:
-        return _load_vits2(folder, weights, info)
+        return load_vits2_base(folder, weights, info)
     config = read_config(config_path)
     widths = encoder_config(folder, info)
     own = folder / "own_encoders.safetensors"
@@ -230,50 +162,6 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         config=config,
         info=info,
         sha256=sha256,
-        folder=folder,
-    )
-
-
-def _load_mamba_conv(folder: Path) -> Base:
-    """Its style extractor stands for the pair of encoders: their space is the base's own."""
-    from voiceclone.bases.mamba_conv import read_mamba_conv
-    from voiceclone.models.mamba_conv.speaking import StylePair
-
-    bundle = read_mamba_conv(folder)
-    kmodel, sha256 = bundle.kmodel(), stamped_sha256(weight_file(folder))
-    return Base(
-        name=str(bundle.facts.get("name", folder.name)),
-        kind=CUSTOM,
-        kmodel=kmodel,
-        load_encoders=lambda: StylePair(kmodel.model),
-        load_own_encoders=lambda: StylePair(kmodel.model),
-        stock_voices={name: VoicePack(tensor=tensor, name=name) for name, tensor in bundle.voices.items()},
-        config=bundle.config_json(),
-        info={**bundle.facts, "styles_are_voices": True},
-        sha256=sha256,
-        folder=folder,
-    )
-
-
-def _load_vits2(folder: Path, weights: Path, info: Mapping[str, Any]) -> Base:
-    """A VITS2, which speaks through the same methods as Kokoro's model; its voices are its speakers' vectors."""
-    from voiceclone.models.vits2.speaking import Vits2KModel, load_vits2
-
-    def no_encoders() -> StyleEncoders:
-        raise VoicecloneError(
-            f"{folder} is a VITS2, which has no style encoders: a new voice is fitted by `voiceclone clone --base`"
-        )
-
-    model, vocab = load_vits2(folder, weights)
-    return Base(
-        name=str(info.get("name", folder.name)),
-        kind=CUSTOM,
-        kmodel=Vits2KModel(model, vocab).eval(),
-        load_encoders=no_encoders,
-        stock_voices=read_voices(folder),
-        config=model.config.to_json(),
-        info=info,
-        sha256=stamped_sha256(weights),
         folder=folder,
     )
 

@@ -10,6 +10,7 @@ from voiceclone.bases.kokoro_weights import weights_at_hand
 from voiceclone.errors import UsageError
 from voiceclone.models import hub, presets, registry
 from voiceclone.models.voice_hashes import VOICE_SHA256
+from voiceclone.voice.space import KOKORO_SPACE, named_space
 
 AUTO, KOKORO, NANO = "auto", "kokoro", "nano"
 PARTS = (".mean", ".rows", ".basis")  # suffixes of a compact voice's tensors
@@ -44,18 +45,18 @@ def planned_base(which: str | Path, *, offline: bool) -> str | Path:
 def stock_names(which: str | Path) -> tuple[str, ...] | None:
     """Names of the stock voices of a base, sorted; None if the base would have to be loaded.
 
-    ``auto`` gives those of both possible bases.
+    A base that shares Kokoro's voice space and has no voices of its own uses Kokoro's; both bases of ``auto`` do.
     """
-    if which == AUTO:
-        return tuple(sorted({*VOICE_SHA256, *(_in_folder(presets.NANO_FOLDER) or ())}))
-    if which == KOKORO:
-        return tuple(sorted(VOICE_SHA256))
-    return _in_folder(presets.NANO_FOLDER if which == NANO else Path(which))
+    official = tuple(sorted(VOICE_SHA256))
+    if which in (AUTO, KOKORO):
+        return official
+    folder = presets.NANO_FOLDER if which == NANO else Path(which)
+    return _in_folder(folder) or (official if named_space(folder) == KOKORO_SPACE else None)
 
 
 def default_voice(names: Collection[str]) -> str | None:
     """The default voice: the best known one of its base; None without voices."""
-    return next((name for name in ("af_heart", "ljspeech_lj") if name in names), min(names, default=None))
+    return "af_heart" if "af_heart" in names else min(names, default=None)
 
 
 def _in_folder(folder: Path) -> tuple[str, ...] | None:

@@ -17,7 +17,8 @@ from voiceclone.system.extras import EXTRAS, install_command, is_installed
 # Import names of the dependencies in pyproject.toml.
 NEEDED = (
     "torch", "torchaudio", "kokoro", "misaki", "accelerate", "transformers", "huggingface_hub", "numpy", "librosa",
-    "soundfile", "soxr", "onnx", "tensorboard", "wandb", "matplotlib", "PIL", "safetensors", "filelock", "tqdm", "yaml",
+    "soundfile", "soxr", "onnx", "tensorboard", "wandb", "matplotlib", "PIL", "jinja2",
+    "safetensors", "filelock", "tqdm", "yaml",
     "espeakng_loader", "spacy", "scipy", "sklearn",
 )  # fmt: skip
 THERE, MISSING, DAMAGED = "there", "missing", "damaged"

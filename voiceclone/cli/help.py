@@ -26,7 +26,8 @@ _GROUP_OF = {
     ),
     **dict.fromkeys(
         ("epochs_projection", "max_style_samples", "max_training_clips", "validation", "min_seconds", "max_seconds",
-         "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out"),
+         "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out",
+         "alpha", "beta", "diffusion_steps", "guidance", "carry", "style_from", "style_text", "expressive", "variants"),
         QUALITY,
     ),
     **dict.fromkeys(
@@ -42,6 +43,7 @@ _GROUP_OF = {
 EXAMPLES = {
     "record": "voiceclone record --out ./my_dataset",
     "clone": "voiceclone clone --data ./my_dataset --name my_voice --base kokoro",
+    "zero-shot": "voiceclone zero-shot me.wav --name my_voice",
     "batch": "voiceclone batch voices.csv --processes 2",
     "say": 'voiceclone say "Hello!" --voice output/my_voice/my_voice.pt --out hello.mp3',
     "voices": "voiceclone voices --out output",

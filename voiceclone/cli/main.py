@@ -24,6 +24,7 @@ from voiceclone.system.processes import let_break_interrupt
 COMMANDS = {
     "record": ("voiceclone.cli.record", "record a dataset from a microphone, sentence by sentence"),
     "clone": ("voiceclone.cli.clone", "clone a voice from a folder of clips"),
+    "zero-shot": ("voiceclone.cli.zero_shot", "a voice from a few seconds of speech, without training"),
     "batch": ("voiceclone.cli.batch", "clone many voices, listed in a table"),
     "say": ("voiceclone.cli.say", "speak a text with a voice"),
     "voices": ("voiceclone.cli.voices", "list your voices and the stock voices of a base"),

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--voice",
         help="a file of a voice (FILE:NAME for one of several), a stock voice's name, or a mix: "
-        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)" (default: af_heart on Kokoro, ljspeech_lj on nano)',
+        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)" (default: af_heart)',
     )
     parser.add_argument(
         "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
@@ -264,8 +264,7 @@ def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
         if sys.stdout.isatty():
             raise UsageError("--out -: standard output is a terminal: send it to a file or to a player")
         return STDOUT, ""
-    out = Path(options.out)
-    format_of(out)
+    format_of(Path(options.out))
     for each in map(Path, variant_names(options.out, options.variants)):
         if each.exists() and not options.overwrite:
             raise UsageError(f"{each} exists: choose another --out, or replace it with --overwrite")

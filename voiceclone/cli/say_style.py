@@ -23,22 +23,21 @@ MOST_VARIANTS = 100
 
 
 def add_style_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags; without one of them the voice is spoken as it is."""
-    group = parser.add_argument_group("a style drawn for every piece (on a base trained with --diffusion)")
-    group.add_argument("--alpha", type=float, help="share of the drawn style in the timbre (default: 0.3)")
-    group.add_argument("--beta", type=float, help="share of the drawn style in melody and rhythm (default: 0.7)")
-    group.add_argument("--diffusion-steps", type=int, metavar="N", help="steps of the sampler (default: 10)")
-    group.add_argument("--guidance", type=float, help="how strongly the text decides (default: 1)")
-    group.add_argument("--carry", type=float, help="share of the last piece's style in the next (default: 0.7)")
-    group.add_argument("--style-from", type=Path, metavar="CLIP", help="take the style from a recording's")
-    group.add_argument("--style-text", metavar="TEXT", help="draw the style for this text instead")
-    group.add_argument(
+    """The flags; without one of them the voice is spoken as it is. All but the last two need a base with a sampler."""
+    parser.add_argument("--alpha", type=float, help="share of the drawn style in the timbre (default: 0.3)")
+    parser.add_argument("--beta", type=float, help="share of the drawn style in melody and rhythm (default: 0.7)")
+    parser.add_argument("--diffusion-steps", type=int, metavar="N", help="steps of the sampler (default: 10)")
+    parser.add_argument("--guidance", type=float, help="how strongly the text decides (default: 1)")
+    parser.add_argument("--carry", type=float, help="share of the last piece's style in the next (default: 0.7)")
+    parser.add_argument("--style-from", type=Path, metavar="CLIP", help="take the style from a recording's")
+    parser.add_argument("--style-text", metavar="TEXT", help="draw the style for this text instead")
+    parser.add_argument(
         "--expressive",
         type=float,
         metavar="0..1",
         help="vary the delivery of a voice made with `clone --expressive`, on any base (default: 0)",
     )
-    group.add_argument("--variants", type=int, metavar="N", help="speak it N times, into FILE_1, FILE_2...")
+    parser.add_argument("--variants", type=int, metavar="N", help="speak it N times, into FILE_1, FILE_2...")
 
 
 def wants_sampling(options: argparse.Namespace) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.train_base_flags import add_arguments
+from voiceclone.cli.train_base_settings import run_config
 from voiceclone.errors import UsageError, VoicecloneError
 
 __all__ = ["add_arguments", "run"]
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voiceclone.base_training.recipe import read_facts
+    from voiceclone.base_training.facts import read_facts
     from voiceclone.base_training.trainer import CHECKPOINT
     from voiceclone.cli.clone import verbosity
     from voiceclone.distributed import open_process_group, process_index
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     resume = options.resume or options.pack_only
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
         raise UsageError(f"{options.out} holds a run: go on with --resume, or start anew with --overwrite")
-    config = _config(options)
+    config = run_config(options)
     boost = _boosts(options.boost)
     _set_threads(options.threads)
     # Before the process group exists: later the main process may write it.
@@ -195,64 +195,6 @@ def _train(
         )
 
 
-def _config(options: argparse.Namespace) -> TrainConfig:
-    """The run's settings: defaults, then --settings, then flags."""
-    from voiceclone.base_training.config import TrainConfig
-
-    values: dict[str, Any] = {}
-    preset = options.preset
-    if options.finetune is not None:
-        from voiceclone.base_training.finetune import finetune_settings
-        from voiceclone.base_training.finetuned_base import find_finetuned_base
-
-        base = find_finetuned_base(options.finetune)
-        preset = base.preset
-        values.update(finetune_settings(base))
-    if options.settings is not None:
-        try:
-            values.update(json.loads(options.settings.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise UsageError(f"--settings {options.settings}: is no JSON object ({error}): correct it") from error
-    # Packing trains nothing: any length will do.
-    length = (
-        {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}
-    )
-    values.update(system=options.system, preset=preset, seed=options.seed, device=_device(options.device))
-    values.update(length)
-    flags = {"diffusion": options.diffusion, "decoder": options.decoder, "slm": options.slm,
-             "finetune": options.finetune is not None}  # fmt: skip
-    if given := {name: value for name, value in flags.items() if value}:
-        values["system_settings"] = {**(values.get("system_settings") or {}), **given}
-    if options.compile:
-        values["compile"] = True
-    if options.bfloat16:
-        values["bfloat16"] = True
-    if options.learning_rate is not None:
-        values["learning_rate"] = options.learning_rate
-    changed = _system_settings(options.set)
-    try:
-        values["system_settings"] = {**(values.get("system_settings") or {}), **changed}
-        return TrainConfig.from_json(values)
-    except UsageError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"--settings, --set: {error}: correct it") from error
-
-
-def _system_settings(pairs: list[str]) -> dict[str, Any]:
-    """The values of --set: JSON, or the text itself where it is none."""
-    values = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--set {pair!r}: give NAME=VALUE")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return values
-
-
 def _resumed_step(options: argparse.Namespace) -> int:
     """The step of the checkpoint in OUT, which must be one of the system asked for."""
     from voiceclone.base_training.systems import STYLETTS2
@@ -263,18 +205,6 @@ def _resumed_step(options: argparse.Namespace) -> int:
     if system != options.system:
         raise UsageError(f"{options.out / CHECKPOINT}: is a run of --system {system}: give that, or another --out")
     return state["step"]
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"--device {name}: use auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no GPU: use --device cpu")
-    return name
 
 
 def _corpora(

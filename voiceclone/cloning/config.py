@@ -75,10 +75,7 @@ class CloneConfig:
             if isinstance(path := getattr(self, name), os.PathLike):
                 object.__setattr__(self, name, os.fspath(path))
         _check_types(self)
-        if not _NAME.fullmatch(self.name):
-            raise UsageError(
-                f"--name {self.name!r}: use letters, digits, '_', '-' and '.', starting with a letter or digit"
-            )
+        check_name(self.name)
         if self.device not in DEVICES:
             raise UsageError(f"--device {self.device!r}: use one of {', '.join(DEVICES)}")
         if self.precision not in PRECISIONS:
@@ -106,6 +103,16 @@ class CloneConfig:
     def as_dict(self) -> dict[str, Any]:
         """All settings, JSON-able."""
         return asdict(self)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a voice, and so of a folder.
+
+    Raises:
+        UsageError: it holds other characters, or is too long.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--name {name!r}: use letters, digits, '_', '-' and '.', starting with a letter or digit")
 
 
 def merge(flags: Mapping[str, Any], file: Mapping[str, Any]) -> CloneConfig:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from voiceclone.bases.base import NANO, Base, load_base
+from voiceclone.bases.base import STOCK_KOKORO, Base, load_base
 from voiceclone.bases.kokoro_weights import FULL_PRECISION
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
@@ -39,6 +40,19 @@ class Run:
     notices: tuple[str, ...]
 
 
+def _base_notices(base: Base) -> Iterator[str]:
+    """What the choice of the base means for the voice."""
+    if base.voice_space != KOKORO_SPACE:
+        yield f"the voice belongs to {base.title}: stock Kokoro-82M cannot speak with it"
+    elif base.kind != STOCK_KOKORO:
+        yield (
+            f"made on {base.title}, a small model that shares Kokoro-82M's voices: stock Kokoro-82M speaks with the "
+            "voice too, but how near it comes to the speaker there was not measured"
+        )
+    elif base.weights != FULL_PRECISION:
+        yield f"made with {base.title}; stock Kokoro of any precision speaks with the voice"
+
+
 def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, reporter: Reporter) -> Run:
     """Load the base and read the dataset.
 
@@ -50,16 +64,10 @@ def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repor
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # a base without them is refused before the clips are read
     check_trainable(base.kmodel)
-    notices = []
-    if base.kind == NANO and base.voice_space != KOKORO_SPACE:
-        notices.append(
-            "the voice belongs to the nano base, NOT to stock Kokoro-82M: only `--base nano` speaks with it"
-            + (" (the real weights are not here and no source of them answered)" if config.base == "auto" else "")
-        )
+    notices: list[str] = []
+    notices.extend(_base_notices(base))
     if uses_speaker(config) and not resemblyzer_is_installed():
         notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder ({INSTALL})")
-    if base.weights != FULL_PRECISION:
-        notices.append(f"made with {base.title}; stock Kokoro of any precision speaks with the voice")
     reporter.info(f"base: {base.title} ({len(base.stock_voices)} stock voices)")
     if not config.consent.strip():
         reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from voiceclone.audio.io import read_audio
-from voiceclone.bases.base import NANO
+from voiceclone.bases.base import NANO, load_base
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.context import Run, uses_speaker
 from voiceclone.cloning.outputs import finish_voice
@@ -66,8 +66,8 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
         for notice in trackers.notices:
             run.reporter.info(notice)
-    if run.base.kind == NANO and run.base.voice_space != KOKORO_SPACE:
-        run.reporter.warn(run.notices[0])
+    if run.base.voice_space != KOKORO_SPACE:
+        run.reporter.warn(f"the voice belongs to {run.base.title}: stock Kokoro-82M cannot speak with it")
     run.reporter.info(f"voice: {run.folder.voice}")
 
 
@@ -97,6 +97,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     if state is None:
         material = Material(
             kokoro=kokoro,
+            student=_student(run, config),
             stock=run.base.stock_voices,
             profile=run.profile,
             train=train,
@@ -124,6 +125,15 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     if notice := trainer.crop_notice():
         run.reporter.warn(notice)
     return trainer
+
+
+def _student(run: Run, config: ProjectionConfig) -> FrozenKokoro | None:
+    """The small model that aligns and initializes for the base: nano, where both share one voice space."""
+    base = run.base
+    if config.plain or "student" in config.without or base.kind == NANO or base.voice_space != KOKORO_SPACE:
+        return None
+    run.reporter.detail("alignment and initialization on nano")
+    return FrozenKokoro(load_base(NANO).kmodel, run.device)
 
 
 def _yardstick(run: Run, trainer: ProjectionTrainer) -> Yardstick:

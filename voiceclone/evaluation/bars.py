@@ -66,7 +66,7 @@ def _likeness(found: Findings) -> Bar | None:
     def place(similarity: float) -> float:
         return _within((similarity - found.stranger) / (found.recordings - found.stranger))
 
-    marks = ()
+    marks: tuple[Mark, ...] = ()
     if found.nearest is not None:
         value = f"{found.tenths(found.nearest)} of {TENTHS}"
         marks = (Mark(title=_stock(found), value=value, share=place(found.nearest)),)
@@ -77,7 +77,7 @@ def _likeness(found: Findings) -> Bar | None:
 def _understood(found: Findings) -> Bar | None:
     if found.understood is None:
         return None
-    marks = ()
+    marks: tuple[Mark, ...] = ()
     if found.understood_recordings is not None:
         share = found.understood_recordings
         marks = (Mark(title="your recordings", value=f"{100 * share:.0f} %", share=_within(share)),)

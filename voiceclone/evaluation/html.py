@@ -168,7 +168,11 @@ def _meaning(name: str, result: VoiceResult) -> str:
 def _cell(interval: Interval | None, column: Column) -> dict[str, str] | None:
     if interval is None:
         return None
-    ends = "" if interval.low is None else f"{column.shown(interval.low)} to {column.shown(interval.high)}"
+    ends = (
+        ""
+        if interval.low is None or interval.high is None
+        else f"{column.shown(interval.low)} to {column.shown(interval.high)}"
+    )
     return {"value": column.shown(interval.mean), "ends": ends}
 
 

@@ -116,7 +116,7 @@ def _of_columns(part: Mapping[str, Any], path: Path) -> list[TimedCharacter]:
     if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) != 1:  # type: ignore[arg-type]
         raise VoicecloneError(f"{path}: {', '.join(ELEVENLABS)} must be lists of one length: correct them")
     found = []
-    for number, (char, start, end) in enumerate(zip(*columns, strict=True), 1):  # type: ignore[arg-type]
+    for number, (char, start, end) in enumerate(zip(*columns, strict=True), 1):
         if not isinstance(char, str):
             raise VoicecloneError(f"{path}: entry {number} of {ELEVENLABS[0]} has no char: correct it")
         found.append(

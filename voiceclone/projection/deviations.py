@@ -96,7 +96,6 @@ def unsupported(clips: int, correlation: float) -> str | None:
 
 def _terms(prediction: Prediction, target: AlignedTarget, half: int | None) -> dict[str, Tensor]:
     """The prosody terms on all tokens, or on the first or second half of them."""
-    assert target.alignment is not None
     durations = target.alignment.durations.to(prediction.soft.device)
     count, middle = len(durations), len(durations) // 2
     first, last = {None: (0, count), 0: (0, middle + 1), 1: (middle - 1, count)}[half]

@@ -80,7 +80,7 @@ def best_initialization(
     predicted = half(partial(_prosody_terms, objective), weights=weights)
     terms = {name: (timbre.terms(vector), predicted.terms(vector)) for name, vector in named.items()}
     best_stock = min(stock, key=lambda n: timbre.loss(terms[n][0]) + predicted.loss(terms[n][1])) if stock else ""
-    phones_stock = _free_running_phones(objective, named[best_stock], seed) if stock else 0.0
+    phones_stock = free_running_phones(objective, named[best_stock], seed) if stock else 0.0
     timbre.weights = predicted.weights = weights_from(weights, phones_stock)
 
     blending = "blend" not in left_out and len(stock) > 1
@@ -189,7 +189,7 @@ def _spoken_terms(objective: Objective, timbre: Tensor, vector: Tensor, crops: S
     return {name: value for name, value in terms.items() if name not in NOT_PROSODIC}
 
 
-def _free_running_phones(objective: Objective, vector: Tensor, seed: int) -> float:
+def free_running_phones(objective: Objective, vector: Tensor, seed: int) -> float:
     """The term ``phones`` of a free-running voice; 0 without a phone classifier."""
     if objective.phone_classifier is None:
         return 0.0

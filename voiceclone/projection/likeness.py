@@ -80,10 +80,12 @@ def measure_yardstick(trainer: ProjectionTrainer, stock: VoicePack | None) -> Ya
 
 def _likeness_of_recordings(trainer: ProjectionTrainer) -> float:
     """Of the held-out clips themselves, in the stretches that the voices are measured on."""
-    held_out = trainer.validation
+    held_out, speaker = trainer.validation, trainer.speaker
+    if speaker is None:
+        raise ValueError("the likeness of recordings needs a speaker encoder")
     stretches = []
     for crop in held_out.middle_crops():
         start = crop.start * FRAME_SAMPLES
         stretches.append(held_out.targets[crop.clip].audio[start : start + held_out.crop_frames * FRAME_SAMPLES])
-    vectors = torch.cat([trainer.speaker.encoder(audio[None].to(trainer.kokoro.device)) for audio in stretches])
-    return 1.0 - float(speaker_term(vectors, trainer.speaker.vector))
+    vectors = torch.cat([speaker.encoder(audio[None].to(trainer.kokoro.device)) for audio in stretches])
+    return 1.0 - float(speaker_term(vectors, speaker.vector))

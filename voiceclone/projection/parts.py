@@ -8,6 +8,7 @@ BEST, PLAIN = RECIPES = ("best", "plain")
 PARTS = {
     "alignment": "phone durations of the clips by dynamic time warping (else the base's own, stretched)",
     "initialization": "the initialization among stock voices (else their mean)",
+    "student": "alignment and initialization on nano, the base's student (else on the base itself, which is slow)",
     "blend": "the convex blend of stock voices as an initialization",
     "mel": "the mel errors",
     "speaker": "the speaker encoder's term",

@@ -18,6 +18,7 @@ from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.initialization import (
     Initialization,
     best_initialization,
+    free_running_phones,
     neutral_initialization,
     search_steps,
 )
@@ -32,10 +33,11 @@ from voiceclone.projection.targets import (
     align_all,
     level_gain,
     prepare_target,
+    read_by,
     scale,
 )
 from voiceclone.voice.pack import VoicePack
-from voiceclone.voice.profile import LengthProfile
+from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Progress, Reporter
@@ -52,6 +54,8 @@ class Material:
     """What a first state is made from."""
 
     kokoro: FrozenKokoro
+    student: FrozenKokoro | None = None
+    """A small model of the base's voice space, which aligns and initializes for it at a small part of the time."""
     stock: Mapping[str, VoicePack]
     profile: LengthProfile
     train: Sequence[Target] = field(repr=False)
@@ -90,10 +94,12 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     Raises:
         VoicecloneError: no clip of a split aligns.
     """
-    m = material
+    m = _read_by_student(material)
     neutral = neutral_initialization(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
-    accuracy = 0.0 if m.phone_classifier is None else _phone_accuracy(m, m.phone_classifier, neutral, config.seed)
+    accuracy = 0.0
+    if m.phone_classifier is not None:
+        accuracy = _phone_accuracy(material, m.phone_classifier, neutral, config.seed)
     phone_classifier = m.phone_classifier if classifier_is_reliable(accuracy) else None
 
     def align_to(
@@ -121,9 +127,17 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         initialization = _initialize(
             config,
             replace(m, phone_classifier=phone_classifier, stock=searched),
-            [scale(t, gain) for t in aligned],
+            aligned,
+            gain,
             lambda: task.advance(1),
         )
+        if m.kokoro is not material.kokoro and initialization.best_stock and phone_classifier is not None:
+            # How clear the stock voice is to the classifier is the base's own matter.
+            own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned, strict=True)]
+            objective = _objective(config, replace(material, phone_classifier=phone_classifier), own, gain)
+            vector = m.stock[initialization.best_stock].tensor[REFERENCE_ROW]
+            phones = free_running_phones(objective, vector, config.seed)
+            initialization = replace(initialization, phones_stock=phones)
         splits = {
             "train": align_to(initialization, m.train, task)[0],
             "validation": align_to(initialization, m.validation, task)[0],
@@ -200,14 +214,22 @@ def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
     return dropped
 
 
-def _initialize(
-    config: ProjectionConfig, m: Material, train: Sequence[AlignedTarget], advance: Callable[[], None]
-) -> Initialization:
-    """The initialization by the recipe: neutral, or the best on a few clips."""
-    if config.plain or "initialization" in config.without:
-        return neutral_initialization(m.stock)
-    objective = Objective(
-        train,
+def _read_by_student(material: Material) -> Material:
+    """The same material for the student, where there is one."""
+    student = material.student
+    if student is None:
+        return material
+    return replace(
+        material,
+        kokoro=student,
+        train=[read_by(target, student) for target in material.train],
+        validation=[read_by(target, student) for target in material.validation],
+    )
+
+
+def _objective(config: ProjectionConfig, m: Material, train: Sequence[AlignedTarget], gain: float) -> Objective:
+    return Objective(
+        [scale(target, gain) for target in train],
         m.kokoro,
         m.profile,
         crop_frames=crop_length(config.crop_frames, [target.frames for target in train]),
@@ -215,6 +237,19 @@ def _initialize(
         phone_classifier=m.phone_classifier,
         free_running=config.free_running,
     )
+
+
+def _initialize(
+    config: ProjectionConfig,
+    m: Material,
+    train: Sequence[AlignedTarget],
+    gain: float,
+    advance: Callable[[], None],
+) -> Initialization:
+    """The initialization by the recipe: neutral, or the best on a few clips."""
+    if config.plain or "initialization" in config.without:
+        return neutral_initialization(m.stock)
+    objective = _objective(config, m, train, gain)
     return best_initialization(
         m.stock,
         objective,

@@ -85,6 +85,11 @@ def prepare_target(
     )  # fmt: skip
 
 
+def read_by(target: AnyTarget, kokoro: FrozenKokoro) -> AnyTarget:
+    """The same clip with another model's features of its text."""
+    return replace(target, text=kokoro.text(target.phonemes))
+
+
 def scale(target: AnyTarget, gain: float) -> AnyTarget:
     """The same clip at ``gain`` times its level."""
     audio = target.audio * gain

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Voice: TypeAlias = "str | torch.Tensor | Callable[[str], torch.Tensor]"
+Voice: TypeAlias = str | torch.Tensor | Callable[[str], torch.Tensor]
 """What KPipeline takes (a stock voice's name, the path of a ``.pt``, or the ``(510, 1, 256)`` tensor), or what makes
 that tensor for the phonemes of each piece."""
 SPEED_RANGE = (0.25, 4.0)  # factor on the voice's own rate

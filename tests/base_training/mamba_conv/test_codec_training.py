@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.mamba_conv.codec_files import load_codec, save_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec, run_key
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
 from voiceclone.base_training.mamba_conv.codes import CodeCache, codec_key
 from voiceclone.base_training.mamba_conv.settings import CodecTraining
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError, VoicecloneError

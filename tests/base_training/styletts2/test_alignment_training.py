@@ -67,5 +67,5 @@ def test_it_learns_the_durations_of_the_data(corpus):
             return (aligning.align(batch).batch.frame_tokens == batch.frame_tokens).float().mean().item()
 
     before = agreement()
-    aligning.pretrain(20, seed=0)
-    assert agreement() > before + 0.2
+    aligning.pretrain(80, seed=0)
+    assert agreement() > before + 0.3

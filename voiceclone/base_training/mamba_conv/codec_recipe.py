@@ -15,11 +15,11 @@ from torch import nn
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.mamba_conv.codec_files import load_codec, read_codec_facts, save_codec
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
 from voiceclone.base_training.mamba_conv.settings import CodecTraining
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker

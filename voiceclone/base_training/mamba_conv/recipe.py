@@ -12,6 +12,7 @@ from torch import nn
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec
@@ -19,7 +20,6 @@ from voiceclone.base_training.mamba_conv.run_files import BEST, RunFiles
 from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker

@@ -31,6 +31,7 @@ class RunFiles(TrainingTracker):
     """
 
     def __init__(self, out: Path, *, inner: TrainingTracker | None = None) -> None:
+        super().__init__(None if inner is None else inner.trackers, None if inner is None else inner.reporter)
         self.out, self.inner = out, inner
         self.done = -1  # the step of the checkpoint written last: the trainer's last one may come twice
 

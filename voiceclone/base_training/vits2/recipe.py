@@ -11,8 +11,8 @@ from torch import Tensor
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
-from voiceclone.base_training.recipe import BaseFacts
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker

@@ -19,7 +19,7 @@ import numpy as np
 from voiceclone.audio.features import FRAME_SAMPLES
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
-from voiceclone.base_training.recipe import BaseFacts
+from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.trainer import CHECKPOINT
 from voiceclone.base_training.vits2.recipe import train_and_pack
 from voiceclone.data.rows import Row

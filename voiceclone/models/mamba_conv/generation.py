@@ -80,6 +80,8 @@ def generate(
         done = last.number >= settings.min_rounds
         if done and stop is not None and last.number < settings.rounds and stop(last, settings.rounds):
             break
+    if last is None:
+        raise ValueError("settings.rounds must be 1 or more")
     codes = last.codes
     if settings.mode == "masked":
         for level in range(1, decoder.levels):

@@ -38,6 +38,8 @@ class ResidualQuantizer(nn.Module):
     def __init__(self, levels: int, size: int, latent: int) -> None:
         super().__init__()
         self.levels, self.size = levels, size
+        self.codebooks: Tensor
+        self.sums: Tensor
         self.register_buffer("codebooks", torch.randn(levels, size, latent) / latent**0.5)
         self.register_buffer("counts", torch.ones(levels, size))
         self.register_buffer("sums", self.codebooks.clone())

@@ -1,0 +1,89 @@
+"""A base of Kokoro's voice space is aligned and initialized by its small student; any other one by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support import write_base
+from voiceclone.cloning.api import clone
+from voiceclone.models import presets
+from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.voice.space import KOKORO_SPACE
+
+
+@pytest.fixture
+def spoken_by(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
+    """Every model that speaks a whole text, in order: alignment speaks through it."""
+    models: list[torch.nn.Module] = []
+    plain = FrozenKokoro.speak
+
+    def speak(self: FrozenKokoro, *args, **kwargs):
+        models.append(self.kmodel)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(FrozenKokoro, "speak", speak)
+    return models
+
+
+@pytest.fixture
+def nano(tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny base of Kokoro's space in the place of nano, with other weights than any other base."""
+    folder = write_base(tmp_path_factory.mktemp("nano") / "nano", seed=5)
+    _share(folder, KOKORO_SPACE)
+    monkeypatch.setattr(presets, "NANO_FOLDER", folder)
+    return folder
+
+
+def _share(folder: Path, space: str) -> None:
+    info = json.loads((folder / "base.json").read_text())
+    (folder / "base.json").write_text(json.dumps({**info, "voice_space": space}))
+
+
+def run(dataset: Path, base: str, out: Path, **changes):
+    return clone(dataset, "v", out=str(out), base=base, offline=True, epochs_projection=1, device="cpu", **changes)
+
+
+def models_of(spoken_by: list, dataset: Path, base: str, out: Path, **changes) -> int:
+    """How many models spoke."""
+    spoken_by.clear()
+    result = run(dataset, base, out, **changes)
+    assert result.report["stock_kokoro"] is (base == "nano" or "shared" in base)
+    return len({id(model) for model in spoken_by})
+
+
+def test_a_base_of_kokoros_space_uses_its_student_and_may_do_without(
+    tmp_path: Path, dataset_folder: Path, nano: Path, spoken_by: list
+) -> None:
+    base = write_base(tmp_path / "shared" / "base")
+    _share(base, KOKORO_SPACE)
+    # The base itself speaks where the phone classifier is tried on it.
+    assert models_of(spoken_by, dataset_folder, str(base), tmp_path / "a") == 2
+    assert models_of(spoken_by, dataset_folder, str(base), tmp_path / "b", without="student") == 1
+
+
+def test_other_bases_and_nano_itself_do_all_by_themselves(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path, nano: Path, spoken_by: list
+) -> None:
+    assert models_of(spoken_by, dataset_folder, str(base_folder), tmp_path / "a") == 1
+    assert models_of(spoken_by, dataset_folder, "nano", tmp_path / "b") == 1
+    assert models_of(spoken_by, dataset_folder, "nano", tmp_path / "c", recipe="plain") <= 1
+
+
+def test_the_voice_is_trained_on_the_base(tmp_path: Path, dataset_folder: Path, nano: Path) -> None:
+    """Only alignment and initialization come from the student: another base gives another voice from the same start."""
+    vectors = []
+    for seed in (1, 2):
+        base = write_base(tmp_path / f"shared{seed}" / "base", seed=seed)
+        _share(base, KOKORO_SPACE)
+        stock = nano / "voices.safetensors"
+        (base / "voices.safetensors").write_bytes(stock.read_bytes())
+        (base / "style_encoders.safetensors").write_bytes((nano / "style_encoders.safetensors").read_bytes())
+        result = run(dataset_folder, str(base), tmp_path / str(seed), without="phones,speaker")
+        artifacts = torch.load(result.folder / "v_artifacts.pt", weights_only=True)
+        vectors.append((artifacts["anchor"], artifacts["base_vector"]))
+    (first, one), (second, other) = vectors
+    assert torch.equal(first, second) and not torch.equal(one, other)

@@ -1,0 +1,48 @@
+"""What only the person who trains a base knows of it, for its card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from voiceclone.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseFacts:
+    """What only the person who trains knows."""
+
+    name: str = "base"
+    version: str = "0.1"
+    language: str = "en"
+    licence: str = ""
+    """Of the base: an id of the Hub, or free text; empty: not stated."""
+    data: tuple[str, ...] = ()
+    """One line a data set, with its licence."""
+    not_measured: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was looked at by eye, or measured outside the recipe."""
+    recorded_speakers: tuple[str, ...] = ()
+    """Speakers of recorded (not synthesised) speech, measured apart."""
+
+
+def read_facts(path: Path | None) -> BaseFacts:
+    """Read the facts from a JSON file; the defaults where there is none.
+
+    Raises:
+        UsageError: the file cannot be read or holds unknown keys.
+    """
+    if path is None:
+        return BaseFacts()
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        unknown = set(values) - {field.name for field in fields(BaseFacts)}
+        if unknown:
+            raise UsageError(f"{path}: unknown keys {', '.join(sorted(unknown))}: correct them")
+        return BaseFacts(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{path}: is no JSON object with facts for the card ({error}): correct it") from error
