@@ -16,6 +16,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
+    """One clip after the check; ``problem`` says why it is left out, None where it is used."""
+
     entry: Entry
     measured: Measurement
     phonemes: str
@@ -34,6 +36,7 @@ def check_all(
     limits: QualityLimits,
     progress: Progress | None,
 ) -> list[Checked]:
+    """Check every clip once, in order; a clip that occurs twice, by path or by sound, is a problem of the second."""
     by_path: dict[Path, str] = {}
     by_audio: dict[str, str] = {}
     checked = []

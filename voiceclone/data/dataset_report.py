@@ -62,10 +62,12 @@ def sound_notices(kept: list[Checked]) -> list[str]:
 
 
 def reasons(checked: list[Checked]) -> Counter[str]:
+    """How often each reason for leaving out a clip occurs."""
     return Counter(item.problem.split(": ")[0] for item in checked if item.problem is not None)
 
 
 def summary(checked: list[Checked]) -> str:
+    """The reasons in one line, the most frequent first."""
     return ", ".join(f"{count} {reason}" for reason, count in reasons(checked).most_common())
 
 
@@ -78,6 +80,7 @@ def report_of(
     vocab: Container[str],
     notices: list[str],
 ) -> dict[str, Any]:
+    """What ``dataset_report.json`` holds: settings, counts, reasons, and every clip with its measures."""
     kept = {split: [c for c in checked if c.problem is None and c.entry.split == split] for split in SPLITS}
     return {
         "root": str(root),
@@ -116,5 +119,6 @@ def _report_clip(item: Checked, vocab: Container[str]) -> dict[str, Any]:
 
 
 def fingerprint_of(kept: list[Checked]) -> str:
+    """SHA-256 over split, name, text and sound of the clips, whatever their order."""
     rows = sorted([i.entry.split, i.entry.name, i.entry.text, i.measured.audio_sha256] for i in kept)
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode("utf-8")).hexdigest()

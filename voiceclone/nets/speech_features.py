@@ -5,6 +5,7 @@ All of them take 24 kHz audio ``(B, T)`` and give hidden states ``(B, layers, wi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ Module = TypeVar("Module", bound=nn.Module)
 WAVLM = "microsoft/wavlm-base-plus"
 
 
-class SpeechFeatures(nn.Module):
+class SpeechFeatures(nn.Module, ABC):
     """A frozen network that hears speech.
 
     Attributes:
@@ -38,9 +39,9 @@ class SpeechFeatures(nn.Module):
         """Audio ``(B, T)`` at 24 kHz to hidden states ``(B, layers, width, frames)``."""
         return self.hear(torchaudio.functional.resample(audio, SAMPLE_RATE, RATE))
 
+    @abstractmethod
     def hear(self, audio: Tensor) -> Tensor:
         """The same for 16 kHz audio."""
-        raise NotImplementedError
 
 
 class WhisperFeatures(SpeechFeatures):

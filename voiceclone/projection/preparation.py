@@ -132,11 +132,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             lambda: task.advance(1),
         )
         if m.kokoro is not material.kokoro and initialization.best_stock and phone_classifier is not None:
-            # How clear the stock voice is to the classifier is the base's own matter.
-            own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned, strict=True)]
-            objective = _objective(config, replace(material, phone_classifier=phone_classifier), own, gain)
-            vector = m.stock[initialization.best_stock].tensor[REFERENCE_ROW]
-            phones = free_running_phones(objective, vector, config.seed)
+            phones = _phones_on_base(config, material, initialization.best_stock, aligned, gain)
             initialization = replace(initialization, phones_stock=phones)
         splits = {
             "train": align_to(initialization, m.train, task)[0],
@@ -225,6 +221,15 @@ def _read_by_student(material: Material) -> Material:
         train=[read_by(target, student) for target in material.train],
         validation=[read_by(target, student) for target in material.validation],
     )
+
+
+def _phones_on_base(
+    config: ProjectionConfig, material: Material, stock: str, aligned: Sequence[AlignedTarget], gain: float
+) -> float:
+    """The term ``phones`` of a stock voice on the base itself: what it was on the student says little of the base."""
+    own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned, strict=True)]
+    objective = _objective(config, material, own, gain)
+    return free_running_phones(objective, material.stock[stock].tensor[REFERENCE_ROW], config.seed)
 
 
 def _objective(config: ProjectionConfig, m: Material, train: Sequence[AlignedTarget], gain: float) -> Objective:
