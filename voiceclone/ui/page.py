@@ -51,7 +51,7 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
 
     Raises:
         UsageError: the port is taken.
-        VoicecloneError: the public address cannot be had.
+        VoicecloneError: the public address cannot be had, or the page does not answer.
     """
     _end_as_by_interrupt(signal.SIGTERM)
     with listening_socket(host, port) as probe:
@@ -64,9 +64,15 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
     os.environ["GRADIO_TEMP_DIR"] = str(desk.sounds.uploads)
     page = build_page(desk)
     try:
-        _, address, public = page.launch(
-            server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk)
-        )
+        try:
+            _, address, public = page.launch(
+                server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk)
+            )
+        except ValueError as error:
+            if "localhost" not in str(error):
+                raise
+            # gradio asks its own server once whether it answers, and takes a busy machine for a missing one.
+            raise VoicecloneError("the page's server did not answer in time: try again when less else runs") from error
         if share and not public:
             raise VoicecloneError("--share: gradio's server did not answer: check the network, or leave it out")
         reporter.info(f"page: {address} (Ctrl-C ends it)" + (f"\npublic: {public}" if public else ""))
