@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,21 @@ from voiceclone.errors import UsageError, VoicecloneError, one_line, speaking_of
 from voiceclone.system.extras import require
 
 RETRIES = 3
+ANSWER_SECONDS = 10.0
+"""How long the head of a cluster may take to answer a connection."""
 _ORPHAN_SECONDS = 30  # that a worker may go on writing after its machine is taken for lost
+
+
+def _knock(address: str) -> None:
+    """Open a connection to ``HOST:PORT`` or ``ray://HOST:PORT`` once: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nothing listens there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():  # not "auto"
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS):
+            pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +79,7 @@ class ClusterRunner:
 
         quiet = {} if self.address.startswith("ray://") else {"log_to_driver": False, "configure_logging": False}
         try:
+            _knock(self.address)
             ray.init(address=self.address, **quiet)
         except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
             raise VoicecloneError(
