@@ -4,8 +4,8 @@ The base speaks the clip's phonemes, so its phone boundaries are known; warping 
 over. With them the decoder can be teacher-forced: the loss compares the same phones, not two different tempos.
 
 With a phone classifier, its posteriors of either signal count beside the mel (posteriorgrams: Hazen, Shen and White
-2009): two voices differ less in them. On clips synthesised by nano 0.4, whose boundaries are known, that took a third
-off the error; on nano 0.5, where the mel alone is right within a frame, 4 %.
+2009): two voices differ less in them. On twelve utterances of Kokoro-82M, whose boundaries are known, that takes
+8 % off the error where Kokoro itself aligns (26.3 to 24.2 ms), 14 % where nano does (28.9 to 24.7 ms).
 """
 
 from __future__ import annotations

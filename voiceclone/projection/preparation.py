@@ -97,9 +97,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     m = _read_by_student(material)
     neutral = neutral_initialization(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
-    accuracy = 0.0
-    if m.phone_classifier is not None:
-        accuracy = _phone_accuracy(material, m.phone_classifier, neutral, config.seed)
+    accuracy = _phone_accuracy(material, neutral, config.seed)
     phone_classifier = m.phone_classifier if classifier_is_reliable(accuracy) else None
 
     def align_to(
@@ -268,15 +266,17 @@ def _initialize(
 
 
 @torch.no_grad()
-def _phone_accuracy(m: Material, phone_classifier: PhoneClassifier, initialization: Initialization, seed: int) -> float:
-    """Accuracy of the phone classifier on the base's speech of a few clips' texts, 0-1."""
+def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> float:
+    """Accuracy of the phone classifier on the base's speech of a few clips' texts, 0-1; 0 without a classifier."""
+    if m.phone_classifier is None:
+        return 0.0
     log_mel, rows = LogMel().to(m.kokoro.device), initialization.rows(m.profile, m.kokoro.device)
     scores, labels = [], []
     with torch.random.fork_rng(devices=[m.kokoro.device] if m.kokoro.device.type == "cuda" else []):
         for index, target in enumerate(m.train[:INITIALIZATION_CROPS]):
             torch.manual_seed(seed + index)
             audio, durations = m.kokoro.speak(target.text, rows(target.text.phoneme_count))
-            scores.append(phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
+            scores.append(m.phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
             labels.append(frame_labels(target.text.symbols, durations)[None])
     return frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
 
