@@ -1,4 +1,4 @@
-"""What is wrong with a clip, and what it would cost the voice, in words for the person who recorded it."""
+"""Quality verdict of a clip, in words for the person who recorded it: what is wrong and how it affects the voice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from voiceclone.data.quality import Measurement, QualityLimits, measure_audio
 from voiceclone.errors import VoicecloneError
 from voiceclone.prepare.clips import ClipLimits, noise_and_silence
 
-DULL_HZ = 9_000.0  # a clip without speech above it was recorded at 16 kHz, or cut by a codec
-MUFFLED_HZ = 5_000.0  # as over a telephone
+DULL_HZ = 9_000.0  # Hz; a clip without speech above it was recorded at 16 kHz or band-limited by a codec
+MUFFLED_HZ = 5_000.0  # Hz; a clip without speech above it has telephone bandwidth
 GOOD, FAIR, UNFIT = "good", "fair", "unfit"
 
 _PROBLEMS = {
@@ -32,18 +32,18 @@ _PROBLEMS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ClipVerdict:
-    """How fit a clip is."""
+    """The quality grade of a clip and the text that explains it."""
 
     grade: str
-    """``good``, ``fair`` (usable, at a cost) or ``unfit`` (left out of the training)."""
+    """``good``, ``fair`` (used, but lowers the quality of the voice) or ``unfit`` (left out of the training)."""
     words: str
-    """One or two sentences."""
+    """The explanation shown to the visitor: one or two sentences."""
     seconds: float
-    """Length; 0 where it is not known."""
+    """Length in seconds; 0 where the file cannot be read."""
 
 
 def judge_clip(path: Path) -> ClipVerdict:
-    """Measure a clip; never raises for what is in the file."""
+    """Measure a sound file and grade it. Raises nothing for faults of the file: they become the verdict ``unfit``."""
     measured = measure_audio(path, QualityLimits())
     snr_db = None
     if measured.problem is None:
@@ -56,10 +56,12 @@ def judge_clip(path: Path) -> ClipVerdict:
 
 
 def in_words(measured: Measurement, snr_db: float | None, limits: ClipLimits | None = None) -> ClipVerdict:
-    """The verdict on what was measured.
+    """Turn a clip's measurement into a verdict.
 
     Args:
-        snr_db: speech over noise, dB; None where it is not known.
+        measured: level, clipping, bandwidth and length of the clip.
+        snr_db: signal-to-noise ratio of the speech in dB; None where it could not be measured.
+        limits: thresholds; the defaults of ``voiceclone prepare`` when None.
     """
     limits = limits or ClipLimits()
     seconds = measured.seconds or 0.0

@@ -1,4 +1,4 @@
-"""Clips that were dropped onto the page, and their transcripts, as a dataset folder."""
+"""Build a dataset folder from uploaded clips and their transcripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voiceclone.files import atomic_path, write_text
 
 TRANSCRIPT_SUFFIX = ".txt"
 METADATA = "metadata.jsonl"
-MIN_CLIPS = 3  # two to train on, one to judge by
+MIN_CLIPS = 3  # two for training, one for validation
 
 
 def transcripts_of(files: Iterable[str | Path]) -> list[tuple[str, str]]:
@@ -41,14 +41,21 @@ def transcripts_of(files: Iterable[str | Path]) -> list[tuple[str, str]]:
 
 
 def make_dataset(folder: Path, clips: Sequence[tuple[Path, str]]) -> Path:
-    """Copy clips, given with their texts, into ``folder/train`` and ``folder/validation``; returns ``folder``.
+    """Copy clips with their texts into ``folder/train`` and ``folder/validation``.
 
-    The clips for validation are spread evenly: later clips of a session differ from its first ones. What an earlier
-    call left in the folder is replaced.
+    Existing content of the folder is replaced. The validation clips are spread evenly over the session, because the
+    delivery at its end differs from that at its beginning.
+
+    Args:
+        folder: the dataset folder.
+        clips: ``(path, transcript)`` in the order of recording.
+
+    Returns:
+        ``folder``.
 
     Raises:
-        UsageError: there are too few clips.
-        VoicecloneError: the folder cannot be written to.
+        UsageError: there are fewer than :data:`MIN_CLIPS` clips.
+        VoicecloneError: the folder cannot be written.
     """
     if len(clips) < MIN_CLIPS:
         raise UsageError(f"{len(clips)} clips with a text are too few: give at least {MIN_CLIPS}, better 20")
@@ -68,7 +75,10 @@ def make_dataset(folder: Path, clips: Sequence[tuple[Path, str]]) -> Path:
 
 
 def held_out_places(count: int) -> frozenset[int]:
-    """Which of ``count`` clips are held out: a tenth, but three where there are twelve, and at least one."""
+    """Indices of the validation clips among ``count`` clips.
+
+    A tenth of the clips, at least one; at least three where there are twelve clips or more.
+    """
     chosen = max(1, round(VALIDATION_SHARE * count), min(3, count // 4))
     return frozenset(count * (2 * place + 1) // (2 * chosen) for place in range(chosen))
 

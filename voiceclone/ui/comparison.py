@@ -1,6 +1,7 @@
-"""A clone beside the recordings of its speaker on three sentences: to hear, and measured in half a minute.
+"""Compare a clone with recordings of its speaker on three sentences: audio pairs and a few metrics.
 
-The full report is ``voiceclone evaluate``; this is the part of it that the page can wait for.
+It takes about 30 seconds. ``voiceclone evaluate`` makes the full report; this is the short version that the web page
+runs after a training.
 """
 
 from __future__ import annotations
@@ -21,36 +22,38 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
     from voiceclone.voice.pack import VoicePack
 
-COMPARISON = "comparison.json"  # beside the voice
+COMPARISON = "comparison.json"  # file name, in the folder of the voice
 SENTENCES = 3
-REFERENCES = 8  # recordings that the speaker is known by
+REFERENCES = 8  # recordings from which the speaker's mean embedding is computed
 CLONE, STRANGER, NEAREST = "clone", "stranger", "nearest"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A sentence with the recording of it."""
+    """A sentence and the recording of it."""
 
     text: str
     recording: Path
 
 
 def pairs_of(studio: Studio, voice: str) -> list[Pair]:
-    """The sentences that are compared: held-out clips first."""
+    """The sentences to compare with their recordings; held-out clips come first."""
     return [Pair(text=text, recording=Path(path)) for path, text in studio.clips_of(voice)[:SENTENCES]]
 
 
 def compare(
     studio: Studio, voice: str, *, heard: Callable[[int, np.ndarray], None] = lambda number, audio: None
 ) -> Findings:
-    """Speak, measure, and write :data:`COMPARISON` beside the voice.
+    """Synthesise the sentences, measure them, and write :data:`COMPARISON` into the folder of the voice.
 
     Args:
-        voice: file of a voice whose dataset is still there.
-        heard: takes the number of a sentence and the clone's audio ``(T,)`` at 24 kHz, as soon as it is spoken.
+        studio: synthesises the speech.
+        voice: file of a voice whose dataset still exists.
+        heard: called with the index of a sentence and the clone's audio ``(T,)`` at 24 kHz as soon as it is
+            synthesised.
 
     Raises:
-        UsageError: its recordings are gone.
+        UsageError: the recordings of the voice were deleted.
     """
     from voiceclone.audio.io import read_audio
 
@@ -79,11 +82,14 @@ def measure(
     lang: str,
     nearest_name: str = "",
 ) -> Findings:
-    """Judge speech by the shipped speaker encoder and a recogniser.
+    """Measure speaker similarity with the shipped speaker encoder, and intelligibility with a speech recogniser.
 
     Args:
-        recordings: audio ``(T,)`` at 24 kHz; the first ones say ``texts``.
-        speech: by role, one audio a text.
+        recordings: audio ``(T,)`` at 24 kHz; the first ``len(texts)`` are the recordings of ``texts``.
+        texts: the sentences.
+        speech: by role (clone, stock voices), one audio ``(T,)`` at 24 kHz for each text.
+        lang: Kokoro's language code.
+        nearest_name: name of the nearest stock voice, for the report.
     """
     from voiceclone.evaluation.metrics import slower_percent
     from voiceclone.evaluation.metrics_opinion import load_opinion_judge
@@ -118,7 +124,7 @@ def measure(
 
 
 def read_findings(voice: Path) -> Findings | None:
-    """What an earlier comparison wrote beside a voice; None where there is none, or it is of an older voice."""
+    """Read the result of an earlier comparison; None where there is none or the voice is newer."""
     path = Path(voice).parent / COMPARISON
     try:
         if path.stat().st_mtime < Path(voice).stat().st_mtime:
@@ -129,7 +135,7 @@ def read_findings(voice: Path) -> Findings | None:
 
 
 def _others(studio: Studio, voice: str) -> dict[str, VoicePack]:
-    """The stock voice nearest to the speaker, and one that lies at a middling distance from the clone."""
+    """Two reference voices: the stock voice nearest to the speaker, and one at medium distance from the clone."""
     from voiceclone.evaluation.voices import BEST_STOCK, read_candidates, stock_name, stranger_to, title_of
     from voiceclone.voice.pack import VoicePack
 
@@ -147,7 +153,7 @@ def _others(studio: Studio, voice: str) -> dict[str, VoicePack]:
 
 
 def _recogniser(lang: str) -> tuple[Any, bool] | None:
-    """Who writes down what is heard, and whether in words: Whisper, else the shipped recogniser of English sounds."""
+    """The recogniser, and whether its output is words: Whisper, else the shipped English phone recogniser."""
     from voiceclone.evaluation.metrics_words import load_word_recognizer
     from voiceclone.evaluation.sentences import ENGLISH
     from voiceclone.nets.phone_recognizer import load_recognizer
@@ -173,7 +179,7 @@ def _understood(
 
 
 def _without(known: np.ndarray, at: int) -> np.ndarray:
-    """The mean of the rows other than ``at``: a sentence is not compared with the recording of the same text."""
+    """Mean of all rows but ``at``, so that a sentence is not compared with the recording of the same text."""
     return (np.delete(known, at, axis=0) if len(known) > 1 and at < len(known) else known).mean(axis=0)
 
 
@@ -186,6 +192,6 @@ def _name_of(pack: VoicePack | None) -> str:
 
 
 def tenths_of(found: Findings | None) -> str:
-    """``9/10`` for lists; empty where nothing is known."""
+    """A score such as ``9/10`` for lists; empty where the voice was not compared."""
     tenths = None if found is None else found.tenths(found.clone)
     return "" if tenths is None else f"{tenths}/10"

@@ -1,4 +1,4 @@
-"""What a visitor has to confirm before a voice is cloned; it is recorded with the voice (``clone --consent``)."""
+"""The consent that a visitor confirms before a voice is cloned. It is stored with the voice (``clone --consent``)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MAX_NAME = 100  # characters
 
 
 def consent_text(person: str, agreed: bool, today: date) -> str:
-    """The line that goes into the voice's report and card.
+    """The consent line for the voice's report and model card.
 
     Raises:
-        UsageError: the sentence is not ticked, or there is no name.
+        UsageError: the box is not ticked, or the speaker's name is missing or too long.
     """
     person = " ".join(person.split())
     if not agreed:

@@ -1,4 +1,4 @@
-"""What the parts of the page share."""
+"""State and helpers that all parts of the page use."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
 STEPS = ("Voice", "Texts", "Consent", "Clone", "Result")
-BUSY = 4  # the step at which the voice is made: it is no place to go back to
+BUSY = 4  # the step that runs the training; the header does not link back to it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Desk:
-    """The page's state, the same for all visitors."""
+    """State of the page, shared by all visitors."""
 
     studio: Studio
     drafts: Drafts
     jobs: Jobs
     sounds: Sounds
     local: bool = True
-    """Whether only this machine reaches the page: then it may name folders of this machine."""
+    """True where only this machine can reach the page. Folders of this machine can be chosen only then."""
 
     @classmethod
     def of(cls, studio: Studio, *, local: bool = True) -> Desk:
-        """A desk for a studio."""
+        """Make the state for a studio."""
         return cls(studio=studio, drafts=Drafts(studio.out), jobs=Jobs(studio), sounds=Sounds(), local=local)
 
     def close(self) -> None:
-        """End the runs, remove temporary files."""
+        """Stop all runs and remove temporary files."""
         self.jobs.close()
         self.sounds.close()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """One step of the path: its components that change, and what they show for a draft."""
+    """One step of the walkthrough: its components that change, and the function that computes their values."""
 
     outputs: Sequence[Any]
     shown: Callable[[Draft], list[Any]] = field(repr=False)
@@ -51,26 +51,26 @@ class Step:
 
 @dataclass(kw_only=True, eq=False)
 class Path:
-    """The steps and how one goes from one to another; filled while the page is built."""
+    """The steps of the walkthrough and the navigation between them. It is filled while the page is built."""
 
     visit: Any
     """Holds the visitor's token in the browser."""
     walk: Any
-    """The walkthrough."""
+    """The gradio walkthrough component."""
     head: Any
-    """Says which step this is; gradio's own header mixes up the names of steps that were not on the page before."""
+    """Shows which step this is. gradio's own header mixes up the names of steps that were not on the page before."""
     timer: Any
     moved: Any
-    """A state that changes when another step is to be shown."""
+    """A gradio state that changes whenever another step is to be shown."""
     steps: list[Step] = field(default_factory=list)
 
     @property
     def outputs(self) -> list[Any]:
-        """What :meth:`at` sets; the step's own parts follow once it is on the page, see :meth:`wire`."""
+        """The components that :meth:`at` sets. Those inside a step are filled later, by the event of :meth:`wire`."""
         return [self.walk, self.head, self.timer, self.moved]
 
     def at(self, draft: Draft, number: int) -> list[Any]:
-        """The page at step ``number``."""
+        """Values of :meth:`outputs` that show the page at step ``number``."""
         import gradio as gr
 
         if draft.state.step != number:
@@ -85,7 +85,7 @@ class Path:
         ]
 
     def wire(self, draft_of: Callable[[str], Draft]) -> None:
-        """Fill a step when it is gone to: gradio forgets what is set on parts that are not on the page yet."""
+        """Fill a step's components after it is shown: gradio discards updates of components not displayed yet."""
         import gradio as gr
 
         def fill(token: str) -> list[Any]:
@@ -101,7 +101,10 @@ class Path:
 
 
 def head_html(number: int) -> str:
-    """The steps, of which ``number`` is the current one; earlier ones are buttons (:mod:`voiceclone.ui.way_back`)."""
+    """HTML of the list of steps with ``number`` marked as current.
+
+    Earlier steps are buttons (:mod:`voiceclone.ui.way_back`).
+    """
     items = []
     for place, title in enumerate(STEPS, 1):
         kind = "now" if place == number else "done" if place < number else "to-come"
@@ -114,6 +117,9 @@ def head_html(number: int) -> str:
 
 
 def note(text: str, kind: str = "info", *, live: bool = False) -> str:
-    """HTML of a remark: ``info``, ``good``, ``fair`` or ``unfit``. ``live`` ones are read out when they change."""
+    """HTML of a message box.
+
+    ``kind`` is ``info``, ``good``, ``fair`` or ``unfit``; ``live`` makes screen readers announce changes.
+    """
     role = ' role="status"' if live else ""
     return f'<p class="note {kind}"{role}>{escape(text)}</p>' if text else ""

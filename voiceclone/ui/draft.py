@@ -1,6 +1,7 @@
-"""What one visitor has given so far: clips, texts, consent, settings. It lies on disk, so that a reload loses nothing.
+"""The input of one visitor: clips, texts, consent and settings, stored on disk so that a reload keeps them.
 
-A visitor is known by a random token that only this browser keeps; nobody else can name the visitor's folder.
+Each visitor is identified by a random token that is stored in the browser. The folder is named after it, so that other
+visitors cannot open the folder.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from voiceclone.errors import UsageError
 from voiceclone.files import atomic_path, write_json
 from voiceclone.ui.clip_words import UNFIT, judge_clip
 
-DRAFTS = ".drafts"  # in the output folder
-MAX_CLIPS = 300  # of one visitor
-MAX_TOTAL_BYTES = 2_000_000_000  # of one visitor's clips
-MAX_FILE_BYTES = 500_000_000  # of one upload
-MAX_DAYS = 30  # after which a visitor's clips are removed
+DRAFTS = ".drafts"  # subfolder of the output folder
+MAX_CLIPS = 300  # clips of one visitor
+MAX_TOTAL_BYTES = 2_000_000_000  # total size of one visitor's clips, in bytes
+MAX_FILE_BYTES = 500_000_000  # size of one upload, in bytes
+MAX_DAYS = 30  # age in days after which a visitor's clips are deleted
 MAX_TEXT = 2_000  # characters of one transcript
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
 _STATE = "draft.json"
@@ -32,12 +33,12 @@ _STATE = "draft.json"
 
 @dataclass(kw_only=True)
 class Clip:
-    """A clip and what is said in it."""
+    """An audio clip and its transcript."""
 
     file: str
-    """Name within the visitor's folder of clips."""
+    """File name in the visitor's folder of clips."""
     label: str
-    """What the visitor called it."""
+    """Original file name, or the number of the sentence."""
     text: str = ""
     grade: str = ""
     words: str = ""
@@ -46,33 +47,33 @@ class Clip:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be trained on: its sound is fit, and its text is known."""
+        """True where the clip can be used for training: its grade is not ``unfit`` and it has a transcript."""
         return self.grade != UNFIT and bool(self.text.strip())
 
 
 @dataclass(kw_only=True)
 class State:
-    """Everything but the sound."""
+    """Everything that is stored about a visitor except the audio."""
 
     clips: list[Clip] = field(default_factory=list)
     step: int = 1
-    """The step last shown, 1 to 5."""
+    """The step shown last, 1 to 5."""
     name: str = ""
-    """Of the voice."""
+    """Name of the voice."""
     person: str = ""
-    """Who agreed to the cloning."""
+    """Name of the speaker, who agreed to the cloning."""
     agreed: bool = False
     base: str = ""
-    """Empty: that of the page."""
+    """Base model; empty for the page's own."""
     epochs: int | None = None
-    """None: the default."""
+    """Maximum number of epochs; None for the default."""
     seed: int = 0
     run: dict[str, Any] = field(default_factory=dict)
     """``name``, ``clips`` (a digest) and ``ended`` of the run that this visitor started."""
 
 
 class Draft:
-    """One visitor's folder; nothing is written before the first clip is there."""
+    """The folder of one visitor. Nothing is written before the first clip arrives."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.lock = folder, threading.RLock()
@@ -80,32 +81,37 @@ class Draft:
 
     @property
     def token(self) -> str:
-        """What the visitor's browser knows it by."""
+        """The random token that identifies the visitor's browser."""
         return self.folder.name
 
     @property
     def clips(self) -> list[Clip]:
-        """In the order in which they came."""
+        """The clips in order of arrival."""
         return self.state.clips
 
     def path_of(self, clip: Clip) -> Path:
-        """The file of a clip."""
+        """Path of a clip's audio file."""
         return self.folder / "clips" / clip.file
 
     def usable(self) -> list[Clip]:
-        """The clips that can be trained on."""
+        """The clips that can be used for training."""
         return [clip for clip in self.clips if clip.usable]
 
     def save(self) -> None:
-        """Write the state down."""
+        """Write the state to disk."""
         with self.lock:
             write_json(self.folder / _STATE, asdict(self.state))
 
     def add(self, source: Path, label: str, text: str) -> Clip:
-        """Copy a sound file in and judge it; :meth:`save` is left to the caller.
+        """Copy an audio file into the folder and grade it. The caller has to call :meth:`save`.
+
+        Args:
+            source: the audio file.
+            label: name to show for the clip.
+            text: its transcript, or empty.
 
         Raises:
-            UsageError: there are too many clips, or they are too large.
+            UsageError: there are too many clips, or their total size is too large.
         """
         with self.lock:
             if len(self.clips) >= MAX_CLIPS:
@@ -126,21 +132,21 @@ class Draft:
             return clip
 
     def remove(self, clip: Clip) -> None:
-        """Take a clip out, its file too."""
+        """Remove a clip and its file."""
         with self.lock:
             self.state.clips = [other for other in self.clips if other is not clip]
             self.path_of(clip).unlink(missing_ok=True)
             self.save()
 
     def clear(self) -> None:
-        """Begin anew; the voices that were made stay."""
+        """Delete the input. Finished voices are kept."""
         with self.lock:
             self.state = State()
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Drafts:
-    """The visitors of an output folder."""
+    """The folders of all visitors in an output folder."""
 
     def __init__(self, out: Path) -> None:
         self.folder = Path(out) / DRAFTS
@@ -148,7 +154,7 @@ class Drafts:
         self._lock = threading.Lock()
 
     def of(self, token: object) -> Draft:
-        """The draft of a visitor; an unknown visitor gets an empty one, and with it a new token."""
+        """The draft for a token. An unknown token gives an empty draft with a new token."""
         with self._lock:
             known = isinstance(token, str) and _TOKEN.fullmatch(token)
             if known and token in self._open:
@@ -159,7 +165,7 @@ class Drafts:
             return self._open[token]
 
     def sweep(self, now: float | None = None) -> None:
-        """Remove what visitors left more than :data:`MAX_DAYS` days ago."""
+        """Delete drafts that were not changed for :data:`MAX_DAYS` days. ``now`` is in seconds since the epoch."""
         oldest = (time.time() if now is None else now) - MAX_DAYS * 86_400
         for path in self._on_disk():
             if path.stat().st_mtime < oldest:
@@ -170,7 +176,7 @@ class Drafts:
 
 
 def _read_state(path: Path) -> State:
-    """The state on disk; an empty one where there is none or it is damaged."""
+    """Read the state from disk; an empty one where the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         clips = [Clip(**clip) for clip in content.pop("clips", [])]

@@ -1,4 +1,4 @@
-"""What a running training shows: read from the TensorBoard events that it writes."""
+"""Read the progress of a running training from its TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ MEL, CLONE, TARGET = "mel/target_and_clone", "audio/clone", "audio/target"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot:
-    """The state of a training."""
+    """Losses, mels and audio of a training at one moment."""
 
     losses: tuple[tuple[int, float, str], ...] = ()  # (step, loss, "training" or "validation")
     mel: np.ndarray | None = field(default=None, repr=False)  # (H, W, 3) uint8: target and clone
     target: tuple[int, np.ndarray] | None = field(default=None, repr=False)  # (Hz, int16 (T,))
     clone: tuple[int, np.ndarray] | None = field(default=None, repr=False)
-    clone_step: int = 0  # the step at which the clone was heard
+    clone_step: int = 0  # the training step of the clone's audio
 
     @property
     def epochs(self) -> int:
-        """Epochs that are finished: each ends with one validation."""
+        """Number of finished epochs: each ends with one validation."""
         return sum(name == "validation" for _, _, name in self.losses)
 
 
 class EventReader:
-    """Reads a run's ``tensorboard`` folder again and again; only what is new is parsed.
+    """Reads a run's ``tensorboard`` folder repeatedly and parses only what is new.
 
     Args:
         folder: the run's folder.
-        since: events written before this time (seconds since the epoch) belong to an older run and are not shown.
+        since: seconds since the epoch; older events belong to an earlier run and are ignored.
     """
 
     def __init__(self, folder: Path, *, since: float = 0.0) -> None:
@@ -43,7 +43,7 @@ class EventReader:
         self._accumulator: Any = None
 
     def read(self) -> Snapshot:
-        """The latest state; an empty one while there is nothing to read."""
+        """The latest state; empty as long as there are no events."""
         if self._accumulator is None:
             if not self._folder.is_dir():
                 return Snapshot()
@@ -73,7 +73,7 @@ class EventReader:
         )
 
     def _last(self, events_of: Any, tag: str, known: list[str]) -> Any:
-        """The newest event of a tag, None where there is none."""
+        """The newest event of a tag; None where there is none."""
         events = [event for event in events_of(tag) if event.wall_time >= self._since] if tag in known else []
         return events[-1] if events else None
 

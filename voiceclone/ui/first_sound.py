@@ -1,4 +1,4 @@
-"""The voice within seconds, before any training: what the style encoders make of a few clips."""
+"""A preview of the voice before the training, computed by style or speaker encoders from a few clips in seconds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from voiceclone.bases.base import Base
     from voiceclone.voice.pack import VoicePack
 
-CLIPS = 8  # that are listened to, at most
+CLIPS = 8  # maximum number of clips that are encoded
 TEXT = "Hello, this is my own voice, and I am glad that you can hear it."
 
 
 def first_voice(base: Base, clips: Sequence[Path]) -> VoicePack | None:
-    """The voice of some clips without training; None where the base has no such way.
+    """Estimate a voice from clips without training.
 
-    A base whose styles are voices gives it directly. Of another one it is the stock voice nearest to the clips, where
-    its stock voices were measured and the speaker encoder is installed.
+    Where the base's style vectors are voices (StyleTTS2), its style encoders give the voice. For other bases it is the
+    stock voice nearest to the clips, which needs the table of stock voices and the speaker encoder.
+
+    Returns:
+        The voice, or None where the base supports neither.
 
     Raises:
         VoicecloneError: a clip cannot be read.

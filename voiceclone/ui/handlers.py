@@ -1,4 +1,4 @@
-"""What the tabs' event handlers share."""
+"""Helper for the event handlers of the tabs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from voiceclone.errors import VoicecloneError, shown
 
 
 def told(work: Callable[..., Any], *, outputs: int = 1) -> Callable[..., Any]:
-    """A handler whose errors the page shows as one line, leaving its ``outputs`` components as they were.
+    """Wrap an event handler so that a :class:`VoicecloneError` is shown as one line.
 
-    Raising gradio's own error would show the line, too, but print a traceback on the terminal.
+    The ``outputs`` components then stay unchanged. gradio's own error class would show the line as well, but prints a
+    traceback to the terminal.
     """
 
     @wraps(work)

@@ -1,4 +1,4 @@
-"""How clips come into a draft: read aloud sentence by sentence, as files, as one long recording, from a folder."""
+"""Add clips to a draft: sentences read aloud, files, one long recording, or a dataset folder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from voiceclone.ui.clips import transcripts_of
 from voiceclone.ui.draft import MAX_CLIPS, Clip, Draft
 
 SUBTITLES = (".srt", ".vtt", ".json")
-MAX_SCRIPT = 500_000  # characters of the text of one long recording, about ten hours
+MAX_SCRIPT = 500_000  # characters of the text of one long recording: about ten hours of speech
 
 
 def add_reading(draft: Draft, number: int, recording: Path) -> Clip:
-    """The recording of sentence ``number``; one that is fit replaces an earlier one of that sentence.
+    """Add the recording of sentence ``number``. It replaces an earlier recording of that sentence.
 
-    The clip is not in the draft where it is unfit: its verdict says why.
+    Returns:
+        The clip. An unfit one is not added to the draft; ``words`` gives the reason.
     """
     text = SENTENCES[number]
     audio, rate = decode(recording)
@@ -43,28 +44,28 @@ def add_reading(draft: Draft, number: int, recording: Path) -> Clip:
 
 
 def reading_label(number: int) -> str:
-    """What the clip of a sentence is called."""
+    """The label of the clip of sentence ``number``."""
     return f"Sentence {number + 1}"
 
 
 def readings_done(draft: Draft) -> set[int]:
-    """Numbers of the sentences that have been read."""
+    """Indices of the sentences that were recorded."""
     labels = {clip.label for clip in draft.clips}
     return {number for number in range(len(SENTENCES)) if reading_label(number) in labels}
 
 
 def next_sentence(draft: Draft, after: int = -1) -> int:
-    """The first sentence behind ``after`` that has not been read, else the first at all, else the last one."""
+    """Index of the first unrecorded sentence after ``after``; else the first unrecorded one; else the last sentence."""
     missing = [number for number in range(len(SENTENCES)) if number not in readings_done(draft)]
     behind = [number for number in missing if number > after]
     return next(iter([*behind, *missing]), len(SENTENCES) - 1)
 
 
 def add_files(draft: Draft, files: Sequence[Path]) -> list[Clip]:
-    """Clips with the texts that lie among the files (``metadata.jsonl`` and others, or ``NAME.txt``).
+    """Add audio files, with transcripts from files among them (``metadata.jsonl`` and others, or ``NAME.txt``).
 
     Raises:
-        UsageError: no sound is among them, a name stands there twice, or there are too many.
+        UsageError: there is no audio file, a name occurs twice, or there are too many files.
     """
     if len(files) > 2 * MAX_CLIPS:
         raise UsageError(f"{len(files)} files at once are too many: give {MAX_CLIPS} clips at most")
@@ -79,10 +80,10 @@ def add_files(draft: Draft, files: Sequence[Path]) -> list[Clip]:
 
 
 def add_folder(draft: Draft, folder: Path) -> list[Clip]:
-    """The clips of a dataset folder on this machine.
+    """Add the clips of a dataset folder on this machine.
 
     Raises:
-        VoicecloneError: it is none.
+        VoicecloneError: the folder is not a dataset.
     """
     splits = read_dataset(folder)
     try:
@@ -99,14 +100,18 @@ def add_folder(draft: Draft, folder: Path) -> list[Clip]:
 def add_long(
     draft: Draft, recording: Path, script: str | Path, *, model: str | None, lang: str, say: Callable[[str], None]
 ) -> list[Clip]:
-    """One long recording, cut into clips by ``prepare``.
+    """Cut one long recording into clips with ``prepare`` and add them.
 
     Args:
-        script: what is said in it, or a file of text or subtitles; where it is empty, Whisper ``model`` writes it down.
-        say: takes a line that the visitor should read.
+        draft: of the visitor.
+        recording: the audio file.
+        script: its text, or a file with text or subtitles. If empty, the Whisper model ``model`` transcribes it.
+        model: name or folder of a Whisper model; None where there is none.
+        lang: Kokoro's language code.
+        say: called with each message for the visitor.
 
     Raises:
-        UsageError: there is neither a text nor Whisper, or no clip was found.
+        UsageError: there is neither a text nor a Whisper model, or no clip was found.
         VoicecloneError: the recording cannot be read.
     """
     from voiceclone.prepare.config import PrepareConfig
@@ -131,7 +136,7 @@ def add_long(
 
 
 def _said(script: str | Path, place: Path, model: str | None) -> dict[str, object]:
-    """The setting of ``prepare`` that says what is spoken."""
+    """The setting of ``prepare`` that gives the transcript."""
     if isinstance(script, Path):
         return {"subtitles" if script.suffix.lower() in SUBTITLES else "text": script}
     if script.strip():

@@ -1,4 +1,4 @@
-"""The making of one voice: first sound, training, comparison. It goes on whether anybody watches or not."""
+"""Make one voice in the background: preview, training, comparison. The job continues when the page is closed."""
 
 from __future__ import annotations
 
@@ -37,31 +37,32 @@ RESULT_FILE = "result_{}.wav"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JobState:
-    """What the page shows of a job."""
+    """The state of a job as the page shows it."""
 
     name: str
     outcome: str
     """``running``, ``done``, ``stopped`` or ``failed``."""
     line: str
-    """What it is doing, or how it ended."""
+    """The current activity, or the result."""
     position: Position | None = None
     first: Path | None = None
-    """The sound before any training."""
+    """Audio of the preview before the training."""
     so_far: Path | None = None
-    """The sound of the training so far."""
+    """Audio of the voice at the latest epoch."""
     target: Path | None = None
-    """The recording of what ``so_far`` says."""
+    """The recording of the sentence in ``so_far``."""
     snapshot: Snapshot = field(default_factory=Snapshot, repr=False)
     lines: tuple[str, ...] = ()
 
 
 class Job:
-    """One run of one visitor, in a thread of its own.
+    """One run of one visitor, in its own thread.
 
     Args:
-        studio: speaks. draft: of the visitor.
-        config: the settings of ``clone``; its ``data`` is made from the draft's clips.
-        resume: go on with the unfinished run of that name.
+        studio: synthesises the speech.
+        draft: of the visitor.
+        config: settings of ``clone``; ``data`` is replaced by a dataset made of the draft's clips.
+        resume: continue the unfinished run of that name.
     """
 
     def __init__(self, studio: Studio, draft: Draft, config: CloneConfig, *, resume: bool) -> None:
@@ -75,7 +76,7 @@ class Job:
         self._thread = threading.Thread(target=self._run, name="voiceclone-job", daemon=True)
 
     def start(self) -> None:
-        """Copy the clips and begin.
+        """Copy the clips and start the thread.
 
         Raises:
             VoicecloneError: the clips cannot be copied.
@@ -87,11 +88,11 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether it goes on."""
+        """True while the job runs."""
         return self._outcome == RUNNING
 
     def state(self) -> JobState:
-        """For the page; may be asked from several threads."""
+        """The current state. Thread-safe."""
         with self._reading:
             snapshot, lines = self._training.snapshot(), self._training.lines()
             self._keep_sounds(snapshot)
@@ -110,11 +111,11 @@ class Job:
         )
 
     def stop(self) -> None:
-        """End the training as Ctrl-C does."""
+        """Interrupt the training as Ctrl-C does."""
         self._training.stop()
 
     def close(self) -> None:
-        """Stop, wait, tidy up."""
+        """Stop the training, wait for the thread, and remove temporary files."""
         self._training.close()
         if self._thread.is_alive():
             self._thread.join(30.0)
@@ -134,7 +135,7 @@ class Job:
                 self._end(FAILED, _failure(self._training.lines()))
         except VoicecloneError as error:
             self._end(FAILED, shown(error))
-        except Exception as error:  # whoever watches is told; the traceback goes to the terminal
+        except Exception as error:  # the page shows one line; the traceback goes to the terminal
             logger.exception("the run of %s failed", self.config.name)
             self._end(FAILED, f"an unexpected error ended it ({type(error).__name__}): the terminal says more")
 
@@ -146,7 +147,7 @@ class Job:
             pack = first_voice(base, [path for path, _ in self.clips])
             if pack is not None and not self._training.stopped:
                 self._write(FIRST_FILE, self.studio.audio(TEXT, pack, base=self.config.base))
-        except VoicecloneError as error:  # the training says what is wrong, if it is
+        except VoicecloneError as error:  # the preview is optional: a real fault shows up again in the training
             logger.info("no first sound: %s", error)
 
     def _train(self) -> None:
@@ -155,7 +156,7 @@ class Job:
             threading.Event().wait(POLL_SECONDS)
 
     def _compare(self) -> None:
-        """A voice without a comparison is a voice all the same."""
+        """Compare the finished voice with its recordings; a failure is only logged, the voice itself is complete."""
         try:
             compare(
                 self.studio, str(self.folder.voice), heard=lambda n, audio: self._write(RESULT_FILE.format(n), audio)
@@ -170,7 +171,7 @@ class Job:
         self._line, self._outcome = line, outcome
 
     def _keep_sounds(self, snapshot: Snapshot) -> None:
-        """Put the sounds of the training where the page serves them from."""
+        """Copy the training's audio to where the page can serve it."""
         if snapshot.clone is None or snapshot.clone_step == self._heard_step:
             return
         for earlier in self.draft.folder.glob(SO_FAR_FILE.format("*")):
@@ -190,7 +191,7 @@ class Job:
 
 
 def digest_of(draft: Draft) -> str:
-    """Changes with the clips, their texts and the settings: a run goes on only with the same ones."""
+    """Hash of the clips, their texts and the settings. A run is resumed only where it is unchanged."""
     state = draft.state
     told = [state.base, state.seed, state.epochs, *((clip.file, clip.text) for clip in draft.usable())]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
@@ -212,6 +213,6 @@ def _stopped_line(epochs: int) -> str:
 
 
 def _failure(lines: list[str]) -> str:
-    """The line that says why it failed."""
+    """The line of the output that gives the reason of the failure."""
     errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["it ended without a word"])[-1].removeprefix("error: ")
+    return (errors or lines or ["the training ended without an error message"])[-1].removeprefix("error: ")

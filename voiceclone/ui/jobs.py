@@ -1,4 +1,4 @@
-"""Which runs there are: one at a time, each found again by the visitor who started it."""
+"""The runs of the page: one at a time, each associated with the visitor who started it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voiceclone.ui.job import DONE, FAILED, STOPPED, Job, JobState, digest_of
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
-DATASETS = "datasets"  # in the output folder: the recordings of each voice, by its name
+DATASETS = "datasets"  # subfolder of the output folder with the recordings of each voice, by name
 INTERRUPTED = "The page was closed while the voice was made. What was learnt is kept: you can go on from there."
 
 
@@ -29,10 +29,10 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
 
     def start(self, draft: Draft, *, resume: bool = False) -> Job:
-        """Make the voice of a draft.
+        """Start the run that makes the voice of a draft.
 
         Raises:
-            UsageError: another run goes on, or something is missing, or the name is taken.
+            UsageError: another run is active, input is missing, or the name is taken.
         """
         with self._lock:
             if (other := self.running()) is not None:
@@ -54,15 +54,15 @@ class Jobs:
             return job
 
     def running(self) -> Job | None:
-        """The run that goes on."""
+        """The active run, or None."""
         return next((job for job in self._jobs.values() if job.running), None)
 
     def of(self, draft: Draft) -> Job | None:
-        """The run of a visitor since the page was started."""
+        """The run that a visitor started since the server was started, or None."""
         return self._jobs.get(draft.token)
 
     def state(self, draft: Draft) -> JobState | None:
-        """What is known of a visitor's run, also of one before the page was started again; None where there is none."""
+        """State of a visitor's run, also of one from before the server was restarted; None where there is none."""
         if (job := self.of(draft)) is not None:
             return job.state()
         run = draft.state.run
@@ -80,10 +80,10 @@ class Jobs:
         return JobState(outcome=STOPPED, line=run.get("line") or INTERRUPTED, **known)
 
     def forget(self, draft: Draft) -> None:
-        """Let a visitor begin anew.
+        """Forget a visitor's finished run, so that a new voice can be made.
 
         Raises:
-            UsageError: the run goes on.
+            UsageError: the run is still active.
         """
         job = self.of(draft)
         if job is not None and job.running:
@@ -91,7 +91,7 @@ class Jobs:
         self._jobs.pop(draft.token, None)
 
     def close(self) -> None:
-        """End what goes on."""
+        """Stop the active run."""
         for job in list(self._jobs.values()):
             job.close()
 
@@ -99,7 +99,7 @@ class Jobs:
         """The settings of ``clone`` for a draft.
 
         Raises:
-            UsageError: something is missing, or the name is taken.
+            UsageError: input is missing, or the name is taken.
         """
         state = draft.state
         if len(draft.usable()) < MIN_CLIPS:
@@ -123,10 +123,10 @@ class Jobs:
 
 
 def check_name(studio: Studio, draft: Draft, name: str) -> None:
-    """Refuse a name that is none, or that another voice has.
+    """Check the name of a new voice.
 
     Raises:
-        UsageError: saying which.
+        UsageError: the name is not valid, or another voice has it.
     """
     if not name:
         raise UsageError("the voice has no name yet: write one down")

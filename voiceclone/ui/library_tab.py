@@ -1,4 +1,4 @@
-"""The library: every voice of the output folder and the stock voices; speak, mix, rename, delete, compare."""
+"""The library tab: list, speak, mix, rename, delete and compare own voices and stock voices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OWN_SHOWN = 100
 
 
 def build_library_tab(desk: Desk, tab: Any) -> None:
-    """Lay the tab out and wire it; the lists are filled when the tab is opened."""
+    """Build the tab and connect its events. The lists are filled whenever the tab is opened."""
     import gradio as gr
 
     gr.HTML("<h2>Voices</h2>")
@@ -95,7 +95,7 @@ def _wire_mix(
     desk: Desk, mix_box: MixBox, voice: Any, text: Any, lists: list[Any], view: list[Any],
     listed: Callable[..., list[Any]], show: Callable[..., list[Any]],
 ) -> None:  # fmt: skip
-    """Hearing a mix, and keeping it as a voice of the library."""
+    """Connect the buttons that play a mix and save it as a voice of the library."""
 
     def mixed(*values: Any) -> list[Any]:
         path = str(mix_box.save(desk, *values))
@@ -109,7 +109,7 @@ def _wire_mix(
 
 
 def _listed(gr: Any, desk: Desk, value: str | None) -> list[Any]:
-    """Both lists, with ``value`` chosen."""
+    """Updates of both lists, with ``value`` selected."""
     found = shelf.titles(desk.studio.out)[:OWN_SHOWN]
     return [
         gr.Radio(choices=found, value=value, visible=bool(found)),
@@ -121,7 +121,7 @@ STOCK_INFO = "Voices that come with the base."
 
 
 def _own_tools(gr: Any) -> dict[str, Any]:
-    """What can be done with an own voice only."""
+    """Components for cloned voices only: compare, rename, delete."""
     with gr.Accordion("Download", open=False, elem_id="library-download"):
         form = gr.Radio(label="Format", choices=list(shelf.DOWNLOADS), value=next(iter(shelf.DOWNLOADS)))
         downloads = gr.DownloadButton("Download", elem_id="library-file")
@@ -139,7 +139,7 @@ def _own_tools(gr: Any) -> dict[str, Any]:
 
 
 def _details(gr: Any, desk: Desk, name: str) -> list[Any]:
-    """What is shown of a chosen voice."""
+    """What is shown of the selected voice."""
     own = next((voice for voice in own_voices(desk.studio.out) if voice.file == name), None)
     others = [(title, file) for title, file in shelf.titles(desk.studio.out) if file != name]
     others += [(other, other) for other in _stock_names(desk.studio) if other != name]
@@ -184,7 +184,7 @@ def _stock_names(studio: Studio) -> list[str]:
 
 
 def _known(desk: Desk, voice: str) -> str:
-    """A voice of the library or a stock voice; nothing else that a request may name is read."""
+    """Check that a name is a voice of the library or a stock voice, so that a request cannot read any other file."""
     if voice not in desk.studio.all_voices():
         raise UsageError("this voice is not in the library any more: choose another")
     return voice

@@ -1,4 +1,4 @@
-"""How the page looks: one column, large targets, light and dark by the system's choice."""
+"""CSS of the page: one column, large touch targets, light or dark by the system's setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixing the chosen voice with another one, whole or by half."""
+"""Components for mixing the selected voice with another one, as a whole or separately for timbre and prosody."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MixBox:
-    """The components of the box, and what its buttons do."""
+    """The components of the box and the handlers of its buttons."""
 
     other: Any
     whole: Any
@@ -28,11 +28,11 @@ class MixBox:
 
     @property
     def inputs(self) -> list[Any]:
-        """What :meth:`hear` and :meth:`save` take behind voice and text or name."""
+        """Components whose values :meth:`hear` and :meth:`save` take after the voice and the text or name."""
         return [self.other, self.whole, self.timbre, self.prosody]
 
     def hear(self, desk: Desk, voice: str, text: str, other: str | None, *shares: Any) -> Any:
-        """The mix says the text."""
+        """Speak the text with the mix."""
         import gradio as gr
 
         both, halves = _both(desk, voice, other), _halves(*shares)
@@ -40,12 +40,12 @@ class MixBox:
         return gr.HTML(value=player(desk.sounds.of_audio(audio), "The mix", elem_id="mix-sound"), visible=True)
 
     def save(self, desk: Desk, voice: str, name: str, other: str | None, *shares: Any) -> Path:
-        """The mix becomes a voice of the library."""
+        """Save the mix as a voice of the library."""
         return desk.studio.save_mix(name.strip(), _both(desk, voice, other), *_halves(*shares))
 
 
 def build_mix_box(gr: Any) -> MixBox:
-    """Lay it out, folded."""
+    """Build the box, collapsed."""
     with gr.Accordion("Mix it with another voice", open=False, elem_id="mix"):
         other = gr.Dropdown(label="Other voice", choices=[], elem_id="mix-other")
         whole = gr.Slider(0, 100, value=50, step=5, label="How much of the other voice, %", elem_id="mix-whole")
@@ -70,7 +70,7 @@ def _both(desk: Desk, voice: str, other: str | None) -> tuple[str, str]:
 
 
 def _halves(whole: float, timbre: float | None, prosody: float | None) -> tuple[float, float]:
-    """Shares 0-1 of the other voice in timbre and prosody; what is empty is as the whole."""
+    """Shares (0-1) of the other voice in timbre and prosody. An empty value means the share of the whole."""
     shares = [whole if share is None else share for share in (timbre, prosody)]
     if not all(0 <= share <= 100 for share in shares):
         raise UsageError("the shares of a mix lie between 0 and 100 %")

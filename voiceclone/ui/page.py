@@ -1,6 +1,6 @@
-"""The page: a path of five steps to a voice, and the library.
+"""The web page: a walkthrough of five steps that makes a voice, and the library.
 
-It listens on this machine only unless told otherwise, and loads nothing from elsewhere (:mod:`voiceclone.ui.shield`).
+It listens on localhost only unless told otherwise, and loads nothing from other servers (:mod:`voiceclone.ui.shield`).
 """
 
 from __future__ import annotations
@@ -44,14 +44,19 @@ _BUILDERS = (build_voice_step, build_texts_step, build_consent_step, build_clone
 
 
 def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, reporter: Reporter) -> None:
-    """Serve until Ctrl-C; a training that is going on is then stopped as by Ctrl-C.
+    """Serve the page until Ctrl-C. An active training is then stopped as by Ctrl-C.
 
     Args:
-        share: also open a public address through gradio's server.
+        studio: voices and speech.
+        host: address to listen on.
+        port: TCP port.
+        share: also open a public address through gradio's tunnel server.
+        browser: open the page in a browser.
+        reporter: for messages.
 
     Raises:
         UsageError: the port is taken.
-        VoicecloneError: the public address cannot be had, or the page does not answer.
+        VoicecloneError: there is no public address, or the page does not answer.
     """
     _end_as_by_interrupt(signal.SIGTERM)
     with listening_socket(host, port) as probe:
@@ -71,7 +76,7 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
         except ValueError as error:
             if "localhost" not in str(error):
                 raise
-            # gradio asks its own server once whether it answers, and takes a busy machine for a missing one.
+            # gradio probes its own server once after the start, and fails where a busy machine answers too late.
             raise VoicecloneError("the page's server did not answer in time: try again when less else runs") from error
         if share and not public:
             raise VoicecloneError("--share: gradio's server did not answer: check the network, or leave it out")
@@ -85,15 +90,16 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
 
 
 def build_page(desk: Desk) -> gr.Blocks:
-    """The whole page."""
+    """Build the whole page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_RUN_HISTORY"] = "False"  # what was said and entered would stay in the browser
+    # else texts and names that were entered would remain in the browser's storage
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
     import gradio as gr
 
     desk.studio.warn = lambda line: gr.Warning(shown(line))
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
         gr.Markdown(INTRODUCTION)
-        # Not the secret of anything: the browser's store is its visitor's own.
+        # A fixed secret is fine: only the visitor can read the browser's storage.
         visit = gr.BrowserState("", storage_key="voiceclone-visit", secret="voiceclone")
         timer = gr.Timer(TICK_SECONDS, active=False)
         with gr.Tab("Make a voice", elem_id="tab-make"):
@@ -116,14 +122,14 @@ def build_page(desk: Desk) -> gr.Blocks:
 
 
 def _restored(desk: Desk, way: Path, token: Any) -> list[Any]:
-    """The page as its visitor left it."""
+    """Updates that restore the page to the visitor's last state."""
     draft = desk.drafts.of(token)
     number = draft.state.step if 1 <= draft.state.step <= len(STEPS) else 1
     return [draft.token, *way.at(draft, number)]
 
 
 def _settings(desk: Desk) -> dict[str, Any]:
-    """Of ``launch``."""
+    """Arguments of gradio's ``launch``."""
     import gradio as gr
     from starlette.middleware import Middleware
 
@@ -136,13 +142,13 @@ def _settings(desk: Desk) -> dict[str, Any]:
         "quiet": True,
         "prevent_thread_lock": True,
         "max_file_size": MAX_FILE_BYTES,
-        # Both hold folders whose names cannot be guessed: a visitor's own, and one for each sound.
+        # Both contain folders with random names only: one for each visitor, one for each sound.
         "allowed_paths": [str(desk.drafts.folder.resolve()), str(desk.sounds.folder.resolve())],
         "app_kwargs": {"middleware": [Middleware(Shield)], "docs_url": None, "redoc_url": None, "openapi_url": None},
     }
 
 
 def _end_as_by_interrupt(number: int) -> None:
-    """Let a signal end the page as Ctrl-C does, so that no training is left alone."""
+    """Make a signal raise KeyboardInterrupt, so that a running training is stopped as well."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(number, signal.default_int_handler)

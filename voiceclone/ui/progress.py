@@ -1,4 +1,4 @@
-"""How far a run is, in one figure, and how long it will take: out of the lines that it prints and its epochs."""
+"""Progress of a run as one fraction and the remaining time, estimated from its output lines and finished epochs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 FIRST, COMPARE, PROJECTION = "First sound", "Comparison", "Projection"
-# Stages in their order: what people are told, and about how long each takes: seconds, seconds for each clip.
+# Stages in order: the text shown, and the estimated duration in seconds as a constant plus an amount for each clip.
 STAGES: Mapping[str, tuple[str, float, float]] = {
     FIRST: ("Making the first sound", 8.0, 0.0),
     "Checking clips": ("Checking the clips", 6.0, 0.2),
@@ -19,28 +19,28 @@ STAGES: Mapping[str, tuple[str, float, float]] = {
     "Speaking": ("Speaking with the new voice", 4.0, 0.0),
     COMPARE: ("Comparing it with your recordings", 30.0, 0.0),
 }
-EPOCH_SECONDS = (1.0, 0.2)  # of an epoch: seconds, seconds for each clip
+EPOCH_SECONDS = (1.0, 0.2)  # duration of an epoch in seconds: a constant plus an amount for each clip
 _LINE = re.compile(r"^(?P<label>[A-Z][A-Za-z ]+): (?P<done>\d+)(?:/(?P<total>\d+))? ")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where a run is."""
+    """Progress of a run."""
 
     share: float
-    """Of the whole, 0-1."""
+    """Finished fraction of the whole run, 0-1."""
     seconds_left: float | None
-    """None where it is too early to say."""
+    """Estimated remaining seconds; None where it is too early for an estimate."""
     doing: str
 
 
 class Gauge:
-    """Follows one run.
+    """Estimates the progress of one run.
 
     Args:
-        clips: that are trained on.
-        epochs: at most; a training may stop earlier.
-        clock: seconds of a monotonic clock.
+        clips: number of training clips.
+        epochs: maximum number of epochs; the training may stop earlier.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, *, clips: int, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,11 +51,12 @@ class Gauge:
         self._stage, self._begun_at = FIRST, 0.0
 
     def read(self, stage: str, lines: Sequence[str], epochs: int) -> Position:
-        """The position now.
+        """The current progress.
 
         Args:
-            stage: :data:`FIRST`, :data:`COMPARE`, or empty for the training, whose ``lines`` then tell.
-            epochs: that are finished.
+            stage: :data:`FIRST`, :data:`COMPARE`, or empty for the training, whose stage is then read from ``lines``.
+            lines: the last output lines of the training.
+            epochs: number of finished epochs.
         """
         name, within = (stage, 0.0) if stage else self._of_lines(lines, epochs)
         now = self._clock()
@@ -70,7 +71,7 @@ class Gauge:
         )
 
     def _left(self, within: float, now: float) -> float | None:
-        """The rest of this stage at its own rate, the later ones as estimated."""
+        """Remaining seconds: the rest of this stage at its measured rate, plus the estimates of the later stages."""
         order = list(STAGES)
         later = sum(self._cost[name] for name in order[order.index(self._stage) + 1 :])
         gained, spent = within - self._begun_at, now - self._stage_began
@@ -79,7 +80,7 @@ class Gauge:
         return max(0.0, (1.0 - within) * self._cost[self._stage] - spent) + later
 
     def _of_lines(self, lines: Sequence[str], epochs: int) -> tuple[str, float]:
-        """The stage of the training and the share of it that is done."""
+        """The stage of the training and its finished fraction."""
         if epochs:
             spoken = any(line.startswith("Speaking: ") for line in lines)
             ended = any(line.startswith(f"{PROJECTION}: ") and " in " in line for line in lines)
@@ -89,7 +90,8 @@ class Gauge:
             if (found := _LINE.match(line)) and found["label"] in STAGES:
                 order, total = list(STAGES), int(found["total"] or 0)
                 share = min(1.0, int(found["done"]) / total) if total else 0.0
-                if " in " in line and found["label"] != order[-1]:  # it has ended: the next one has begun
+                # this stage is complete, so that the next one is running
+                if " in " in line and found["label"] != order[-1]:
                     return order[order.index(found["label"]) + 1], 0.0
                 return found["label"], share
         return "Checking clips", 0.0
@@ -100,7 +102,7 @@ class Gauge:
 
 
 def left_in_words(seconds: float | None) -> str:
-    """``about 3 minutes left``."""
+    """Remaining time as text, such as ``about 3 minutes left``; empty for None."""
     if seconds is None:
         return ""
     if seconds < 50:

@@ -1,4 +1,4 @@
-"""The library: what the output folder holds, and renaming, deleting and handing out its voices."""
+"""The library: list, rename, delete and export the voices of the output folder."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from voiceclone.voice.space import KOKORO_SPACE
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
-# What people choose by, the format, and the file's ending.
+# The label in the list, the format's name, and the file suffix.
 DOWNLOADS = {
     "Kokoro (.pt)": ("pt", ".pt"),
     "safetensors": ("safetensors", ".safetensors"),
     "kokoro-onnx (.bin)": ("bin", ".bin"),
     "kokoro.js (.bin)": ("kokoro-js", ".js.bin"),
 }
-STOCK_ONLY = ("bin", "kokoro-js")  # formats of programs that hold stock Kokoro and no other base
+STOCK_ONLY = ("bin", "kokoro-js")  # formats of programs that support Kokoro-82M only
 
 
 def title_of(voice: OwnVoice) -> str:
-    """One line for lists: name, what it is, when, how near to its speaker."""
+    """One line for lists: name, kind, date, similarity to the speaker."""
     likeness = tenths_of(read_findings(Path(voice.file)))
     parts = [voice.name, "clone" if voice.kind == CLONE else "mix or copy", voice.date]
     return " · ".join([*parts, *([f"likeness {likeness}"] if likeness else [])])
 
 
 def titles(out: Path) -> list[tuple[str, str]]:
-    """(line, file) of every own voice, newest first."""
+    """``(line, file)`` of every own voice, newest first."""
     return [(title_of(voice), voice.file) for voice in own_voices(out)]
 
 
 def own_voice(out: Path, file: str) -> OwnVoice:
-    """The voice of a file of the output folder.
+    """The voice of a file in the output folder.
 
     Raises:
-        UsageError: there is none: somebody deleted it meanwhile, or it never was one.
+        UsageError: the file is not a voice of the library (any more).
     """
     found = next((voice for voice in own_voices(out) if voice.file == file), None)
     if found is None:
@@ -56,7 +56,7 @@ def own_voice(out: Path, file: str) -> OwnVoice:
 
 
 def card_of(voice: OwnVoice) -> str:
-    """The card that lies beside a voice, without its YAML head; empty where there is none."""
+    """The voice's model card without its YAML header; empty where there is none."""
     try:
         text = (Path(voice.file).parent / "README.md").read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -67,13 +67,21 @@ def card_of(voice: OwnVoice) -> str:
 
 
 def rename(studio: Studio, file: str, name: str) -> Path:
-    """Give a voice another name: its folder, the files that bear the name, and what they say of it.
+    """Rename a voice: its folder, its files, and the name inside its report and card.
 
-    The new folder is made beside the old one, which goes at the end: whatever happens, the voice is there.
+    The new folder is complete before the old one is deleted, so that an interruption cannot lose the voice.
+
+    Args:
+        studio: of the library.
+        file: the voice.
+        name: the new name.
+
+    Returns:
+        The voice's new file.
 
     Raises:
-        UsageError: the name is none or taken, or the voice is being written to.
-        VoicecloneError: it cannot be written.
+        UsageError: the name is not valid or taken, or the voice is being written.
+        VoicecloneError: the folder cannot be written.
     """
     voice, name = own_voice(studio.out, file), name.strip()
     CloneConfig(data="", name=name)
@@ -98,10 +106,10 @@ def rename(studio: Studio, file: str, name: str) -> Path:
 
 
 def delete(studio: Studio, file: str, *, recordings: bool) -> None:
-    """Delete a voice, and, if asked, the recordings that the page made it from.
+    """Delete a voice and, with ``recordings``, the recordings that were uploaded to the page for it.
 
     Raises:
-        UsageError: the voice is being written to, or is gone.
+        UsageError: the voice is being written, or does not exist any more.
         VoicecloneError: it cannot be deleted.
     """
     folder = Path(own_voice(studio.out, file).file).parent
@@ -110,22 +118,31 @@ def delete(studio: Studio, file: str, *, recordings: bool) -> None:
         with held(folder, instead="voice"):
             for place in [folder, *([data] if recordings and data else [])]:
                 gone = studio.out / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-deleted"
-                place.rename(gone)  # in one step; half a voice is none
+                place.rename(gone)  # renamed first, so that an interruption leaves no half-deleted voice in the library
                 shutil.rmtree(gone, ignore_errors=True)
     except OSError as error:
         raise VoicecloneError(write_failure(folder, error)) from error
 
 
 def has_recordings(studio: Studio, file: str) -> bool:
-    """Whether recordings of the voice lie in the output folder."""
+    """True where recordings of the voice lie in the output folder."""
     return _recordings_of(studio, Path(file).parent) is not None
 
 
 def export(studio: Studio, voice: str, form: str, folder: Path) -> Path:
     """Write a voice in a format of :data:`DOWNLOADS` into ``folder``.
 
+    Args:
+        studio: of the library.
+        voice: its name or file.
+        form: name of the format.
+        folder: an existing folder.
+
+    Returns:
+        The file.
+
     Raises:
-        VoicecloneError: it cannot be read or written.
+        VoicecloneError: the voice cannot be read, or the file cannot be written.
     """
     from voiceclone.voice.provenance import provenance_of, provenance_of_name
 
@@ -139,7 +156,7 @@ def export(studio: Studio, voice: str, form: str, folder: Path) -> Path:
 
 
 def python_lines(studio: Studio, voice: OwnVoice) -> str:
-    """How a program speaks with a voice."""
+    """Python code that speaks with a voice."""
     if voice.fits(KOKORO_SPACE):
         return "\n".join(
             (
@@ -164,7 +181,10 @@ def python_lines(studio: Studio, voice: OwnVoice) -> str:
 
 
 def _recordings_of(studio: Studio, folder: Path) -> Path | None:
-    """The dataset that the page made for a voice; recordings elsewhere are the user's own."""
+    """The dataset that the page made for a voice, or None.
+
+    Recordings elsewhere belong to the user and are never deleted.
+    """
     try:
         data = Path(json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -174,7 +194,7 @@ def _recordings_of(studio: Studio, folder: Path) -> Path | None:
 
 
 def _renamed_in(folder: Path, name: str) -> None:
-    """Write the new name into the files that say it."""
+    """Replace the old name by the new one in the files that contain it."""
     for path in (RunFolder(folder).report, folder / "config.json"):
         try:
             content: Any = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
-"""Nothing from outside: the page's HTML is rid of what other sites would send, and the browser is told to refuse it.
+"""ASGI middleware that keeps the page from loading anything from other servers.
 
-An ASGI middleware around gradio's application, so that it holds whatever release of gradio is installed.
+It removes external resources from gradio's HTML and sets a Content-Security-Policy. As it wraps the application, it
+works with any release of gradio.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_REQUEST_BYTES = 1_000_000_000  # of one upload, however many files it holds
+MAX_REQUEST_BYTES = 1_000_000_000  # bytes of one upload, all files together
 _OUTSIDE = r"""(?:src|href|content)\s*=\s*["']?(?:https?:)?//[^"'>\s]*["']?"""
 _SCRIPT = re.compile(rf"<script\b[^>]*{_OUTSIDE}[^>]*>\s*</script>", re.I)
 _TAG = re.compile(rf"<(?:link|meta|img|iframe)\b[^>]*{_OUTSIDE}[^>]*/?>", re.I)
-# gradio fetches what follows "file=" itself where it is an address: nobody shall send this machine for other pages.
+# gradio downloads the address behind "file=" itself; blocked, since it would allow server-side request forgery.
 _ELSEWHERE = re.compile(r"/(?:file=|proxy=|stream/)(?:https?:|//)|/proxy=", re.I)
 
 
 def policy(nonce: str) -> str:
-    """The Content-Security-Policy: everything from this page's own address alone."""
+    """The Content-Security-Policy: resources of the page's own origin only."""
     return "; ".join(
         (
             "default-src 'self'",
-            # gradio's components make functions of their templates, which is what unsafe-eval allows.
+            # gradio's components compile their templates with Function(), which needs unsafe-eval.
             f"script-src 'self' 'nonce-{nonce}' 'unsafe-eval'",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
@@ -45,7 +46,7 @@ def policy(nonce: str) -> str:
 
 
 def without_outside(html: str, nonce: str) -> str:
-    """``html`` without scripts, styles, fonts and pictures of other sites; its own scripts bear the nonce."""
+    """Remove scripts, styles, fonts and images of other origins from ``html``; add ``nonce`` to its own scripts."""
     html = _TAG.sub("", _SCRIPT.sub("", html))
     return re.sub(r"<script\b(?![^>]*\bnonce=)", f'<script nonce="{nonce}"', html)
 
@@ -57,7 +58,7 @@ class Shield:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -72,7 +73,7 @@ class Shield:
 
 
 class _Rewriting:
-    """Adds the headers to a response, and rewrites it where it is HTML."""
+    """Adds the security headers to a response and rewrites its body where it is HTML."""
 
     def __init__(self, send: Send) -> None:
         self._send, self._nonce = send, secrets.token_urlsafe(12)

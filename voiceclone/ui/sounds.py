@@ -1,4 +1,4 @@
-"""Sounds and files that the page hands out: in a temporary folder under names that nobody can guess."""
+"""Temporary files that the page serves, each in a folder with a random name."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import numpy as np
 
 from voiceclone.audio.io import SAMPLE_RATE, write_wav
 
-MAX_KEPT = 300  # the oldest go first
+MAX_KEPT = 300  # number of files kept; the oldest are deleted first
 
 
 class Sounds:
-    """Removed at the end of the page."""
+    """A temporary folder, deleted by :meth:`close`."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="voiceclone-page-"))
         self.uploads = self.folder / "uploads"
-        """For gradio, which tidies up by itself."""
+        """Upload folder of gradio, which deletes old files itself."""
         self._made = self.folder / "made"
         self._made.mkdir()
 
     def of_audio(self, audio: np.ndarray) -> Path:
-        """A file of float32 ``(T,)`` at 24 kHz."""
+        """Write audio (float32 ``(T,)`` at 24 kHz) to a WAV file."""
         path = self.place() / "speech.wav"
         write_wav(path, audio, SAMPLE_RATE)
         return path
 
     def of_file(self, source: Path) -> Path:
-        """A copy of a file."""
+        """Copy a file."""
         path = self.place() / source.name
         shutil.copyfile(source, path)
         return path
@@ -47,6 +47,6 @@ class Sounds:
         return path
 
     def close(self) -> None:
-        """Remove everything."""
+        """Delete all files."""
         with contextlib.suppress(OSError):
             shutil.rmtree(self.folder)

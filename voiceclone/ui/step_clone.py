@@ -1,4 +1,4 @@
-"""Step 4: the first sound, the training with one bar, the voice so far."""
+"""Step 4: preview, training with one progress bar, and audio of the latest epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = {STOPPED: "fair", DONE: "good", RUNNING: "info"}
 
 
 def build_clone_step(desk: Desk, way: Path) -> None:
-    """Lay the step out and wire it."""
+    """Build the step and connect its events."""
     import gradio as gr
 
     gr.HTML("<h2>Clone</h2>")
@@ -88,7 +88,7 @@ def build_clone_step(desk: Desk, way: Path) -> None:
 
 
 def _settings(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
-    """Base, rounds of training and seed, folded away."""
+    """Base model, number of epochs and seed, in a collapsed section."""
     with gr.Accordion("Expert settings", open=False, elem_id="expert"):
         base = gr.Dropdown(label="Base", choices=base_choices(desk), elem_id="base", info=BASE_INFO)
         epochs = gr.Number(
@@ -102,7 +102,7 @@ BASE_INFO = "The model that will speak. A voice fits only the base that it was m
 
 
 def base_choices(desk: Desk) -> list[tuple[str, str]]:
-    """What a visitor may choose: the page's own base, Kokoro and nano; never a path that a visitor types."""
+    """The bases that a visitor can choose: the page's own, Kokoro and nano. Paths cannot be entered."""
     own = str(desk.studio.base)
     planned = planned_base(own, offline=desk.studio.offline) if own == AUTO else own
     named = {
@@ -114,7 +114,10 @@ def base_choices(desk: Desk) -> list[tuple[str, str]]:
 
 
 def run_shown(state: JobState | None, before: tuple) -> list[Any]:
-    """The parts that follow a run; players that did not change are left alone, or playing would break off."""
+    """Updates of the components that show a run.
+
+    Players whose file did not change are left alone, or playback would stop.
+    """
     import gradio as gr
 
     if state is None:
@@ -175,7 +178,7 @@ def _sounds(state: JobState) -> str:
 
 
 def _curve(state: JobState) -> str:
-    """The losses so far as a picture that needs no script."""
+    """HTML of the loss curves as an embedded PNG."""
     import base64
     import io
 

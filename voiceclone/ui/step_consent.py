@@ -1,4 +1,4 @@
-"""Step 3: who speaks, that they agree, and what the voice is called."""
+"""Step 3: the speaker's name and consent, and the name of the voice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_consent_step(desk: Desk, way: Path) -> None:
-    """Lay the step out and wire it."""
+    """Build the step and connect its events."""
     import gradio as gr
 
     gr.HTML("<h2>Consent and name</h2><p>Both are recorded with the voice, in its report and its card.</p>")
@@ -48,7 +48,8 @@ def build_consent_step(desk: Desk, way: Path) -> None:
         return way.at(draft, 4)
 
     given = [way.visit, person, agreed, name]
-    for event in (person.blur, name.blur, agreed.change):  # one may go back by the header, too
+    # also save when the visitor leaves the step through the header
+    for event in (person.blur, name.blur, agreed.change):
         event(told(lambda token, *values: keep(token, *values) and None), given, None, show_progress="hidden")
     back.click(told(lambda token, *values: way.at(keep(token, *values), 2), outputs=4), given, way.outputs)
     onward.click(told(go_on, outputs=4), given, way.outputs)

@@ -1,4 +1,4 @@
-"""Step 5: recording and clone side by side, the verdict in words, downloads, the lines that use the voice."""
+"""Step 5: recording and clone side by side, the result of the comparison, downloads, and code that uses the voice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def build_result_step(desk: Desk, way: Way) -> None:
-    """Lay the step out and wire it."""
+    """Build the step and connect its events."""
     import gradio as gr
 
     with gr.Column(visible=False, elem_id="result") as result:
@@ -45,7 +45,7 @@ def build_result_step(desk: Desk, way: Way) -> None:
         file = str(desk.studio.out / state.name / f"{state.name}.pt")
         try:
             voice = own_voice(desk.studio.out, file)
-        except UsageError:  # it was renamed or deleted in the library
+        except UsageError:  # the voice was renamed or deleted in the library
             return [gr.Column(visible=False), gr.HTML(visible=True), *[gr.skip()] * (len(outputs) - 2)]
         place = desk.sounds.place()
         files = [str(export(desk.studio, file, form, place)) for form, _ in DOWNLOADS.values()]
@@ -77,7 +77,7 @@ def build_result_step(desk: Desk, way: Way) -> None:
 
 
 def verdict_html(title: str, found: Findings | None) -> str:
-    """The verdict, first in words, then as bars."""
+    """HTML of the comparison: a text summary, then bars."""
     from voiceclone.evaluation.bars import bars_of
     from voiceclone.evaluation.pages import render_html
 
@@ -88,7 +88,7 @@ def verdict_html(title: str, found: Findings | None) -> str:
 
 
 def pairs_html(desk: Desk, draft: Draft, file: str) -> str:
-    """Recording and clone of each sentence; what is not there is left out."""
+    """HTML of the recording and the clone of each sentence; missing files are left out."""
     found = []
     for number, pair in enumerate(pairs_of(desk.studio, file)):
         recording, clone = draft.folder / "clips" / pair.recording.name, draft.folder / RESULT_FILE.format(number)

@@ -1,4 +1,4 @@
-"""Step 2: each clip to hear, what is said in it, and how good the recording is."""
+"""Step 2: for each clip a player, its transcript, and its quality verdict."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from voiceclone.ui.whisper import fill_in, find_whisper
 if TYPE_CHECKING:
     from voiceclone.ui.draft import Clip, Draft
 
-ROWS = 6  # clips at once
+ROWS = 6  # clips on one page of the list
 
 
 def build_texts_step(desk: Desk, way: Path) -> None:
-    """Lay the step out and wire it; the rows are there from the beginning and shown as clips come."""
+    """Build the step and connect its events. All rows exist from the start; those with a clip are visible."""
     import gradio as gr
 
     whisper = find_whisper(desk.studio.lang, offline=desk.studio.offline)
@@ -91,7 +91,7 @@ def build_texts_step(desk: Desk, way: Path) -> None:
 def _wire_rows(
     desk: Desk, rows: list[Any], given: list[Any], outputs: list[Any], shown: Callable[..., list[Any]]
 ) -> None:
-    """Each row's button and text."""
+    """Connect each row's remove button and text box."""
     size = len(outputs)
 
     def remove(token: str, start: int, number: int, *texts: str) -> list[Any]:
@@ -107,7 +107,7 @@ def _wire_rows(
 
 
 def keep_texts(draft: Draft, start: int, texts: tuple[str, ...]) -> None:
-    """Write down what stands in the boxes of the clips from ``start`` on."""
+    """Store the texts of the boxes in the clips from index ``start`` on."""
     changed = False
     for clip, text in zip(draft.clips[start : start + ROWS], texts):
         said = " ".join((text or "").split())[:MAX_TEXT]

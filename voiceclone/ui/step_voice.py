@@ -1,4 +1,4 @@
-"""Step 1: sentences read aloud, one long recording, or clips."""
+"""Step 1: record sentences, or upload one long recording or clips."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from voiceclone.ui.whisper import find_whisper
 if TYPE_CHECKING:
     from voiceclone.ui.draft import Draft
 
-ENOUGH_SECONDS = 60.0  # below it, more speech makes the voice clearly better
+ENOUGH_SECONDS = 60.0  # seconds of speech below which the page recommends more
 SOUND_TYPES = ["audio"]
 
 
 def build_voice_step(desk: Desk, way: Way) -> None:
-    """Lay the step out and wire it."""
+    """Build the step and connect its events."""
     import gradio as gr
 
     gr.HTML("<h2>Give your voice</h2><p>One minute of clear speech is enough to begin with. Choose a way.</p>")
@@ -72,7 +72,7 @@ def build_voice_step(desk: Desk, way: Way) -> None:
 def _wire_reading(
     desk: Desk, way: Way, microphone: Any, heard: Any, outputs: list[Any], read_outputs: list[Any]
 ) -> None:
-    """A sentence that was read becomes a clip, and the next one is shown."""
+    """Connect the microphone: a recorded sentence becomes a clip, then the next sentence is shown."""
     import gradio as gr
 
     def read(token: str, number: int, recording: str | None) -> list[Any]:
@@ -91,14 +91,14 @@ def _wire_reading(
 
 
 def _move(desk: Desk, token: str, number: int, by: int) -> list[Any]:
-    """Another sentence to read."""
+    """Show another sentence."""
     draft = desk.drafts.of(token)
     number = (number + by) % len(SENTENCES)
     return [number, _sentence(draft, number)]
 
 
 def _wire_files(desk: Desk, way: Way, clips: Any, outputs: list[Any]) -> None:
-    """Files that are dropped become clips."""
+    """Connect the file box: uploaded files become clips."""
 
     def drop(token: str, files: list[str] | None) -> list[Any]:
         draft = desk.drafts.of(token)
@@ -110,7 +110,7 @@ def _wire_files(desk: Desk, way: Way, clips: Any, outputs: list[Any]) -> None:
 
 
 def _cut_up(desk: Desk, token: str, recording: str | None, said: str) -> list[Any]:
-    """A long recording becomes clips."""
+    """Cut an uploaded long recording into clips."""
     import gradio as gr
 
     draft = desk.drafts.of(token)
@@ -158,7 +158,7 @@ def _sentence(draft: Draft, number: int) -> str:
 
 
 def _counted(draft: Draft) -> list[Any]:
-    """The summary and the button onward."""
+    """Updates of the summary line and the button to the next step."""
     import gradio as gr
 
     if not draft.clips:

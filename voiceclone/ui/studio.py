@@ -1,4 +1,4 @@
-"""What the page does, without the page: voices of the output folder, speech, clips of the speaker, mixes."""
+"""Functions of the page without its layout: voices of the output folder, speech, the speaker's clips, mixes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Sound = tuple[int, np.ndarray]  # Hz, int16 (T,): 16-bit samples
-MAX_CLIPS = 50  # of a speaker that are offered
-MAX_TEXT = 3_000  # characters that are spoken at once, about four minutes
+Sound = tuple[int, np.ndarray]  # sample rate in Hz, int16 samples (T,)
+MAX_CLIPS = 50  # recordings of a speaker that are offered for comparison
+MAX_TEXT = 3_000  # characters of one request: about four minutes of speech
 
 
 class Studio:
-    """Voices are named as on the command line: a path (``FILE:NAME`` for one of several), or a stock voice.
+    """Voices and speech for the page.
+
+    Voices are named as on the command line: a path (``FILE:NAME`` for one of several), or a stock voice.
 
     Args:
         out: the output folder of ``clone``.
-        base: what speaks where a voice's own report names no base.
+        base: the base model for voices whose report names none.
         lang: Kokoro's language code.
         offline: never use the network.
     """
@@ -44,7 +46,8 @@ class Studio:
         self.out, self.base, self.lang, self.offline = Path(out), base, lang, offline
         self.warn: Callable[[str], None] = logger.warning
         """Takes a line for each kind of thing in a text that could not be spoken; the page shows it."""
-        self._speaking = threading.Lock()  # one model, one state of the random numbers
+        # one synthesis at a time: the model and torch's global random state are shared
+        self._speaking = threading.Lock()
         self._loading = threading.Lock()
         self._load = lru_cache(maxsize=2)(self._load_base)
 
@@ -60,11 +63,11 @@ class Studio:
         return [*self.own_voices(), *load_stock_voices(planned_base(self.base, offline=self.offline))]
 
     def base_of(self, voice: str) -> str:
-        """The base that speaks with a voice: what its report says, else the studio's."""
+        """The base of a voice: from its report, else the studio's."""
         return known_base(voice) or self.base
 
     def clips_of(self, voice: str) -> list[tuple[str, str]]:
-        """(path, text) of the clips a voice was made from, held-out ones first; none where they are gone."""
+        """``(path, text)`` of a voice's training clips, held-out ones first; empty where they were deleted."""
         from voiceclone.data.metadata import read_dataset
 
         try:
@@ -76,38 +79,45 @@ class Studio:
         return [clip for clip in clips if Path(clip[0]).is_file()][:MAX_CLIPS]
 
     def load_base(self, which: str) -> Base:
-        """A base, kept for the next time."""
+        """Load a base; it stays in memory."""
         with self._loading:
             return self._load(which)
 
     def find(self, voice: str) -> VoicePack:
-        """A voice by its name; its base is loaded only for a stock voice."""
+        """Load a voice by name. The base is loaded only for stock voices."""
         return self._finder_of(self.base_of(voice)).find(voice)
 
     def audio(self, text: str, voice: str | VoicePack, *, base: str | None = None, speed: float = 1.0) -> np.ndarray:
-        """A text with a voice as float32 ``(T,)`` at 24 kHz; ``base`` is needed for what has no name."""
+        """Synthesise a text: float32 ``(T,)`` at 24 kHz.
+
+        ``base`` is required for a :class:`VoicePack`, which does not name its base.
+        """
         if isinstance(voice, str):
             return self._audio(text, lambda base: self._finder(base).find(voice), self.base_of(voice), speed)
         return self._audio(text, lambda _: voice, base or self.base, speed)
 
     def speak(self, text: str, voice: str, *, speed: float = 1.0) -> Sound:
-        """A text with a voice."""
+        """Synthesise a text as 16-bit audio."""
         return as_sound(self.audio(text, voice, speed=speed))
 
     def mix(self, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
-        """Two voices; ``timbre`` and ``prosody`` say how much of the second each half has, 0 to 1."""
+        """Mix two voices. ``timbre`` and ``prosody`` are the share of the second voice in each half, 0 to 1."""
         return self._mix(self.load_base(self._common_base(voices)), voices, timbre, prosody)
 
     def mix_audio(self, text: str, voices: tuple[str, str], timbre: float, prosody: float) -> np.ndarray:
-        """A text with a mix, as :meth:`audio`."""
+        """Synthesise a text with a mix: float32 ``(T,)`` at 24 kHz."""
         which = self._common_base(voices)
         return self._audio(text, lambda base: self._mix(base, voices, timbre, prosody), which, 1.0)
 
     def save_mix(self, name: str, voices: tuple[str, str], timbre: float, prosody: float) -> Path:
-        """Write a mix as ``OUT/NAME/NAME.pt``; the name follows the rules of ``clone --name``."""
+        """Write a mix to ``OUT/NAME/NAME.pt``. The name must be valid for ``clone --name``.
+
+        Raises:
+            UsageError: the name is not valid or taken, or the voices belong to different bases.
+        """
         from voiceclone.cloning.config import CloneConfig
 
-        CloneConfig(data="", name=name)  # refuses what is no name
+        CloneConfig(data="", name=name)  # raises UsageError for an invalid name
         path = self.out / name / f"{name}.pt"
         if path.exists():
             raise UsageError(f"{path} exists: choose another name")
@@ -120,7 +130,11 @@ class Studio:
         return blend(Mix(*halves), self._finder(base).single)
 
     def _common_base(self, voices: tuple[str, str]) -> str:
-        """The base of the voices that name one; two different ones cannot be mixed."""
+        """The base of both voices.
+
+        Raises:
+            UsageError: they belong to different bases.
+        """
         named = {name for name in map(known_base, voices) if name}
         if len(named) > 1:
             raise UsageError(f"the voices belong to different bases ({', '.join(sorted(named))}): mix voices of one")
@@ -157,10 +171,10 @@ class Studio:
 
 
 def as_sound(audio: np.ndarray) -> Sound:
-    """Float32 ``(T,)`` at 24 kHz as 16-bit samples."""
+    """Convert float32 ``(T,)`` at 24 kHz to 16-bit samples."""
     return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
 
 
 def _shares(first: str, second: str, share: float) -> dict[str, float]:
-    """The weights of a half; the same voice twice is that voice."""
+    """Weights of the two voices in one half. If both are the same voice, its weight is 1."""
     return {first: 1.0} if first == second else {first: 1.0 - share, second: share}

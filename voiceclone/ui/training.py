@@ -1,4 +1,4 @@
-"""``voiceclone clone`` in a process of its own, so that it can be watched and stopped."""
+"""Run ``voiceclone clone`` in a subprocess that can be monitored and stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from voiceclone.system.processes import apart, stop_all
 from voiceclone.ui.events import EventReader, Snapshot
 
 LOG_LINES = 200
-STOP_SECONDS = 20.0  # for the last checkpoint; then the process is ended
-# A process started in the background ignores Ctrl-C, and so would its children.
+STOP_SECONDS = 20.0  # seconds to wait for the last checkpoint before the process is killed
+# Processes started in the background ignore SIGINT, and their children inherit that: restore the default handler.
 _RUN = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
 _RUN += "from voiceclone.cli.main import main; sys.exit(main())"
 
 
 class Training:
-    """One run; its lines go to a temporary file, its curves and sounds to TensorBoard events."""
+    """One run. Its output goes to a temporary file, its losses and audio to TensorBoard events."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,13 +33,16 @@ class Training:
         self.voice: Path | None = None
 
     def start(self, arguments: list[str], voice: Path, *, resumed: bool = False) -> None:
-        """Run ``voiceclone clone ARGUMENTS``, which is to make ``voice``.
+        """Run ``voiceclone clone ARGUMENTS``, which writes ``voice``.
 
         Args:
-            resumed: whether the run goes on with an earlier one, whose events then count, too.
+            arguments: of the command line.
+            voice: the file that the run will write.
+            resumed: the run continues an earlier one, whose events are then shown as well.
 
         Raises:
-            UsageError: it is running already.
+            UsageError: a run is active.
+            VoicecloneError: the process cannot be started.
         """
         with self._lock:
             if self.running:
@@ -53,7 +56,8 @@ class Training:
             command = [sys.executable, "-c", _RUN, "clone", *arguments, "--tensorboard"]
             try:
                 with open(handle, "wb") as lines:
-                    # A session of its own: Ctrl-C in the page's terminal is handed on by stop(), once.
+                    # A new session: Ctrl-C in the page's terminal does not reach the subprocess directly; stop() sends
+                    # one SIGINT.
                     self._process = subprocess.Popen(
                         command, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines, **apart()
                     )
@@ -62,16 +66,16 @@ class Training:
 
     @property
     def running(self) -> bool:
-        """Whether it is going on."""
+        """True while the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended well."""
+        """True where the process ended with exit code 0."""
         return self._process is not None and self._process.poll() == 0
 
     def lines(self) -> list[str]:
-        """The last lines of its output that say something."""
+        """The last non-empty lines of its output."""
         if self._log is None:
             return []
         with contextlib.suppress(OSError):
@@ -80,12 +84,15 @@ class Training:
         return []
 
     def snapshot(self) -> Snapshot:
-        """Curves, picture and sound so far."""
+        """Losses, mels and audio so far."""
         with self._lock:
             return Snapshot() if self._events is None else self._events.read()
 
     def stop(self) -> None:
-        """As Ctrl-C does: finished epochs are kept; what does not end by itself is ended."""
+        """Interrupt the training as Ctrl-C does; finished epochs are kept.
+
+        The process is killed where it does not end in time.
+        """
         self.stopped = True
         with self._lock:
             process = self._process
@@ -93,7 +100,7 @@ class Training:
             stop_all([process], STOP_SECONDS)
 
     def close(self) -> None:
-        """Stop, and remove the temporary file."""
+        """Stop the training and delete the temporary file."""
         self.stop()
         self._forget_log()
 

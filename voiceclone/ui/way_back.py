@@ -1,7 +1,7 @@
-"""Going back to an earlier step by its name in the header.
+"""Navigation to an earlier step by a click on its name in the header.
 
-The header is HTML, which cannot call the page: a script presses a button that is out of sight. gradio runs it as a
-function of its own, for the page's policy refuses scripts that are added to the head.
+The header is plain HTML and cannot call Python. A script clicks a hidden gradio button instead. It is passed to gradio
+as a JavaScript function, because the page's Content-Security-Policy blocks scripts that are added to the head.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCRIPT = """() => {
 
 
 def build_way_back(desk: Desk, way: Path) -> None:
-    """A button out of sight for each step that can be gone back to."""
+    """Add a hidden button for each step that the header links to."""
     import gradio as gr
 
     for number, title in enumerate(STEPS[: BUSY - 1], 1):
@@ -37,10 +37,10 @@ def _handler(desk: Desk, way: Path, number: int) -> Any:
 
 
 def go_back(desk: Desk, way: Path, token: str, number: int) -> list[Any]:
-    """The page at an earlier step; a finished voice stays in the library.
+    """Show an earlier step. A finished voice stays in the library.
 
     Raises:
-        UsageError: the voice is being made.
+        UsageError: the voice is being trained.
     """
     draft = desk.drafts.of(token)
     if number >= draft.state.step:

@@ -1,4 +1,4 @@
-"""Transcripts by Whisper, where faster-whisper and one of its models are at hand."""
+"""Transcripts by Whisper, where faster-whisper and one of its models are available."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from voiceclone.system.extras import install_command, is_installed
 from voiceclone.ui.clip_words import UNFIT
 from voiceclone.ui.draft import Draft
 
-MODELS = ("small", "base", "tiny")  # the first that is at hand; English also in its own form
-FETCHED = "small"  # where none is at hand and the network may be used
+MODELS = ("small", "base", "tiny")  # the first that is cached is used; for English also its ".en" variant
+FETCHED = "small"  # downloaded where no model is cached and the network may be used
 FETCHED_MEGABYTES = 480
 
 _lock = threading.Lock()
@@ -22,16 +22,16 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Whisper:
-    """What can be done about transcripts here."""
+    """Whether transcription is available, and the message about it."""
 
     model: str | None
     """Name or folder of a model that can be used; None where there is none."""
     line: str
-    """What the page says of it."""
+    """The message that the page shows."""
 
 
 def find_whisper(lang: str, *, offline: bool) -> Whisper:
-    """Look for a model for a language code of Kokoro's; nothing is fetched."""
+    """Find a cached model for a language code of Kokoro's. Nothing is downloaded."""
     if not is_installed("transcribe"):
         line = f"Whisper can write the texts for you. To get it: `{install_command('transcribe')}`, then start again."
         return Whisper(model=None, line=line)
@@ -49,7 +49,10 @@ def find_whisper(lang: str, *, offline: bool) -> Whisper:
 
 
 def fill_in(draft: Draft, model: str, lang: str) -> int:
-    """Write down what is said in every fit clip that has no text; returns how many were filled in.
+    """Transcribe every usable clip that has no text.
+
+    Returns:
+        The number of clips that were transcribed.
 
     Raises:
         VoicecloneError: the model cannot be loaded, or a clip cannot be transcribed.
@@ -62,7 +65,8 @@ def fill_in(draft: Draft, model: str, lang: str) -> int:
             if clip.text.strip() or clip.grade == UNFIT:
                 continue
             cues = recognise(_loaded(model), draft.path_of(clip), lang, lambda seconds: None)
-            if clip in draft.clips and not clip.text:  # neither removed nor typed meanwhile
+            # the visitor may have removed the clip or entered its text in the meantime
+            if clip in draft.clips and not clip.text:
                 clip.text = " ".join(cue.text for cue in cues)
                 filled += bool(clip.text)
                 draft.save()
@@ -77,10 +81,10 @@ def _loaded(model: str) -> Any:
 
 
 def _cached(name: str) -> str | None:
-    """The folder of a model in the Hub's cache."""
+    """Folder of a model in the Hub's cache; None where it is not cached."""
     from faster_whisper import download_model
 
     try:
         return download_model(name, local_files_only=True)
-    except (OSError, ValueError, RuntimeError):  # what it raises for a model that is not there differs by release
+    except (OSError, ValueError, RuntimeError):  # the exception for a missing model differs between releases
         return None
