@@ -1,1 +1,1 @@
-"""How good a voice is: figures and measures."""
+"""Evaluation of a voice: metrics, comparison with other voices, report."""

@@ -1,4 +1,4 @@
-"""Evaluate one voice of a speaker: find the voices to compare it with, the clips and the judges, then measure."""
+"""Evaluate one voice of a speaker: load the voices to compare it with, the clips and the models that measure it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from voiceclone.voice.pack import VoicePack
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EvaluationInputs:
-    """What one evaluation needs, loaded."""
+    """The loaded inputs of one evaluation."""
 
     voices: Mapping[str, VoicePack]
     base: Base
@@ -51,11 +51,11 @@ class EvaluationInputs:
     lang: str
     seed: int
     doubts: tuple[str, ...]
-    """Reasons why the figures may not mean what they seem to; one line each."""
+    """Reasons why the metrics may be misleading, one line each."""
     left_out: tuple[str, ...]
-    """Voices and judges that are missing; one line each."""
+    """Voices and metrics that are not available, one line each."""
     consent: str
-    """Who agreed to the voice, as the run that made it noted; ``not stated`` where nothing is known."""
+    """The consent recorded by the run that made the voice; ``not stated`` where none is recorded."""
 
 
 def evaluate(
@@ -71,23 +71,26 @@ def evaluate(
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Compare a voice with other voices of its speaker; measures what ``voiceclone evaluate`` does and writes nothing.
+    """Compare a voice with other voices of its speaker. Same as ``voiceclone evaluate``, but writes no files.
 
     Args:
         voice: a file of a voice, a stock voice's name, or a mix.
         data: dataset of the speaker, with validation clips.
         base: ``auto`` (the base the voice was made for), ``kokoro``, ``nano``, a base folder, or a Kokoro ONNX file.
         also: further voices to compare with, by name.
-        clips: validation clips used at most.
+        clips: maximum number of validation clips.
         lang: Kokoro's language code.
-        seed: of split, noise and intervals; None takes that of the run that made the voice, or 0.
+        seed: of the split, the synthesis noise and the bootstrap; None takes that of the run that made the voice, or 0.
         device: ``auto``, ``cuda``, ``mps`` or ``cpu``.
         offline: never use the network.
-        reporter: where lines and progress go; by default only warnings are written, to standard error.
+        reporter: receives messages and progress; by default only warnings are written, to standard error.
+
+    Returns:
+        The results by voice, and the verdict.
 
     Raises:
         UsageError: an argument is wrong.
-        VoicecloneError: the work failed.
+        VoicecloneError: a file cannot be read, or the model gives no finite audio.
     """
     reporter = reporter or Reporter(verbosity=QUIET)
     check_range("clips", clips, "evaluate")
@@ -158,7 +161,7 @@ def load_inputs(
 
 
 def measure(inputs: EvaluationInputs, *, clips: int, offline: bool, reporter: Reporter) -> Evaluation:
-    """Let every voice speak, and judge it."""
+    """Synthesise with every voice and measure the result."""
     inputs.base.kmodel.to(inputs.device)
     return evaluate_voices(
         inputs.voices,
@@ -178,7 +181,7 @@ def measure(inputs: EvaluationInputs, *, clips: int, offline: bool, reporter: Re
 
 
 def _json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, empty where there is none."""
+    """The JSON object in a file; empty where the file is missing or holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -187,7 +190,7 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _given_voices(voice: str, also: Sequence[str], base: Base) -> dict[str, VoicePack]:
-    """The clone, the candidates beside it, and further ones."""
+    """The voices to evaluate: the clone, the candidates stored beside it, and those given by ``also``."""
     file = path_of(voice)
     voices = {CLONE: find_voice(voice, base), **(read_candidates(file) if file.is_file() else {})}
     return {**voices, **{name: find_voice(which, base) for name, which in parse_also(also, voices).items()}}
@@ -196,7 +199,7 @@ def _given_voices(voice: str, also: Sequence[str], base: Base) -> dict[str, Voic
 def _add_oracle(
     voices: dict[str, VoicePack], file: Path, base: Base, dataset: Dataset, device: torch.device, reporter: Reporter
 ) -> list[str]:
-    """Add the oracle to ``voices``; returns a line for each voice that is missing."""
+    """Add the oracle voice to ``voices``. Returns one line for each voice that is missing."""
     missing = []
     if absent := [name for name in CANDIDATES if name not in voices]:
         missing.append(f"{', '.join(absent)}: not in {candidates_file(file)}, which a clone run leaves")
@@ -211,7 +214,7 @@ def _add_oracle(
 
 
 def run_facts(voice: Path) -> dict[str, Any]:
-    """What the clone run that made the voice wrote beside it: seed, fingerprint of its clips, base, consent, data."""
+    """Facts that the clone run stored beside the voice: seed, fingerprint of its clips, base, consent, data."""
     if not voice.is_file():
         return {}
     config, report = (_json_object(voice.parent / name) for name in ("config.json", "report.json"))
@@ -228,10 +231,10 @@ def run_facts(voice: Path) -> dict[str, Any]:
 
 
 def _doubts(facts: dict[str, Any], base: Base, dataset: Dataset) -> list[str]:
-    """Reasons why the figures may not mean what they seem to."""
+    """Reasons why the metrics may be misleading: another base, or other clips than in training."""
     doubts = []
     if facts.get("base", base.sha256) != base.sha256:
-        doubts.append(f"the voice was made on another base than {base.name}: on this one it says little")
+        doubts.append(f"the voice was made on another base than {base.name}: these figures do not describe it")
     if facts.get("fingerprint", dataset.fingerprint) != dataset.fingerprint:
         doubts.append(
             "these are not the clips, or not the split, that the voice was made with: validation clips may be among "

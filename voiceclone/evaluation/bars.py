@@ -1,4 +1,4 @@
-"""The verdict as bars: where the clone lies on each scale, and where the recordings and the best stock voice lie."""
+"""The result as bars: the clone on each scale, with the recordings and the best stock voice as references."""
 
 from __future__ import annotations
 
@@ -11,41 +11,44 @@ from voiceclone.evaluation.metrics_opinion import HIGHEST, LOWEST
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """Another voice on a bar's scale."""
+    """A reference voice on the scale of a bar."""
 
     title: str
     value: str
     share: float
-    """Place on the scale, 0-1."""
+    """Position on the scale, 0-1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A measure of the clone; ``share`` is None where it could not be taken, and ``value`` then says why."""
+    """One metric of the clone. Where it was not measured, ``share`` is None and ``value`` gives the reason."""
 
     title: str
     value: str
     share: float | None
-    """Place of the clone on the scale, 0-1."""
+    """Position of the clone on the scale, 0-1."""
     low: str = ""
-    """What the scale's beginning means."""
+    """Meaning of the left end of the scale."""
     high: str = ""
     marks: tuple[Mark, ...] = ()
 
     @property
     def spoken(self) -> str:
-        """The bar for those who do not see it."""
+        """Text equivalent of the bar for screen readers."""
         others = "".join(f"; {mark.title}: {mark.value}" for mark in self.marks)
         return f"{self.title}: {self.value}{others}"
 
 
 def bars_of(found: Findings) -> list[Bar]:
-    """The bars that can be drawn, in their order."""
+    """The bars that can be drawn, in display order."""
     return [bar for bar in (_likeness(found), _understood(found), _natural(found)) if bar is not None]
 
 
 def three_bars(found: Findings, left_out: Sequence[str]) -> list[Bar]:
-    """All three; one that cannot be drawn says why, by the line of ``left_out`` that begins with what is missing."""
+    """All three bars.
+
+    A bar without a value gives the reason, from the line of ``left_out`` that begins with its metric.
+    """
 
     def missing(title: str, *begins: str) -> Bar:
         why = next((line.partition(": ")[2] for line in left_out if line.startswith(begins)), "")

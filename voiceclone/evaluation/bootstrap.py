@@ -1,7 +1,7 @@
-"""How sure a mean over a few clips is: percentile bootstrap (Efron 1979), seeded.
+"""Confidence intervals of means over a few clips: percentile bootstrap (Efron 1979), seeded.
 
-The clips are drawn with replacement, again and again; the interval holds the middle 95 % of the means. Below some ten
-clips such an interval is rather too narrow; from one clip there is none.
+Clips are resampled with replacement; the interval contains the central 95 % of the resampled means. With fewer than
+about ten clips it is too narrow. With one clip there is no interval.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its 95 % interval, None where one value alone was measured."""
+    """A mean and its 95 % confidence interval; the limits are None where there is a single value."""
 
     mean: float
     low: float | None
     high: float | None
 
     def rounded(self, digits: int = 4) -> dict[str, float | None]:
-        """As JSON."""
+        """JSON-able, rounded to ``digits`` decimals."""
         return {
             name: None if value is None else round(value, digits)
             for name, value in (("mean", self.mean), ("low", self.low), ("high", self.high))
@@ -32,15 +32,15 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], *, seed: int) -> Interval:
-    """The mean of ``values`` (at least one)."""
+    """The mean of ``values`` (at least one) with its interval."""
     return ratio_interval(values, np.ones(len(values)), seed=seed)
 
 
 def ratio_interval(amounts: Sequence[float], sizes: Sequence[float], *, seed: int) -> Interval:
-    """``sum(amounts) / sum(sizes)``, such as errors per phone; the clips are drawn, each with its amount and size.
+    """``sum(amounts) / sum(sizes)``, such as errors per phone; each clip's amount and size are resampled together.
 
     Raises:
-        ValueError: no values, or not as many sizes as amounts.
+        ValueError: there are no values, or the two lengths differ.
     """
     return _interval(_ratio, _checked(amounts, sizes), seed)
 
@@ -48,9 +48,12 @@ def ratio_interval(amounts: Sequence[float], sizes: Sequence[float], *, seed: in
 def difference_interval(
     first: tuple[Sequence[float], Sequence[float]], second: tuple[Sequence[float], Sequence[float]], *, seed: int
 ) -> Interval:
-    """The ratio of ``first`` minus that of ``second``, each (amounts, sizes), measured on the same clips in one order.
+    """The ratio of ``first`` minus that of ``second``, both ``(amounts, sizes)`` of the same clips in the same order.
 
-    The same clips are drawn for both, so what makes a clip hard for either does not blur the difference.
+    The bootstrap is paired: both use the same resampled clips, so that differences in difficulty between clips cancel.
+
+    Raises:
+        ValueError: the two have different numbers of clips.
     """
     a, b = _checked(*first), _checked(*second)
     if len(a[0]) != len(b[0]):
@@ -74,7 +77,7 @@ def _difference(a: np.ndarray, a_sizes: np.ndarray, b: np.ndarray, b_sizes: np.n
 
 
 def _interval(statistic: Callable[..., np.ndarray], rows: Sequence[np.ndarray], seed: int) -> Interval:
-    """``statistic`` of ``rows`` of one length, whose places are drawn together; of one place there is no interval."""
+    """``statistic`` of ``rows`` of equal length, resampled with common indices. Rows of length 1 give no interval."""
     mean = float(statistic(*rows))
     if len(rows[0]) < 2:
         return Interval(mean, None, None)

@@ -1,4 +1,4 @@
-"""The report's pictures, narrow enough to be read on a phone; PNG bytes, drawn without pyplot."""
+"""Figures of the report as PNG bytes, drawn without pyplot and narrow enough for a phone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 5.2  # inches: at 360 pixels across, ten points are some ten pixels high
+WIDTH = 5.2  # inches: on a screen of 360 pixels, text of 10 points is about 10 pixels high
 DPI = 160
 COLOURS = {
     CLONE: "#c2410c",
@@ -43,17 +43,17 @@ COLOURS = {
     RECORDINGS: "#1a1a1a",
 }
 OTHER = "#a3a3a3"
-NAME_CHARACTERS = 26  # longer names are cut in pictures
+NAME_CHARACTERS = 26  # characters of a name in a figure; longer names are cut
 FRAME = HOP / SAMPLE_RATE  # seconds
 
 
 def colour_of(name: str) -> str:
-    """A voice's colour, the same in every picture."""
+    """The colour of a voice, the same in every figure."""
     return COLOURS.get(name, OTHER)
 
 
 def similarity_bars(evaluation: Evaluation) -> bytes:
-    """A panel for each encoder: every voice's mean likeness with its 95 % interval."""
+    """One panel for each speaker encoder: every voice's mean cosine similarity with its 95 % interval."""
     encoders = [e for e in evaluation.encoders if any(e in v.similarity for v in evaluation.voices.values())]
     names = list(evaluation.voices)
     figure = _figure(0.7 + len(encoders) * (0.5 + 0.3 * len(names)))
@@ -81,7 +81,7 @@ def similarity_bars(evaluation: Evaluation) -> bytes:
 
 
 def mel_panels(sample: Sample) -> bytes:
-    """The log-mels of the recording, the clone and the best stock voice below each other, on one time axis."""
+    """Log-mels of the recording, the clone and the best stock voice, stacked on one time axis."""
     librosa = load_librosa()
     shown = _present(sample, (RECORDINGS, CLONE, BEST_STOCK))
     mels = {}
@@ -107,7 +107,7 @@ def mel_panels(sample: Sample) -> bytes:
 
 
 def f0_contours(sample: Sample) -> bytes:
-    """The F0 of the recording, the clone and the best stock voice, warped to the recording's timing."""
+    """F0 of the recording, the clone and the best stock voice, aligned to the recording by dynamic time warping."""
     shown = _present(sample, (RECORDINGS, CLONE, BEST_STOCK))
     figure = _figure(2.7)
     axes = figure.subplots()
@@ -118,7 +118,7 @@ def f0_contours(sample: Sample) -> bytes:
         f0 = track_f0(audio)
         f0[f0 <= 0] = np.nan
         path = warp(own, cepstra(audio))
-        # In the recording's pauses the warping holds still, which would draw a line that nobody sang.
+        # In pauses of the recording the warped contour is constant, which would draw F0 where there is no speech.
         path = path[speaks[np.minimum(path[:, 0], len(speaks) - 1)]]
         frames = np.full(own.shape[1], np.nan)
         frames[path[:, 0]] = f0[np.minimum(path[:, 1], len(f0) - 1)]
@@ -135,7 +135,7 @@ def f0_contours(sample: Sample) -> bytes:
 
 
 def row_norms(packs: Mapping[str, VoicePack], stock: Sequence[VoicePack]) -> bytes:
-    """The norm of both halves of every voice by row; shaded: the range of the base's stock voices."""
+    """L2 norm of both halves of every voice by row. The shaded area is the range of the base's stock voices."""
     figure = _figure(4.6)
     rows = np.arange(1, ROWS + 1)
     halves = ("acoustic", "prosodic")
@@ -157,7 +157,7 @@ def row_norms(packs: Mapping[str, VoicePack], stock: Sequence[VoicePack]) -> byt
 
 
 def _speaking(audio: np.ndarray) -> np.ndarray:
-    """Whether each frame of audio ``(T,)`` is no pause: ``(1 + T // 300,)`` bool."""
+    """True for each frame of audio ``(T,)`` that is not a pause: ``(1 + T // 300,)`` bool."""
     librosa = load_librosa()
     speaks = np.zeros(1 + len(audio) // HOP, dtype=bool)
     for start, end in librosa.effects.split(audio, top_db=SPEECH_DB, frame_length=N_FFT, hop_length=HOP):
@@ -170,7 +170,7 @@ def _present(sample: Sample, names: Sequence[str]) -> list[str]:
 
 
 def _log_hertz(axes: Axes) -> None:
-    """A logarithmic axis with plain numbers: equal steps are equal intervals."""
+    """A logarithmic frequency axis with plain numbers."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
     axes.set_yscale("log")
@@ -186,7 +186,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _short(name: str, *, one: bool = False) -> str:
-    """A name as it fits; ``$`` is no formula. ``one``: a single recording is meant."""
+    """A name cut to fit, with ``$`` escaped. ``one``: the label is for a single recording."""
     name = "recording" if one and name == RECORDINGS else title_of(name)
     name = name if len(name) <= NAME_CHARACTERS else name[: NAME_CHARACTERS - 1] + "…"
     return name.replace("$", r"\$")

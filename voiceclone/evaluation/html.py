@@ -1,4 +1,4 @@
-"""The report as one HTML page: pictures and sound inside it, nothing fetched, one column that fits a phone."""
+"""The report as one self-contained HTML page with embedded figures and audio, in one column for phones."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ MEANINGS = {
     STRANGER: "a stock voice at a middling distance: where the scale of likeness begins",
     RECORDINGS: "the speaker, each clip against the others: where the scale of likeness ends",
 }
-COMPARED = (RECORDINGS, CLONE, BEST_STOCK)  # what the A/B switch offers
+COMPARED = (RECORDINGS, CLONE, BEST_STOCK)  # voices that the A/B switch offers
 LIKENESS = Column(key="", title="", short="", digits=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """PNG bytes by place; None where there is nothing to draw."""
+    """The figures of the page as PNG bytes; None where there is nothing to draw."""
 
     similarity: bytes | None = None
     mels: bytes | None = None
@@ -54,7 +54,10 @@ class Pictures:
 
 
 def draw(evaluation: Evaluation, base: Base, *, advance: Callable[[], None] = lambda: None) -> Pictures:
-    """All four pictures of an evaluation; mels and F0 of the first sample. ``advance`` is called after each."""
+    """Draw all four figures of an evaluation.
+
+    Mels and F0 are those of the first sample. ``advance`` is called after each.
+    """
     from voiceclone.evaluation import figures
 
     first = evaluation.samples[0] if evaluation.samples else None
@@ -73,20 +76,20 @@ def draw(evaluation: Evaluation, base: Base, *, advance: Callable[[], None] = la
 
 @dataclass(frozen=True, kw_only=True)
 class PageInfo:
-    """What the page says beside the figures."""
+    """Text of the page that is not a measurement."""
 
     title: str
     base: str
     facts: Mapping[str, str]
-    """Date, dataset, version, consent: what a reader must know of the measurement, by name."""
+    """By name: date, dataset, version, consent."""
     doubts: Sequence[str] = ()
-    """Why the figures may not mean what they seem to; shown at the top."""
+    """Reasons why the metrics may be misleading; shown at the top."""
     notes: Sequence[str] = ()
-    """Shown at the end."""
+    """Remarks shown at the end."""
 
 
 def render_page(evaluation: Evaluation, pictures: Pictures, info: PageInfo) -> str:
-    """The whole page; every text is escaped, and a policy in the head forbids all that is not in the file."""
+    """The whole page. All texts are escaped, and a Content-Security-Policy forbids external resources."""
     verdict, samples = evaluation.verdict, evaluation.samples
     return render_document(
         "report.html.j2",
@@ -128,12 +131,12 @@ def _facts(evaluation: Evaluation, info: PageInfo) -> list[tuple[str, str]]:
 
 
 def _others(names: Iterable[str]) -> list[str]:
-    """The voices that the switch at the top does not offer."""
+    """The voices that the A/B switch does not offer."""
     return [name for name in in_order(names) if name not in COMPARED]
 
 
 def _takes(audio: Mapping[str, np.ndarray], evaluation: Evaluation, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Titles and sounds of those of ``names`` that there are."""
+    """Titles and data URIs of the audio of ``names``; missing ones are left out."""
     return [(_take_title(name, evaluation), data_uri(*encode_audio(audio[name]))) for name in names if name in audio]
 
 
@@ -145,7 +148,7 @@ def _take_title(name: str, evaluation: Evaluation) -> str:
 
 
 def _table(evaluation: Evaluation) -> dict[str, Any]:
-    """One row a voice; on a phone, one block a voice."""
+    """One row for each voice; on a phone, one block for each voice."""
     shown = measured(evaluation.voices.values())
     heads = [*(f"likeness by {name} (cosine)" for name in evaluation.encoders), *(column.title for column in shown)]
     rows = []
@@ -158,7 +161,7 @@ def _table(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _meaning(name: str, result: VoiceResult) -> str:
-    """What a voice is."""
+    """A short explanation of what kind of voice it is."""
     meaning = MEANINGS.get(name, "")
     if result.same_as in (None, name):
         return meaning
@@ -177,7 +180,7 @@ def _cell(interval: Interval | None, column: Column) -> dict[str, str] | None:
 
 
 def _lengths(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Likeness and phone errors of the held-out sentences, a table for each measure."""
+    """Similarity and phone errors of the held-out sentences, one table for each metric."""
     named = {title_of(name): result.by_length for name, result in evaluation.voices.items() if result.by_length}
     lengths = sorted({length for by_length in named.values() for length in by_length})
     tables = []

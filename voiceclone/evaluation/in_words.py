@@ -1,54 +1,55 @@
-"""What was found about a clone, in words that its speaker's family understands."""
+"""The result of a comparison in plain words for readers without a technical background."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 TENTHS = 10
-CLEAR = 2  # tenths by which a voice must lie ahead for "much nearer"
-SAME_RATE = 3.0  # percent
-WELL = 0.02  # share of words by which the clone may lie behind the recordings and still count as well understood
-HARDLY = 0.5  # share of words understood below which this is said before everything else
-AS_NATURAL = 0.2  # opinion score by which two voices may differ and sound equally natural
-BLIND = 0.15  # distance of stranger and recording below which the encoder cannot tell this speaker
+CLEAR = 2  # difference in tenths of the likeness scale from which the text says "much nearer"
+SAME_RATE = 3.0  # difference of the speaking rate in percent below which the text says "as fast as"
+WELL = 0.02  # difference of the share of understood words that counts as equal
+HARDLY = 0.5  # share of understood words below which the text says so first
+AS_NATURAL = 0.2  # difference of the opinion score that counts as equal
+# similarity gap between the unrelated voice and the recordings below which the encoder is no use for this speaker
+BLIND = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Means over the sentences that were compared."""
+    """Means of the metrics over the compared sentences."""
 
     clone: float
-    """Cosine to the speaker's recordings, -1 to 1."""
+    """Cosine similarity of the clone to the speaker's recordings, -1 to 1."""
     stranger: float
-    """The same of a stock voice that is neither near to the speaker nor especially far."""
+    """The same of an unrelated stock voice at median distance: the lower end of the likeness scale."""
     recordings: float
-    """The same of one recording of the speaker against the others."""
+    """The same of each recording to the others: the upper end of the likeness scale."""
     nearest: float | None = None
     """The same of the stock voice nearest to the speaker."""
     nearest_name: str = ""
     nearest_clear: bool | None = None
-    """Whether clone and nearest stock voice differ by more than chance; None where nobody asked."""
+    """True where the difference of clone and nearest stock voice is significant; None where it was not tested."""
     understood: float | None = None
-    """Share of the words (or sounds) of the clone that a recogniser got right, 0-1."""
+    """Fraction of the clone's words (or phones) that a recogniser got right, 0-1."""
     understood_recordings: float | None = None
     """The same of the recordings."""
     by_words: bool = True
-    """Whether ``understood`` counts words; else speech sounds."""
+    """True where ``understood`` counts words, False for phones."""
     slower_percent: float | None = None
-    """By how much longer the clone takes than the recordings; negative: faster."""
+    """Difference of the clone's duration to the recordings' in percent; positive means slower."""
     natural: float | None = None
-    """Opinion score of the clone as a judge predicts it, 1 to 5."""
+    """Predicted mean opinion score of the clone, 1 to 5."""
     natural_recordings: float | None = None
     natural_nearest: float | None = None
 
     @property
     def can_tell(self) -> bool:
-        """Whether the judge tells the speaker from others: from a stranger, and from the nearest stock voice."""
+        """True where the encoder separates the speaker from the unrelated voice and from the nearest stock voice."""
         apart = self.recordings - self.stranger > BLIND
         return apart and (self.nearest is None or self.nearest < self.recordings)
 
     def tenths(self, similarity: float) -> int | None:
-        """Where a similarity lies between the stranger (0) and a second recording (10); None where it says nothing."""
+        """Position of a similarity between the unrelated voice (0) and another recording (10); None where undefined."""
         if not self.can_tell:
             return None
         span = self.recordings - self.stranger
@@ -56,19 +57,22 @@ class Findings:
 
     @property
     def counted(self) -> str:
-        """What a recogniser was asked for: ``words`` or ``sounds``."""
+        """The unit of ``understood``: ``words`` or ``sounds``."""
         return "words" if self.by_words else "sounds"
 
     @property
     def hardly_understood(self) -> bool:
-        """Whether most of the clone was not understood, and more of the recordings was."""
+        """True where most of the clone was not understood, but more of the recordings was."""
         if self.understood is None or self.understood >= HARDLY:
             return False
         return self.understood_recordings is None or self.understood + WELL < self.understood_recordings
 
 
 def verdict_in_words(found: Findings) -> list[str]:
-    """A line each: likeness, words, speaking rate, naturalness; first of all that it cannot be understood."""
+    """One line for each metric: likeness, words, speaking rate, naturalness.
+
+    An unintelligible clone is reported first.
+    """
     likeness, words = _likeness(found), _understood(found)
     lines = [words, likeness] if found.hardly_understood else [likeness, words]
     if found.slower_percent is not None:

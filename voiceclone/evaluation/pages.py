@@ -1,6 +1,6 @@
-"""HTML by jinja2 with everything escaped, and a policy that lets a page run and load nothing but what it was made with.
+"""HTML by jinja2 with automatic escaping, and a Content-Security-Policy that allows the page's own content only.
 
-The templates, styles and the script of the A/B switch lie in ``assets``.
+Templates, styles and the script of the A/B switch are in ``assets``.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ SCRIPT = "listen.js"
 
 
 def render_html(template: str, **values: Any) -> str:
-    """A template of ``assets`` with values, which are escaped."""
+    """Render a template of ``assets``. The values are escaped."""
     return _environment().get_template(template).render(**values)
 
 
 def render_document(template: str, *, sounds: str, **values: Any) -> str:
-    """A whole page, with its styles and script inside it, and the policy that allows these alone.
+    """Render a whole page with inline styles and script, and the policy that allows only these.
 
     Args:
-        sounds: where sound may come from, as the policy names it: ``data:`` for a page that is a single file.
+        template: file name in ``assets``.
+        sounds: the policy's source for audio: ``data:`` for a page that is a single file.
+        values: variables of the template.
     """
     style, script = "".join(map(asset, STYLES)), asset(SCRIPT)
     policy = (
@@ -50,14 +52,14 @@ def asset(name: str) -> str:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """``content`` as a URI that holds it."""
+    """``content`` as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def encode_audio(audio: np.ndarray) -> tuple[str, bytes]:
-    """Audio ``(T,)`` at 24 kHz as a MIME type and a small file that every browser plays.
+    """Encode audio ``(T,)`` at 24 kHz in a compact format for browsers; returns its MIME type and bytes.
 
-    MP3, since phones of some years do not play Opus in OGG; FLAC and then WAV where libsndfile cannot write it.
+    MP3, because older phones do not play Opus in OGG. FLAC or else WAV where libsndfile was built without MP3.
     """
     import soundfile
 
@@ -89,12 +91,12 @@ def _environment() -> Environment:
 
 
 def _hash(text: str) -> str:
-    """The source expression that allows an inline element of exactly this text."""
+    """The policy's source expression for an inline element with exactly this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 def _literal(text: str) -> Any:
-    """Our own style or script, which must not be escaped."""
+    """Mark the page's own style or script as safe, so that it is not escaped."""
     from markupsafe import Markup
 
     return Markup(text)

@@ -1,4 +1,4 @@
-"""The few figures a clone run reports of a voice on its validation clips, before and after."""
+"""Prosody metrics that a clone run reports on its validation clips, before and after the training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prosody_errors(pack: VoicePack, targets: Sequence[AlignedTarget], kokoro: Fr
 
     Returns:
         ``f0_error_semitones``: |difference of the median F0s| of a clip, over frames voiced in the clip;
-        ``rate_error_percent``: |relative difference of total duration|, BOS and EOS left out.
+        ``rate_error_percent``: |relative difference of total duration|, without BOS and EOS.
     """
     pitch, rate = [], []
     for target in targets:

@@ -1,8 +1,8 @@
-"""The honest report: a clone beside the voices anyone could have had, judged on clips and sentences it never saw.
+"""Measure a clone and reference voices on clips and sentences that were not used for training.
 
-Each voice says the dataset's validation clips and a few fixed sentences. Speaker similarity is the cosine to the
-speaker's recordings by two encoders, one of which no training ever uses; F0, speaking rate and spectrum are compared
-with the recordings of the same sentences.
+Each voice speaks the dataset's validation clips and a few fixed sentences. Speaker similarity is the cosine to the
+speaker's recordings by two encoders, one of which is never used in training. F0, speaking rate and spectrum are
+compared with the recordings of the same sentences.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from voiceclone.tracking.progress import QUIET, Progress, Reporter
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack
 
-VALIDATION_CLIPS = 10  # at most, unless told
+VALIDATION_CLIPS = 10  # default maximum number of validation clips
 
 
 def evaluate_voices(
@@ -62,20 +62,21 @@ def evaluate_voices(
 
     Args:
         voices: by name; the one called ``clone`` gets a verdict.
-        dataset: the speaker's clips; those of the split ``train`` only fill up the references.
-        base: speaks; its model stays on the device where it is.
-        encoders: say who is speaking.
-        recognizer: says which phones are heard; it knows English only, so None in other languages.
-        words: says which words are heard.
-        opinion: says how natural speech sounds.
-        seed: of the sound source's noise, of the choice of clips and of the intervals.
+        dataset: the speaker's clips. Training clips are used only to fill up the reference recordings.
+        base: synthesises; its model stays on its device.
+        encoders: speaker encoders.
+        recognizer: phone recogniser. It supports English only; None for other languages.
+        words: word recogniser, or None.
+        opinion: predictor of the mean opinion score, or None.
+        seed: of the synthesis noise, the choice of clips and the bootstrap.
         lang: Kokoro's language code; the held-out sentences are English.
-        max_clips: validation clips used, at most.
+        max_clips: maximum number of validation clips.
         offline: download nothing.
-        left_out: what the caller could not provide, one line each.
+        left_out: metrics that the caller could not provide, one line each.
+        reporter: receives messages and progress.
 
     Raises:
-        VoicecloneError: there is no validation clip, or the model gives no finite sound.
+        VoicecloneError: there is no validation clip, or the model gives no finite audio.
     """
     clips = (*dataset.train, *dataset.validation) if isinstance(dataset, Dataset) else tuple(dataset)
     spoken = choose_utterances(clips, lang=lang, seed=seed, max_clips=max_clips, offline=offline)
@@ -115,7 +116,7 @@ def _judge_voices(
     seed: int,
     task: Progress,
 ) -> tuple[dict[str, tuple[Scores, ...]], dict[str, list[np.ndarray]]]:
-    """What every voice scores in each utterance, and how it sounds: float32 ``(T,)`` at 24 kHz."""
+    """Scores of every voice for each utterance, and its audio: float32 ``(T,)`` at 24 kHz."""
     recorded = {u.name: Recorded.of(u.recording, u.bandwidth_hz) for u in spoken if u.recording is not None}
     scores: dict[str, tuple[Scores, ...]] = {}
     speech: dict[str, list[np.ndarray]] = {}
@@ -133,7 +134,7 @@ def _judge_voices(
 def _judge_recordings(
     chosen: Sequence[Clip], audio: Mapping[str, np.ndarray], judges: Judges, task: Progress
 ) -> tuple[Scores, ...]:
-    """What the speaker's own recordings score, each against the others."""
+    """Scores of the speaker's own recordings, each compared with the others."""
     rows = []
     for clip in chosen:
         rows.append(score_recording(clip, audio[clip_key(clip)], judges))

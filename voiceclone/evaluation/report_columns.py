@@ -1,4 +1,4 @@
-"""The measures that tables show beside the likeness: names, units, digits."""
+"""Names, units and number formats of the metrics that tables show beside the similarity."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from voiceclone.evaluation.report_results import VoiceResult
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A measure of :attr:`VoiceResult.measures`."""
+    """One entry of :attr:`VoiceResult.measures`."""
 
     key: str
     title: str
     """Name and unit."""
     short: str
-    """The same for a terminal."""
+    """Shorter name for the terminal."""
     digits: int
     scale: float = 1.0
-    """What the value is multiplied by to be in that unit."""
+    """Factor that converts the value to that unit."""
 
     def shown(self, value: float) -> str:
-        """A value in the column's unit."""
+        """Format a value in the column's unit."""
         return f"{self.scale * value:.{self.digits}f}"
 
 
@@ -38,6 +38,6 @@ COLUMNS = (
 
 
 def measured(voices: Iterable[VoiceResult]) -> list[Column]:
-    """The columns for which at least one voice has a value."""
+    """The columns with a value for at least one voice."""
     voices = list(voices)
     return [column for column in COLUMNS if any(column.key in voice.measures for voice in voices)]

@@ -1,4 +1,4 @@
-"""The judges an evaluation is held with, as far as they are installed."""
+"""Load the models that measure an evaluation, as far as they are installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voiceclone.evaluation.sentences import ENGLISH
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
-    """Judges, and a line for each one that is missing."""
+    """The loaded models, and one line for each that is missing."""
 
     encoders: tuple[SpeakerEncoder, ...]
     recognizer: PhoneScorer | None
@@ -22,10 +22,10 @@ class Panel:
 
 
 def load_panel(lang: str) -> Panel:
-    """Load what there is for a language code of Kokoro's; nothing is downloaded.
+    """Load the available models for a language code of Kokoro's. Nothing is downloaded.
 
     Raises:
-        VoicecloneError: a judge's file is damaged.
+        VoicecloneError: the file of a model is damaged.
     """
     from voiceclone.nets.phone_recognizer import load_recognizer
     from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer

@@ -1,4 +1,4 @@
-"""What is spoken, what it is compared with, and what is kept for the page."""
+"""Select the utterances to synthesise, the reference recordings, and the samples for the page."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from voiceclone.evaluation.sentences import held_out_sentences
 from voiceclone.evaluation.voices import BEST_STOCK, CLONE, RECORDINGS
 from voiceclone.text.g2p import Phonemizer
 
-REFERENCES = 8  # recordings the speaker's mean embedding is made from, at least: filled up with training clips
+REFERENCES = 8  # minimum number of recordings for the speaker's mean embedding; filled up with training clips
 SAMPLES = 3  # validation clips whose audio is kept for the page
-SAMPLE_SECONDS = 5.0  # the clips nearest to that length
+SAMPLE_SECONDS = 5.0  # seconds; clips nearest to that length are preferred
 
 
 def choose_utterances(
     clips: Sequence[Clip], *, lang: str, seed: int, max_clips: int, offline: bool
 ) -> list[ReportUtterance]:
-    """Validation clips, at most ``max_clips``, then the held-out sentences.
+    """At most ``max_clips`` validation clips, then the held-out sentences.
 
     Raises:
         VoicecloneError: there is no validation clip.
@@ -47,7 +47,7 @@ def choose_utterances(
 
 
 def choose_references(clips: Sequence[Clip], spoken: Sequence[ReportUtterance], *, seed: int) -> list[Clip]:
-    """The validation clips that are spoken, filled up with training clips where they are few."""
+    """The validation clips in ``spoken``, filled up with training clips where there are few."""
     names = {utterance.name for utterance in spoken}
     held_out = [clip for clip in clips if clip_key(clip) in names]
     missing = max(0, REFERENCES - len(held_out))
@@ -55,7 +55,7 @@ def choose_references(clips: Sequence[Clip], spoken: Sequence[ReportUtterance], 
 
 
 def samples_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
-    """The validation clips that are good to listen to, neither very short nor long, with ``speech`` by voice."""
+    """Validation clips of medium length for listening, with ``speech`` by voice."""
     clips = [(number, u) for number, u in enumerate(spoken) if u.recording is not None]
     clips.sort(key=lambda item: abs(len(item[1].recording) / SAMPLE_RATE - SAMPLE_SECONDS))
     return tuple(
@@ -65,7 +65,7 @@ def samples_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[
 
 
 def sentences_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
-    """The held-out sentences by the clone and the best stock voice: all voices would make the page twice as large."""
+    """The held-out sentences by the clone and the best stock voice. All voices would double the size of the page."""
     names = [name for name in (CLONE, BEST_STOCK) if name in speech]
     return tuple(
         Sample(text=u.text, audio={name: speech[name][number] for name in names})
@@ -75,7 +75,7 @@ def sentences_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequenc
 
 
 def _some(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
-    """At most ``count`` clips, chosen by the seed, in their own order."""
+    """At most ``count`` clips, drawn with the seed, in their original order."""
     if len(clips) <= count:
         return list(clips)
     chosen = np.random.default_rng([seed, len(clips)]).choice(len(clips), size=count, replace=False)

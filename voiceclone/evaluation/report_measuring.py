@@ -1,4 +1,4 @@
-"""One voice, one utterance at a time: speak it, and hold it against the speaker's recordings."""
+"""Synthesise one utterance with one voice and compare it with the speaker's recordings."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReportUtterance:
-    """What every voice has to say."""
+    """An utterance that every voice synthesises."""
 
     name: str
     text: str
     phonemes: str
     length: int | None = None
-    """About so many phonemes: of a held-out sentence; None for a validation clip."""
+    """Nominal number of phonemes of a held-out sentence; None for a validation clip."""
     recording: np.ndarray | None = field(default=None, repr=False)
-    """Audio ``(T,)`` of the speaker saying it, at 24 kHz."""
+    """The speaker's recording of it: audio ``(T,)`` at 24 kHz."""
     bandwidth_hz: float = math.inf
-    """Above it that recording holds no speech."""
+    """Bandwidth of that recording in Hz."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """One voice on one utterance; what could not be measured is None."""
+    """Metrics of one voice on one utterance; None where not measured."""
 
     utterance: str
     phonemes: int
     length: int | None
     seconds: float
     similarity: Mapping[str, float] = field(default_factory=dict)
-    """Cosine to the speaker's recordings, by encoder."""
+    """Cosine similarity to the speaker's recordings, by encoder."""
     phone_errors: float | None = None
     phones: float | None = None
     word_errors: float | None = None
@@ -57,17 +57,17 @@ class Scores:
     slower_percent: float | None = None
     mcd_db: float | None = None
     opinion_score: float | None = None
-    """How natural it sounds, 1 to 5."""
+    """Predicted mean opinion score, 1 to 5."""
 
     def as_json(self) -> dict[str, Any]:
-        """What was measured, rounded."""
+        """The metrics that were measured, rounded."""
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         found["similarity"] = {name: round(value, 4) for name, value in self.similarity.items()}
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items() if v is not None}
 
 
 class References:
-    """The speaker's embeddings, by encoder; an utterance is never compared with the recording of the same text.
+    """The speaker's embeddings by encoder. An utterance is never compared with the recording of the same text.
 
     Args:
         recordings: audio ``(T,)`` at 24 kHz by the clip's name; at least one.
@@ -86,12 +86,12 @@ class References:
         self.vectors = {name: np.stack(rows).astype(np.float64) for name, rows in embedded.items()}
 
     def similarity(self, audio: np.ndarray, name: str) -> dict[str, float]:
-        """Cosine of ``audio`` to the mean of the recordings other than ``name``, by encoder."""
+        """Cosine of ``audio`` to the mean of all recordings but ``name``, by encoder."""
         found = {encoder.name: encoder.embed(audio) for encoder in self.encoders}
         return {who: self._cosine(who, vector, name) for who, vector in found.items() if self._others(name)}
 
     def of_recording(self, name: str) -> dict[str, float]:
-        """The same for a recording itself."""
+        """The same for the recording ``name`` itself."""
         at = self.names.index(name)
         return {who: self._cosine(who, rows[at], name) for who, rows in self.vectors.items() if self._others(name)}
 
@@ -105,17 +105,17 @@ class References:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judges:
-    """The nets that measure spoken utterances: similarity, phones, words and opinion score."""
+    """The models that measure utterances: speaker encoders, phone and word recognisers, opinion score."""
 
     references: References
     phones: metrics.PhoneScorer | None = None
     words: WordRecognizer | None = None
     opinion: OpinionJudge | None = None
     notes: dict[str, None] = field(default_factory=dict)
-    """What could not be judged, in order, each once."""
+    """Metrics that could not be computed, in order, without duplicates."""
 
     def errors(self, utterance: ReportUtterance, audio: np.ndarray) -> dict[str, float]:
-        """Phone and word errors, and the opinion score."""
+        """Phone errors, word errors and opinion score."""
         found = {}
         if self.phones is not None:
             try:
@@ -133,7 +133,7 @@ class Judges:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recorded:
-    """What is measured once of a validation clip."""
+    """Features of a validation clip, computed once."""
 
     audio: np.ndarray = field(repr=False)
     pitch: metrics.Pitch | None
@@ -142,7 +142,7 @@ class Recorded:
 
     @classmethod
     def of(cls, audio: np.ndarray, bandwidth_hz: float = math.inf) -> Recorded:
-        """Measure audio ``(T,)`` at 24 kHz, of which spectra are compared up to ``bandwidth_hz``."""
+        """Measure audio ``(T,)`` at 24 kHz. Spectra are compared up to ``bandwidth_hz``."""
         return cls(
             audio=audio,
             pitch=metrics.measure_pitch(audio),
@@ -151,7 +151,7 @@ class Recorded:
         )
 
     def compare(self, audio: np.ndarray) -> dict[str, float]:
-        """Prosody and spectrum of the same sentence spoken by a voice."""
+        """Prosody and spectrum of the same sentence spoken by a voice, relative to the recording."""
         cepstra = metrics.cepstra(metrics.trimmed(audio), self.bandwidth_hz)
         found = {
             "slower_percent": metrics.slower_percent(audio, self.audio),
@@ -165,7 +165,7 @@ class Recorded:
 
 
 def speak_utterance(kmodel: KModel, phonemes: str, pack: VoicePack, *, seed: int) -> np.ndarray:
-    """Audio ``(T,)`` float32 at 24 kHz, as KPipeline has it spoken; the caller's RNG state is kept.
+    """Synthesise as KPipeline does: float32 ``(T,)`` at 24 kHz. The caller's RNG state is restored.
 
     Raises:
         VoicecloneError: the model gave no finite audio.
@@ -183,7 +183,10 @@ def speak_utterance(kmodel: KModel, phonemes: str, pack: VoicePack, *, seed: int
 
 
 def score(utterance: ReportUtterance, audio: np.ndarray, recorded: Recorded | None, judges: Judges) -> Scores:
-    """Everything about one utterance of a voice; ``recorded`` is the speaker saying the same, where there is that."""
+    """All metrics of one utterance of a voice.
+
+    ``recorded`` is the speaker's recording of it; None where there is none.
+    """
     return Scores(
         utterance=utterance.name,
         phonemes=len(utterance.phonemes),
@@ -196,7 +199,7 @@ def score(utterance: ReportUtterance, audio: np.ndarray, recorded: Recorded | No
 
 
 def score_recording(clip: Clip, audio: np.ndarray, judges: Judges) -> Scores:
-    """The same about a recording, which is compared with the speaker's others."""
+    """The same metrics for a recording, compared with the speaker's other recordings."""
     name = clip_key(clip)
     utterance = ReportUtterance(name=name, text=clip.text, phonemes=clip.phonemes)
     return Scores(
@@ -210,5 +213,5 @@ def score_recording(clip: Clip, audio: np.ndarray, judges: Judges) -> Scores:
 
 
 def clip_key(clip: Clip) -> str:
-    """A name no two clips share."""
+    """A unique name of a clip."""
     return f"{clip.split}/{clip.name}"

@@ -1,4 +1,4 @@
-"""What an evaluation found, summed up by voice, as objects and as JSON."""
+"""The results of an evaluation by voice, as objects and as JSON."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ MEANS = ("f0_error_semitones", "f0_spread_error_semitones", "mcd_db", "opinion_s
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceResult:
-    """What was found about one voice; a measure that could not be taken is not in ``measures``."""
+    """Results of one voice. A metric that was not measured is missing from ``measures``."""
 
     similarity: Mapping[str, Interval]
-    """Mean cosine to the speaker's recordings, by encoder."""
+    """Mean cosine similarity to the speaker's recordings, by encoder."""
     measures: Mapping[str, Interval]
     """By name: those of :data:`MEANS`, ``rate_error_percent``, ``rate_bias_percent`` (positive: slower than the
     speaker), ``phone_error_rate``, ``word_error_rate``."""
     by_length: Mapping[int, Mapping[str, float]]
-    """Of the held-out sentences, by length in phonemes: similarity by encoder, and ``phone_error_rate``."""
+    """Results of the held-out sentences by number of phonemes: similarity by encoder, and ``phone_error_rate``."""
     scores: tuple[Scores, ...]
     health: Health | None = None
     same_as: str | None = None
-    """The stock voice that this one is."""
+    """Name of the stock voice that this voice is a copy of."""
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-able; the ends of the intervals of single measures stand under ``intervals``."""
+        """JSON-able. The interval limits of single metrics are under ``intervals``."""
         facts: dict[str, Any] = {"similarity": {name: interval.rounded() for name, interval in self.similarity.items()}}
         rounded = {name: interval.rounded() for name, interval in self.measures.items()}
         facts.update({name: value["mean"] for name, value in rounded.items()})
@@ -51,7 +51,7 @@ class VoiceResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """A sentence for ears and eyes: audio ``(T,)`` at 24 kHz by voice, ``recordings`` among them where there is one."""
+    """A sentence for the page: audio ``(T,)`` at 24 kHz by voice, including ``recordings`` where there is one."""
 
     text: str
     audio: Mapping[str, np.ndarray] = field(repr=False)
@@ -59,32 +59,32 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """Everything the report says, and what its pictures are drawn from."""
+    """All results of an evaluation, and the data for its figures."""
 
     voices: Mapping[str, VoiceResult]
-    """By name, the clone first, ``recordings`` last."""
+    """By name; ``clone`` first, ``recordings`` last."""
     verdict: Verdict | None
     """None where no voice is called ``clone``."""
     encoders: tuple[str, ...]
     doubts: tuple[str, ...]
-    """Why the judges may be wrong about this speaker; one line each."""
+    """Reasons why the metrics may be wrong for this speaker, one line each."""
     left_out: tuple[str, ...]
-    """What could not be measured, and why; one line each."""
+    """Metrics that were not measured and the reason, one line each."""
     validation_clips: int
     reference_clips: int
-    """Recordings the speaker's embedding is made from: the validation clips, filled up where they are few."""
+    """Number of recordings behind the speaker's mean embedding."""
     seed: int
     packs: Mapping[str, VoicePack] = field(repr=False)
     samples: tuple[Sample, ...] = field(repr=False)
     """Validation clips."""
     sentences: tuple[Sample, ...] = field(default=(), repr=False)
-    """The held-out sentences, by clone and best stock voice."""
+    """The held-out sentences, spoken by the clone and the best stock voice."""
     findings: Findings | None = None
-    """What the verdict in words is made of; None where there is no clone to speak of."""
+    """Inputs of the verdict in words; None where there is no clone."""
 
     @property
     def in_words(self) -> list[str]:
-        """The verdict in words, a line each."""
+        """The verdict in words, one line per list item."""
         return [] if self.findings is None else verdict_in_words(self.findings)
 
     def as_json(self) -> dict[str, Any]:
@@ -129,7 +129,10 @@ def summed_up(
 
 
 def _measures(scores: Sequence[Scores], seed: int) -> dict[str, Interval]:
-    """Means over the utterances where each was measured; phone and word errors are summed before they are divided."""
+    """Means over the utterances where each was measured.
+
+    Phone and word errors are pooled: sum of errors / sum of phones.
+    """
     found = {}
     for name in MEANS:
         if values := [getattr(s, name) for s in scores if getattr(s, name) is not None]:

@@ -1,4 +1,4 @@
-"""The report for a terminal."""
+"""The report as plain text for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEALTH_MEANS = "a hint for a voice that sounds bad; likeness and words understoo
 
 
 def verdict_text(evaluation: Evaluation) -> str:
-    """The verdict alone: a line in words, then one of figures."""
+    """The verdict only: one line in words, then one line with figures."""
     lines = [" ".join(evaluation.in_words)] if evaluation.in_words else []
     if evaluation.verdict is not None:
         lines.append(evaluation.verdict.line)
@@ -18,7 +18,7 @@ def verdict_text(evaluation: Evaluation) -> str:
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """The verdict first, then a table of the voices, then what is missing."""
+    """The verdict, a table of the voices, and what was not measured."""
     shown = measured(evaluation.voices.values())
     rows = [["", *evaluation.encoders, *(column.short for column in shown)]]
     for name, result in evaluation.voices.items():

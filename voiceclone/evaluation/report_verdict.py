@@ -1,4 +1,4 @@
-"""Does the clone beat the voices anyone could have had without cloning? Said plainly, whatever the answer."""
+"""The verdict: is the clone significantly better than the stock voices and their blends?"""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from voiceclone.evaluation.report_measuring import Scores
 from voiceclone.evaluation.voices import BEST_BLEND, BEST_STOCK, CLONE, MADE_HERE, ORACLE, RECORDINGS, title_of
 
 RIVALS = (BEST_STOCK, BEST_BLEND)
-UNINTELLIGIBLE = 0.5  # phone error rate from which a voice is not understood
-FAR_WORSE = 1.5  # times the rate of the speaker's own recordings: below that it is the judge that fails
-MIN_PHONEMES = 15  # shorter utterances say too little about a speaker to count for the similarity
-NEVER_TRAINED_ON = "xvector"  # the encoder that counts: a score that was trained on can rise while likeness falls
+UNINTELLIGIBLE = 0.5  # phone error rate from which a voice counts as unintelligible
+# factor to the error rate of the speaker's own recordings; below it the recogniser is at fault, not the clone
+FAR_WORSE = 1.5
+MIN_PHONEMES = 15  # utterances with fewer phonemes are left out of the speaker similarity
+# the encoder that decides: the score of an encoder used as a loss can rise while the actual similarity falls
+NEVER_TRAINED_ON = "xvector"
 PHONES = "phone error rate"
-OUTCOMES = ("unintelligible", "worse", "mixed", "unclear", "better")  # the first that holds for any rival wins
+# in order of priority: the first outcome that applies to any rival is the verdict
+OUTCOMES = ("unintelligible", "worse", "mixed", "unclear", "better")
 
 _TOO_NEAR = {
     RECORDINGS: ("the speaker's own recordings are to one another", "the same voice, or an encoder that cannot tell"),
@@ -28,23 +31,23 @@ Pairs = tuple[list[float], list[float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The clone against one voice by one measure, on the same utterances."""
+    """The clone compared with one voice in one metric, on the same utterances."""
 
     rival: str
     measure: str
     clone: float
     other: float
     advantage: Interval
-    """Of the clone; positive is good."""
+    """Difference in favour of the clone; positive means better."""
     speaker: float | None = None
-    """The value of the speaker's own recordings, where a clone need not be better than that."""
+    """Value of the speaker's own recordings, where the clone need not exceed it; else None."""
 
     @property
     def result(self) -> str:
         """``better`` or ``worse`` where the whole interval lies on one side of zero, else ``unclear``.
 
-        ``as the speaker`` where the clone is worse, but no worse than the speaker's own recordings: more wrong phones
-        in the clone of a speaker whom the recogniser hardly understands are no fault of the clone.
+        ``as the speaker`` where the clone is worse than the other voice, but not worse than the speaker's own
+        recordings. A high phone error rate of the clone is then due to the recogniser's errors on this speaker.
         """
         if self.advantage.low is None or self.advantage.high is None:
             return "unclear"
@@ -55,17 +58,17 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer."""
+    """The result of all comparisons."""
 
     outcome: str
     """One of :data:`OUTCOMES`, or ``not compared``."""
     line: str
-    """The answer in one plain line."""
+    """The result as one line of text."""
     comparisons: tuple[Comparison, ...]
     best: str
-    """The voice to keep: the clone, or the rival that beats it."""
+    """The recommended voice: the clone, or the rival that is better."""
     also_ahead: tuple[str, ...] = ()
-    """Voices other than the rivals that are clearly more like the speaker than the clone; said at the line's end."""
+    """Other voices that are significantly more similar to the speaker than the clone; named at the end of the line."""
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -89,11 +92,12 @@ class Verdict:
 
 
 def reach_verdict(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str], *, seed: int) -> Verdict:
-    """Compare the clone with the best stock voice and the best blend; with the further voices where neither is there.
+    """Compare the clone with the best stock voice and the best blend; with further voices only where both are missing.
 
     Args:
-        scores: by voice, the same utterances in the same order.
+        scores: by voice; the same utterances in the same order.
         encoders: names of the speaker encoders.
+        seed: of the bootstrap.
     """
     others = [name for name in scores if name not in MADE_HERE and name not in RIVALS]
     rivals = [name for name in RIVALS if name in scores] or others
@@ -119,7 +123,7 @@ def reach_verdict(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str
 
 
 def doubts_about_judges(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str]) -> list[str]:
-    """Where the judges fail on the speaker's own recordings, what they say of the voices counts for little."""
+    """Warnings about recognisers and encoders that fail on the speaker's own recordings."""
     doubts = []
     if (rate := phone_rate(scores.get(RECORDINGS, ()))) is not None and rate >= UNINTELLIGIBLE:
         doubts.append(f"the phone recogniser hardly understands this speaker ({rate:.0%} wrong in the recordings)")
@@ -134,7 +138,7 @@ def doubts_about_judges(scores: Mapping[str, Sequence[Scores]], encoders: Sequen
 
 
 def _doubt(encoder: str, rival: str, other: float, ceiling: str, own: float) -> str:
-    """That a voice anyone could have had is as near to the speaker as a ceiling, or nearer."""
+    """The warning that a stock voice or blend is as similar to the speaker as the speaker's own recordings are."""
     what, why = _TOO_NEAR[ceiling]
     shown = f"{other:.2f}", f"{own:.2f}"
     how = "as near to the speaker as" if shown[0] == shown[1] else "nearer to the speaker than"
@@ -142,26 +146,26 @@ def _doubt(encoder: str, rival: str, other: float, ceiling: str, own: float) -> 
 
 
 def similarity_pairs(scores: Sequence[Scores], encoder: str) -> Pairs:
-    """Amounts and sizes for the mean similarity."""
+    """Amounts and sizes of the mean similarity, for :func:`ratio_interval`."""
     values = [s.similarity[encoder] for s in scores if counts(s) and encoder in s.similarity]
     return values, [1.0] * len(values)
 
 
 def phone_pairs(scores: Sequence[Scores]) -> Pairs:
-    """Amounts and sizes for the phone error rate."""
+    """Amounts and sizes of the phone error rate, for :func:`ratio_interval`."""
     known = [s for s in scores if s.phone_errors is not None and s.phones]
     return [s.phone_errors for s in known], [s.phones for s in known]
 
 
 def counts(scores: Scores) -> bool:
-    """Whether an utterance is long enough to say who is speaking."""
+    """True where an utterance is long enough for the speaker similarity."""
     return scores.phonemes >= MIN_PHONEMES
 
 
 def _compare(
     scores: Mapping[str, Sequence[Scores]], rival: str, encoders: Sequence[str], seed: int
 ) -> list[Comparison]:
-    """By every encoder, and by the phones."""
+    """Comparisons with one rival: by every encoder, and by phone errors."""
     measures: list[tuple[str, Callable[[Sequence[Scores]], Pairs], int]] = [
         *((name, lambda s, name=name: similarity_pairs(s, name), 1) for name in encoders),
         (PHONES, phone_pairs, -1),
@@ -181,7 +185,7 @@ def _compare(
 
 
 def _unintelligible(scores: Mapping[str, Sequence[Scores]]) -> str | None:
-    """The line for a clone that cannot be understood where the speaker, or another voice, can; None where it can."""
+    """The line for an unintelligible clone; None where it is intelligible, or the speaker's recordings are not."""
     rates = {name: rate for name, rows in scores.items() if (rate := phone_rate(rows)) is not None}
     if CLONE not in rates:
         return None
@@ -194,7 +198,10 @@ def _unintelligible(scores: Mapping[str, Sequence[Scores]]) -> str | None:
 
 
 def _outcome(comparisons: Sequence[Comparison]) -> str:
-    """Of the comparisons with one rival. A win is one by the encoder that was never trained on, where it was asked."""
+    """The outcome against one rival.
+
+    A win requires the encoder that is never used in training, where it is available.
+    """
     heard = next((c.result for c in comparisons if c.measure == PHONES), "unclear")
     likeness = {c.measure: c.result for c in comparisons if c.measure != PHONES}
     lost = "worse" in likeness.values() or heard == "worse"
@@ -206,13 +213,13 @@ def _outcome(comparisons: Sequence[Comparison]) -> str:
 
 
 def _is_ahead(comparisons: Sequence[Comparison]) -> bool:
-    """Whether a voice is clearly more like the speaker than the clone by one encoder, and clearly less so by none."""
+    """True where a voice is significantly more similar by one encoder and significantly less similar by none."""
     likeness = {c.result for c in comparisons if c.measure != PHONES}
     return "worse" in likeness and "better" not in likeness
 
 
 def phone_rate(scores: Sequence[Scores]) -> float | None:
-    """Wrong phones per phone; None where none were judged."""
+    """Phone errors per phone; None where none were measured."""
     return _mean(phone_pairs(scores))
 
 
@@ -221,12 +228,12 @@ def _mean(pairs: Pairs) -> float | None:
 
 
 def _nearest(rivals: Sequence[str], comparisons: Sequence[Comparison]) -> str:
-    """The rival most like the speaker."""
+    """The rival most similar to the speaker."""
     return max(rivals, key=lambda rival: sum(c.other for c in comparisons if c.rival == rival and c.measure != PHONES))
 
 
 def _line(outcome: str, hit: Sequence[str], told: Sequence[Comparison]) -> str:
-    """One line for the comparisons with the rivals ``hit``."""
+    """The line of text for the comparisons with the rivals ``hit``."""
     names = " and ".join(f"the {title_of(name)}" if title_of(name) != name else name for name in hit)
     better, worse, unclear = (
         _listed([c for c in told if c.result == result], len(hit) > 1) for result in ("better", "worse", "unclear")
@@ -242,7 +249,7 @@ def _line(outcome: str, hit: Sequence[str], told: Sequence[Comparison]) -> str:
 
 
 def _listed(comparisons: Sequence[Comparison], with_names: bool) -> str:
-    """The clone's value by measure, against those of the rivals."""
+    """The clone's values and those of the rivals, by metric."""
     parts = []
     for measure in dict.fromkeys(c.measure for c in comparisons):
         those = [c for c in comparisons if c.measure == measure]

@@ -1,4 +1,4 @@
-"""From an evaluation's figures to what is said about it in words."""
+"""Derive the inputs of the verdict in words from an evaluation's results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WORDS, PHONES = "word_error_rate", "phone_error_rate"
 def findings_of(
     voices: Mapping[str, VoiceResult], verdict: Verdict | None, encoders: tuple[str, ...]
 ) -> Findings | None:
-    """What the words are made of; None where clone, stranger or recordings were not measured.
+    """Inputs of the verdict in words; None where clone, unrelated voice or recordings were not measured.
 
-    Likeness is by the encoder that no training uses, or by the first there is.
+    Similarity is by the encoder that is never used in training, or else by the first one available.
     """
     judge = NEVER_TRAINED_ON if NEVER_TRAINED_ON in encoders else next(iter(encoders), "")
     likeness = {name: voice.similarity[judge].mean for name, voice in voices.items() if judge in voice.similarity}
@@ -43,7 +43,7 @@ def findings_of(
 
 
 def _is_clear(verdict: Verdict | None, judge: str) -> bool | None:
-    """Whether clone and best stock voice differ by more than chance; None where they were not compared."""
+    """True where clone and best stock voice differ significantly; None where they were not compared."""
     for comparison in verdict.comparisons if verdict is not None else ():
         if (comparison.rival, comparison.measure) == (BEST_STOCK, judge):
             return comparison.result != "unclear"

@@ -1,4 +1,4 @@
-"""A folder with a page that plays voices beside their speakers' recordings and the best stock voices."""
+"""Write a folder with an HTML page that plays voices beside recordings of their speakers and the best stock voices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from voiceclone.files import write_text
 from voiceclone.voice.pack import VoicePack
 
 INDEX = "index.html"
-EVALUATION = "evaluation.json"  # beside a voice that was evaluated
+EVALUATION = "evaluation.json"  # written beside the voice by ``voiceclone evaluate``
 INTRODUCTION = (
     "Sentences that the voices were not trained on: the recording, the clone, and the stock voice that is nearest to "
     "the speaker. Switch between them while they play."
@@ -37,7 +37,7 @@ INTRODUCTION = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SampleVoice:
-    """A voice, its base and its speaker's recordings, loaded."""
+    """A loaded voice with its base and its speaker's recordings."""
 
     file: Path
     pack: VoicePack
@@ -47,7 +47,7 @@ class SampleVoice:
     seed: int = 0
     consent: str = ""
     takes: dict[str, VoicePack] = field(init=False, default_factory=dict)
-    """What speaks: the clone, and the best stock voice where the run left one."""
+    """Voices to synthesise: the clone, and the best stock voice where the run stored one."""
 
     def __post_init__(self) -> None:
         self.takes[CLONE] = self.pack
@@ -56,13 +56,19 @@ class SampleVoice:
 
 
 def write_samples(voices: Sequence[SampleVoice], out: Path, *, sentences: int, offline: bool = False) -> Path:
-    """Speak, write the sounds as FLAC and the page that plays them; returns the page.
+    """Synthesise, write the audio as FLAC and the page that plays it.
 
     Args:
-        sentences: held-out recordings of each voice that are spoken, at most.
+        voices: to show.
+        out: the folder.
+        sentences: maximum number of held-out recordings for each voice.
+        offline: download nothing.
+
+    Returns:
+        The page.
 
     Raises:
-        UsageError: two voices have one name.
+        UsageError: two voices have the same name.
         VoicecloneError: a voice has no held-out clip, or the folder cannot be written.
     """
     names = [folder_name(voice.pack.name) for voice in voices]
@@ -76,12 +82,12 @@ def write_samples(voices: Sequence[SampleVoice], out: Path, *, sentences: int, o
 
 
 def folder_name(name: str) -> str:
-    """A voice's name as a folder's: letters, digits, ``-``, ``_`` and dots within."""
+    """A voice's name as a folder name: letters, digits, ``-``, ``_`` and inner dots."""
     return re.sub(r"[^\w.-]", "_", name).strip(".") or "voice"
 
 
 def _voice(voice: SampleVoice, out: Path, name: str, sentences: int, offline: bool) -> dict[str, Any]:
-    """Speak and write one voice's sounds; returns what the page says of it."""
+    """Synthesise and write one voice's audio; returns the template values."""
     clips = voice.dataset.validation
     spoken = choose_utterances(clips, lang=voice.lang, seed=voice.seed, max_clips=sentences, offline=offline)
     spoken = [utterance for utterance in spoken if utterance.length is None]
@@ -105,7 +111,7 @@ def _voice(voice: SampleVoice, out: Path, name: str, sentences: int, offline: bo
 
 
 def _write(sound: np.ndarray, out: Path, name: str, number: int, role: str) -> str:
-    """Write one sound; returns its address from the page."""
+    """Write one audio file; returns its relative URL."""
     file = f"{number}_{'recording' if role == RECORDINGS else role}.flac"
     with sound_file(out / name / file) as write:
         write(sound)
@@ -133,7 +139,7 @@ def _facts(voice: SampleVoice) -> list[tuple[str, str]]:
 
 
 def _findings(voice: Path) -> Findings | None:
-    """What an evaluation beside the voice found; None where there is none, or it is older than the voice."""
+    """Results of an evaluation stored beside the voice; None where there is none or the voice is newer."""
     path = voice.parent / EVALUATION
     try:
         if path.stat().st_mtime < voice.stat().st_mtime:

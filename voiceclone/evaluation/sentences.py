@@ -1,15 +1,15 @@
-"""Fixed sentences that no voice is trained on, from a word to a paragraph: a voice has rows for each length."""
+"""Fixed sentences that no voice is trained on, from one word to a paragraph: a voice has a row for each length."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-ENGLISH = ("a", "b")  # Kokoro's language codes in which the sentences can be spoken
+ENGLISH = ("a", "b")  # Kokoro's language codes for which the sentences are used
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """A text of about ``phonemes`` phonemes, counted as Kokoro counts them: characters of the phoneme string."""
+    """A text of about ``phonemes`` phonemes, counted as in Kokoro: characters of the phoneme string."""
 
     phonemes: int
     text: str
@@ -39,5 +39,5 @@ HELD_OUT = (
 
 
 def held_out_sentences(lang: str) -> tuple[Sentence, ...]:
-    """The sentences for a language code of Kokoro's; none but in English."""
+    """The sentences for a language code of Kokoro's; empty for languages other than English."""
     return HELD_OUT if lang in ENGLISH else ()

@@ -1,4 +1,4 @@
-"""Which voices stand beside the clone in the report, and where they come from."""
+"""The reference voices of the report and where they are read from."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
 CLONE = "clone"
-ZERO_SHOT = "zero_shot"  # the mean style of the clips, where styles are voices
+ZERO_SHOT = "zero_shot"  # mean style vector of the clips, for bases whose styles are voices
 BEST_STOCK = "best_stock"  # the stock voice nearest to the speaker
-BEST_BLEND = "best_blend"  # the mix of stock voices nearest to the speaker
+BEST_BLEND = "best_blend"  # the convex combination of stock voices nearest to the speaker
 PLAIN_RECIPE = "plain_recipe"  # a voice made by another recipe, given with --also
-ORACLE = "oracle"  # the base's own encoders: what the base could do if its encoders were known
-STRANGER = "stranger"  # a stock voice neither near to the clone nor especially far: where the likeness scale begins
-RECORDINGS = "recordings"  # no voice: the speaker's own clips, where the likeness scale ends
+ORACLE = "oracle"  # voice by the base's own style encoders: upper bound of what the base can do
+STRANGER = "stranger"  # an unrelated stock voice at median distance to the clone: lower end of the likeness scale
+RECORDINGS = "recordings"  # not a voice but the speaker's own clips: upper end of the likeness scale
 ORDER = (CLONE, ZERO_SHOT, BEST_STOCK, BEST_BLEND, PLAIN_RECIPE, ORACLE, STRANGER, RECORDINGS)
 CANDIDATES = (ZERO_SHOT, BEST_STOCK, BEST_BLEND)
 MADE_HERE = (CLONE, ORACLE, STRANGER, RECORDINGS)
@@ -40,31 +40,31 @@ TITLES = {
     STRANGER: "stranger",
     RECORDINGS: "recordings",
 }
-"""What people read in the place of the names above, which files hold."""
-ORACLE_CLIPS = 100  # training clips whose styles make the oracle, at most
+"""Display names for the names above, which are used in files."""
+ORACLE_CLIPS = 100  # maximum number of training clips whose styles are averaged for the oracle
 
 
 def title_of(name: str) -> str:
-    """What people read of a voice; a name that a user gave stays as it is."""
+    """Display name of a voice; names given by the user are unchanged."""
     return TITLES.get(name, name)
 
 
 def stranger_to(pack: VoicePack, base: Base) -> VoicePack | None:
-    """The stock voice at the middling distance from ``pack``; None where the base has none."""
+    """The stock voice at the median distance from ``pack``; None where the base has none."""
     ranked = sorted(base.stock_voices.values(), key=lambda stock: float((stock.tensor - pack.tensor).norm()))
     return ranked[len(ranked) // 2] if ranked else None
 
 
 def candidates_file(voice: Path) -> Path:
-    """Where a clone run leaves the voices it compared: beside the voice's file."""
+    """File with the voices that a clone run compared; it lies beside the voice's file."""
     return Path(voice).parent / "artifacts" / "candidates.safetensors"
 
 
 def read_candidates(voice: Path) -> dict[str, VoicePack]:
-    """The candidates that lie beside a voice's file, by name; empty where there are none.
+    """The candidates stored beside a voice's file, by name; empty where there are none.
 
     Raises:
-        VoicecloneError: the file is damaged or holds something else than voices.
+        VoicecloneError: the file is damaged or contains something other than voices.
     """
     path = candidates_file(voice)
     if not path.is_file():
@@ -74,20 +74,20 @@ def read_candidates(voice: Path) -> dict[str, VoicePack]:
 
 
 def find_voice(which: str, base: Base) -> VoicePack:
-    """A voice by its file, by the name of a stock voice of ``base``, or a mix of them.
+    """Load a voice by its file, by the name of a stock voice of ``base``, or as a mix.
 
     Raises:
-        UsageError: there is neither.
-        VoicecloneError: the file is no voice.
+        UsageError: there is no such file or stock voice.
+        VoicecloneError: the file is not a voice.
     """
     return VoiceFinder(lambda: base.stock_voices, where=base.name).find(which)
 
 
 def parse_also(arguments: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
-    """``NAME=VOICE`` to names and voices.
+    """Parse ``NAME=VOICE`` arguments to a dict.
 
     Raises:
-        UsageError: one is not of that form, or its name is taken.
+        UsageError: an argument does not have that form, or its name is taken.
     """
     taken, also = {*taken, *MADE_HERE}, {}
     for argument in arguments:
@@ -103,12 +103,13 @@ def parse_also(arguments: Iterable[str], taken: Iterable[str]) -> dict[str, str]
 def oracle_voice(
     base: Base, clips: Sequence[Clip], device: torch.device | None = None, *, advance: Callable[[], None] = lambda: None
 ) -> VoicePack | None:
-    """The mean style of ``clips`` by the base's own encoders, spread over the lengths as the base's voices are.
+    """The mean style of ``clips`` by the base's own encoders, with a row for each length as in the base's voices.
 
-    None where the encoders are not known: those of the real Kokoro were never released.
+    None where the encoders are not known: those of Kokoro-82M were never released.
 
     Args:
-        clips: training clips, of which at most :data:`ORACLE_CLIPS` are used.
+        base: the base.
+        clips: training clips; at most :data:`ORACLE_CLIPS` are used.
         device: where the encoders run; the CPU when None.
         advance: called after each clip.
     """
@@ -120,7 +121,7 @@ def oracle_voice(
 
 
 def stock_name(pack: VoicePack, base: Base) -> str | None:
-    """The stock voice that ``pack`` is a copy of, if any; in compact form or from a published file, it is one, too."""
+    """Name of the stock voice that ``pack`` is a copy of (also in compact form or from a published file), or None."""
 
     def is_copy(stock: VoicePack) -> bool:
         return float((stock.tensor - pack.tensor).abs().max()) <= TOLERANCE
@@ -129,6 +130,6 @@ def stock_name(pack: VoicePack, base: Base) -> str | None:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """The clone first, then what it is compared with, the recordings last; further voices before the oracle."""
+    """The clone first, then the reference voices, further voices, the oracle, and the recordings last."""
     place = {name: position for position, name in enumerate(ORDER)}
     return sorted(names, key=lambda name: place.get(name, place[ORACLE] - 0.5))
