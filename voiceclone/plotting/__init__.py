@@ -1,1 +1,1 @@
-"""Figures: of a training, and of a voice."""
+"""Figures of a training and of a voice, by matplotlib."""

@@ -1,4 +1,4 @@
-"""The panel that tells at a glance whether a training works: is the clone nearer to the speaker than a stock voice?"""
+"""Figure panel: the clone's speaker similarity over the epochs against that of the best stock voice."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ LEVELS = {  # title, colour, style
 
 
 def draw_beside_stock(axes: Axes, yardstick: Yardstick, history: Sequence[dict[str, Any]], best: int | None) -> None:
-    """The clone's likeness (or held-out loss) over the epochs, and as levels what it is held against.
+    """Draw the clone's similarity (or held-out loss) over the epochs, with the reference values as horizontal lines.
 
     Args:
+        axes: to draw on.
+        yardstick: reference values, and which metric is drawn.
         history: as :func:`plots.training_figure` takes it; epoch 0 is the initialization.
+        best: the epoch whose voice is kept; None where it is not known.
     """
     points = _clone(yardstick, history)
     if points:
@@ -39,7 +42,7 @@ def draw_beside_stock(axes: Axes, yardstick: Yardstick, history: Sequence[dict[s
         by = f"by {yardstick.encoder}, the training's own encoder"
         axes.set_ylabel("likeness (cosine)", fontsize=9)
     else:
-        by = "no speaker encoder is installed: the held-out loss has to do, lower is better"
+        by = "no speaker encoder is installed: held-out loss instead, lower is better"
         axes.set_ylabel("held-out loss", fontsize=9)
     axes.set_xlabel(f"epoch; held-out clips, {by}", fontsize=9)
     axes.grid(alpha=0.25, linewidth=0.5)
@@ -50,7 +53,7 @@ def draw_beside_stock(axes: Axes, yardstick: Yardstick, history: Sequence[dict[s
 
 
 def answer(yardstick: Yardstick, points: Sequence[tuple[float, float]], best: int | None) -> str:
-    """Yes or no, by the epoch that is kept; empty where there is nothing to compare."""
+    """The panel's answer for the epoch that is kept: yes or not yet, with both values. Empty without data."""
     stock = yardstick.levels.get(STOCK)
     if stock is None or not points:
         return ""

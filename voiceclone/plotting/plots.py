@@ -1,6 +1,6 @@
-"""Figures of a training: likeness beside a stock voice's, loss curves by term, the mels of target and clone.
+"""Figures of a training: similarity against a stock voice, loss curves by term, mels of target and clone.
 
-Figures are made as objects on the Agg canvas, never through pyplot: no window, no global state, nothing to close.
+Figures are created on the Agg canvas without pyplot, so that there is no window and no global state.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FRAME_SECONDS = 300 / 24_000  # one mel frame
 TRAIN, VALIDATION = "train/", "val/"
 CURVES = ((TRAIN, "#1f77b4", "-", "training"), (VALIDATION, "#d95f02", "--", "validation"))
 BEST_COLOUR = "#555555"
-TITLE_CHARACTERS = 80  # more would run into the legend
-COLUMNS = 4  # panels of single terms in one row
+TITLE_CHARACTERS = 80  # longer titles would overlap the legend
+COLUMNS = 4  # panels of loss terms in one row
 DPI = 120
 BESIDE_STOCK_INCHES, MELS_INCHES = 2.8, 3.5
 BORROWED = (
@@ -46,16 +46,17 @@ def training_figure(
     best_epoch: int | None = None,
     yardstick: Yardstick | None = None,
 ) -> Figure:
-    """Whether it is better than a stock voice yet, on top; loss curves below it, then mels.
+    """Similarity panel on top, then loss curves, then mels.
 
     Args:
-        history: one dict an epoch: "epoch" (its position, from 1, when missing) and the losses under "train/TERM" and
-            "val/TERM"; the term "loss" is the total. Keys, values that are missing or not finite leave gaps.
+        history: one dict for each epoch: "epoch" (its position, from 1, when missing) and the losses under "train/TERM"
+            and
+            "val/TERM"; the term "loss" is the total. Missing and non-finite values leave gaps.
         target_mel: normalised log-mel of the target ``(80, T)``.
-        clone_mel: normalised log-mel of the clone, ``(80, T')``.
-        title: the figure's heading, taken literally.
-        best_epoch: the epoch whose voice was kept; the lowest "val/loss" (else "train/loss") when None.
-        yardstick: what the clone is held against; without it that panel is left out.
+        clone_mel: normalised log-mel of the clone ``(80, T')``.
+        title: heading of the figure, not parsed as a formula.
+        best_epoch: the epoch whose voice is kept; that with the lowest "val/loss" (else "train/loss") when None.
+        yardstick: reference values of the similarity panel; None leaves it out.
     """
     terms = loss_terms(history)
     epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
@@ -79,7 +80,7 @@ def training_figure(
 
 
 def loss_figure(losses: Sequence[tuple[int, float, str]]) -> Figure:
-    """The total loss while it is trained: ``(step, loss, "training" or "validation")`` in any order; losses finite."""
+    """The total loss during a training: ``(step, loss, "training" or "validation")`` in any order, finite."""
     figure = new_figure(9.0, 3.0)
     axes = figure.subplots()
     for _, colour, style, name in CURVES:
@@ -100,14 +101,14 @@ def loss_figure(losses: Sequence[tuple[int, float, str]]) -> Figure:
 
 
 def mel_figure(target: np.ndarray, clone: np.ndarray) -> Figure:
-    """The normalised log-mels of target ``(80, T)`` and clone ``(80, T')`` side by side, one colour scale."""
+    """Normalised log-mels of target ``(80, T)`` and clone ``(80, T')`` side by side with a common colour scale."""
     figure = new_figure(12.0, 3.2)
     _draw_mels(figure, target, clone)
     return figure
 
 
 def matrix_figure(matrix: np.ndarray) -> Figure:
-    """A matrix ``(N, T)``, such as an alignment of tokens and frames, the first row at the bottom."""
+    """A matrix ``(N, T)`` such as an alignment of tokens and frames, with the first row at the bottom."""
     figure = new_figure(8.0, 4.0)
     axes = figure.subplots()
     axes.imshow(matrix, origin="lower", aspect="auto", interpolation="nearest", cmap="magma")
@@ -123,7 +124,7 @@ def figure_to_rgb(figure: Figure) -> np.ndarray:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG in one step.
+    """Write the figure as PNG, atomically.
 
     Raises:
         VoicecloneError: the file cannot be written.
@@ -133,7 +134,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def loss_terms(history: Sequence[dict[str, Any]]) -> list[str]:
-    """The loss terms with at least one finite value: the total first, then in order of appearance."""
+    """Names of the loss terms with at least one finite value: the total first, then in order of appearance."""
     terms: dict[str, None] = {}
     for row in history:
         for key in row:
@@ -145,7 +146,7 @@ def loss_terms(history: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def find_best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
-    """The epoch with the lowest validation loss (training loss where there is none), None without any."""
+    """The epoch with the lowest validation loss (training loss where there is none); None without data."""
     for key in (VALIDATION + "loss", TRAIN + "loss"):
         values = _values(history, key)
         if np.isfinite(values).any():
@@ -155,13 +156,13 @@ def find_best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
 
 
 def _draw_term(axes: Axes, term: str, history: Sequence[dict], epochs: np.ndarray, best: int | None) -> None:
-    """One panel: a term's training and validation curves; logarithmic where they span more than a decade."""
+    """One panel: training and validation curves of a term, on a log scale where they span more than a decade."""
     drawn = []
     for prefix, colour, style, _ in CURVES:
         values = _values(history, prefix + term)
         known = np.isfinite(values)
         if known.any():
-            # A point on its own makes no line, so few epochs are drawn with markers.
+            # A single point draws no line, so curves of few epochs have markers.
             marker = "o" if known.sum() <= 12 else ""
             axes.plot(epochs[known], values[known], style, color=colour, marker=marker, markersize=3, linewidth=1.4)
             drawn.append(values[known])
@@ -203,7 +204,7 @@ def _finish_grid(grid: np.ndarray, terms: list[str]) -> None:
 
 
 def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | None) -> None:
-    """Say once, on the title's line, what the lines are."""
+    """One legend for all panels, beside the title."""
     from matplotlib.lines import Line2D
 
     lines = []
@@ -217,7 +218,7 @@ def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | N
 
 
 def _draw_mels(figure: Any, target: np.ndarray, clone: np.ndarray) -> None:
-    """Two mels with the same colours and the same time axis, so that they can be compared by eye."""
+    """Two mels with the same colour scale and time axis."""
     mels = [np.asarray(target, dtype=float), np.asarray(clone, dtype=float)]
     finite = np.concatenate([mel[np.isfinite(mel)] for mel in mels])
     low, high = np.percentile(finite, [1, 99.5]) if finite.size else (0.0, 1.0)
@@ -258,15 +259,15 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def heading(figure: Figure, title: str) -> None:
-    """The figure's title, taken literally, cut where it is very long."""
+    """Title of the figure, shortened where it is very long."""
     if len(title) > TITLE_CHARACTERS:
         title = title[: TITLE_CHARACTERS - 1] + "…"
-    # A "$" in a voice's name is no formula.
+    # Without this, a "$" in a voice's name would start a formula.
     figure.suptitle(title, fontsize=12, x=0.01, horizontalalignment="left", parse_math=False)
 
 
 def _values(history: Sequence[dict[str, Any]], key: str) -> np.ndarray:
-    """One value an epoch, NaN where it is missing or not finite."""
+    """One value for each epoch, NaN where it is missing or not finite."""
     values = np.array([_number(row.get(key)) for row in history], dtype=float)
     values[~np.isfinite(values)] = np.nan
     return values
@@ -280,7 +281,7 @@ def _number(value: Any) -> float:
 
 
 class _no_glyph_warnings(warnings.catch_warnings):
-    """Titles in scripts that the built-in font lacks show boxes; that needs no warning on the terminal."""
+    """Suppress warnings about glyphs that the built-in font lacks; they are drawn as boxes."""
 
     def __enter__(self) -> None:
         super().__enter__()

@@ -1,4 +1,4 @@
-"""Figures of a long training: losses, accuracies, and what the steps cost."""
+"""Figures of a base training: losses, accuracies, and time for each step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def run_figure(
     """Six panels over the steps of a run.
 
     Args:
-        history: one row a progress line: ``step``, loss terms, ``accuracy_*``, and figures of the run.
-        calibration: ``durations`` by tenth of the confidence, drawn in the place of the gradient's norm.
+        history: one row for each progress line: ``step``, loss terms, ``accuracy_*`` and other values of the run.
+        title: heading of the figure.
+        calibration: predicted and actual ``durations`` error by decile of the confidence; replaces the gradient norm
+            panel.
     """
     names = list(dict.fromkeys(name for row in history for name in row))
     accuracies = [name for name in names if name.startswith("accuracy_")]

@@ -1,4 +1,4 @@
-"""A picture of a voice among real ones: row norms against their range, and a map of the stock voices."""
+"""Figure of a voice among the stock voices: row norms, and a PCA map."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OWN_COLOUR, STOCK_COLOUR, NEAR_COLOUR, BAND_COLOUR = "#d95f02", "#7f7f7f", "#2171b5", "#9ecae1"
-NEAREST = 5  # voices that are numbered in the map
-NUMBER_PLACES = ((9, 0), (3, 9), (-7, 6), (-7, -6), (3, -9))  # of the numbers, in points from their voice
+NEAREST = 5  # number of nearest stock voices that are labelled in the map
+NUMBER_PLACES = ((9, 0), (3, 9), (-7, 6), (-7, -6), (3, -9))  # offsets of the labels from their points, in points
 
 
 def voice_figure(pack: VoicePack, stock: Mapping[str, VoicePack], title: str) -> Figure:
-    """Norms of both halves by phoneme count; below, where there are five stock voices or more, a map of each half."""
+    """Row norms of both halves by phoneme count and, with at least five stock voices, a PCA map of each half."""
     mapped = len(stock) >= MIN_VOICES
     figure = new_figure(12.0, 9.0 if mapped else 4.2)
     heading(figure, title)
@@ -66,7 +66,7 @@ def _draw_map(axes: Axes, pack: VoicePack, stock: Mapping[str, VoicePack], half:
         axes.scatter(*others.T, s=16, color=STOCK_COLOUR, alpha=0.6, label="other stock voices")
     axes.scatter(*chart.own.numpy(), s=150, marker="*", color=OWN_COLOUR, zorder=2, label="this voice")
     for rank, other in enumerate(nearest, 1):
-        # The number stands beside its point, the name in the legend: names of close voices would cover each other.
+        # Points are labelled by number, with the names in the legend: names of neighbouring points would overlap.
         place = NUMBER_PLACES[rank % len(NUMBER_PLACES)]
         label = f"{rank}  {other.name} ({other.distance:.2f})"
         axes.scatter(*points[other.name], s=24, color=NEAR_COLOUR, zorder=3, label=label)
