@@ -46,7 +46,7 @@ def test_a_table_is_kept_with_its_names(table: StockTable, tmp_path: Path) -> No
 
 def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     save_file({"speaker": torch.zeros(2, 256), "prosody": torch.zeros(3, 4)}, tmp_path / FILE, {"names": "a,b"})
-    with pytest.raises(VoicecloneError, match="no table of stock voices"):
+    with pytest.raises(VoicecloneError, match="not a table of stock voices"):
         StockTable.load(tmp_path / FILE)
 
 

@@ -14,7 +14,8 @@ class ProjectionConfig:
     """Settings of stage 2."""
 
     epochs: int = 100
-    lr: float = 1e-3  # about a quarter of one step of the output (values of a voice vary by 0.2)
+    # one step changes each output value by about 4 lr; the values of a voice have a standard deviation of 0.2
+    lr: float = 1e-3
     seed: int = 0
     batch: int = 4  # crops in a step
     max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
@@ -24,10 +25,10 @@ class ProjectionConfig:
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative
     free_running: bool = True  # every second crop is spoken with the voice's own durations, F0 and energy
-    patience: int = 30  # epochs without a better validation loss that end the training
+    patience: int = 30  # epochs without a lower validation loss after which the training stops
     weight_decay: float = 0.0
     plain: bool = False  # the plain recipe: see ``plain.py``
-    without: frozenset[str] = frozenset()  # parts of the recipe that are left out: see ``recipes.py``
+    without: frozenset[str] = frozenset()  # parts of the recipe that are disabled: see ``recipes.py``
     mlp: MlpConfig = field(default_factory=MlpConfig)
     weights: LossWeights = field(default_factory=LossWeights)
 

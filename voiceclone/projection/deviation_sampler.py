@@ -1,4 +1,4 @@
-"""Choose what deviations are drawn from, by how well clips that were not looked at are foretold."""
+"""Select the sampler of prosody deviations with the lowest energy score on held-out clips."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voiceclone.voice.expressive import (
 
 HELD_SHARE = 0.2
 SAMPLES = 24
-"""Drawn for each held-out clip."""
+"""Samples drawn for each held-out clip."""
 DIFFUSION_STEPS, DIFFUSION_BATCH = 600, 64
 LIMIT_SHARE = 0.95
 TEXT_DROPOUT = 0.2
@@ -33,19 +33,23 @@ LOG_SIGMA_MEAN, LOG_SIGMA_STD = -1.0, 1.2
 def choose_sampler(
     directions: Tensor, fitted: Tensor, summaries: Tensor, *, seed: int = 0
 ) -> tuple[Deviations, dict[str, float]]:
-    """The best way of drawing deviations, made of all clips, and the energy score of each on held-out ones.
+    """Compare samplers by their energy score on held-out clips and return the best one.
 
     Args:
-        directions: ``(k, 128)``.
+        directions: basis of the deviations ``(k, 128)``.
         fitted: coefficients of each clip ``(n, k)``.
-        summaries: what the clips' texts are like ``(n, 3, width)``.
+        summaries: text features of each clip ``(n, 3, width)``.
+        seed: of the split, the training and the sampling.
+
+    Returns:
+        The best sampler, trained on all clips; and the energy score of each kind.
     """
     centred = fitted - fitted.mean(0)
     flat = summaries.flatten(0, 1)
     mean = flat.mean(0)
     _, sizes, basis = torch.linalg.svd(flat - mean, full_matrices=False)
     kept = min(TEXT_DIM, len(basis))
-    # Whitened, and padded with zeros where there are fewer texts than directions.
+    # Whitened; padded with zeros where there are fewer than TEXT_DIM principal components.
     scaled = torch.zeros(flat.shape[1], TEXT_DIM)
     scaled[:, :kept] = (basis[:kept] / (sizes[:kept, None] / len(flat) ** 0.5).clamp(min=1e-3)).T
     every = Deviations(
@@ -72,7 +76,10 @@ def choose_sampler(
 
 
 def _energy_score(deviations: Deviations, texts: Tensor, true: Tensor, seed: int) -> float:
-    """Mean distance of samples from the truth less half their distance from each other: least for the true law."""
+    """Energy score (Gneiting and Raftery 2007); lower is better.
+
+    It is the mean distance of samples to the truth, minus half the mean distance between samples.
+    """
     generator = torch.Generator().manual_seed(seed)
     scores = []
     for text, value in zip(texts, true, strict=True):
@@ -83,7 +90,7 @@ def _energy_score(deviations: Deviations, texts: Tensor, true: Tensor, seed: int
 
 
 def _train(deviations: Deviations, seed: int) -> StyleDiffusion:
-    """A small diffusion model of the fitted deviations, with and without their texts."""
+    """Train a small diffusion model of the fitted deviations, with random dropping of the text condition."""
     fitted, texts = deviations.fitted, deviations.texts
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

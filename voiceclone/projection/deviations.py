@@ -1,7 +1,8 @@
-"""How the delivery of each clip deviates from the voice, and whether that can be told from chance.
+"""Prosody deviation of each clip from the voice's average, and a test of whether it is more than noise.
 
-A deviation is a few coefficients of directions in the prosodic half, fitted to the clip's durations, F0 and energy
-through the predictor. Styles of encoders will not do: half of what they say of a single clip is noise of its words.
+A deviation is a few coefficients along directions of the prosodic half, fitted through the predictor to the clip's
+durations, F0 and energy. Style encoders are not used: half of the variance of their output for a single clip depends on
+its words.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from voiceclone.voice.profile import REFERENCE_ROW
 RANK = 8
 STEPS, RATE = 30, 0.15
 RIDGE = 0.02
-"""Weight of the squared coefficients (in standard deviations of the stock voices), a value."""
+"""Weight of the squared coefficients, in units of the stock voices' standard deviation."""
 LEAST_CORRELATION = 0.4
-"""Between the deviations fitted to the two halves of each clip: below it they are mostly chance."""
+"""Minimum correlation of the deviations fitted to the two halves of each clip; below it they are mostly noise."""
 LEAST_CLIPS = 12
 MIN_VOICES = 3
 
 
 def prosodic_directions(stock: Iterable[VoicePack], rank: int = RANK) -> Tensor:
-    """Directions ``(k, 128)`` in which the stock voices' prosodic halves differ most, one standard deviation long."""
+    """Principal components ``(k, 128)`` of the stock voices' prosodic halves, scaled to one standard deviation."""
     vectors = torch.stack([pack.tensor[REFERENCE_ROW, 0, STYLE_DIM:] for pack in stock])
     _, sizes, directions = torch.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
     kept = min(rank, len(vectors) - 1)
@@ -40,10 +41,13 @@ def prosodic_directions(stock: Iterable[VoicePack], rank: int = RANK) -> Tensor:
 def fit_deviation(
     objective: Objective, vector: Tensor, clip: int, directions: Tensor, *, half: int | None = None
 ) -> Tensor:
-    """Coefficients ``(k,)`` with which the predictor comes nearest to a clip, or to one half of its tokens.
+    """Fit the coefficients ``(k,)`` with which the predictor matches a clip, or one half of its tokens, best.
 
     Args:
+        objective: holds the clips and the model.
         vector: the voice ``(1, 256)``.
+        clip: index of the clip.
+        directions: ``(k, 128)``.
         half: 0 or 1; None for the whole clip.
     """
     target = objective.targets[clip]
@@ -63,7 +67,7 @@ def fit_deviation(
 def fit_deviations(
     objective: Objective, vector: Tensor, directions: Tensor, *, advance: Callable[[], None] = lambda: None
 ) -> tuple[Tensor, Tensor]:
-    """Deviations of every clip ``(n, k)``, and of the halves ``(2, n, k)``."""
+    """Deviations of every clip ``(n, k)``, and of the halves of each ``(2, n, k)``."""
     whole, halves = [], []
     for clip in range(len(objective.targets)):
         whole.append(fit_deviation(objective, vector, clip, directions))
@@ -73,9 +77,9 @@ def fit_deviations(
 
 
 def split_half_correlation(halves: Tensor) -> float:
-    """Correlation of the halves' deviations ``(2, n, k)`` over the clips, all directions pooled.
+    """Correlation of the halves' deviations ``(2, n, k)`` over the clips, pooled over all directions.
 
-    Each half's mean is taken out: second halves of sentences differ from first ones in pitch and level.
+    Each half's mean is subtracted first, because second halves of sentences differ from first ones in pitch and level.
     """
     first, second = halves - halves.mean(dim=1, keepdim=True)
     both = (first.square().sum() * second.square().sum()).sqrt()
@@ -83,7 +87,7 @@ def split_half_correlation(halves: Tensor) -> float:
 
 
 def unsupported(clips: int, correlation: float) -> str | None:
-    """Why deviations of so many clips are not to be learned from; None where they are."""
+    """The reason why the deviations cannot be modelled; None where they can."""
     if clips < LEAST_CLIPS:
         return f"{clips} clips are too few: {LEAST_CLIPS} at least"
     if correlation < LEAST_CORRELATION:
@@ -95,7 +99,7 @@ def unsupported(clips: int, correlation: float) -> str | None:
 
 
 def _terms(prediction: Prediction, target: AlignedTarget, half: int | None) -> dict[str, Tensor]:
-    """The prosody terms on all tokens, or on the first or second half of them."""
+    """The prosody loss terms over all tokens, or over the first or second half of them."""
     durations = target.alignment.durations.to(prediction.soft.device)
     count, middle = len(durations), len(durations) // 2
     first, last = {None: (0, count), 0: (0, middle + 1), 1: (middle - 1, count)}[half]

@@ -1,4 +1,4 @@
-"""The initialization of a voice: best stock voice, blend of stock voices or zero-shot voice, each half on its own."""
+"""Initialization of the base vector: best stock voice, blend of stock voices or zero-shot voice, for each half."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 
 BLEND = "a blend of stock voices"
 ZERO_SHOT = "zero-shot"
-BLENDED = 8  # stock voices in a blend at most, the nearest ones
-BLEND_STEPS = 15  # of the search for a blend
-BLEND_RATE = 0.3  # step of the blend's logits
-NOT_PROSODIC = ("mel_mse", "mel")  # terms that say nothing of a prosodic half on its own
+BLENDED = 8  # maximum number of stock voices in a blend: the nearest ones
+BLEND_STEPS = 15  # gradient steps of the search for the blend weights
+BLEND_RATE = 0.3  # learning rate of the blend's logits
+NOT_PROSODIC = ("mel_mse", "mel")  # terms that do not depend on the prosodic half alone
 FREE_RUNNING_CROPS = 16  # on which the term ``phones`` of the best stock voice is computed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Initialization:
-    """The base vector that training begins at, and where its halves come from."""
+    """The initial base vector and the origin of its halves."""
 
     vector: Tensor = field(repr=False)  # (1, 256)
     timbre_from: str
     prosody_from: str
-    best_stock: str = ""  # the single stock voice with the least loss
+    best_stock: str = ""  # name of the single stock voice with the lowest loss
     phones_stock: float = 0.0  # the term ``phones`` of that voice, free-running; 0: no phone classifier
     candidates: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # "best_blend", "zero_shot": (1, 256)
 
@@ -47,7 +47,7 @@ class Initialization:
 
 
 def neutral_initialization(stock: Mapping[str, VoicePack]) -> Initialization:
-    """The mean stock voice, or the origin for a base without voices."""
+    """The mean of the stock voices, or the zero vector for a base without voices."""
     if not stock:
         return Initialization(vector=torch.zeros(1, VOICE_DIM), timbre_from="zero", prosody_from="zero")
     mean = _base_vectors(stock).mean(dim=0, keepdim=True)
@@ -65,13 +65,22 @@ def best_initialization(
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> Initialization:
-    """Choose each half with the least loss on ``crops``: among stock voices, their best blend, and ``zero_shot``.
+    """Select each half by the lowest loss on ``crops`` among stock voices, their best blend and ``zero_shot``.
 
-    Timbre is chosen by the teacher-forced audio's terms. Then prosody is, by the predictor's terms and, where the
-    objective has free-running crops, by their terms in that timbre: of two voices equally right on average, one may
-    clip every other phone. The weight of the phone classifier's term is set by the best stock voice: see
-    :func:`losses.weights_from`. Of ``left_out``, "blend" is heeded. Without stock voices and ``zero_shot``, the neutral
-    voice is all there is.
+    The timbre half is selected first, by the loss terms of teacher-forced audio. The prosodic half is then selected by
+    the predictor's terms and, if the objective has free-running crops, by their terms with the selected timbre. The
+    latter detect voices whose average prosody matches but whose phones are unintelligible. The best stock voice also
+    sets the weight of the phone classifier's term: see :func:`losses.weights_from`.
+
+    Args:
+        stock: the stock voices by name. If there are none and no ``zero_shot``, the neutral voice is returned.
+        objective: computes the loss terms.
+        crops: of the training clips.
+        weights: of the loss terms.
+        zero_shot: the voice ``(1, 256)`` estimated by style encoders, or None.
+        left_out: disabled parts of the recipe; only "blend" is used.
+        seed: of the synthesis noise.
+        advance: called after each evaluated candidate.
     """
     neutral = neutral_initialization(stock)
     named = {name: pack.tensor[REFERENCE_ROW] for name, pack in stock.items()} or {neutral.timbre_from: neutral.vector}
@@ -107,12 +116,12 @@ def best_initialization(
 
 
 def search_steps(voices: int, *, free_running: bool) -> int:
-    """About how often :func:`best_initialization` calls ``advance`` for so many stock voices."""
+    """Approximate number of times :func:`best_initialization` calls ``advance`` for so many stock voices."""
     return (3 if free_running else 2) * max(voices, 1) + (2 * BLEND_STEPS + 2 if voices > 1 else 0)
 
 
 class _Half:
-    """Terms of base vectors that speak for one half, always on the same crops with the same noise."""
+    """Loss of base vectors for one half, always on the same crops with the same noise."""
 
     def __init__(
         self,
@@ -130,18 +139,18 @@ class _Half:
         self.micro_batch = micro_batch_size(objective.kokoro, max(1, len(crops)))
 
     def terms(self, vector: Tensor) -> dict[str, Tensor]:
-        """Named means of ``(1, 256)``."""
+        """Mean of each term for a base vector ``(1, 256)``."""
         self.advance()
         with self._same_noise():
             return mean_terms(self.terms_of, vector.to(self.device), self.crops, self.micro_batch)
 
     def loss(self, terms: Mapping[str, Tensor]) -> float:
-        """Their weighted sum; infinite where it is no number."""
+        """Weighted sum of the terms; infinite where it is NaN."""
         loss = float(losses.total(terms, self.weights))
         return loss if math.isfinite(loss) else math.inf
 
     def gradient(self, vector: Tensor) -> tuple[float, Tensor]:
-        """Loss and its gradient ``(1, 256)``."""
+        """The loss and its gradient ``(1, 256)``."""
         self.advance()
         with self._same_noise():
             moved = vector.to(self.device)
@@ -156,7 +165,7 @@ class _Half:
 
 
 class _Choice:
-    """The vector ``(1, 256)`` with the least loss of a half: a stock voice, their best blend, or one of ``added``."""
+    """The vector ``(1, 256)`` with the lowest loss of a half: a stock voice, the best blend, or one of ``added``."""
 
     def __init__(
         self,
@@ -183,14 +192,14 @@ def _prosody_terms(objective: Objective, vector: Tensor, crops: Sequence[Crop]) 
 
 
 def _spoken_terms(objective: Objective, timbre: Tensor, vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-    """The terms of free-running crops in ``timbre`` ``(1, 128)`` and the vector's prosodic half."""
+    """Terms of free-running crops with ``timbre`` ``(1, 128)`` and the prosodic half of ``vector``."""
     spoken = _joined(timbre.to(vector.device), vector)
     terms = objective.terms(spoken, as_free_running(crops))
     return {name: value for name, value in terms.items() if name not in NOT_PROSODIC}
 
 
 def free_running_phones(objective: Objective, vector: Tensor, seed: int) -> float:
-    """The term ``phones`` of a free-running voice; 0 without a phone classifier."""
+    """The term ``phones`` of free-running synthesis with a voice; 0 without a phone classifier."""
     if objective.phone_classifier is None:
         return 0.0
     crops = as_free_running(objective.random_crops(FREE_RUNNING_CROPS, np.random.default_rng(seed)))
@@ -200,12 +209,12 @@ def free_running_phones(objective: Objective, vector: Tensor, seed: int) -> floa
 
 
 def _joined(timbre: Tensor, prosody: Tensor) -> Tensor:
-    """The timbre half of one vector ``(1, >= 128)`` and the prosodic half of another ``(1, 256)``."""
+    """Join the timbre half of one vector ``(1, >= 128)`` and the prosodic half of another ``(1, 256)``."""
     return torch.cat([timbre[:, :STYLE_DIM], prosody[:, STYLE_DIM:].to(timbre.device)], dim=1)
 
 
 def _best_blend(half: _Half, named: Mapping[str, Tensor], scores: Mapping[str, float]) -> Tensor:
-    """The convex blend ``(1, 256)`` of the nearest stock voices with the least loss of a half."""
+    """The convex combination ``(1, 256)`` of the nearest stock voices with the lowest loss of a half."""
     nearest = sorted(named, key=scores.__getitem__)[:BLENDED]
     vectors = torch.cat([named[name] for name in nearest])
     return _descend(vectors, torch.tensor([scores[name] for name in nearest]), half.gradient, BLEND_STEPS)
@@ -214,7 +223,7 @@ def _best_blend(half: _Half, named: Mapping[str, Tensor], scores: Mapping[str, f
 def _descend(
     vectors: Tensor, scores: Tensor, gradient_at: Callable[[Tensor], tuple[float, Tensor]], steps: int
 ) -> Tensor:
-    """Gradient descent on the weights of a convex blend of ``vectors`` ``(K, 256)``; the best blend passed."""
+    """Gradient descent on the weights of a convex combination of ``vectors`` ``(K, 256)``; the best one found."""
     logits = (-(scores - scores.min()) / scores.std(unbiased=False).clamp(min=1e-6)).requires_grad_(True)
     optimizer = torch.optim.Adam([logits], lr=BLEND_RATE)
     best, least = vectors[:1], float(scores.min())

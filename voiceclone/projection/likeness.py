@@ -1,4 +1,4 @@
-"""Is the clone better than a stock voice yet? What an epoch's figures have to be held against, measured once a run."""
+"""Reference values for a training's similarity curve: best stock voice, initialization and recordings."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ STOCK, INITIALIZATION, RECORDINGS, CLONE = "best_stock", "initialization", "reco
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick:
-    """Levels on the held-out clips that do not change during a training.
+    """Reference values on the held-out clips, constant during a training.
 
-    ``likeness`` is the cosine to the speaker's training clips by the encoder that the training itself uses, so it
-    flatters the clone; without an encoder the held-out loss has to do.
+    ``likeness`` is the cosine to the speaker's training clips by the same encoder that the training uses as a loss. It
+    therefore overestimates the clone's similarity. Without an encoder the metric is the held-out loss.
     """
 
     measure: str
-    """:data:`LIKENESS`, of which more is better, or :data:`LOSS`, of which less is."""
+    """:data:`LIKENESS` (higher is better) or :data:`LOSS` (lower is better)."""
     levels: Mapping[str, float]
-    """Of the best stock voice, the initialization and, of a likeness, the recordings, as far as they are known."""
+    """Values of the best stock voice, of the initialization and, for likeness, of the recordings, where known."""
     stock_name: str = ""
     encoder: str = ""
 
     def of(self, validation: Mapping[str, float]) -> float | None:
-        """A voice's value in this measure, from its terms on the held-out clips; None where it was not measured."""
+        """A voice's value in this metric, from its terms on the held-out clips; None where it was not measured."""
         value = validation.get("loss" if self.measure == LOSS else "speaker")
         if value is None or not math.isfinite(value):
             return None
         return float(value) if self.measure == LOSS else 1.0 - float(value)
 
     def as_json(self, clone: Mapping[str, float]) -> dict[str, Any]:
-        """With the terms of the finished voice on the held-out clips."""
+        """JSON-able, with the value of the finished voice. ``clone`` holds its terms on the held-out clips."""
         values = {**self.levels, CLONE: self.of(clone)}
         return {
             "measure": self.measure,
@@ -56,10 +56,11 @@ class Yardstick:
 
 @torch.no_grad()
 def measure_yardstick(trainer: ProjectionTrainer, stock: VoicePack | None) -> Yardstick:
-    """Measure what the clone will be compared with; it takes as long as the validation of two epochs.
+    """Measure the reference values. This takes as long as the validation of two epochs.
 
     Args:
-        stock: the stock voice nearest to the speaker, where the base has any.
+        trainer: of the training.
+        stock: the stock voice nearest to the speaker; None where the base has none.
     """
     has_encoder = trainer.speaker is not None
     measure = LIKENESS if has_encoder else LOSS
@@ -79,7 +80,7 @@ def measure_yardstick(trainer: ProjectionTrainer, stock: VoicePack | None) -> Ya
 
 
 def _likeness_of_recordings(trainer: ProjectionTrainer) -> float:
-    """Of the held-out clips themselves, in the stretches that the voices are measured on."""
+    """Similarity of the held-out recordings, on the same crops as for the voices."""
     held_out, speaker = trainer.validation, trainer.speaker
     if speaker is None:
         raise ValueError("the likeness of recordings needs a speaker encoder")

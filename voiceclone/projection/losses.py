@@ -1,4 +1,4 @@
-"""The named terms of the projection's loss. Each is a plain function; the total is the sum of weight x term."""
+"""The named terms of the projection's loss as plain functions. The total is the sum of weight x term."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from torch.nn import functional
 
 from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel, upper_edges
 
-MIN_VOICED_HZ = 40.0  # F0 below this is no voicing, and log F0 must not see it
-F0_REACH = 0.173  # natural log, three semitones: errors beyond it are taken for voicing, not for melody
-UNVOICED_SHARE = 0.1  # of the relative distance in Hz within the F0 term
-HEARD_RANGE = 11.5  # natural log of power (50 dB)
+MIN_VOICED_HZ = 40.0  # F0 below this counts as unvoiced and is raised to it before the logarithm
+F0_REACH = 0.173  # natural log, three semitones: larger errors are attributed to voicing decisions, not to intonation
+UNVOICED_SHARE = 0.1  # weight of the relative error in Hz within the F0 term
+HEARD_RANGE = 11.5  # dynamic range in natural log of power (50 dB)
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))  # FFT and hop in samples, mel bands
-UNCLEAR = 0.6  # nats a frame of the term ``phones`` beyond which the classifier is hardly right about a voice
-ENERGY_FLOOR = -4.0  # energy (natural log) below which a frame is silence: recordings differ there by room noise only
+UNCLEAR = 0.6  # nats per frame of the term ``phones``, above which the classifier is unreliable for a voice
+ENERGY_FLOOR = -4.0  # natural log of energy below which a frame is silence, where recordings differ only in room noise
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """Weight of each named term in the total; 0 leaves a term out of the gradient, not out of the log."""
+    """Weight of each named term in the total. A term with weight 0 is logged, but has no gradient."""
 
-    mel_mse: float = 1.0  # squared error of the natural log-mel, as StyleTTS2 sees it
+    mel_mse: float = 1.0  # squared error of the natural log-mel as in StyleTTS2
     mel: float = 1.0  # mean absolute error of natural log-mels at three resolutions
-    speaker: float = 6.0  # 1 - cosine of the speaker encoder's vectors
-    phones: float = 2.0  # cross-entropy (nats) of the phone classifier's frames
-    duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme
-    rate: float = 2.0  # |log| of predicted over true total duration
-    f0: float = 2.0  # error of log F0 where the clip is voiced, far ones counted less
+    speaker: float = 6.0  # 1 - cosine similarity of the speaker encoder's vectors
+    phones: float = 2.0  # cross-entropy (nats) of the phone classifier per frame
+    duration: float = 1.0  # mean absolute error per phoneme, relative to the clip's mean phoneme duration
+    rate: float = 2.0  # |log ratio| of predicted to true total duration
+    f0: float = 2.0  # robust error of log F0 in voiced frames of the clip
     f0_level: float = 4.0  # |mean log ratio| of predicted to true F0 of a clip
     f0_spread: float = 0.5  # |difference of the standard deviations of log F0| of a clip
-    energy: float = 0.1  # smooth L1 of the log energy; recordings differ in it by room and microphone, too
+    energy: float = 0.1  # smooth L1 of the log energy; low, because recordings also differ in it by room and microphone
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -43,10 +43,11 @@ class LossWeights:
 
 
 def weights_from(weights: LossWeights, phones_stock: float) -> LossWeights:
-    """The weights for a speaker whose best stock voice has ``phones_stock`` in the term ``phones`` (nats a frame).
+    """The weights for a speaker, given the term ``phones`` (nats per frame) of the best stock voice.
 
-    A high term of the stock voice says more about the base and the classifier than about the clone: to be clearer than
-    that is to be another speaker. So beyond ``UNCLEAR`` the weight falls with the square.
+    A high value for the stock voice is due to the base or the classifier rather than to the clone. Minimising the term
+    further would then change the speaker's identity. The weight therefore decreases with the square of the value above
+    ``UNCLEAR``.
     """
     return replace(weights, phones=weights.phones * min(1.0, UNCLEAR / max(phones_stock, 1e-6)) ** 2)
 
@@ -59,10 +60,11 @@ def total(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
 def mel_mse(spoken: Tensor, target: Tensor, log_mel: LogMel, bandwidth: Tensor | None = None) -> Tensor:
     """Mean squared error of the natural log-mels of two aligned signals, each ``(B, T)``.
 
-    Bands that end above the target's ``bandwidth`` ``(B,)``, in Hz, are left out: there the recording holds nothing.
+    Bands that end above the target's ``bandwidth`` ``(B,)`` in Hz are left out, because the recording has no energy
+    there.
 
-    What lies ``HEARD_RANGE`` below a crop's loudest value is cut off in both: the logarithm would else make the room
-    noise in a recording's pauses the largest error of all.
+    Values more than ``HEARD_RANGE`` below a crop's maximum are clipped in both signals. Otherwise the logarithm would
+    make the room noise in pauses the largest error.
     """
     true = log_mel(target)
     floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / LOG_STD
@@ -73,7 +75,7 @@ def mel_mse(spoken: Tensor, target: Tensor, log_mel: LogMel, bandwidth: Tensor |
 
 
 class MultiMel(nn.Module):
-    """Mean absolute error of natural log-mels at three resolutions, down to ``HEARD_RANGE`` below the loudest value."""
+    """Mean absolute error of natural log-mels at three resolutions, clipped at ``HEARD_RANGE`` below the maximum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,11 +87,11 @@ class MultiMel(nn.Module):
         )
 
     def forward(self, spoken: Tensor, target: Tensor, bandwidth: Tensor | None = None) -> Tensor:
-        """Two aligned signals ``(B, T)`` to a scalar; ``bandwidth`` as in :func:`mel_mse`."""
+        """Loss of two aligned signals ``(B, T)``, a scalar. ``bandwidth`` is as in :func:`mel_mse`."""
         error = spoken.new_zeros(())
         for mel in self.mels:
             true = torch.log(mel(target) + 1e-5)
-            floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / 2  # of magnitudes, not powers
+            floor = true.amax(dim=(1, 2), keepdim=True) - HEARD_RANGE / 2  # halved: these are magnitudes, not powers
             ours, true = torch.maximum(torch.log(mel(spoken) + 1e-5), floor), torch.maximum(true, floor)
             if bandwidth is None:
                 error = error + functional.l1_loss(ours, true)
@@ -99,7 +101,7 @@ class MultiMel(nn.Module):
 
 
 def _within(errors: Tensor, filters: Tensor, bandwidth: Tensor) -> Tensor:
-    """Mean of errors ``(B, bands, T)`` over the bands that end within each item's bandwidth ``(B,)``, in Hz."""
+    """Mean of errors ``(B, bands, T)`` over the bands that end within each item's bandwidth ``(B,)`` in Hz."""
     counts = (upper_edges(filters) <= bandwidth[:, None]).to(errors)
     return ((errors.mean(dim=2) * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1.0)).mean()
 
@@ -110,7 +112,7 @@ def speaker_term(vectors: Tensor, speaker: Tensor) -> Tensor:
 
 
 def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
-    """``duration`` and ``rate`` from soft and true durations ``(T,)`` in frames; BOS and EOS (silence) are left out."""
+    """``duration`` and ``rate`` from soft and true durations ``(T,)`` in frames, without BOS and EOS (silence)."""
     soft, true = soft[1:-1], true[1:-1].to(soft)
     return {
         "duration": (soft - true).abs().mean() / true.mean(),
@@ -119,14 +121,14 @@ def duration_terms(soft: Tensor, true: Tensor) -> dict[str, Tensor]:
 
 
 def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
-    """``f0``, ``f0_level`` and ``f0_spread`` from F0 in Hz ``(2F,)``, over the frames that are voiced in the clip.
+    """``f0``, ``f0_level`` and ``f0_spread`` from F0 in Hz ``(2F,)``, over frames that are voiced in the clip.
 
-    On its way to and from an unvoiced phone the prediction falls towards 0 Hz, which is inaudible. Such frames must
-    neither dominate nor come and go: ``f0`` grows like a logarithm beyond ``F0_REACH`` and counts less than
-    ``MIN_VOICED_HZ`` as just that, so that no frame's share jumps. (A mean over the frames that are voiced in both does
-    jump: pulled up by it, more and more such frames come in, and the error grows on the very clips trained on.)
-    ``f0_level`` and ``f0_spread`` leave out frames that lie ``F0_REACH`` from the typical difference. A share of the
-    plain distance, in units of the clip's mean, pulls up frames that are not voiced yet.
+    At transitions to unvoiced phones the prediction falls towards 0 Hz, which is inaudible. Such frames must not
+    dominate, and their contribution must be continuous. ``f0`` therefore grows logarithmically beyond ``F0_REACH``, and
+    predictions below ``MIN_VOICED_HZ`` are clamped to it. (A mean over frames voiced in both signals is discontinuous:
+    as it raises F0, more such frames enter the mean, and the error increases even on the training clips.) ``f0_level``
+    and ``f0_spread`` leave out frames that differ from the median difference by more than ``F0_REACH``. A small weight
+    of the plain error, relative to the clip's mean F0, gives a gradient to frames that are still unvoiced.
     """
     voiced = true > MIN_VOICED_HZ
     zero = predicted.sum() * 0.0
@@ -146,12 +148,12 @@ def f0_terms(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
     return {
         "f0": f0,
         "f0_level": (ours - theirs).mean().abs(),
-        # The small constant keeps the gradient finite where a clip is spoken on one note.
+        # The small constant keeps the gradient finite for constant F0.
         "f0_spread": ((ours.var() + 1e-6).sqrt() - (theirs.var() + 1e-6).sqrt()).abs(),
     }
 
 
 def energy_term(predicted: Tensor, true: Tensor) -> Tensor:
-    """Smooth L1 of energies ``(2F,)``; both are cut at the silence floor of the clip."""
+    """Smooth L1 of log energies ``(2F,)``, both clipped below at :data:`ENERGY_FLOOR`."""
     floor = max(ENERGY_FLOOR, float(true.min()))
     return functional.smooth_l1_loss(predicted.clamp(min=floor), true.clamp(min=floor))

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from voiceclone.voice.pack import VOICE_DIM
 
 HIDDEN = 512
-_LARGEST_OUTPUT = 0.97  # |value| an initialization may have: tanh never reaches 1, and its gradient dies near it
-# Mean of ReLU(LayerNorm(.)): what a weight's change is multiplied by, on average, on its way to the next layer.
+_LARGEST_OUTPUT = 0.97  # maximum |value| of an initialization: tanh never reaches 1, and its gradient vanishes near it
+# Mean of ReLU(LayerNorm(.)): the average factor between a change of a weight and that of the next layer's input.
 _MEAN_ACTIVATION = 0.4
-_STEP = 4.0  # size of one step of the output, in learning rates
+_STEP = 4.0  # change of the output in one step, in multiples of the learning rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,16 @@ class Projection(nn.Module):
 
 
 def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -> list[dict]:
-    """Optimiser groups in which one step moves the *output* by about four times ``lr``.
+    """Optimizer groups with learning rates for which one step changes the *output* by about four times ``lr``.
 
-    Adam moves every weight by ``lr``; summed over 512 inputs that would carry the voice out of the space of real ones
-    within three steps at 1e-3. So a matrix gets ``lr`` divided by its number of inputs times their mean (the rule by
-    which step sizes are kept independent of width: Yang et al. 2022, "Tensor Programs V").
+    Adam changes every weight by ``lr``. Summed over 512 inputs, a learning rate of 1e-3 would move the voice out of the
+    range of real voices within three steps. A matrix therefore gets ``lr`` divided by its number of inputs times their
+    mean (muP, the rule that makes step sizes independent of width: Yang et al. 2022, "Tensor Programs V").
 
     Args:
-        even: give every parameter ``lr`` itself, as the plain recipe does.
+        projection: the network.
+        lr: learning rate.
+        even: use ``lr`` for every parameter, as the plain recipe does.
     """
     groups = []
     for parameter in projection.parameters():

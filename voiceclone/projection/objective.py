@@ -1,4 +1,4 @@
-"""The loss of a voice on clips: decoder crops of one shape for the timbre half, whole clips for the prosodic half."""
+"""Loss of a voice on clips: fixed-length decoder crops for the timbre half, whole clips for the prosodic half."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from voiceclone.voice.profile import LengthProfile
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """A stretch of a clip: ``start`` in frames of 25 ms.
+    """A segment of a clip. ``start`` is in frames of 25 ms.
 
-    A free-running crop is synthesised with the voice's own durations, F0 and energy, a teacher-forced one with those of
-    the recording. The former has no recording of the same timing: the mel errors leave it out, and ``mel_weight`` makes
-    up for that in the others.
+    A free-running crop is synthesised with the voice's own durations, F0 and energy; a teacher-forced one with those of
+    the recording. A free-running crop has no recording of the same timing, so the mel losses leave it out.
+    ``mel_weight`` compensates for that in the other crops.
     """
 
     clip: int
@@ -34,13 +34,13 @@ class Crop:
 
 
 def as_free_running(crops: Sequence[Crop]) -> list[Crop]:
-    """The same crops, all of them free-running."""
+    """The same crops, all free-running."""
     return [replace(crop, free_running=True, mel_weight=0.0) for crop in crops]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
-    """What the predictor makes of a clip's text in a voice. ``T`` tokens, ``F`` frames of the clip's alignment."""
+    """Output of the predictor for a clip's text and a voice. ``T`` tokens, ``F`` frames of the clip's alignment."""
 
     prosodic: Tensor  # (1, 128)
     soft: Tensor  # (T,) soft durations in frames
@@ -51,33 +51,33 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecoderInput:
-    """What the decoder is given for a crop of ``C`` frames, all but the voice."""
+    """Inputs of the decoder for a crop of ``C`` frames, except for the voice."""
 
     text: Tensor  # (1, hidden, C)
     f0: Tensor  # (2C,) Hz
     energy: Tensor  # (2C,)
-    labels: Tensor | None  # (C,): the frames' phones, for the phone classifier's term
+    labels: Tensor | None  # (C,): phone label of each frame, for the phone classifier's term
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Speaker:
-    """The target of the speaker term: an encoder and its vector of the training clips."""
+    """Target of the speaker term: an encoder and the mean vector of the training clips."""
 
     encoder: nn.Module  # audio (B, T) at 24 kHz to unit vectors (B, D)
-    vector: Tensor  # (D,): mean of the training clips, unit length
+    vector: Tensor  # (D,): mean over the training clips, unit length
 
 
 class Objective:
     """Named loss terms of a base vector ``(1, 256)`` on a set of aligned clips.
 
-    What does not depend on the voice (text features laid out by the alignment, targets) is kept; the audio terms see
-    crops of one constant shape, since changing shapes cost three times as much on a CPU; the prosody terms see whole
-    clips, since durations, F0 and energy are predicted through recurrent layers that must never see padding.
-    Clips shorter than a crop are never drawn.
+    What does not depend on the voice (aligned text features, targets) is cached. The audio terms use crops of one
+    constant length, since varying shapes took three times as long on a CPU. The prosody terms use whole clips without
+    padding, since durations, F0 and energy are predicted by bidirectional recurrent layers. Clips shorter than a crop
+    are never drawn.
     """
 
     whole_clips = False
-    """Clips are used as a whole, however short, and a crop's place means nothing."""
+    """True where whole clips are used, however short, and the position of a crop is ignored."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Objective:
         self._labels = [self._phones(target) for target in self.targets] if phone_classifier is not None else []
 
     def random_crops(self, count: int, generator: np.random.Generator) -> list[Crop]:
-        """``count`` crops, each of another clip as far as there are clips that are long enough."""
+        """Draw ``count`` crops from clips that are long enough, from different clips as far as possible."""
         order = generator.permutation(self._drawn)
         forced = (count + 1) // 2 if self.free_running else count
         crops = []
@@ -123,7 +123,7 @@ class Objective:
         return crops
 
     def middle_crops(self) -> list[Crop]:
-        """The middle of every clip that is long enough: the same stretches every time, for validation."""
+        """The middle of every clip that is long enough. Always the same segments, for validation."""
         return [Crop(clip=clip, start=self._room(clip) // 2) for clip in self._drawn]
 
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
@@ -137,7 +137,7 @@ class Objective:
         return {**self._timbre_terms(rows, crops, inputs), **self._prosody_terms(predictions, crops)}
 
     def rows(self, base_vector: Tensor, crops: Sequence[Crop]) -> list[Tensor]:
-        """The row ``(1, 256)`` of the voice that each crop's clip would be spoken with."""
+        """The row ``(1, 256)`` of the voice for each crop's clip, by its phoneme count."""
         return [self.profile.row(base_vector, self.targets[crop.clip].text.phoneme_count) for crop in crops]
 
     def total(self, terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
@@ -145,7 +145,7 @@ class Objective:
         return losses.total(terms, weights)
 
     def timbre_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """Distances with the clip's own durations, F0 and energy in the decoder: only the timbre is at stake."""
+        """Terms of audio with the clip's own durations, F0 and energy: they depend on the timbre half only."""
         return self._timbre_terms(rows, crops, [self._decoder_input(crop) for crop in crops])
 
     def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
@@ -153,7 +153,7 @@ class Objective:
         return self._prosody_terms([self.predict(r, self.targets[c.clip]) for r, c in zip(rows, crops)], crops)
 
     def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:
-        """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``; one voice row ``(1, 256)`` a crop."""
+        """Teacher-forced audio of crops, ``(B, 600 * crop_frames)``, with one voice row ``(1, 256)`` for each crop."""
         return self._speak(rows, [self._decoder_input(crop) for crop in crops])
 
     def _speak(self, rows: Sequence[Tensor], inputs: Sequence[DecoderInput]) -> Tensor:
@@ -176,7 +176,7 @@ class Objective:
         return terms
 
     def _mel_terms(self, spoken: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """Distances ``(B, T)`` from the recordings, weighted: parts of a batch add up to the whole however split."""
+        """Mel losses of audio ``(B, T)`` against the recordings, weighted so that micro-batches sum to the batch."""
         forced = [index for index, crop in enumerate(crops) if not crop.free_running]
         if not forced:
             zero = spoken.sum() * 0.0
@@ -187,7 +187,7 @@ class Objective:
         )
         weight = sum(crops[i].mel_weight for i in forced) / len(crops)
         bandwidths = [self.targets[crops[i].clip].bandwidth for i in forced]
-        # None for whole recordings: masks would cost time for nothing.
+        # None where all recordings have full bandwidth, which saves the time for masks.
         narrow = torch.tensor(bandwidths, device=ours.device) if min(bandwidths) < SAMPLE_RATE / 2 else None
         return {
             "mel_mse": losses.mel_mse(ours, true, self.log_mel, narrow) * weight,
@@ -216,7 +216,7 @@ class Objective:
         return {name: torch.stack([terms[name] for terms in each]).mean() for name in each[0]}
 
     def _decoder_input(self, crop: Crop) -> DecoderInput:
-        """The clip's own durations, F0 and energy."""
+        """Decoder inputs with the clip's own durations, F0 and energy."""
         target = self.targets[crop.clip]
         return DecoderInput(
             text=self._cut(self._texts[crop.clip], crop.start, 1),
@@ -226,9 +226,10 @@ class Objective:
         )
 
     def _free_running_input(self, crop: Crop, prediction: Prediction) -> DecoderInput:
-        """The same place in the text with the voice's durations, F0 and energy; no gradient reaches the durations.
+        """Decoder inputs at the same position of the text with the voice's durations, F0 and energy.
 
-        Where the voice is through with the text before a crop's time is up, the clip's own durations are used.
+        No gradient reaches the durations. Where the voice reaches the end of the text before the end of the crop, the
+        clip's own durations are used.
         """
         target = self.targets[crop.clip]
         durations = torch.round(prediction.soft.detach()).clamp(min=1).long()
@@ -247,11 +248,11 @@ class Objective:
         )
 
     def _room(self, clip: int) -> int:
-        """Frames by which a clip is longer than a crop."""
+        """Number of frames by which a clip is longer than a crop."""
         return max(0, self.targets[clip].frames - self.crop_frames)
 
     def _phones(self, target: AlignedTarget) -> Tensor:
-        """The label of each frame of a clip, ``(F,)``."""
+        """Phone label of each frame of a clip, ``(F,)``."""
         return frame_labels(target.text.symbols, target.alignment.durations.to(target.audio.device))
 
     def _cut(self, values: Tensor, start: int, per_frame: int) -> Tensor:

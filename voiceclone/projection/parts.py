@@ -1,4 +1,4 @@
-"""The recipes of stage 2 and the parts of the best one, by name; without torch, for the command line."""
+"""Recipes of stage 2 and the parts of the default one, by name. Imports no torch, for the command line."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PARTS = {
     "free-running": "the crops spoken with the voice's own durations, F0 and energy (else all follow the recording)",
     "prosody": "the duration, F0 and energy terms",
 }
-# Parts of earlier versions. The first ones were left out by default and do not exist any more, so that whoever leaves
-# them out gets what is asked for. The others cannot be left out any more.
+# Parts of earlier versions. The first ones were disabled by default and have been removed, so that disabling them is
+# accepted. The others can no longer be disabled.
 _GONE = frozenset({"average", "drift", "prior"})
 _FIXED = frozenset({"rows", "stop"})
 
 
 def parse_parts(text: str) -> frozenset[str]:
-    """``"phones,speaker"`` to the set of names.
+    """Parse ``"phones,speaker"`` to a set of names.
 
     Raises:
-        UsageError: a name is no part.
+        UsageError: a name is not a part.
     """
     names = frozenset(name.strip() for name in text.split(",") if name.strip()) - _GONE
     if fixed := sorted(names & _FIXED):

@@ -1,7 +1,7 @@
-"""The plain recipe, as it is usually told: mel error of free-running synthesis, cut to the shorter of the two.
+"""The plain recipe, a baseline: mel error of free-running synthesis, truncated to the shorter of the two signals.
 
-Kept for comparison. Nothing makes the phones of both signals lie at the same time, no gradient reaches the durations,
-and nothing holds the voice near real ones.
+The phones of the two signals are not aligned, no gradient reaches the durations, and nothing keeps the voice near the
+stock voices.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ WEIGHTS = LossWeights(
 
 
 class PlainObjective(Objective):
-    """One term: mean squared log-mel error of whole clips, synthesised free-running."""
+    """One term: mean squared log-mel error of whole clips with free-running synthesis."""
 
     whole_clips = True
 
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """``mel_mse``, the mean over the crops' clips."""
+        """``mel_mse``: the mean over the crops' clips."""
         rows = self.rows(base_vector, crops)
         errors = [self._whole_clip(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
         return {"mel_mse": torch.stack(errors).mean()}

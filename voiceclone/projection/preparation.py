@@ -1,4 +1,4 @@
-"""From clips to the first state of a training: targets, level, initialization and first alignment."""
+"""From clips to the initial state of a training: targets, level, initialization and alignments."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Progress, Reporter
 
-INITIALIZATION_CROPS = 4  # clips that candidates are compared on
-MIN_SCORE_MARGIN = 0.10  # alignment score below the median of the clips at which a clip is dropped, at least
-SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations: the larger of both counts
-MIN_PHONE_ACCURACY = 0.5  # of the phone classifier on the mean stock voice, for its term to be used
-MIN_FOR_DROPPING = 5  # clips below which no median can be trusted
+INITIALIZATION_CROPS = 4  # number of clips on which candidates are compared
+MIN_SCORE_MARGIN = 0.10  # minimum difference of a clip's alignment score to the median at which the clip is dropped
+SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations; the larger of both applies
+MIN_PHONE_ACCURACY = 0.5  # minimum accuracy of the phone classifier on the mean stock voice for its term to be used
+MIN_FOR_DROPPING = 5  # minimum number of clips for a reliable median
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """What a first state is made from."""
+    """Inputs of the initial state."""
 
     kokoro: FrozenKokoro
     student: FrozenKokoro | None = None
-    """A small model of the base's voice space, which aligns and initializes for it at a small part of the time."""
+    """A small model of the base's voice space that aligns and initializes in the base's place, which is much faster."""
     stock: Mapping[str, VoicePack]
     profile: LengthProfile
     train: Sequence[Target] = field(repr=False)
@@ -63,7 +63,7 @@ class Material:
     speaker: Speaker | None = None
     phone_classifier: PhoneClassifier | None = None
     table: StockTable | None = None
-    zero_shot: Tensor | None = None  # (1, 256): a voice without training, where styles are voices
+    zero_shot: Tensor | None = None  # (1, 256): voice estimated by style encoders, for bases whose styles are voices
 
 
 def prepare_targets(
@@ -73,9 +73,13 @@ def prepare_targets(
     advance: Callable[[], None],
     warn: Callable[[str], None],
 ) -> list[Target]:
-    """Measure clips: (name, phonemes, function that reads the audio, bandwidth in Hz).
+    """Compute the training targets of clips.
 
-    ``warn`` is told why one is left out.
+    Args:
+        clips: ``(name, phonemes, function that reads the audio, bandwidth in Hz)``.
+        kokoro: the base.
+        advance: called after each clip.
+        warn: called with the reason for each clip that is left out.
     """
     targets = []
     for name, phonemes, read, bandwidth in clips:
@@ -89,7 +93,7 @@ def prepare_targets(
 
 
 def first_state(config: ProjectionConfig, material: Material, *, reporter: Reporter) -> TrainingState:
-    """Align against a neutral voice, set the level, initialize, align against that voice, drop what does not align.
+    """Align to a neutral voice, set the level, initialize, align to that voice, and drop clips that do not align.
 
     Raises:
         VoicecloneError: no clip of a split aligns.
@@ -116,7 +120,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
 
     searched = shortlist(m.stock, m.table, m.train, m.speaker)
     steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free_running=config.free_running)
-    steps += 0 if m.zero_shot is None else 2  # it is tried for either half
+    steps += 0 if m.zero_shot is None else 2  # it is a candidate for both halves
     if m.phone_classifier is not None and phone_classifier is None:
         reporter.info(f"the phone classifier is right in {accuracy:.0%} of the frames: the term 'phones' is left out")
     with reporter.task("Initialization and alignment", total=steps) as task:
@@ -160,15 +164,15 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
 
 
 def classifier_is_reliable(phone_accuracy: float) -> bool:
-    """Whether the phone classifier's accuracy on a base's speech is high enough for its term to help."""
+    """True where the phone classifier's accuracy on a base's speech is high enough for its term to be used."""
     return phone_accuracy >= MIN_PHONE_ACCURACY
 
 
 def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[AlignedTarget]:
-    """The targets that were not dropped, at the level and with the alignments of ``state``.
+    """The targets that were not dropped, with the level and alignments of ``state``.
 
     Raises:
-        VoicecloneError: an alignment is missing or is that of another clip.
+        VoicecloneError: an alignment is missing or does not fit its clip.
     """
     found = []
     for target in targets:
@@ -184,10 +188,10 @@ def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[
 
 
 def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
-    """Clips (``split/name``) whose alignment lies far below that of the others, with the reason.
+    """Clips (``split/name``) whose alignment score is far below the median, with the reason.
 
     Raises:
-        VoicecloneError: nothing is left of a split.
+        VoicecloneError: no clip of a split is left.
     """
     scores = np.array([target.alignment.score for done in splits.values() for target in done])
     if len(scores) < MIN_FOR_DROPPING:
@@ -209,7 +213,7 @@ def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
 
 
 def _read_by_student(material: Material) -> Material:
-    """The same material for the student, where there is one."""
+    """The same inputs for the student model, where there is one."""
     student = material.student
     if student is None:
         return material
@@ -224,7 +228,7 @@ def _read_by_student(material: Material) -> Material:
 def _phones_on_base(
     config: ProjectionConfig, material: Material, stock: str, aligned: Sequence[AlignedTarget], gain: float
 ) -> float:
-    """The term ``phones`` of a stock voice on the base itself: what it was on the student says little of the base."""
+    """The term ``phones`` of a stock voice on the base itself, because the student's value differs from the base's."""
     own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned, strict=True)]
     objective = _objective(config, material, own, gain)
     return free_running_phones(objective, material.stock[stock].tensor[REFERENCE_ROW], config.seed)
@@ -249,7 +253,7 @@ def _initialize(
     gain: float,
     advance: Callable[[], None],
 ) -> Initialization:
-    """The initialization by the recipe: neutral, or the best on a few clips."""
+    """The initialization by the recipe: neutral, or the best candidate on a few clips."""
     if config.plain or "initialization" in config.without:
         return neutral_initialization(m.stock)
     objective = _objective(config, m, train, gain)
@@ -267,7 +271,7 @@ def _initialize(
 
 @torch.no_grad()
 def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> float:
-    """Accuracy of the phone classifier on the base's speech of a few clips' texts, 0-1; 0 without a classifier."""
+    """Accuracy (0-1) of the phone classifier on the base's speech of a few clips' texts; 0 without a classifier."""
     if m.phone_classifier is None:
         return 0.0
     log_mel, rows = LogMel().to(m.kokoro.device), initialization.rows(m.profile, m.kokoro.device)
@@ -282,7 +286,7 @@ def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> f
 
 
 def _first_network(config: ProjectionConfig, initialization: Initialization) -> dict[str, Tensor]:
-    """Weights that map every style to the initialization; the plain recipe's are random."""
+    """Network weights that map every style to the initialization; random ones for the plain recipe."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         projection = Projection(config.mlp)

@@ -1,4 +1,4 @@
-"""Settings of stage 2 for a recipe, less the parts that are left out to see what each is worth."""
+"""Settings of stage 2 for a recipe, with parts disabled for ablation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ _WEIGHTS_OF = {
 
 
 def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: float, seed: int) -> ProjectionConfig:
-    """Settings of stage 2 for a recipe, less some of its parts."""
+    """The settings of stage 2 for a recipe.
+
+    Args:
+        recipe: name of the recipe.
+        without: names of the parts to disable.
+        epochs: maximum number of epochs.
+        lr: learning rate.
+        seed: random seed.
+    """
     config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed)
-    if recipe == PLAIN:  # none of the parts is in it, so that none can be left out
+    if recipe == PLAIN:  # it has none of the parts, so that none can be disabled
         return replace(config, plain=True, free_running=False, weights=PLAIN_WEIGHTS)
     left_out = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}
     return replace(

@@ -1,4 +1,4 @@
-"""What a projection training has to remember, and its checkpoint files: loads with ``weights_only=True``."""
+"""State of a projection training and its checkpoint files, which load with ``weights_only=True``."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
 @dataclass(kw_only=True, eq=False)
 class TrainingState:
-    """Everything that an epoch hands to the next one. ``epoch`` epochs are done."""
+    """The state at the end of an epoch. ``epoch`` is the number of finished epochs."""
 
     epoch: int = 0
     step: int = 0
     skipped_steps: int = 0
-    gain: float = 1.0  # what the clips' level was multiplied by
+    gain: float = 1.0  # gain applied to the clips
     anchor: Tensor = field(repr=False)  # (1, 256): the initialization
     timbre_from: str = ""
     prosody_from: str = ""
-    phone_accuracy: float = 0.0  # of the phone classifier on the mean stock voice, 0-1; 0: not measured
+    phone_accuracy: float = 0.0  # accuracy of the phone classifier on the mean stock voice, 0-1; 0: not measured
     best_stock: str = ""  # the single stock voice nearest to the clips
     phones_stock: float = 0.0  # the term ``phones`` of that voice, free-running; 0: no phone classifier
-    candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices to compare with: (1, 256)
-    dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to why it is not used
+    candidates: dict[str, Tensor] = field(default_factory=dict, repr=False)  # other voices for comparison: (1, 256)
+    dropped: dict[str, str] = field(default_factory=dict)  # split/clip name to the reason why it is not used
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
     optimizer: dict[str, Any] = field(default_factory=dict, repr=False)
     alignments: dict[str, Alignment] = field(default_factory=dict, repr=False)  # by split/clip name
@@ -47,7 +47,7 @@ class TrainingState:
 
 
 def save_checkpoint(state: TrainingState, identity: dict[str, str], path: Path) -> None:
-    """Write a checkpoint; ``identity`` says which run it belongs to (dataset, base, settings). Atomic."""
+    """Write a checkpoint atomically. ``identity`` describes its run (dataset, base, settings)."""
     content = dict(vars(state))
     content["alignments"] = {
         name: {"durations": alignment.durations, "score": alignment.score}
@@ -60,17 +60,17 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, str]]:
     """Read a checkpoint and the identity of its run.
 
     Raises:
-        VoicecloneError: the file is none.
+        VoicecloneError: the file cannot be read, or is not a checkpoint of this version.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}: {AFRESH}") from error
-    except Exception as error:  # torch raises many kinds for damaged or unsafe files
-        raise VoicecloneError(f"{path} is no checkpoint or is damaged: {AFRESH}") from error
+    except Exception as error:  # torch raises many exception types for damaged or unsafe files
+        raise VoicecloneError(f"{path} is not a checkpoint, or is damaged: {AFRESH}") from error
     found = content.get("format") if isinstance(content, dict) else None
     if type(found) is int and 0 < found < FORMAT:
-        raise VoicecloneError(f"{path} was written by an earlier version, which trained otherwise: {AFRESH}")
+        raise VoicecloneError(f"{path} was written by an earlier version with another training method: {AFRESH}")
     if type(found) is not int or found != FORMAT:
         raise VoicecloneError(f"{path} is no checkpoint of this version: {AFRESH}")
     try:
@@ -84,12 +84,12 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, str]]:
 
 
 def copied_weights(module: nn.Module) -> dict[str, Tensor]:
-    """A module's weights as they are now, on the CPU."""
+    """A copy of a module's current weights on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
 
 
 def restore_into(module: nn.Module | torch.optim.Optimizer, content: dict[str, Any]) -> None:
-    """Load what a checkpoint holds of a module or an optimiser.
+    """Load a checkpoint's state into a module or optimizer.
 
     Raises:
         VoicecloneError: it does not fit.
@@ -101,10 +101,10 @@ def restore_into(module: nn.Module | torch.optim.Optimizer, content: dict[str, A
 
 
 def _check(state: TrainingState) -> None:
-    """Refuse what no run leaves.
+    """Validate a loaded state.
 
     Raises:
-        ValueError: a field of another kind, shape or sign, or values that are not finite.
+        ValueError: a field has a wrong type, shape or sign, or values that are not finite.
     """
     for name in ("epoch", "step", "skipped_steps", "best_epoch"):
         value = getattr(state, name)

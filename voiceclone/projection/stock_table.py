@@ -1,7 +1,7 @@
-"""How each stock voice of a base sounds, measured once a base: ranking them for a speaker becomes a look-up.
+"""Speaker vector and prosody of each stock voice, measured once for a base, so that ranking them is a table lookup.
 
-All voices speak the same sentences. Kept for each: the speaker encoder's vector, F0, rate and energy. A table lies in
-the base's folder, in the package (the real Kokoro), or in the cache, where ``voiceclone stock-table`` writes it.
+All voices speak the same sentences. The table holds each voice's speaker vector, F0, speaking rate and energy. It is
+stored in the base's folder, in the package (Kokoro-82M), or in the cache, where ``voiceclone stock-table`` writes it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from voiceclone.voice.space import KOKORO_SPACE
 FILE = "stock_table.safetensors"
 KOKORO_TABLE = Path(__file__).parent / "assets" / "kokoro_stock_table.safetensors"
 PROSODY = ("log_f0", "f0_spread", "log_rate", "energy")
-# Differences that weigh alike in a ranking: 2 semitones of F0, 1 of its spread, a tenth of the rate.
+# Differences with equal weight in a ranking: 2 semitones of F0, 1 semitone of its spread, 10 % of the rate.
 _UNITS = torch.tensor([0.115, 0.058, 0.1])
-NEAREST = 4  # voices by speaker, and as many by prosody, that a search looks at
+NEAREST = 4  # number of nearest voices by speaker vector, and as many by prosody, that become candidates
 SENTENCES = (
     "The boat came slowly round the bend, and everybody on the bank began to wave.",
     "How much would you pay for a house with a garden and a view of the sea?",
@@ -43,14 +43,15 @@ SENTENCES = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StockTable:
-    """Measures of V stock voices."""
+    """Measurements of V stock voices."""
 
     names: tuple[str, ...]
     speaker: Tensor = field(repr=False)  # (V, 256): unit vectors of the speaker encoder
-    prosody: Tensor = field(repr=False)  # (V, 4): mean and spread of log F0, log tokens a second, mean log energy
+    # (V, 4): mean and standard deviation of log F0, log of tokens per second, mean log energy
+    prosody: Tensor = field(repr=False)
 
     def save(self, path: Path) -> None:
-        """Write the table, the speaker vectors as float16; atomic."""
+        """Write the table atomically, with speaker vectors as float16."""
         tensors = {"speaker": self.speaker.half().contiguous(), "prosody": self.prosody.float().contiguous()}
         write_bytes(path, save(tensors, metadata={"names": ",".join(self.names)}))
 
@@ -59,7 +60,7 @@ class StockTable:
         """Read a table.
 
         Raises:
-            VoicecloneError: it is damaged or none.
+            VoicecloneError: the file is damaged or not a table.
         """
         from safetensors import safe_open
 
@@ -68,13 +69,13 @@ class StockTable:
             names = tuple((file.metadata() or {}).get("names", "").split(","))
         shapes = {name: tuple(value.shape) for name, value in found.items()}
         if shapes != {"speaker": (len(names), 256), "prosody": (len(names), len(PROSODY))}:
-            raise VoicecloneError(f"{path} is no table of stock voices: make it again with `voiceclone stock-table`")
+            raise VoicecloneError(f"{path} is not a table of stock voices: make it again with `voiceclone stock-table`")
         return cls(names=names, speaker=found["speaker"].float(), prosody=found["prosody"].float())
 
     def nearest(self, speaker: Tensor, prosody: Tensor, count: int = NEAREST) -> list[str]:
         """The ``count`` voices nearest to a speaker vector ``(256,)``, then those nearest in prosody ``(4,)``.
 
-        Energy differs by microphone and room and does not count.
+        Energy is ignored, because it depends on microphone and room.
         """
         likeness = self.speaker @ speaker
         distance = ((self.prosody - prosody)[:, :3] / _UNITS).square().sum(dim=1)
@@ -83,7 +84,7 @@ class StockTable:
 
 
 def find_table(base: Base) -> StockTable | None:
-    """The table of a base; None where none has been made, or where it is of other voices.
+    """The table of a base; None where there is none, or where it is of other voices.
 
     Raises:
         VoicecloneError: the file is damaged.
@@ -96,7 +97,7 @@ def find_table(base: Base) -> StockTable | None:
 
 
 def table_cache_path(base: Base) -> Path:
-    """Where the table of a base is kept that has none in its folder."""
+    """Path of the cached table for a base that has none in its folder."""
     return cache_root() / "stock_tables" / f"{base.sha256[:16]}.safetensors"
 
 
@@ -110,7 +111,7 @@ def measure_stock(
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
 ) -> StockTable:
-    """Speak the sentences with every stock voice and measure them."""
+    """Synthesise the sentences with every stock voice and measure them."""
     texts = [kokoro.text(phonemize(sentence)) for sentence in SENTENCES]
     vectors, prosodies = [], []
     for pack in stock.values():
@@ -129,7 +130,7 @@ def measure_stock(
 def shortlist(
     stock: Mapping[str, VoicePack], table: StockTable | None, targets: Sequence[Target], speaker: Speaker | None
 ) -> Mapping[str, VoicePack]:
-    """The candidates for the initialization: the nearest stock voices, or all without a table or speaker encoder."""
+    """Candidates for the initialization: the nearest stock voices; all of them without a table or speaker encoder."""
     if table is None or speaker is None:
         return stock
     prosody = torch.stack([_prosody_of_target(target) for target in targets]).mean(dim=0)
@@ -137,7 +138,7 @@ def shortlist(
 
 
 def _prosody_of(spoken: SynthesizedUtterance) -> Tensor:
-    """The measures of :data:`PROSODY` for speech by the base; BOS and EOS (silence) are left out of the rate."""
+    """The measurements :data:`PROSODY` of speech by the base. The rate leaves out BOS and EOS (silence)."""
     voiced = spoken.f0[spoken.f0 > MIN_VOICED_HZ].log()
     frames = int(spoken.durations[1:-1].sum())
     rate = (len(spoken.durations) - 2) / max(frames, 1) / (FRAME_SAMPLES / 24_000)
@@ -145,7 +146,7 @@ def _prosody_of(spoken: SynthesizedUtterance) -> Tensor:
 
 
 def _prosody_of_target(target: Target) -> Tensor:
-    """The same for a recording, whose silence at either end was cut off."""
+    """The same for a recording whose leading and trailing silence was trimmed."""
     voiced = target.f0[target.f0 > MIN_VOICED_HZ].log()
     return _measures(voiced, (target.text.tokens - 2) / (target.frames * FRAME_SAMPLES / 24_000), target.energy)
 

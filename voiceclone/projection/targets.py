@@ -1,4 +1,4 @@
-"""The clips as training targets: text features, aligned audio, F0 and energy, all in whole duration frames."""
+"""Clips as training targets: text features, aligned audio, F0 and energy, in whole duration frames."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from voiceclone.audio.silence import sounding_range
 from voiceclone.models.frozen_kokoro import FrozenKokoro, TextFeatures, alignment_matrix
 from voiceclone.nets.phone_classifier import PhoneClassifier, phone_posteriors
 
-TRIM_DB = 40  # silence below the clip's peak that is cut off both ends before aligning
-MARGIN_SAMPLES = 2400  # silence kept at either end (0.1 s), for BOS and EOS
-MIN_FRAMES = 24  # shortest clip that can give a crop (0.6 s)
+TRIM_DB = 40  # dB below the clip's peak; quieter audio is trimmed off both ends before the alignment
+MARGIN_SAMPLES = 2400  # silence kept at both ends (0.1 s), for BOS and EOS
+MIN_FRAMES = 24  # minimum length of a clip for a crop (0.6 s)
 _GAIN_RANGE = (0.05, 20.0)
 AnyTarget = TypeVar("AnyTarget", bound="Target")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """One clip. ``T`` tokens with BOS and EOS, ``F`` frames of 25 ms."""
+    """A clip with ``T`` tokens including BOS and EOS, and ``F`` frames of 25 ms."""
 
     name: str
     phonemes: str
     text: TextFeatures = field(repr=False)
-    audio: Tensor = field(repr=False)  # (600 F,) at the base's own level
+    audio: Tensor = field(repr=False)  # (600 F,) float32 at 24 kHz, at the level of the base's speech
     log_mel: Tensor = field(repr=False)  # (80, 2F)
     f0: Tensor = field(repr=False)  # (2F,) Hz, 0 where unvoiced
     energy: Tensor = field(repr=False)  # (2F,)
-    bandwidth: float = math.inf  # Hz: above it the recording holds no speech
+    bandwidth: float = math.inf  # Hz; the recording has no speech above it
 
     @property
     def frames(self) -> int:
-        """Duration frames of the clip."""
+        """Number of duration frames of the clip."""
         return len(self.audio) // FRAME_SAMPLES
 
     def with_alignment(self, alignment: Alignment) -> AlignedTarget:
-        """The same clip, aligned; an alignment that it has is replaced."""
+        """The same clip with an alignment; an existing one is replaced."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "alignment"}
         return AlignedTarget(**own, alignment=alignment)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AlignedTarget(Target):
-    """A clip of which it is known which frames belong to which token."""
+    """A clip with the frames that belong to each token."""
 
     alignment: Alignment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unusable:
-    """A clip that gave no target, and why."""
+    """A clip without a target, and the reason."""
 
     name: str
     reason: str
@@ -66,7 +66,10 @@ class Unusable:
 def prepare_target(
     name: str, phonemes: str, audio: np.ndarray, kokoro: FrozenKokoro, *, bandwidth: float = math.inf
 ) -> Target | Unusable:
-    """Trim a clip ``(T,)`` at 24 kHz, cut it to whole frames, measure it. The level is set later by :func:`scale`."""
+    """Trim a clip ``(T,)`` at 24 kHz, cut it to whole frames, and compute its features.
+
+    :func:`scale` sets the level later.
+    """
     start, end = sounding_range(audio, top_db=TRIM_DB)
     audio = audio[max(0, start - MARGIN_SAMPLES) : end + MARGIN_SAMPLES]
     frames = len(audio) // FRAME_SAMPLES
@@ -86,21 +89,22 @@ def prepare_target(
 
 
 def read_by(target: AnyTarget, kokoro: FrozenKokoro) -> AnyTarget:
-    """The same clip with another model's features of its text."""
+    """The same clip with another model's text features."""
     return replace(target, text=kokoro.text(target.phonemes))
 
 
 def scale(target: AnyTarget, gain: float) -> AnyTarget:
-    """The same clip at ``gain`` times its level."""
+    """The same clip, multiplied by ``gain``."""
     audio = target.audio * gain
     log_mel, energy = _spectrum(audio)
     return replace(target, audio=audio, log_mel=log_mel, energy=energy)
 
 
 def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:
-    """One gain for all clips that brings them to the level at which the base speaks (median over clips).
+    """The gain for all clips that brings them to the level of the base's speech (median over clips).
 
-    Kokoro learned on audio of one level; a louder or softer recording would ask the voice for what is no timbre.
+    Kokoro was trained on audio of one level. With a louder or softer recording, the loss would change the voice to
+    match the level.
     """
     ratios = [
         float(s.square().mean().sqrt() / (t.audio.square().mean().sqrt() + 1e-9)) for t, s in zip(targets, spoken)
@@ -117,7 +121,7 @@ def aligned(
     phone_classifier: PhoneClassifier | None = None,
     warp: bool = True,
 ) -> tuple[AlignedTarget, Tensor]:
-    """Align a clip against the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)``, too."""
+    """Align a clip to the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)`` as well."""
     spoken, durations = kokoro.speak(target.text, voice)
     if not warp:
         return target.with_alignment(stretched(durations, target.frames)), spoken
@@ -141,9 +145,20 @@ def align_all(
     warp: bool = True,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[AlignedTarget], list[Tensor]]:
-    """Align every clip; ``voice_of(phoneme_count)`` gives the voice's row. Seeded, the caller's RNG state is kept.
+    """Align every clip. The synthesis is seeded, and the caller's RNG state is restored.
 
-    With ``phone_classifier``, its posteriors count. Without ``warp``, the base's durations are stretched evenly.
+    Args:
+        targets: the clips.
+        kokoro: the base.
+        voice_of: gives the voice's row ``(1, 256)`` for a phoneme count.
+        log_mel: computes the spectra.
+        seed: of the synthesis noise.
+        phone_classifier: its posteriors are compared in addition to the mels; None for mels only.
+        warp: if False, the base's durations are scaled uniformly instead.
+        advance: called after each clip.
+
+    Returns:
+        The aligned clips, and the base's speech ``(600 G,)`` for each.
     """
     done, speech = [], []
     with torch.random.fork_rng(devices=[kokoro.device] if kokoro.device.type == "cuda" else []):
@@ -158,11 +173,14 @@ def align_all(
 
 
 def aligned_text(target: AlignedTarget) -> Tensor:
-    """The decoder's text input laid out over the clip, ``(1, hidden, F)``."""
+    """The decoder's text features expanded by the durations, ``(1, hidden, F)``."""
     return target.text.acoustic_text @ alignment_matrix(target.alignment.durations.to(target.audio.device))
 
 
 def _spectrum(audio: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-mel ``(80, 2F)`` and energy ``(2F,)`` of audio ``(600 F,)``, computed on the CPU and put beside it."""
+    """Log-mel ``(80, 2F)`` and energy ``(2F,)`` of audio ``(600 F,)``, computed on the CPU.
+
+    The results are moved to the device of the audio.
+    """
     log_mel = LogMel()(audio.cpu().unsqueeze(0))[:, :, : 2 * (len(audio) // FRAME_SAMPLES)]
     return log_mel[0].to(audio.device), log_energy(log_mel)[0].to(audio.device)

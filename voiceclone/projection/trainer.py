@@ -1,4 +1,4 @@
-"""Train the projection through the frozen Kokoro."""
+"""Trainer of the projection through the frozen Kokoro."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from voiceclone.projection.state import TrainingState, copied_weights, restore_i
 from voiceclone.projection.targets import AlignedTarget
 from voiceclone.voice.profile import LengthProfile
 
-MAX_PREVIEW_FRAMES = 400  # frames of 25 ms shown in pictures and sounds: 10 s
-MAX_BAD_STEPS = 10  # non-finite steps in a row after which training gives up
+MAX_PREVIEW_FRAMES = 400  # maximum length of logged mels and audio, in frames of 25 ms: 10 s
+MAX_BAD_STEPS = 10  # consecutive non-finite steps after which the training stops with an error
 
 
 class Observer(Protocol):
-    """What is called during a training."""
+    """Callbacks of a training."""
 
     def step(self, step: int, values: dict[str, float]) -> None:
-        """After each optimiser step: loss terms, learning rate, gradient norm, seconds."""
+        """Called after each optimizer step with loss terms, learning rate, gradient norm, and seconds."""
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
-        """After each epoch, before its checkpoint is written."""
+        """Called after each epoch, before its checkpoint is written."""
 
 
 class ProjectionTrainer:
-    """Stage 2: from a state to the last epoch."""
+    """Trains from a state to the last epoch."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ProjectionTrainer:
         self.kokoro, self.profile = kokoro, profile
         self.style = style.to(kokoro.device)
         self.train_targets, self.validation_targets = list(train), list(validation)
-        # Each split by itself: a short held-out clip must not shorten what is trained on.
+        # For each split separately: a short held-out clip must not shorten the training crops.
         self.crop_frames = crop_length(config.crop_frames, [target.frames for target in train])
         self.validation_crop_frames = crop_length(self.crop_frames, [target.frames for target in validation])
         self.micro_batch = micro_batch_size(kokoro, config.batch)
@@ -86,7 +86,7 @@ class ProjectionTrainer:
         self.validation = self._objective(held_out, self.validation_crop_frames)
 
     def crop_notice(self) -> str:
-        """What the lengths of the training clips change about the crops; empty where all are long enough."""
+        """A notice where short training clips shorten the crops or are left out; else empty."""
         if self.config.plain:
             return ""  # whole clips, no crops
         total, wanted = len(self.train_targets), self.config.crop_frames
@@ -105,14 +105,18 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
-        """The projection of the average style as it stands, ``(1, 256)`` on the CPU."""
+        """The current projection of the mean style, ``(1, 256)`` on the CPU."""
         return self.projection.eval()(self.style).float().cpu()
 
     def run(self, observer: Observer, save: Callable[[TrainingState, bool], None]) -> TrainingState:
-        """Train to the last epoch; ``save(state, is_best)`` is called after each.
+        """Train to the last epoch.
+
+        Args:
+            observer: receives the callbacks.
+            save: called as ``save(state, is_best)`` after each epoch.
 
         Raises:
-            VoicecloneError: the loss stays non-finite; the state saved last is good.
+            VoicecloneError: the loss stays non-finite. The state saved last is valid.
         """
         while self.state.epoch < self.config.epochs and not self._is_stalled():
             epoch = self.state.epoch
@@ -131,7 +135,7 @@ class ProjectionTrainer:
         return self.state
 
     def _is_stalled(self) -> bool:
-        """True where the validation loss has not improved for ``patience`` epochs."""
+        """True where the validation loss has not decreased for ``patience`` epochs."""
         return self.state.epoch - self.state.best_epoch >= self.config.patience
 
     def _objective(self, targets: Sequence[AlignedTarget], crop_frames: int) -> Objective:
@@ -152,7 +156,8 @@ class ProjectionTrainer:
         count = min(self.config.max_crops_per_epoch, max(len(self.train_targets), self.config.batch))
         sums: dict[str, float] = {}
         done = bad = 0
-        while done < math.ceil(count / self.config.batch):  # an epoch may be a single step: a bad one is drawn again
+        # an epoch may be a single step, so a non-finite step is repeated with other crops
+        while done < math.ceil(count / self.config.batch):
             crops = self.objective.random_crops(self.config.batch, generator)
             values = self._step(crops, seed=int(generator.integers(2**31)))
             if values is None:
@@ -173,7 +178,7 @@ class ProjectionTrainer:
         return {name: value / done for name, value in sums.items()}
 
     def _step(self, crops: Sequence[Crop], *, seed: int) -> dict[str, float] | None:
-        """One optimiser step; None, and nothing changed, where loss or gradient is not finite."""
+        """One optimizer step. Where loss or gradient is not finite, nothing is changed and None is returned."""
         started = time.perf_counter()
         device = self.kokoro.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -196,7 +201,7 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def validate(self, base_vector: Tensor) -> dict[str, float]:
-        """Every term of ``base_vector`` on the validation clips' middles, with the same noise every time."""
+        """Every term of ``base_vector`` on the middle of the validation clips, always with the same noise."""
         device = self.kokoro.device
         crops = self.validation.middle_crops()
         sums: dict[str, float] = {}
@@ -204,7 +209,7 @@ class ProjectionTrainer:
             torch.manual_seed(self.config.seed)
             size = min(self.config.batch, len(crops))
             for first in range(0, len(crops), size):
-                # Always a full batch, so that shapes stay constant; crops counted twice weigh the same each time.
+                # Always full batches, for constant shapes. The last one is filled up with the first crops.
                 batch = [crops[(first + i) % len(crops)] for i in range(size)]
                 terms = self.validation.terms(base_vector.to(device), batch)
                 terms["loss"] = self.validation.total(terms, self.weights)
@@ -215,7 +220,7 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def speak_validation(self, base_vector: Tensor) -> tuple[Tensor, Tensor]:
-        """The longest validation clip and the voice speaking it with the clip's own timing, F0 and energy: ``(T,)``."""
+        """The longest validation clip, and the voice with its timing, F0 and energy, each ``(T,)`` at 24 kHz."""
         index = max(range(len(self.validation.targets)), key=lambda i: self.validation.targets[i].frames)
         target = self.validation.targets[index]
         whole = self._objective([target], min(target.frames, MAX_PREVIEW_FRAMES))
