@@ -1,8 +1,8 @@
-"""Roughly which word of a text is spoken when: eSpeak-NG's reading of it is warped onto the recording.
+"""Rough word times: eSpeak-NG's synthesis of the text is warped to the recording.
 
-Dynamic time warping in windows of two minutes, on cepstra whose mean and spread are taken out. A pause may stand
-between any two words; sound that is not in the text (a cough, a false start) and text that is not in the recording
-are passed over at a price, so that one mistake does not carry the rest along.
+Dynamic time warping in windows of two minutes on normalised cepstra. A pause may occur between any two words. Sound
+that is not in the text (a cough, a false start) and text that is not in the recording can be skipped at a cost, so that
+one mismatch does not shift the rest.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ STEP = POOL * FRAME  # seconds
 WINDOW_SECONDS = 120.0
 PACE_SECONDS = 60.0
 _PACES = (0.75, 0.9, 1.05, 1.25, 1.5)
-LOOK_AHEAD = 1.6  # text that a window may use, times its length
+LOOK_AHEAD = 1.6  # length of the text available to a window, as a multiple of the window's length
 RANGE_DB = 45.0
-_STRETCH_LIMITS = (0.6, 1.7)  # of the recording's pace to the reading's
+_STRETCH_LIMITS = (0.6, 1.7)  # limits of the ratio of the recording's duration to the synthesis'
 _SHORTEST_FOREIGN = 0.6  # seconds
-_MARGIN = 0.3  # seconds of it that the words around may yet take
-_BRIEF = 0.8  # seconds of text that is never believed to be left out
+_MARGIN = 0.3  # seconds of foreign sound that the adjacent words may still be assigned
+_BRIEF = 0.8  # seconds; a shorter stretch of missing text is assumed to be spoken
 
 
 class CostModel(Protocol):
-    """Says how little a frame of the recording sounds like a frame of the reading."""
+    """Interface: distance between frames of the recording and frames of the synthesis."""
 
     prices: Prices
 
     def costs(self, sound: RecordingFeatures, reading: Reading, places: np.ndarray) -> np.ndarray:
-        """Costs ``(T, len(places))`` of the recording's steps against the frames ``places`` of the reading."""
+        """Costs ``(T, len(places))`` of the recording's T steps against the frames ``places`` of the synthesis."""
 
 
 class CepstralCost:
-    """The first cost model: cosine distance of cepstra, each in its voice's scale."""
+    """The first cost model: cosine distance of cepstra, each normalised by its speaker's scale."""
 
-    # Frames of the right words lie about 0.5 apart, of wrong ones about 0.7 at best.
+    # Typical distances: 0.5 for frames of the same words, at least 0.7 for others.
     prices = Prices(right=0.5, foreign=0.75, turn=4.0, stay=0.3, hop=0.2, skip=4.0, skip_step=0.08)
 
     def __init__(self, scale: Scale, reading_scale: Scale) -> None:
         self.scale, self.reading_scale = scale, reading_scale
 
     def costs(self, sound: RecordingFeatures, reading: Reading, places: np.ndarray) -> np.ndarray:
-        """See :class:`Judge`."""
+        """See :class:`CostModel`."""
         target = _unit(self.scale.apply(sound.mel))
         return 1.0 - target.T @ _unit(self.reading_scale.apply_pooled(reading.mel[:, places]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoughWord:
-    """A word of the reading in the recording."""
+    """A word of the synthesis with its rough time in the recording."""
 
     word: int
     start: float
@@ -67,22 +67,22 @@ class RoughWord:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A stretch of a recording, from pause to pause, and the words roughly in it."""
+    """A segment of a recording between two pauses, with rough word times."""
 
     start: float
     """Seconds in the recording."""
     end: float
     words: tuple[RoughWord, ...] = field(repr=False)
-    """In order; words of the text that are not in the recording are missing."""
+    """In order. Words of the text that are not in the recording are missing."""
     cost: float
-    """What the way through cost, a step."""
+    """Mean cost of the path for each step."""
     span: tuple[int, int]
-    """First word of the text that belongs here, and the one behind the last."""
+    """Index of the first word of the text in this section, and of the first one after it."""
     foreign: tuple[tuple[float, float], ...] = ()
-    """Start and end (seconds in the recording) of sound that is not in the text."""
+    """Start and end in seconds of sound that is not in the text."""
 
     def moved(self, seconds: float, words: int) -> Section:
-        """The same later in the recording and later in the text."""
+        """The same section, shifted by ``seconds`` in the recording and by ``words`` in the text."""
         return Section(
             start=self.start + seconds,
             end=self.end + seconds,
@@ -110,10 +110,17 @@ class Section:
 def align_long(
     sound: RecordingFeatures, reading: Reading, first_word: int, cost_model: CostModel, stretch: float
 ) -> Iterator[Section]:
-    """Go through a recording window by window, from a word of the reading on; the rest of the text may stay unread.
+    """Align a recording window by window, starting at a word of the text. The end of the text may remain unused.
 
     Args:
-        stretch: pace of the first window, see :func:`pace`.
+        sound: features of the recording.
+        reading: the synthesised text.
+        first_word: index of the first word.
+        cost_model: distance of frames.
+        stretch: duration ratio for the first window, see :func:`pace`.
+
+    Yields:
+        Sections in order of time.
     """
     done = 0.0
     while done < sound.seconds - STEP and first_word < len(reading.words):
@@ -123,7 +130,7 @@ def align_long(
         found = align_window(sound.part(done, end), part, cost_model, stretch=stretch, whole=False)
         words = found.words if final else _up_to_a_pause(found.words, part, end - done)
         if not words:
-            # Nothing of the text here: music, or another speaker.
+            # No word of the text in this window: music, or another speaker.
             done = end if final else done + WINDOW_SECONDS / 2
             continue
         cut = end - done if final else (words[-1].end + _next_start(found.words, words)) / 2
@@ -135,9 +142,9 @@ def align_long(
 
 
 def settled(section: Section, reading: Reading) -> list[Section]:
-    """The section in parts between stretches of foreign sound; a few words that were passed over come back.
+    """Split a section at foreign sound, and restore words that were skipped although they are short.
 
-    Short words that lack are rather read fast than left out: the exact alignment will tell.
+    Short skipped words were more probably spoken fast than omitted. The exact alignment decides.
     """
     parts, start, words = [], section.start, list(section.words)
     first_word = section.span[0]
@@ -159,7 +166,7 @@ def settled(section: Section, reading: Reading) -> list[Section]:
 def _completed(
     words: list[RoughWord], span: tuple[int, int], start: float, end: float, cost: float, reading: Reading
 ) -> Section:
-    """A section of these words and of those lacking between them that take little time to read."""
+    """A section of these words and the skipped ones between them that are short."""
     lengths = FRAME * np.diff(reading.bounds)
     found: list[RoughWord] = []
     for word in [*words, None]:
@@ -177,7 +184,7 @@ def _completed(
 
 
 def pace(sound: RecordingFeatures, reading: Reading, first_word: int, cost_model: CostModel) -> tuple[float, float]:
-    """Stretch and cost that fit the beginning of a recording best."""
+    """Duration ratio and cost that fit the beginning of a recording best."""
     start = sound.part(0.0, min(sound.seconds, PACE_SECONDS))
     found = []
     for stretch in _PACES:
@@ -188,7 +195,7 @@ def pace(sound: RecordingFeatures, reading: Reading, first_word: int, cost_model
 
 
 def next_words(reading: Reading, first_word: int, seconds: float) -> Reading:
-    """The words from ``first_word`` on that may be read within ``seconds`` of the reading's time, and some more."""
+    """The words from ``first_word`` on that take up to ``seconds`` in the synthesis, plus a margin."""
     low = int(np.searchsorted(reading.word_of, first_word))
     frame = low + int((seconds * LOOK_AHEAD + 15.0) / FRAME)
     last = int(reading.word_of[frame]) + 1 if frame < len(reading.word_of) else len(reading.words)
@@ -203,11 +210,14 @@ def align_window(
     stretch: float | None = None,
     whole: bool = True,
 ) -> Section:
-    """Warp a reading onto a stretch of at most a few minutes; memory grows with the product of their lengths.
+    """Warp a synthesis to a segment of at most a few minutes. Memory is proportional to the product of the lengths.
 
     Args:
-        stretch: pace of the recording relative to the reading's; from their lengths when None.
-        whole: the stretch is to hold all of the reading; otherwise it may end anywhere.
+        sound: features of the segment.
+        reading: the synthesised text.
+        cost_model: distance of frames.
+        stretch: duration ratio of recording to synthesis; from their lengths when None.
+        whole: the segment contains the whole text; otherwise it may end at any word.
     """
     if stretch is None:
         stretch = float(sound.speech.sum() / reading.mel.shape[1])
@@ -236,7 +246,7 @@ def align_window(
 
 
 def _rows(reading: Reading, stretch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of the reading at the recording's pace, and the word of each row; pause rows (-1) lie between words."""
+    """Frames of the synthesis resampled by ``stretch``, and the word of each row. Pause rows (-1) lie between words."""
     places, row_word = [], [np.array([-1])]
     for word, (first, last) in enumerate(zip(reading.bounds[:-1], reading.bounds[1:], strict=True)):
         count = max(1, round((last - first) * stretch / POOL))
@@ -246,7 +256,7 @@ def _rows(reading: Reading, stretch: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _up_to_a_pause(words: tuple[RoughWord, ...], reading: Reading, seconds: float) -> tuple[RoughWord, ...]:
-    """The words up to the longest pause in the third quarter of the window, if need be in its second half."""
+    """The words up to the longest pause in the third quarter of the window, or else in its second half."""
     for earliest, latest in ((0.5, 0.8), (0.3, 0.9)):
         best, chosen = 0.12, 0
         for index in range(1, len(words)):
@@ -274,6 +284,6 @@ def _stretch(words: tuple[RoughWord, ...], reading: Reading) -> float:
 
 def _unit(features: np.ndarray) -> np.ndarray:
     values = features.copy()
-    values[CEPSTRA:] *= 0.5  # slopes are noisier
-    values[0] *= 1.5  # loudness separates speech from pauses
+    values[CEPSTRA:] *= 0.5  # delta cepstra are noisier, so they get a lower weight
+    values[0] *= 1.5  # the level separates speech from pauses, so it gets a higher weight
     return values / (np.linalg.norm(values, axis=0, keepdims=True) + 1e-6)

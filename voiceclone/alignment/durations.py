@@ -1,6 +1,7 @@
-"""Durations of Kokoro's symbols: from a synthesiser's phoneme times, or learned from speech without times.
+"""Durations of Kokoro's symbols from a synthesiser's phoneme times, and rounding of durations to whole frames.
 
-One duration frame is 600 samples (25 ms). Every token has at least one frame; BOS and EOS own the silence at the ends.
+One duration frame is 600 samples (25 ms). Every token has at least one frame. Leading and trailing silence belong to
+BOS and EOS.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ STRESSES = "ˈˌ"
 PAUSES = ' ;:,.!?—…"()“”'
 VOWELS = frozenset("AIOQWYaiuæɑɒɔəɛɜɪʊʌᵻɐeoᵊ")
 _SILENCE = "_"
-MAX_EDIT_COST = 0.45  # a text whose phonemes eSpeak-NG speaks otherwise is not used
+MAX_EDIT_COST = 0.45  # mean edit cost above which a text is not used, because eSpeak-NG pronounces it differently
 _GAP_COST = 0.8
 # eSpeak's IPA to misaki's symbols; longest first, so that a diphthong is not read as two vowels.
 _TO_MISAKI = (
@@ -30,9 +31,9 @@ _NEAR = tuple(frozenset(group) for group in (
 
 
 def units_of_events(events: Sequence[PhonemeEvent], seconds: float) -> list[tuple[str, float, float]]:
-    """Split phoneme events into single misaki symbols with start and end in seconds; a pause is ``"_"``.
+    """Split phoneme events into single misaki symbols with start and end in seconds. A pause is ``"_"``.
 
-    An event of several symbols shares its time equally among them.
+    An event of several symbols is divided equally among them.
     """
     units: list[tuple[str, float, float]] = []
     for index, event in enumerate(events):
@@ -61,7 +62,7 @@ def durations_from_events(phonemes: str, events: Sequence[PhonemeEvent], seconds
         seconds: length of the audio; the durations sum to ``round(seconds / 0.025)``.
 
     Returns:
-        int64 ``(len(phonemes) + 2,)``, each >= 1; and the mean edit cost per symbol, 0 (equal) to about 1.
+        int64 ``(len(phonemes) + 2,)``, each >= 1; and the mean edit cost per symbol, 0 (identical) to about 1.
 
     Raises:
         ValueError: the audio has fewer frames than there are tokens.
@@ -73,7 +74,7 @@ def durations_from_events(phonemes: str, events: Sequence[PhonemeEvent], seconds
     starts[0], starts[-1] = 0.0, seconds
     for symbol, unit in pairs:
         starts[spoken[symbol][0] + 1] = units[unit][1]
-    # EOS starts where the last sounding unit ends.
+    # EOS starts at the end of the last unit that is not a pause.
     starts[-2] = max((end for name, _, end in units if name != _SILENCE), default=seconds)
     known = np.flatnonzero(~np.isnan(starts))
     starts = np.interp(np.arange(len(starts)), known, starts[known])
@@ -82,17 +83,17 @@ def durations_from_events(phonemes: str, events: Sequence[PhonemeEvent], seconds
 
 
 def whole_frames(boundaries: np.ndarray, frames: int) -> np.ndarray:
-    """Round boundaries to frames so that every token has at least one (least squares, by isotonic regression).
+    """Round boundaries to frames such that every token has at least one (least squares, by isotonic regression).
 
     Args:
-        boundaries: float ``(tokens + 1,)`` in frames, first 0 and last ``frames``, about ascending.
-        frames: the sum wanted.
+        boundaries: float ``(tokens + 1,)`` in frames, from 0 to ``frames``, approximately ascending.
+        frames: sum of the result.
 
     Returns:
         int64 ``(tokens,)``.
 
     Raises:
-        ValueError: fewer frames than tokens.
+        ValueError: there are fewer frames than tokens.
     """
     from scipy.optimize import isotonic_regression
 
@@ -108,7 +109,7 @@ def whole_frames(boundaries: np.ndarray, frames: int) -> np.ndarray:
 def _misaki_symbols(ipa: str) -> str:
     plain = "".join(c for c in ipa if c not in STRESSES and c not in "ːʲ̃^")
     for old, new in _TO_MISAKI:
-        # A symbol already produced (capitals) is not replaced again: the targets are no sources.
+        # Replacements are not applied to their own output (capitals): targets are never sources.
         plain = plain.replace(old, new) if new not in plain or old != new else plain
     return plain.replace("ɹɹ", "ɹ")
 
@@ -117,7 +118,7 @@ def _symbol_cost(symbol: str, unit: str) -> float:
     if symbol == unit:
         return 0.0
     if (symbol in PAUSES) != (unit == _SILENCE):
-        return 1.6  # as much as dropping both
+        return 1.6  # the cost of deleting both
     if symbol in PAUSES:
         return 0.0
     if any(symbol in group and unit in group for group in _NEAR):
@@ -126,7 +127,7 @@ def _symbol_cost(symbol: str, unit: str) -> float:
 
 
 def _edit_alignment(symbols: list[str], units: list[str]) -> tuple[float, list[tuple[int, int]]]:
-    """Cheapest edit path; its cost and the pairs (symbol, unit) it matches."""
+    """Edit path of lowest cost: the cost, and the matched index pairs (symbol, unit)."""
     rows, columns = len(symbols), len(units)
     cost = np.zeros((rows + 1, columns + 1))
     skip_symbol = [0.1 if s in PAUSES else _GAP_COST for s in symbols]

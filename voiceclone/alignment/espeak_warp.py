@@ -1,4 +1,4 @@
-"""Durations of recorded speech that comes without phoneme times: warp eSpeak-NG's reading of the same text onto it."""
+"""Durations of recorded speech by warping eSpeak-NG's synthesis of the same text to it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ VOICES = ("en-us+f2", "en-us+m3", "en-us")
 
 
 class EspeakAligner:
-    """Callable ``(audio, text, phonemes) -> durations``: the nearest of several eSpeak-NG voices is warped onto it.
+    """Callable ``(audio, text, phonemes) -> durations``. The best of several eSpeak-NG voices is warped to the audio.
 
-    Dynamic time warping on cepstra (no harmonics) whose mean and spread are taken out, so that voice and channel
-    matter little; the phoneme times of the eSpeak-NG reading are exact and move along with the warping path.
+    Dynamic time warping on cepstra (no harmonics) normalised to zero mean and unit variance, which removes most of the
+    differences between speakers and channels. The phoneme times of the eSpeak-NG synthesis are exact, and are mapped
+    along the warping path.
     """
 
     def __init__(self, voices: tuple[str, ...] = VOICES, *, max_cost: float = 0.6) -> None:
@@ -29,10 +30,15 @@ class EspeakAligner:
         self.log_mel = LogMel()
 
     def __call__(self, audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
-        """Audio ``(T,)`` at 24 kHz, T a multiple of 600, to frames of every token, int64 ``(len(phonemes) + 2,)``.
+        """Durations of every token in frames of 25 ms, int64 ``(len(phonemes) + 2,)``.
+
+        Args:
+            audio: ``(T,)`` at 24 kHz, T a multiple of 600.
+            text: what is spoken.
+            phonemes: its misaki symbols.
 
         Raises:
-            VoicecloneError: the audio does not say the text.
+            VoicecloneError: the audio does not match the text.
         """
         frames = len(audio) // FRAME_SAMPLES
         target = self._features(audio)
@@ -57,13 +63,15 @@ class EspeakAligner:
 
 
 def warp(reference: np.ndarray, target: np.ndarray, boundaries: np.ndarray) -> tuple[float, np.ndarray]:
-    """Move ``boundaries`` (frames of ``reference``) to ``target`` along the cheapest path.
+    """Map ``boundaries`` (frames of ``reference``) to ``target`` along the path of lowest cost.
 
     Args:
-        reference: ``(D, R)``. target: ``(D, T)``. boundaries: int, 1 to R - 1.
+        reference: features ``(D, R)``.
+        target: features ``(D, T)``.
+        boundaries: int, 1 to R - 1.
 
     Returns:
-        cosine distance a step of the path, 0-2; boundaries in frames of ``target``, float, ascending.
+        Mean cosine distance (0-2) of a step of the path; boundaries in frames of ``target``, float, ascending.
     """
     cost, path = warp_path(1.0 - _unit(reference).T @ _unit(target))
     return cost, carried(np.clip(boundaries, 1, reference.shape[1] - 1), path)

@@ -1,4 +1,4 @@
-"""Exactly which word is spoken when: the phones' own models, near the rough alignment, in frames of 20 ms."""
+"""Exact word times: Viterbi alignment with phone models near the rough alignment, in frames of 20 ms."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from voiceclone.alignment.reading import NO_BREAK, PHRASE, SENTENCE, Reading
 from voiceclone.alignment.recording_features import CELL, FRAME, RecordingFeatures, pauses, runs
 
 RANGE_DB = 60.0
-BAND_SECONDS = 2.0  # how far the rough alignment may be out
-FOREIGN_GAP = 0.35  # sound between two words that fits no better than this to any phone there is not in the text
-# How likely a pause is after a word without a mark, with a comma, with a full stop.
+BAND_SECONDS = 2.0  # maximum error of the rough alignment, in seconds
+FOREIGN_GAP = 0.35  # mean gap to the best phone above which sound between two words is not in the text
+# Probability of a pause after a word with no punctuation, a comma, a full stop.
 _PAUSE_CHANCE = {NO_BREAK: 0.07, PHRASE: 0.7, SENTENCE: 0.95}
-_LONGEST_CLOSURE = 0.16  # seconds that a stop within a word is silent
-_SPEECH_IN_PAUSE = 0.5  # added to the gaps of all phones there
+_LONGEST_CLOSURE = 0.16  # seconds; maximum length of a stop closure within a word
+_SPEECH_IN_PAUSE = 0.5  # added to the gaps of all phones in longer silences
 _HOP_PRICE = 1.0
 _FAR = np.float32(1e9)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenWord:
-    """A word of the reading in the recording."""
+    """A word of the synthesis with its exact time in the recording."""
 
     word: int
     start: float
     """Seconds in the recording."""
     end: float
     gap: float
-    """How much worse its sound fits the text than any phones, see :mod:`voiceclone.alignment.phones`: 0.2 is usual."""
+    """Mean gap of its sound to the text's phones, see :mod:`voiceclone.alignment.phones`; 0.2 is typical."""
 
 
 class PhoneModelCost:
-    """The second cost model of the rough alignment: the gaps of the recording's own phone models.
+    """The second cost model of the rough alignment: gaps by phone models trained on the recording itself.
 
     Args:
+        models: the phone models.
         scale: of the recording.
-        known: gaps ``(F, S)`` of the whole recording, where they were computed before.
+        known: gaps ``(F, S)`` of the whole recording where already computed.
     """
 
     prices = Prices(right=0.2, foreign=0.3, turn=4.0, stay=0.08, hop=0.06, skip=8.0, skip_step=0.08)
@@ -51,7 +52,7 @@ class PhoneModelCost:
         self.models, self.scale, self.known = models, scale, known
 
     def gaps(self, sound: RecordingFeatures) -> np.ndarray:
-        """Gaps ``(F, S)`` of a stretch of the recording."""
+        """Gaps ``(F, S)`` of a segment of the recording."""
         if self.known is not None:
             return self.known[sound.first : sound.first + sound.mel.shape[1]].copy()
         return self.models.gaps(self.scale.apply(sound.mel))
@@ -66,7 +67,7 @@ class PhoneModelCost:
 
 
 def rough_labels(words: tuple[RoughWord, ...], reading: Reading, start: float, frames: int) -> list[Third | None]:
-    """The third of a phone in each of ``frames`` from ``start`` (seconds) on, None in pauses."""
+    """The phone third of each of ``frames`` frames from ``start`` (seconds); None in pauses."""
     labels: list[Third | None] = [None] * frames
     bounds = reading.bounds
     for rough in words:
@@ -82,13 +83,16 @@ def rough_labels(words: tuple[RoughWord, ...], reading: Reading, start: float, f
 def align_section(
     section: Section, sound: RecordingFeatures, reading: Reading, voice: PhoneModelCost
 ) -> tuple[list[SpokenWord], list[Third | None]]:
-    """Place the words of a section exactly.
+    """Compute exact word times for a section.
 
     Args:
-        sound: the section alone.
+        section: with rough word times.
+        sound: features of the section.
+        reading: the synthesised text.
+        voice: the phone models.
 
     Returns:
-        the words, and the third of a phone in each frame, None in pauses.
+        The words, and the phone third of each frame (None in pauses).
     """
     gaps = voice.models.gaps(voice.scale.apply(sound.mel))
     judged = gaps.copy() if voice.known is None else voice.gaps(sound)
@@ -110,7 +114,7 @@ def align_section(
 
 
 def _long_pauses(sound: RecordingFeatures) -> np.ndarray:
-    """bool ``(F,)``: the inner frames of silences that no sound within a word is long enough for."""
+    """bool ``(F,)``: inner frames of silences that are longer than any stop closure."""
     inside = np.zeros(sound.mel.shape[1], dtype=bool)
     for first, last in runs(pauses(sound)):
         if (last - first) * CELL >= _LONGEST_CLOSURE:
@@ -119,7 +123,7 @@ def _long_pauses(sound: RecordingFeatures) -> np.ndarray:
 
 
 class _Rows:
-    """The states in the order of the text: a pause, the thirds of a word's phones, a pause, ..."""
+    """States in the order of the text: a pause, the thirds of a word's phones, a pause, ..."""
 
     def __init__(self, section: Section, reading: Reading, models: PhoneModels) -> None:
         third: list[Third | None] = [None]
@@ -138,11 +142,11 @@ class _Rows:
         self.word_start = np.array(starts, dtype=np.int64)
         self.enter = np.array(enter, dtype=np.float32)
         self.hop = np.full(len(third), _HOP_PRICE, dtype=np.float32)
-        # Over a pause row lies the way into the next word without a pause.
+        # The transition that skips a pause row leads directly to the next word.
         self.hop[1:][self.is_pause[:-1]] = np.array(leave_out, dtype=np.float32)[:-1][self.is_pause[:-1]]
 
     def band(self, section: Section, frames: int) -> tuple[np.ndarray, int]:
-        """The lowest row allowed in each frame, and how many rows are."""
+        """The lowest allowed row for each frame, and the number of allowed rows."""
         expected = np.zeros(frames)
         points = [(0.0, 0.0)]
         for index, rough in enumerate(section.words):
@@ -162,7 +166,7 @@ class _Rows:
 
 
 def _cheapest_path(gaps: np.ndarray, rows: _Rows, low: np.ndarray, width: int) -> np.ndarray:
-    """Rows ``(T,)`` from the first to the last, each within ``width`` of the lowest allowed."""
+    """Viterbi search: rows ``(T,)`` from the first to the last, each within ``width`` of the lowest allowed one."""
     frames, count = len(gaps), len(rows.state)
     moves = np.zeros((frames, width), dtype=np.int8)
     total = np.full(width, _FAR)
@@ -172,7 +176,7 @@ def _cheapest_path(gaps: np.ndarray, rows: _Rows, low: np.ndarray, width: int) -
     for frame in range(1, frames):
         shift = low[frame] - low[frame - 1]
         inside = slice(low[frame], low[frame] + width)
-        # padded[k] is the total of row low + k - 2 in the frame before.
+        # padded[k] is the total cost of row low + k - 2 in the previous frame.
         padded[:] = _FAR
         first = max(2 - shift, 0)
         source = total[max(shift - 2, 0) :]

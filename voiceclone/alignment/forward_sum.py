@@ -14,15 +14,15 @@ from voiceclone.models.monotonic import best_paths
 
 @torch.no_grad()
 def posteriors(log_likelihood: Tensor, states: Tensor, frames: Tensor) -> Tensor:
-    """Probability of every state in every frame, over all alignments that visit each state in order, none left out.
+    """Posterior probability of every state in every frame, over all monotonic alignments that skip no state.
 
     Args:
         log_likelihood: float ``(B, N, T)``, of frame t in state n.
-        states: int64 ``(B,)``, how many of the N each row has; at most as many as its frames.
-        frames: int64 ``(B,)``, how many of the T.
+        states: int64 ``(B,)``, number of states of each item; at most its number of frames.
+        frames: int64 ``(B,)``, number of frames of each item.
 
     Returns:
-        ``(B, N, T)``, sums over N to 1 in each frame of the row and to 0 behind them.
+        ``(B, N, T)``; sums over N to 1 in each valid frame and to 0 in the padding.
     """
     batch, most, longest = log_likelihood.shape
     backwards = _reversed(_reversed(log_likelihood, states, 1), frames, 2)
@@ -41,17 +41,17 @@ def posteriors(log_likelihood: Tensor, states: Tensor, frames: Tensor) -> Tensor
 
 
 def even(states: Tensor, frames: Tensor, most: int, longest: int) -> Tensor:
-    """Every state as long as the others, as probabilities ``(B, most, longest)``: what an aligner starts from."""
+    """Uniform alignment, all states of equal length, as probabilities ``(B, most, longest)``: the initialization."""
     position = torch.arange(longest, device=states.device)[None] * states[:, None] // frames[:, None]
     one_hot = position[:, None, :] == torch.arange(most, device=states.device)[None, :, None]
     return (one_hot & _upto(frames, longest)[:, None, :]).float()
 
 
 def best_path(log_likelihood: Tensor) -> Tensor:
-    """Frames of every state on the most likely alignment, int64 ``(N,)``, of one utterance's ``(N, T)``.
+    """Number of frames of every state in the most likely alignment, int64 ``(N,)``, for one utterance's ``(N, T)``.
 
     Raises:
-        ValueError: fewer frames than states.
+        ValueError: there are fewer frames than states.
     """
     states, frames = (torch.tensor([size]) for size in log_likelihood.shape)
     return best_paths(log_likelihood[None], states, frames)[0].sum(1).long()
@@ -62,7 +62,7 @@ def _upto(lengths: Tensor, most: int) -> Tensor:
 
 
 def _reversed(values: Tensor, lengths: Tensor, dim: int) -> Tensor:
-    """Each row ``(N, T)`` turned round within its length along ``dim``; what lies behind it is of no use."""
+    """Reverse each item ``(N, T)`` within its length along ``dim``; values in the padding are undefined."""
     index = (lengths[:, None] - 1 - torch.arange(values.shape[dim], device=values.device)[None]).clamp(min=0)
     index = index[:, :, None] if dim == 1 else index[:, None, :]
     return torch.gather(values, dim, index.expand_as(values))

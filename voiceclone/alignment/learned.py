@@ -1,10 +1,10 @@
-"""Durations learned from the recordings themselves: a small model of how every phoneme sounds, and where it is spoken.
+"""Durations by a Gaussian for each phoneme, estimated from the recordings themselves.
 
-Each phoneme has a Gaussian over the features that ``espeak_warp`` warps by. They are fitted to the
-likelihood of the frames summed over all monotonic alignments (expectation-maximisation from an even alignment on), and
-the durations are those of the best alignment. Glow-TTS and RAD-TTS learn the same with a network that makes the
-Gaussians out of the text; a table needs minutes of speech and seconds of work instead. Nothing but recordings and
-phonemes is needed: it works in every language.
+Each phoneme has a diagonal Gaussian over the features of ``espeak_warp``. The Gaussians are fitted by
+expectation-maximisation to the likelihood summed over all monotonic alignments, starting with a uniform alignment. The
+durations are those of the best alignment. Glow-TTS and RAD-TTS train a text encoder that predicts the Gaussians; a
+table needs only minutes of speech and seconds of computation. It works in every language, as only audio and phonemes
+are needed.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from voiceclone.system.extras import require
 
 logger = logging.getLogger(__name__)
 VERSION = 1
-VARIANCE_FLOOR = 0.02  # of the variance of all frames
+VARIANCE_FLOOR = 0.02  # minimum variance, as a fraction of the variance of all frames
 WEIGHTS, INDEX = "aligner.safetensors", "aligner.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignerConfig:
-    """How the aligner is trained."""
+    """Training settings of the aligner."""
 
     rounds: int = 20
-    """Passes over all utterances."""
+    """EM iterations over all utterances."""
     batch: int = 32
-    """Utterances looked at together."""
+    """Utterances in a batch."""
     most: int = 3000
-    """Utterances it learns from; of more, as many are drawn."""
+    """Maximum number of utterances; of more, a random subset of this size is used."""
     prior: float = 20.0
-    """Frames of 12.5 ms that the mean of all frames weighs in the Gaussian of a rare symbol."""
+    """Weight of the global mean in the Gaussian of each symbol, in frames of 12.5 ms."""
     seed: int = 0
 
 
@@ -62,19 +62,19 @@ class Gaussians(nn.Module):
         self.register_buffer("variance", torch.ones(tokens, size))
 
     def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Log-likelihood ``(B, N, T)`` of the features ``(B, D, T)`` in the tokens ``(B, N)``."""
+        """Log-likelihood ``(B, N, T)`` of the features ``(B, D, T)`` given the tokens ``(B, N)``."""
         mean, precision = self.mean[tokens], 1.0 / self.variance[tokens]
         square = precision @ features**2 - 2.0 * (precision * mean) @ features + (precision * mean**2).sum(2)[..., None]
         return -0.5 * (square - torch.log(precision).sum(2)[..., None])
 
 
 class LearnedAligner:
-    """Callable ``(audio, text, phonemes) -> durations``, like ``EspeakAligner``; trained when it is first called.
+    """Callable ``(audio, text, phonemes) -> durations`` like ``EspeakAligner``, trained at the first call.
 
     Args:
-        rows: what it learns from; their durations are not looked at.
+        rows: training material; its durations are ignored.
         vocab: symbol to id.
-        folder: where the trained aligner is kept; one trained on the same rows is taken from there.
+        folder: cache of the trained aligner; one trained on the same rows is loaded from there.
         phonemize: text to phonemes, for rows without phonemes.
 
     Raises:
@@ -100,18 +100,23 @@ class LearnedAligner:
         self.key = hashlib.sha256(json.dumps([VERSION, asdict(self.config), named]).encode()).hexdigest()
 
     def __call__(self, audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
-        """Audio ``(T,)`` at 24 kHz, T a multiple of 600, to frames of every token, int64 ``(len(phonemes) + 2,)``.
+        """Durations of every token in frames of 25 ms, int64 ``(len(phonemes) + 2,)``.
+
+        Args:
+            audio: ``(T,)`` at 24 kHz, T a multiple of 600.
+            text: what is spoken.
+            phonemes: its symbols.
 
         Raises:
             ValueError: the audio is too short for its phonemes.
-            VoicecloneError: there is nothing to learn from.
+            VoicecloneError: there is no usable training material.
         """
         if self._failure is not None:
             raise self._failure
         if self._model is None:
             try:
                 self._model = self._load_or_train()
-            except VoicecloneError as error:  # it would fail again for every recording
+            except VoicecloneError as error:  # kept, because it would fail again for every recording
                 self._failure = error
                 raise
         tokens, features = self._tokens(phonemes), self._features(audio)
@@ -121,13 +126,13 @@ class LearnedAligner:
         return durations_with_stresses(phonemes, lengths / 2.0, len(audio) // FRAME_SAMPLES)
 
     def _features(self, audio: np.ndarray) -> np.ndarray:
-        """``(26, 2 F)`` float32, F the frames of 25 ms."""
+        """Features ``(26, 2 F)`` float32, F frames of 25 ms."""
         with torch.no_grad():
             mel = self.log_mel(torch.from_numpy(np.ascontiguousarray(audio))[None])[0].numpy()
         return clip_features(mel)[:, : 2 * (len(audio) // FRAME_SAMPLES)].astype(np.float32)
 
     def _tokens(self, phonemes: str) -> list[int]:
-        """Ids of BOS, what is spoken, EOS: a stress mark has no sound of its own."""
+        """Ids of BOS, all symbols but stress marks, and EOS."""
         return [0, *(self.vocab[c] for c in phonemes if c not in STRESSES), 0]
 
     def _load_or_train(self) -> Gaussians:
@@ -140,12 +145,12 @@ class LearnedAligner:
         model = train_aligner(self._examples(), max(self.vocab.values()) + 1, self.config)
         index.unlink(missing_ok=True)
         save_state(model, model_path)
-        # The index last: it says what the weights were trained on.
+        # The index is written last: it identifies the material that the weights were trained on.
         write_json(index, {"key": self.key})
         return model
 
     def _examples(self) -> list[tuple[list[int], np.ndarray]]:
-        """Tokens and features of the rows that can be used."""
+        """Token ids and features of the usable rows."""
         picked = np.random.default_rng(self.config.seed).permutation(len(self.rows))[: self.config.most]
         examples = []
         for number, row in enumerate(self.rows[i] for i in sorted(picked)):
@@ -157,7 +162,7 @@ class LearnedAligner:
                     phonemes = self.phonemize(row.text)
                 tokens = self._tokens("".join(c for c in phonemes if c in self.vocab))
                 features = self._features(condition(read_audio(row.path)))
-            except (VoicecloneError, ValueError) as error:  # said again when its features are computed
+            except (VoicecloneError, ValueError) as error:  # reported again when its features are computed
                 logger.debug("%s: not learned from: %s", row.path, error)
                 continue
             if len(tokens) > 2 and features.shape[1] >= len(tokens):
@@ -192,7 +197,7 @@ def train_aligner(examples: Sequence[tuple[list[int], np.ndarray]], tokens: int,
             second = second.index_add(0, spoken, (weights @ (features**2).transpose(1, 2)).flatten(0, 1))
             total, frames_seen = total + float((weights * likelihood).sum()), frames_seen + int(frames.sum())
         model.mean.copy_(first / count)
-        # A spread that may fall to nothing lets one phoneme fit a few frames exactly.
+        # Without a minimum variance, a Gaussian could collapse onto a few frames.
         variance = torch.maximum(second / count - (first / count) ** 2, VARIANCE_FLOOR * spread)
         model.variance.copy_(variance)
         if number % 5 == 4:
@@ -202,18 +207,18 @@ def train_aligner(examples: Sequence[tuple[list[int], np.ndarray]], tokens: int,
 
 
 def durations_with_stresses(phonemes: str, spoken: np.ndarray, frames: int) -> np.ndarray:
-    """Whole frames of every token, from the lengths of BOS, the sounding symbols and EOS.
+    """Durations of every token in whole frames, from those of BOS, the symbols without stress marks, and EOS.
 
     Args:
-        phonemes: with stress marks, which get a part of the symbol before them, as in ``durations_from_events``.
-        spoken: float, frames of 25 ms, one for each token that is no stress mark.
-        frames: the sum wanted.
+        phonemes: with stress marks, which get part of the symbol before them, as in ``durations_from_events``.
+        spoken: float, frames of 25 ms, one for each token that is not a stress mark.
+        frames: sum of the result.
 
     Returns:
         int64 ``(len(phonemes) + 2,)``, each >= 1.
 
     Raises:
-        ValueError: fewer frames than tokens.
+        ValueError: there are fewer frames than tokens.
     """
     positions = [0, *(i + 1 for i, c in enumerate(phonemes) if c not in STRESSES), len(phonemes) + 1]
     starts = np.concatenate([[0.0], np.cumsum(spoken)])

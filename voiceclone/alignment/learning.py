@@ -1,4 +1,4 @@
-"""How the speaker sounds, learned from some of the recordings before the words of all of them are placed."""
+"""Train phone models of a speaker on part of the recordings, before all words are aligned."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from voiceclone.alignment.reading import READERS, Reading
 from voiceclone.alignment.recording_features import FRAME
 from voiceclone.alignment.rough_aligner import RoughAligner
 
-LEARN_SECONDS = 900.0  # of the recordings teach the phones
+LEARN_SECONDS = 900.0  # seconds of the recordings used for training
 REFINEMENTS = 2
-HELD_OUT_SECONDS = 600.0  # with less to learn from, every stretch is judged by what the others taught
+HELD_OUT_SECONDS = 600.0  # seconds; with less training material, each segment is scored by models trained on the others
 _SCALE_RECORDINGS = 20
-_SAMPLE_CHARACTERS = 2500  # of the text that give the reading's scale
-_SAMPLE_PARTS = 6  # that choose the reader
+_SAMPLE_CHARACTERS = 2500  # characters of the text from which the synthesis' feature scale is computed
+_SAMPLE_PARTS = 6  # parts of the text used to select the eSpeak-NG voice
 Found = tuple[int, Reading, Section]
-"""Recording, text and where it roughly is."""
+"""Index of the recording, synthesised text, and its rough position."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """What is known of the speaker before words are placed."""
+    """Trained models and settings of a speaker."""
 
     variant: str
-    """The variant of eSpeak-NG's voice that sounds nearest."""
+    """The variant of eSpeak-NG's voice nearest to the speaker."""
     stretch: float
-    """Pace of the recordings relative to the reading."""
+    """Duration ratio of the recordings to the synthesis."""
     table: PhoneTable = field(repr=False)
     scale: Scale = field(repr=False)
-    """For the phone models, of recordings too short for one of their own."""
+    """Feature scale for recordings that are too short for their own."""
     labels: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False)
-    """Of recordings that taught the phones, where there are few: the row of the table of each frame, or -1."""
+    """For training recordings, where there are few: the row of the table for each frame, or -1."""
 
     def voice(self, aligner: RoughAligner, index: int) -> PhoneModelCost:
-        """The cost model for recording ``index``; what it taught is not held against its own frames."""
+        """The cost model for recording ``index``. Models that score training frames were trained without them."""
         scale, models = aligner.scale(index, self.scale), self.table.models()
         if index not in self.labels:
             return PhoneModelCost(models, scale)
@@ -52,7 +52,7 @@ class Learned:
         return PhoneModelCost(models, scale, self.table.held_out_gaps(features, self.labels[index]))
 
     def to_bytes(self) -> bytes:
-        """As a NumPy archive."""
+        """Serialise as a NumPy archive."""
         buffer = io.BytesIO()
         labels: dict[str, Any] = {f"labels_{index}": found for index, found in self.labels.items()}
         np.savez(
@@ -72,7 +72,7 @@ class Learned:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Learned:
-        """Undo :meth:`to_bytes`, to the last bit."""
+        """Inverse of :meth:`to_bytes`, bit-exact."""
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             stretch, pool, range_db, top = archive["numbers"].tolist()
             thirds = tuple(zip(archive["phones"].tolist(), archive["thirds"].tolist(), strict=True))
@@ -95,10 +95,10 @@ class Learned:
 
 
 def learn(aligner: RoughAligner) -> Learned:
-    """Choose a reader and learn the phones.
+    """Select the eSpeak-NG voice and train the phone models.
 
     Raises:
-        VoicecloneError: the text cannot be read aloud, or a recording cannot be read.
+        VoicecloneError: the text cannot be synthesised, or a recording cannot be read.
     """
     lessons = _lessons(aligner)
     heard = [aligner.features(index) for index in lessons[:_SCALE_RECORDINGS]]
@@ -124,7 +124,7 @@ def learn(aligner: RoughAligner) -> Learned:
 
 
 def _lessons(aligner: RoughAligner) -> list[int]:
-    """The recordings to learn from: the first of a running text, otherwise some from all over."""
+    """Indices of the training recordings: the first ones of a running text, otherwise a spread-out selection."""
     order = list(range(len(aligner.recordings)))
     if aligner.script.running is None:
         order = sorted(aligner.parts)
@@ -140,7 +140,7 @@ def _lessons(aligner: RoughAligner) -> list[int]:
 
 
 def _choose_reader(aligner: RoughAligner, lessons: list[int], rough_scale: Scale) -> tuple[str, float, Scale]:
-    """The variant nearest to the speaker, the pace, and the reading's scale."""
+    """The variant nearest to the speaker, the duration ratio, and the synthesis' feature scale."""
     sample = aligner.script.running
     if sample is None:
         sample = "\n".join(part.text for index in lessons for part in aligner.parts.get(index, []))
@@ -173,7 +173,7 @@ def _cost_of_parts(aligner: RoughAligner, lessons: list[int], variant: str, roug
 def _all_rough(
     aligner: RoughAligner, lessons: list[int], variant: str, cost_model: Callable[[int], CostModel], stretch: float
 ) -> Iterator[Found]:
-    """Rough alignments of the lessons, up to the seconds that are learned from."""
+    """Rough alignments of the training recordings, up to :data:`LEARN_SECONDS`."""
     seconds, next_word = 0.0, 0
     for index in lessons:
         for part, reading, section in aligner.rough(index, variant, cost_model(index), stretch, next_word):
@@ -188,14 +188,14 @@ def _all_rough(
 def _fit(
     aligner: RoughAligner, found: Iterable[Found], scale: Scale, before: Learned | None
 ) -> tuple[PhoneTable, dict[int, np.ndarray]]:
-    """Phones by rough alignments, or by exact ones with what was known before; and the labels where there are few."""
+    """Train phone models on rough alignments, or on exact ones by earlier models; labels only where there are few."""
     sums = PhoneSums()
     labelled: dict[int, list[tuple[int, list[Third | None]]]] = {}
     voices: dict[int, PhoneModelCost] = {}
     for index, reading, whole in found:
         own = aligner.scale(index, scale)
         if before is not None and index not in voices:
-            voices = {index: before.voice(aligner, index)}  # the last one only: they are large
+            voices = {index: before.voice(aligner, index)}  # only the last one is kept, because they are large
         for section in settled(whole, reading):
             local = aligner.features(index).part(section.start, section.end)
             if before is None:

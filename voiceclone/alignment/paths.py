@@ -1,4 +1,4 @@
-"""The cheapest way of a recording through a text: dynamic programming with pauses, foreign sound and skipped text."""
+"""Alignment of a recording to a text by dynamic programming with pauses, foreign sound and skipped text."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ _SKIPPED, _TURNED = 3, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What a step of 40 ms costs that is not simply the next sound of the text; the unit is the cost model's."""
+    """Costs of steps of 40 ms other than advancing by one frame of the text, in the units of the cost model."""
 
     right: float
-    """About what a frame of the right word costs."""
+    """Typical cost of a frame of the right word."""
     foreign: float
-    """A step of sound that is not in the text."""
+    """One step of sound that is not in the text."""
     turn: float
-    """Turning to such sound, once."""
+    """Entering such sound, once."""
     stay: float
-    """A step slower than the reading."""
+    """One step slower than the synthesis."""
     hop: float
-    """A step faster than the reading."""
+    """One step faster than the synthesis."""
     skip: float
-    """Leaving out text, once."""
+    """Skipping text, once."""
     skip_step: float
-    """Leaving out text, each step of the reading."""
+    """Skipping text, for each step of the synthesis."""
 
 
 def cheapest_path(
     costs: np.ndarray, pause_rows: np.ndarray, prices: Prices, *, whole: bool
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """The cheapest way through costs.
+    """Find the path of lowest cost.
 
     Args:
         costs: float32 ``(T, N)``, of every step of the recording against every row of the text.
-        pause_rows: bool ``(N,)``: rows that are pauses, the first and the last among them.
-        whole: the way ends in the last row; otherwise it may end in any, and rather in the last: what little is left
-            of a text is mostly said, if faintly.
+        pause_rows: bool ``(N,)``: rows that are pauses, including the first and the last.
+        prices: costs of the other steps.
+        whole: the path ends in the last row. Otherwise it may end in any row, with a preference for the last one,
+            because
+            a short rest of the text is usually spoken, even if faintly.
 
     Returns:
-        the row of each step ``(T,)``, whether it is foreign sound ``(T,)``, and the cost a step.
+        The row of each step ``(T,)``, whether it is foreign sound ``(T,)``, and the mean cost of a step.
     """
     steps, rows = costs.shape
     pause_at = np.flatnonzero(pause_rows)
     stay = np.where(pause_rows, 0.0, prices.stay).astype(np.float32)
     hop = np.full(rows, prices.hop, dtype=np.float32)
-    hop[1:][pause_rows[:-1]] = 0.0  # no pause between two words
+    hop[1:][pause_rows[:-1]] = 0.0  # skip the pause between two words
     skip = (prices.skip_step * (pause_at - np.arange(len(pause_at)))).astype(np.float32)
     total, foreign = np.full(rows, _FAR), np.full(len(pause_at), _FAR)
     total[:2] = costs[0, :2]
@@ -75,7 +77,7 @@ def cheapest_path(
 
 
 class _Ways:
-    """Where every cell was reached from."""
+    """Back-pointers of the search."""
 
     def __init__(self, pause_at: np.ndarray, steps: int, rows: int) -> None:
         self.pause_at = pause_at
@@ -86,7 +88,7 @@ class _Ways:
         self.skipped_from: dict[int, np.ndarray] = {}
 
     def trace(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows ``(T,)`` of the way that ends in ``row``, and where it is foreign ``(T,)``."""
+        """The rows ``(T,)`` of the path that ends in ``row``, and whether each step is foreign sound ``(T,)``."""
         path = np.empty(len(self.moves), dtype=np.int64)
         outside = np.zeros(len(path), dtype=bool)
         foreign = False
@@ -105,7 +107,7 @@ class _Ways:
 def _turn(
     paused: np.ndarray, foreign: np.ndarray, move: np.ndarray, turned: np.ndarray, once: float, pause_at: np.ndarray
 ) -> None:
-    """Go from pauses to sound that is not in the text, and back, where that is cheaper."""
+    """Transitions between pauses and foreign sound, where they lower the cost."""
     came = paused + np.float32(once)
     turned[:] = came < foreign
     np.minimum(foreign, came, out=foreign)
@@ -115,7 +117,7 @@ def _turn(
 
 
 def _skip(paused: np.ndarray, move: np.ndarray, skip: np.ndarray, once: float, pause_at: np.ndarray) -> np.ndarray:
-    """Leave out words where that is cheaper; returns for each pause the one it was reached from."""
+    """Transitions that skip words, where they lower the cost; returns the predecessor of each pause."""
     values = paused - skip
     lowest = np.minimum.accumulate(values)
     source = np.maximum.accumulate(np.where(values <= lowest, np.arange(len(values)), 0))

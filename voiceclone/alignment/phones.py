@@ -1,8 +1,8 @@
-"""How this speaker's phones sound: one Gaussian for each third of a phone, learned from the recording itself.
+"""Phone models of one speaker: a Gaussian for each third of a phone, trained on the recording itself.
 
-The labels come from the rough alignment and are refined by aligning again (Viterbi training, as in any flat-started
-monophone recogniser; Rabiner 1989). What comes out is a *gap*: how much worse a frame fits the phone that the text
-says than the phone it fits best. Right texts have small gaps whatever the microphone, wrong ones large.
+The labels are from the rough alignment and are refined by realignment (Viterbi training, as in any flat-start monophone
+recogniser; Rabiner 1989). The score is the *gap*: how much worse a frame fits the phone of the text than the phone that
+fits best. Gaps are small for the right text with any microphone, and large for a wrong one.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 from voiceclone.alignment.features import SIZE
 
 Third = tuple[str, int]
-"""A phone and which third of it."""
+"""A phone and the index of the third (0-2)."""
 
-PAUSE = 0  # the first state
-LIKELIHOOD_SCALE = 0.1  # neighbouring frames and values are far from independent
-_PRIOR_FRAMES = 5.0  # the mean of all speech counts as much as this many frames
+PAUSE = 0  # index of the pause state
+LIKELIHOOD_SCALE = 0.1  # scale of log-likelihoods, because neighbouring frames and feature values are correlated
+_PRIOR_FRAMES = 5.0  # weight of the mean of all speech, in frames
 _VARIANCE_FLOOR = 0.1
 _HELD_OUT_FRAMES = 500  # ten seconds
-_HELD_OUT_PARTS = 4  # at least, where there is less than forty seconds
+_HELD_OUT_PARTS = 4  # minimum number of held-out parts, for material below 40 seconds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhoneModels:
-    """Gaussians of the pause (state 0), of every known third of a phone, and of speech as such (the last state)."""
+    """Gaussians of the pause (state 0), of every known phone third, and of all speech (last state)."""
 
     thirds: tuple[Third, ...]
     mean: np.ndarray = field(repr=False)
-    """``(S, 26)``, S is two more than there are thirds."""
+    """``(S, 26)``; S is the number of thirds + 2."""
     variance: np.ndarray = field(repr=False)
     """``(S, 26)``"""
 
@@ -41,13 +41,13 @@ class PhoneModels:
         return {third: 1 + k for k, third in enumerate(self.thirds)}
 
     def states(self, thirds: Iterable[Third]) -> np.ndarray:
-        """The state of each; phones that were never heard are speech as such."""
+        """The state of each phone third; the all-speech state for phones without training data."""
         return np.array([self._index.get(third, len(self.mean) - 1) for third in thirds], dtype=np.int64)
 
     def gaps(self, features: np.ndarray) -> np.ndarray:
-        """How much worse each state fits than the best phone: features ``(26, T)`` to ``(T, S)`` float32.
+        """Gap of each state to the best phone: features ``(26, T)`` to ``(T, S)`` float32.
 
-        Phones have gaps of 0 and more; the pause may lie below.
+        Gaps of phones are 0 or more; that of the pause may be negative.
         """
         weight = 1.0 / self.variance
         cost = 0.5 * (
@@ -61,7 +61,7 @@ class PhoneModels:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhoneTable:
-    """Sums over labelled frames, from which models are made: row 0 counts pauses, the others thirds of phones."""
+    """Sufficient statistics of labelled frames. Row 0 is the pause, the others are phone thirds."""
 
     thirds: tuple[Third, ...]
     count: np.ndarray = field(repr=False)
@@ -72,7 +72,7 @@ class PhoneTable:
     """Sums of their squares, ``(1 + thirds, 26)``."""
 
     def models(self) -> PhoneModels:
-        """The models; what was heard seldom lies near the mean of all speech."""
+        """The phone models. States with few frames are drawn towards the mean of all speech."""
         zero, one = np.zeros(SIZE), np.ones(SIZE)
         speech = _moments(self.count[1:].sum(), self.first[1:].sum(axis=0), self.second[1:].sum(axis=0), zero, one, 1.0)
         states = [_moments(self.count[0], self.first[0], self.second[0], zero, one, 1.0)]
@@ -87,19 +87,20 @@ class PhoneTable:
         )
 
     def held_out_gaps(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Gaps ``(T, S)`` of frames that are in this table, some seconds at a time by models that do not know them.
+        """Gaps ``(T, S)`` of training frames by cross-validation: each part is scored by models trained without it.
 
-        A model would learn a wrong text by heart where there is little else to learn from.
+        With little material, a model would otherwise fit even a wrong text.
 
         Args:
-            features: ``(26, T)``. labels: int ``(T,)``, rows of the table, -1 where a frame was not counted.
+            features: ``(26, T)``.
+            labels: int ``(T,)``, rows of the table, -1 for frames that were not counted.
         """
         gaps = []
         length = min(_HELD_OUT_FRAMES, max(int(self.count.sum()) // _HELD_OUT_PARTS, 1))
         for start in range(0, features.shape[1], length):
             part = slice(start, start + length)
             count, first, second = _sums(features[:, part], labels[part], len(self.count))
-            # Differences of sums may fall below zero by rounding.
+            # Differences of sums may become negative by rounding.
             rest = PhoneTable(
                 thirds=self.thirds,
                 count=np.maximum(self.count - count, 0.0),
@@ -111,13 +112,13 @@ class PhoneTable:
 
 
 class PhoneSums:
-    """Gathers labelled frames, one recording at a time."""
+    """Accumulates labelled frames, one recording at a time."""
 
     def __init__(self) -> None:
         self.sums: dict[Third | None, list[np.ndarray]] = {}
 
     def add(self, features: np.ndarray, labels: list[Third | None]) -> None:
-        """Count the frames of features ``(26, T)``; the label None is a pause."""
+        """Add the frames of features ``(26, T)``. The label None is a pause."""
         names = list(dict.fromkeys(labels))
         rows = np.array([names.index(label) for label in labels], dtype=np.int64)
         count, first, second = _sums(features, rows, len(names))
@@ -127,7 +128,7 @@ class PhoneSums:
             self.sums[name] = added if known is None else [a + b for a, b in zip(known, added, strict=True)]
 
     def table(self) -> PhoneTable:
-        """All that was gathered."""
+        """The accumulated statistics."""
         thirds = sorted(label for label in self.sums if label is not None)
         nothing = [np.array(0.0), np.zeros(SIZE), np.zeros(SIZE)]
         rows = [self.sums.get(None, nothing), *(self.sums[third] for third in thirds)]
@@ -136,7 +137,7 @@ class PhoneSums:
 
 
 def _sums(features: np.ndarray, labels: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts, sums and sums of squares of the frames with each label; those with -1 are left out."""
+    """Counts, sums and sums of squares of the frames with each label, ignoring -1."""
     counted = labels >= 0
     member = np.zeros((rows, int(counted.sum())))
     member[labels[counted], np.arange(member.shape[1])] = 1.0
@@ -147,7 +148,7 @@ def _sums(features: np.ndarray, labels: np.ndarray, rows: int) -> tuple[np.ndarr
 def _moments(
     count: np.ndarray, first: np.ndarray, second: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of counted frames, drawn to given ones that weigh as much as ``weight`` frames."""
+    """Mean and variance of counted frames, shrunk to prior values with the weight of ``weight`` frames."""
     own_mean = (first + weight * mean) / (count + weight)
     around = np.maximum(second - 2.0 * own_mean * first + count * np.square(own_mean), 0.0)
     return own_mean, (around + 2.0 * weight * variance) / (count + 2.0 * weight)

@@ -1,6 +1,6 @@
-"""The text as eSpeak-NG reads it: spectrum, words and phones with their times, pauses taken out.
+"""eSpeak-NG's synthesis of a text: spectrum, words and phones with their times, without pauses.
 
-This is what a recording is aligned to where nobody has said when which word is spoken.
+Recordings without word times are aligned to it.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ from voiceclone.alignment.recording_features import FRAME, features_of_samples
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer, SynthesizedSpeech
 
-# Kokoro's language codes to voices of eSpeak-NG. It cannot read kanji, so Japanese is missing.
+# Kokoro's language codes to voices of eSpeak-NG. Japanese is missing, because eSpeak-NG cannot read kanji.
 ESPEAK_VOICES = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br", "z": "cmn",
 }  # fmt: skip
 READERS = ("+f2", "+m3", "")
-"""Variants of a voice; the one nearest to the speaker reads."""
+"""Variants of a voice; the one nearest to the speaker is used."""
 RATE_WPM = 160
 NO_BREAK, PHRASE, SENTENCE = 0, 1, 2
-_PIECE = 300  # characters read at a time, at most; a sentence where it is shorter
+_PIECE = 300  # maximum number of characters synthesised at a time; a sentence where it is shorter
 _CLOSING = "\"'”’)]»"
 _SENTENCE_END = re.compile(r"[.!?;:…]+[\"'”’)\]»]*(?=\s)|[。！？；।]+[”’）」]*|\n+")
-_TRAILING = re.compile(r"([ \t\u00a0]*[.,;:!?…—–»”]+(?=\s|$))*")  # marks that stand apart, as in French
+_TRAILING = re.compile(r"([ \t\u00a0]*[.,;:!?…—–»”]+(?=\s|$))*")  # punctuation after a space, as in French
 _READ_SIGNS = set("&%+=@$€£")
-_UNMARKED = {ord(mark): None for mark in "ˈˌːˑ^-~ʲ̃|"}  # stress, length, joins: one model serves all of them
+# stress, length and tie marks are removed: variants share one model
+_UNMARKED = {ord(mark): None for mark in "ˈˌːˑ^-~ʲ̃|"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """One or more words of the text that are read without a break."""
+    """One or more words of the text that are synthesised without a break."""
 
     start: int
     """Index of the first character in the text."""
     end: int
-    """Index behind the last character, white space not counted."""
+    """Index after the last character, without white space."""
     phones: tuple[str, ...]
     break_after: int
-    """By the punctuation: NO_BREAK, PHRASE or SENTENCE."""
+    """From the punctuation: NO_BREAK, PHRASE or SENTENCE."""
 
     @property
     def thirds(self) -> tuple[tuple[str, int], ...]:
@@ -51,24 +52,24 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
-    """A text, read aloud."""
+    """A synthesised text."""
 
     text: str = field(repr=False)
     words: tuple[Word, ...] = field(repr=False)
     mel: np.ndarray = field(repr=False)
-    """float32 ``(40, R)``, dB, one frame each 20 ms, pauses taken out."""
+    """float32 ``(40, R)``, dB, one frame every 20 ms, without pauses."""
     word_of: np.ndarray = field(repr=False)
-    """int ``(R,)``: the word of each frame, ascending; every word has a frame."""
+    """int ``(R,)``: the word of each frame, ascending. Every word has at least one frame."""
     unit_of: np.ndarray = field(repr=False)
-    """int ``(R,)``: the third of a phone of each frame, an index into the word's ``thirds``."""
+    """int ``(R,)``: the phone third of each frame, an index into the word's ``thirds``."""
 
     @property
     def bounds(self) -> np.ndarray:
-        """int ``(words + 1,)``: first frame of each word, and the number of frames."""
+        """int ``(words + 1,)``: first frame of each word, then the number of frames."""
         return np.searchsorted(self.word_of, np.arange(len(self.words) + 1))
 
     def words_part(self, first: int, last: int) -> Reading:
-        """The words ``first`` to ``last`` (not included)."""
+        """The words from ``first`` to before ``last``."""
         low, high = np.searchsorted(self.word_of, [first, last])
         return Reading(
             text=self.text,
@@ -80,7 +81,7 @@ class Reading:
 
 
 class Reader:
-    """Reads texts of one language.
+    """Synthesises texts of one language.
 
     Args:
         lang: one of :data:`ESPEAK_VOICES`.
@@ -92,7 +93,7 @@ class Reader:
         self.voice = ESPEAK_VOICES[lang] + variant
 
     def read(self, text: str, start: int = 0, end: int | None = None) -> Reading:
-        """Read ``text[start:end]``; word positions count from the beginning of ``text``.
+        """Synthesise ``text[start:end]``. Word positions are relative to the beginning of ``text``.
 
         Raises:
             VoicecloneError: there is nothing in it that can be spoken.
@@ -122,8 +123,8 @@ class Reader:
         try:
             speech = self.engine.speak(piece, self.voice, rate_wpm=RATE_WPM)
         except VoicecloneError:
-            return []  # nothing that it pronounces
-        # Digital silence would lie far below anything that a microphone hears.
+            return []  # eSpeak-NG produced no audio
+        # Digital silence would be far below the level of any recording.
         noise = 1e-4 * np.random.default_rng(0).standard_normal(len(speech.audio))
         mel = features_of_samples(speech.audio + noise.astype(np.float32), speech.sample_rate).mel
         timed = _timed_tokens(tokens, speech)
@@ -133,7 +134,7 @@ class Reader:
             frames = [frame for _, inside in sounds[index] for frame in inside]
             if not frames:
                 continue
-            # Tokens without a time of their own (the second of "of the") belong to the one before.
+            # Tokens without their own time (the second of "of the") are merged with the previous one.
             last = timed[index + 1][0] - 1 if index + 1 < len(timed) else len(tokens) - 1
             trailing = _TRAILING.match(text, start + tokens[last][1], end)
             word_end = trailing.end() if trailing else start + tokens[last][1]
@@ -153,7 +154,7 @@ class Reader:
 
 
 def pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Sentences of ``text[start:end]``, long ones cut at white space, as spans of characters."""
+    """Sentences of ``text[start:end]`` as character spans; long ones are split at white space."""
     found, first = [], start
     for last in [*(match.end() for match in _SENTENCE_END.finditer(text, start, end)), end]:
         if last < end and _is_abbreviation(text[first:last]):
@@ -171,7 +172,7 @@ def pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def break_after(text: str, end: int) -> int:
-    """How much of a break the punctuation before ``text[end]`` and the white space behind it make."""
+    """The kind of break by the punctuation before ``text[end]`` and the white space after it."""
     before = text[max(0, end - 12) : end].rstrip(_CLOSING)
     rest = text[end:].lstrip()
     following = text[end : len(text) - len(rest)]
@@ -183,12 +184,12 @@ def break_after(text: str, end: int) -> int:
 
 
 def _is_abbreviation(text: str) -> bool:
-    """Whether it ends as Dr., No. and J. do."""
+    """True where ``text`` ends with an abbreviation such as Dr., No. or J."""
     return re.search(r"(^|\s)[A-Z][a-z]{0,2}\.$", text.rstrip()) is not None
 
 
 def _speakable(piece: str) -> tuple[str, list[tuple[int, int]]]:
-    """The piece with what nobody reads aloud (asterisks, emoji, dashes) blanked, and the spans of its tokens."""
+    """The piece with characters that are not spoken (asterisks, emoji, dashes) blanked, and the spans of its tokens."""
     characters = list(piece.replace("\n", " "))
     tokens = []
     for match in re.finditer(r"\S+", piece):
@@ -200,7 +201,7 @@ def _speakable(piece: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _timed_tokens(tokens: list[tuple[int, int]], speech: SynthesizedSpeech) -> list[tuple[int, float]]:
-    """Index and start in seconds of the tokens that eSpeak-NG gives a time, in order."""
+    """Index and start in seconds of the tokens for which eSpeak-NG reports a time, in order."""
     times: dict[int, float] = {}
     ends = np.array([end for _, end in tokens])
     for word in speech.words:
@@ -215,7 +216,7 @@ def _timed_tokens(tokens: list[tuple[int, int]], speech: SynthesizedSpeech) -> l
 
 
 def _sounds(starts: list[float], speech: SynthesizedSpeech, frames: int) -> list[list[tuple[str, range]]]:
-    """For each word the phones with their frames; pauses are left out."""
+    """For each word its phones with their frames, without pauses."""
     sounds: list[list[tuple[str, range]]] = [[] for _ in starts]
     ends = [event.start for event in speech.events[1:]] + [frames * FRAME]
     for event, end in zip(speech.events, ends, strict=True):

@@ -1,4 +1,4 @@
-"""Mel spectrum and level of a recording: read in blocks, so that its length costs little memory."""
+"""Mel spectrum and energy of a recording, computed in blocks to bound memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from voiceclone.audio.io import open_audio, probe, resample
 from voiceclone.errors import VoicecloneError
 from voiceclone.system.compiled import load_librosa
 
-RATE = 16_000  # Hz; the mels end at 6 kHz, so that recordings of any usual rate compare
-CELL = 0.01  # seconds of one energy value
-FRAME = 0.02  # seconds of one mel frame: two cells
+RATE = 16_000  # Hz; the mels end at 6 kHz, which recordings at all common rates contain
+CELL = 0.01  # seconds between energy values
+FRAME = 0.02  # seconds between mel frames: two cells
 BANDS = 40
 _HOP, _WINDOW, _FFT = 160, 400, 512  # samples
 _MEL_RANGE = (60.0, 6000.0)  # Hz
@@ -27,20 +27,20 @@ _BLOCK_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordingFeatures:
-    """Level and spectrum of a recording or of a stretch of one; about 30 MB an hour."""
+    """Mel spectrum and energy of a recording or of a segment; about 30 MB per hour."""
 
     mel: np.ndarray = field(repr=False)
-    """float32 ``(40, F)``, dB, one frame each 20 ms."""
+    """float32 ``(40, F)``, dB, one frame every 20 ms."""
     energy: np.ndarray = field(repr=False)
-    """float32 ``(2F,)``, dB, one value each 10 ms, 60-6000 Hz."""
+    """float32 ``(2F,)``, dB, one value every 10 ms, 60-6000 Hz."""
     silence_db: float
-    """Cells below it are taken for pauses."""
+    """Energy below which a cell is a pause."""
     first: int = 0
-    """Where the stretch begins in the recording, frames."""
+    """Index of the segment's first frame in the recording."""
 
     @property
     def seconds(self) -> float:
-        """Length in seconds, to the last whole frame."""
+        """Length in seconds, in whole frames."""
         return self.mel.shape[1] * FRAME
 
     @property
@@ -49,7 +49,10 @@ class RecordingFeatures:
         return self.energy.reshape(-1, 2).mean(axis=1) >= self.silence_db
 
     def part(self, start: float, end: float) -> RecordingFeatures:
-        """The stretch from ``start`` to ``end`` (seconds) with a pause level of its own, since noise changes."""
+        """The segment from ``start`` to ``end`` (seconds).
+
+        Its pause level is recomputed, as noise changes over time.
+        """
         first = int(round(start / FRAME))
         last = max(first + 1, int(round(end / FRAME)))
         energy = self.energy[2 * first : 2 * last]
@@ -61,7 +64,7 @@ def read_features(path: Path) -> RecordingFeatures:
     """Features of a whole recording.
 
     Raises:
-        VoicecloneError: it cannot be read, or holds less than a tenth of a second.
+        VoicecloneError: the file cannot be read, or is shorter than 0.1 s.
     """
     return features_of_blocks(blocks(path, RATE), str(path))
 
@@ -70,9 +73,9 @@ def features_of_blocks(audio: Iterator[np.ndarray], name: str = "audio") -> Reco
     """Features of 16 kHz mono blocks ``(T,)``.
 
     Raises:
-        VoicecloneError: there is less than a tenth of a second.
+        VoicecloneError: there is less than 0.1 s of audio.
     """
-    # A frame lies in the middle of its cell.
+    # Each frame is centred in its cell.
     rest = np.zeros(_FFT // 2 - _HOP // 2, dtype=np.float32)
     powers = []
     for block in audio:
@@ -91,14 +94,15 @@ def features_of_blocks(audio: Iterator[np.ndarray], name: str = "audio") -> Reco
 
 
 def pause_level(energy: np.ndarray) -> float:
-    """The level (dB) between pauses and speech in energies ``(T,)``."""
+    """The level in dB that separates pauses from speech in energies ``(T,)``."""
     quiet, loud = np.percentile(energy, [5, 90])
-    # A third of the way up; at most 35 dB below speech, where breath and room are, at least 6 dB above the floor.
+    # A third of the range between noise and speech; at most 35 dB below speech, where breath and room noise are, and at
+    # least 6 dB above the noise floor.
     return float(max(quiet + 0.35 * (loud - quiet), loud - 35.0, quiet + min(6.0, 0.5 * (loud - quiet))))
 
 
 def pauses(sound: RecordingFeatures) -> np.ndarray:
-    """bool, one value each 10 ms: silent for at least 60 ms; a click of up to 30 ms does not end a pause."""
+    """bool, one value every 10 ms: silent for at least 60 ms. A click of up to 30 ms does not end a pause."""
     silent = sound.energy < sound.silence_db
     for value, shortest in ((False, 4), (True, 6)):
         for first, last in runs(silent == value):
@@ -108,16 +112,16 @@ def pauses(sound: RecordingFeatures) -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """The stretches ``[first, last)`` in which ``mask`` is true."""
+    """The intervals ``[first, last)`` in which ``mask`` is true."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask, dtype=np.int8), [0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def blocks(path: Path, rate: int | None = None) -> Iterator[np.ndarray]:
-    """The recording as mono float32 blocks ``(T,)``: as it is, or at ``rate`` Hz and without rumble.
+    """The recording as mono float32 blocks ``(T,)``: at its own rate, or at ``rate`` Hz with a high-pass filter.
 
     Raises:
-        VoicecloneError: it cannot be read.
+        VoicecloneError: the file cannot be read.
     """
     import soxr
 

@@ -1,4 +1,4 @@
-"""The rough alignment of recordings to their texts; features and readings are kept for one of each at a time."""
+"""Rough alignment of recordings to their texts, with a cache of one recording's features and one synthesis."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
 
-OWN_SCALE_SECONDS = 30.0  # of speech; shorter recordings share one scale
+OWN_SCALE_SECONDS = 30.0  # seconds of speech; shorter recordings share one scale
 _SHORTEST_PART = 0.3  # seconds
 
 
 class RoughAligner:
-    """Aligns recordings roughly; keeps the features of the last recording and the reading of the last running text.
+    """Aligns recordings roughly.
+
+    It caches the features of the last recording and the synthesis of the last running text.
 
     Args:
-        lang: one of :data:`~voiceclone.alignment.reading.ESPEAK_VOICES`, or None where nothing can be aligned.
+        recordings: the recordings.
+        script: their texts.
+        lang: one of :data:`~voiceclone.alignment.reading.ESPEAK_VOICES`; None where alignment is not supported.
     """
 
     def __init__(self, recordings: Sequence[Recording], script: Script, lang: str | None) -> None:
@@ -36,14 +40,14 @@ class RoughAligner:
         """Features of recording ``index``.
 
         Raises:
-            VoicecloneError: it cannot be read.
+            VoicecloneError: the file cannot be read.
         """
         if self._features is None or self._features[0] != index:
             self._features = (index, read_features(self.recordings[index].path))
         return self._features[1]
 
     def scale(self, index: int, shared: Scale) -> Scale:
-        """The scale of recording ``index``, or the shared one where it is too short."""
+        """The scale of recording ``index``; the shared one where it is too short."""
         sound = self.features(index)
         speech = sound.speech
         if float(speech.sum()) * FRAME < OWN_SCALE_SECONDS:
@@ -51,7 +55,7 @@ class RoughAligner:
         return scale_of([(sound.mel, speech)], pool=shared.pool, range_db=shared.range_db)
 
     def reader(self, variant: str) -> Reader:
-        """A reader in a variant of the language's voice."""
+        """A :class:`Reader` with a variant of the language's voice."""
         self._engine = self._engine or EspeakSynthesizer()
         assert self.lang is not None, "nothing can be read aloud"
         return Reader(self.lang, variant, self._engine)
@@ -59,9 +63,9 @@ class RoughAligner:
     def rough(
         self, index: int, variant: str, cost_model: CostModel, stretch: float, first_word: int
     ) -> Iterator[tuple[Part | None, Reading, Section]]:
-        """Where the text of recording ``index`` roughly is, section by section; the part is None for a running text.
+        """Rough position of the text in recording ``index``, section by section. The part is None for a running text.
 
-        Parts that hold nothing speakable, or lie behind the end of the recording, are passed over.
+        Parts without speakable text or after the end of the recording are skipped.
         """
         sound = self.features(index)
         if self.script.running is not None:

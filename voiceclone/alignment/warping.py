@@ -1,4 +1,4 @@
-"""Dynamic time warping of one utterance's frames onto another's of the same words, and where boundaries go with it."""
+"""Dynamic time warping between two utterances of the same words, and mapping of boundaries along its path."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from voiceclone.system.compiled import load_librosa
 
-# A step along one axis alone costs a little more than one along both: it keeps the path from running flat.
+# Horizontal and vertical steps cost slightly more than diagonal ones, which avoids long flat segments.
 _SIDEWAYS = 1.2
 
 
 def warp_path(cost: np.ndarray) -> tuple[float, np.ndarray]:
-    """The cheapest path through costs ``(R, T)`` from corner to corner.
+    """The path of lowest cost through ``(R, T)`` from corner to corner.
 
     Returns:
-        the cost a step, and the path's cells ``(steps, 2)``, ascending.
+        Mean cost of a step, and the cells of the path ``(steps, 2)``, ascending.
     """
     weights = np.array([1.0, _SIDEWAYS, _SIDEWAYS])
     total, path = load_librosa().sequence.dtw(C=cost, subseq=False, backtrack=True, weights_mul=weights)
@@ -22,10 +22,12 @@ def warp_path(cost: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def carried(boundaries: np.ndarray, path: np.ndarray) -> np.ndarray:
-    """Where a path takes boundaries: float ``(B,)``, in frames of the second axis.
+    """Map boundaries along a path: float ``(B,)``, in frames of the second axis.
 
     Args:
-        boundaries: int ``(B,)``; ``b`` lies between frames ``b - 1`` and ``b`` of the first axis, both on the path.
+        boundaries: int ``(B,)``; boundary ``b`` lies between frames ``b - 1`` and ``b`` of the first axis, both on the
+            path.
+        path: cells ``(steps, 2)``.
     """
     found = np.empty(len(boundaries))
     for index, boundary in enumerate(boundaries):
