@@ -338,7 +338,7 @@ CASES = [
     (on("{tmp}/d"), table("file_name,text,speaker\na.wav,well, yes\n"), 1, "line 2: ' yes' under 'speaker'"),
     (on("{tmp}/d"), table('file_name,text\na1.wav,"well\na2.wav,yes"\n'), 1, "line 3: a cell in quotes holds another"),
     (on("{tmp}/d"), table("a|well then|na gut\nb|oh no|ach nein\n"), 1, "line 1: 'na gut' in column 3"),
-    (on("{tmp}/d"), table("file_name,text,text\na.wav,well,then\n"), 1, "line 1: a column 'text' stands there twice"),
+    (on("{tmp}/d"), table("file_name,text,text\na.wav,well,then\n"), 1, "line 1: a column 'text' occurs twice"),
     (on("{tmp}/d"), table("speaker|text\nann|well\n"), 1, 'line 1: has no "file_name"'),
     (on("{tmp}/d"), table("file_name,text\nC:\\talk\\a.wav,well\n"), 1, "line 2: file_name 'C:"),
     (on("{tmp}/d"), table("file_name,text\n..\\..\\a.wav,well\n"), 1, "leaves the dataset folder"),

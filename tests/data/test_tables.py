@@ -87,7 +87,7 @@ REFUSED = {
     "two texts": (
         table("{id}|{text}|{other}", **names("Komm herein.", "Es schneit.", "Wer ist da?", "Niemand.")), 1, "column 3"),
     "bar in a text": (table("{id}|{text}") + "\nclip_5|This | is a bar.", 5, "'is a bar.' in column 3"),
-    "two columns named text": ("file_name,text,text\na.wav,x,y\n", 1, "stands there twice"),
+    "two columns named text": ("file_name,text,text\na.wav,x,y\n", 1, "occurs twice"),
     "no column for the file": ("speaker|text\nanna|x\n", 1, 'no "file_name"'),
     "no column for the text": ("audio_path|said\na.wav|x\n", 1, 'no "text"'),
     "quote left open": ('file_name,text\na1.wav,"Come in.\na2.wav,Snow fell."\n', 3, "another row"),

@@ -1,1 +1,1 @@
-"""Clone a voice: settings, the folder of a run, its three stages and what they leave, and many voices from a table."""
+"""Clone a voice: settings, run folder, the three stages and their output files, and batches from a table."""

@@ -31,12 +31,12 @@ from voiceclone.voice.pack import VoicePack
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CloneResult:
-    """What a clone run made."""
+    """Output files of a clone run."""
 
     voice: VoicePack = field(repr=False)
     folder: Path
     report: CloneReport = field(repr=False)
-    """As in ``report.json``."""
+    """The content of ``report.json``."""
 
 
 def clone(
@@ -46,24 +46,27 @@ def clone(
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> CloneResult:
-    """Clone a voice from a dataset folder; does what the command ``voiceclone clone`` does.
+    """Clone a voice from a dataset folder. Same as the command ``voiceclone clone``.
 
     Args:
-        data: dataset folder (``train/metadata.jsonl`` or ``metadata.jsonl`` beside the clips).
+        data: dataset folder (``train/metadata.jsonl``, or ``metadata.jsonl`` beside the clips).
         name: name of the voice.
-        reporter: where lines and progress go; by default only warnings are written, to standard error.
+        reporter: receives messages and progress; by default only warnings are written, to standard error.
         settings: fields of :class:`voiceclone.cloning.config.CloneConfig`; paths as text or ``os.PathLike``.
+
+    Returns:
+        The voice and its files.
 
     Raises:
         UsageError: a setting or path is wrong.
-        VoicecloneError: the work failed.
+        VoicecloneError: cloning failed.
     """
     flags = {"data": data, "name": name, **settings}
     return clone_with(merge(flags, {}), reporter or Reporter(verbosity=-1))
 
 
 def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
-    """Run the three stages with a checked config; see :func:`clone`."""
+    """Run the three stages with a validated config; see :func:`clone`."""
     with _random_state_kept():
         return _clone(config, reporter)
 
@@ -82,10 +85,10 @@ def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
 
 
 def check_settings(config: CloneConfig) -> None:
-    """What can be checked of a clone without loading or computing anything, its dataset aside.
+    """Check the settings of a clone that can be checked without loading a model or reading the dataset.
 
     Raises:
-        UsageError: a setting names what is not there.
+        UsageError: a setting names something that does not exist.
     """
     language_code(config.lang)
     checked_base(config.base)
@@ -95,7 +98,7 @@ def check_settings(config: CloneConfig) -> None:
 
 
 def _claim(config: CloneConfig, folder: RunFolder, held: contextlib.ExitStack) -> bool:
-    """Take hold of the folder until ``held`` closes; False where its voice is finished already."""
+    """Lock the run folder until ``held`` closes. Returns False where the voice is already finished."""
     folder.check_free(resume=config.resume, overwrite=config.overwrite)
     if config.resume == "auto" and folder.is_finished() and not config.overwrite:
         folder.tidy()
@@ -105,7 +108,7 @@ def _claim(config: CloneConfig, folder: RunFolder, held: contextlib.ExitStack) -
 
 
 def _begin(run: Run) -> TrainingState | None:
-    """The state to go on from, if any; what is known so far is written down."""
+    """The state to resume from, or None. Writes the run's config."""
     state = run.folder.resume_state(run.config.resume, run.identity) if run.config.resume else None
     if state is None:
         run.folder.clear()
@@ -124,7 +127,7 @@ def _resolved_config(run: Run) -> str:
 
 @contextlib.contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """Libraries draw from, and some seed, the global generators: the caller gets them back as they were."""
+    """Restore the global random generators on exit, because libraries draw from them or seed them."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         try:

@@ -1,4 +1,4 @@
-"""The settings of a clone run, where they come from, and what they may be."""
+"""Settings of a clone run: fields, precedence of their sources, and validation."""
 
 from __future__ import annotations
 
@@ -21,44 +21,48 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _PATHS = ("data", "out", "base", "resume")
-# Settings that change the voice: a checkpoint is only continued with the same ones.
+# Settings that change the voice: a checkpoint can only be resumed with the same values.
 _DECISIVE = ("style_encoders", "lang", "epochs_projection", "lr_projection", "max_style_samples",
              "max_training_clips", "precision", "seed", "recipe", "without")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class CloneConfig:
-    """Settings of ``clone``; every field is a flag of the command and a key of a config file.
+    """Settings of ``clone``. Every field is a flag of the command and a key of a config file.
 
-    Fields that hold a path take any ``os.PathLike`` and keep it as text.
+    Fields that hold a path accept any ``os.PathLike`` and store it as text.
     """
 
     data: str = required("dataset folder: train/metadata.jsonl (or metadata.jsonl) beside the clips; required")
     name: str = setting("my_voice", "name of the voice")
     out: str = setting("output", "output folder; the voice goes to OUT/NAME")
-    epochs_projection: int = setting(100, "epochs of the projection")
-    lr_projection: float = setting(1e-3, "its learning rate: about a quarter of one step of the voice's values")
-    max_style_samples: int = setting(100, "clips used for style extraction at most")
-    max_training_clips: int = setting(200, "clips kept in memory for the projection at most")
-    recipe: str = setting("best", "best; or plain: mel error of free-running clips alone, for comparison")
+    epochs_projection: int = setting(100, "maximum number of training epochs")
+    lr_projection: float = setting(
+        1e-3, "learning rate of the projection: one step changes each value of the voice by about four times this"
+    )
+    max_style_samples: int = setting(100, "maximum number of clips for style extraction")
+    max_training_clips: int = setting(
+        200, "maximum number of training clips of the projection, which are kept in memory"
+    )
+    recipe: str = setting("best", "best, or plain (a baseline: mel error of free-running synthesis only)")
     without: str = setting("", f"parts of the recipe to leave out, comma-separated: {', '.join(PARTS)}")
     base: str = setting(
         "auto",
-        "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights can be had, "
+        "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights are available, "
         "otherwise nano",
     )
     style_encoders: str = setting(
-        "own", "of the real Kokoro: own (trained on its speech, in the package) or styletts2 (from the Hub)"
+        "own", "style encoders for Kokoro-82M: own (trained on its speech, in the package) or styletts2 (from the Hub)"
     )
     lang: str = setting("a", "Kokoro's language code: a American, b British English, e, f, h, i, p, j, z")
     device: str = setting("auto", "auto (CUDA where there is a GPU, else the CPU), cuda, mps or cpu")
     precision: str = setting(
         "auto",
-        "of the decoder's convolutions in training: float32, bfloat16, or auto: bfloat16 on CPUs with matrix units "
-        "(Intel AMX), where a step takes little more than half the time",
+        "of the decoder's convolutions in training: float32, bfloat16 or auto (bfloat16 on CPUs with Intel AMX, where "
+        "it nearly halves the time of a step)",
     )
-    seed: int = setting(0, "seed of everything random: the same command with the same seed gives the same voice")
-    resume: str | None = setting(None, "go on with an unfinished run, from its last checkpoint or from PATH")
+    seed: int = setting(0, "random seed: the same command with the same seed gives the same voice")
+    resume: str | None = setting(None, "resume an unfinished run from its last checkpoint, or from PATH")
     overwrite: bool = setting(False, "replace a finished voice or an unfinished run")
     offline: bool = setting(False, "never use the network")
     tensorboard: bool = setting(False, "write TensorBoard events to OUT/NAME/tensorboard")
@@ -66,7 +70,7 @@ class CloneConfig:
     wandb_project: str = setting("voiceclone", "Weights & Biases project")
     expressive: bool = setting(
         False,
-        "fit the delivery of every clip, for say --expressive; nothing is written where the clips do not support it",
+        "model the prosody variation of the clips, for say --expressive; not written where the clips do not support it",
     )
     consent: str = setting("", "who agreed to this voice being cloned, and how; recorded with the voice")
 
@@ -82,7 +86,7 @@ class CloneConfig:
             raise UsageError(f"--precision {self.precision!r}: use one of {', '.join(PRECISIONS)}")
         if self.recipe not in RECIPES:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
-        # In one form, so that the same settings compare as equal.
+        # In canonical form, so that equal settings compare as equal.
         object.__setattr__(self, "without", ",".join(sorted(parse_parts(self.without))))
         if self.style_encoders not in STYLE_ENCODERS:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
@@ -93,11 +97,11 @@ class CloneConfig:
 
     @property
     def folder(self) -> Path:
-        """Where everything of this voice goes."""
+        """Output folder of this voice."""
         return Path(self.out) / self.name
 
     def decisive(self) -> dict[str, Any]:
-        """The settings that decide what the voice becomes."""
+        """The settings that change the voice."""
         return {name: getattr(self, name) for name in _DECISIVE}
 
     def as_dict(self) -> dict[str, Any]:
@@ -106,20 +110,20 @@ class CloneConfig:
 
 
 def check_name(name: str) -> None:
-    """Refuse what is no name of a voice, and so of a folder.
+    """Check the name of a voice, which is also a folder name.
 
     Raises:
-        UsageError: it holds other characters, or is too long.
+        UsageError: it has other characters, or is too long.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name!r}: use letters, digits, '_', '-' and '.', starting with a letter or digit")
 
 
 def merge(flags: Mapping[str, Any], file: Mapping[str, Any]) -> CloneConfig:
-    """Flags win over the config file, the file over the defaults.
+    """Merge settings: flags take precedence over the config file, and the file over the defaults.
 
     Raises:
-        UsageError: unknown keys, values of the wrong type or out of range, or no dataset.
+        UsageError: a key is unknown, a value has the wrong type or is out of range, or there is no dataset.
     """
     known = {field.name for field in fields(CloneConfig)}
     values = {str(key).replace("-", "_"): value for key, value in file.items()}
@@ -132,16 +136,16 @@ def merge(flags: Mapping[str, Any], file: Mapping[str, Any]) -> CloneConfig:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Read a YAML or JSON config file (JSON is YAML).
+    """Read a YAML or JSON config file (JSON is a subset of YAML).
 
     Raises:
-        UsageError: it cannot be read or is no mapping.
+        UsageError: it cannot be read or is not a mapping.
     """
     import yaml
 
     class WithoutAliases(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):  # a few of them may stand for gigabytes
+            if self.check_event(yaml.AliasEvent):  # nested aliases can expand to gigabytes
                 raise UsageError(f"--config {path}: aliases (*name) are not read: write the value out")
             return super().compose_node(parent, index)
 
@@ -151,7 +155,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: {error.strerror or error}: check the path") from error
     except UsageError:
         raise
-    except Exception as error:  # yaml raises many kinds beside its own: a day that is none, a tag without a value
+    except Exception as error:  # yaml also raises other exceptions, for example for an invalid date or an empty tag
         raise UsageError(f"--config {path}: no valid YAML or JSON: {_first_line(error)}") from error
     if content is None:
         return {}
@@ -166,7 +170,11 @@ def dump(config: CloneConfig) -> str:
 
 
 def _check_types(config: CloneConfig) -> None:
-    """Values from files and from Python may have any type; say which one is wrong."""
+    """Check the types of values that come from files or from Python.
+
+    Raises:
+        UsageError: a value has the wrong type; the message names it.
+    """
     expected: dict[str, Any] = {
         "int": int, "float": (int, float), "bool": bool, "str": str, "str | None": (str, type(None)),
     }  # fmt: skip

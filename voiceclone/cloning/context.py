@@ -1,4 +1,4 @@
-"""What the stages of one clone share: the loaded base, the dataset, the folder, and who reports."""
+"""State that the stages of one clone run share: base, dataset, folder and reporter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from voiceclone.voice.space import KOKORO_SPACE
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """What the stages of one run share."""
+    """State that the stages of one run share."""
 
     config: CloneConfig
     folder: RunFolder
@@ -41,7 +41,7 @@ class Run:
 
 
 def _base_notices(base: Base) -> Iterator[str]:
-    """What the choice of the base means for the voice."""
+    """Notices about what the choice of the base means for the voice."""
     if base.voice_space != KOKORO_SPACE:
         yield f"the voice belongs to {base.title}: stock Kokoro-82M cannot speak with it"
     elif base.kind != STOCK_KOKORO:
@@ -60,9 +60,9 @@ def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repor
         VoicecloneError: one of them cannot be used.
     """
     reporter.detail(f"device: {device}")
-    read_dataset(config.data)  # a wrong folder is said before a base is loaded, or fetched
+    read_dataset(config.data)  # first, so that a wrong folder is reported before a base is loaded or downloaded
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
-    _ = base.style_encoders  # a base without them is refused before the clips are read
+    _ = base.style_encoders  # raises before the clips are read where the base has none
     check_trainable(base.kmodel)
     notices: list[str] = []
     notices.extend(_base_notices(base))
@@ -95,7 +95,7 @@ def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repor
 
 
 def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: Reporter) -> Dataset:
-    """Read and check the clips; the list of what was wrong with them is left even where too few are usable."""
+    """Read and check the clips. The list of rejected clips is written even where too few are usable."""
     with reporter.task("Checking clips", unit="clip") as task:
         try:
             return load_dataset(
@@ -112,5 +112,5 @@ def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: 
 
 
 def uses_speaker(config: CloneConfig) -> bool:
-    """Whether the recipe has the speaker encoder's term."""
+    """True where the recipe has the speaker encoder's term."""
     return config.recipe != PLAIN and "speaker" not in parse_parts(config.without)

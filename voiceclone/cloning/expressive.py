@@ -1,4 +1,4 @@
-"""Deviations of delivery beside a finished voice, where the speaker's clips support them."""
+"""Write the model of prosody deviations beside a finished voice, where the speaker's clips support it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 
 def write_expressive(run: Run, trainer: ProjectionTrainer, base_vector: Tensor) -> dict[str, Any]:
-    """Fit, judge and write ``NAME.style.safetensors``; what was found, for the report.
+    """Fit and test the deviations, and write ``NAME.style.safetensors``.
 
-    Where the clips do not support it no file is left, and the reason is told.
+    Returns:
+        Entries for the report. If the clips do not support it, no file is written and the reason is reported.
     """
     path = deviations_beside(run.folder.voice)
-    path.unlink(missing_ok=True)  # of an earlier voice
+    path.unlink(missing_ok=True)  # left by an earlier voice
     if not run.config.expressive:
         return {}
     objective, stock = trainer.objective, list(run.base.stock_voices.values())

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where, who may write to it, and whether it is begun, unfinished or done."""
+"""The folder of a run: its files, its lock, and whether the run is finished."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voiceclone.projection.state import BEST, LAST, TrainingState, load_checkpoi
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``OUT/NAME``. A voice is finished when both the voice and its report are there: the report is written last."""
+    """``OUT/NAME``. A voice is finished when both the voice file and its report exist; the report is written last."""
 
     path: Path
 
@@ -33,7 +33,7 @@ class RunFolder:
 
     @property
     def candidates(self) -> Path:
-        """The voices a clone has to beat: best stock voice, blend, zero-shot; for ``evaluate``."""
+        """The reference voices of the clone (best stock voice, blend, zero-shot), for ``evaluate``."""
         return self.path / "artifacts" / "candidates.safetensors"
 
     @property
@@ -57,11 +57,11 @@ class RunFolder:
         return self.path / "checkpoints" / BEST
 
     def test_wav(self, number: int) -> Path:
-        """The ``number``-th spoken test sentence."""
+        """The ``number``-th synthesised test sentence."""
         return self.path / f"{self.name}_test_{number}.wav"
 
     def is_finished(self) -> bool:
-        """True where a whole voice lies here."""
+        """True where the folder contains a finished voice."""
         return self.voice.is_file() and self.report.is_file()
 
     def read_report(self) -> CloneReport:
@@ -72,10 +72,10 @@ class RunFolder:
             raise VoicecloneError(f"{self.report} cannot be read: start again with --overwrite") from error
 
     def check_free(self, *, resume: str | None, overwrite: bool) -> None:
-        """Refuse to write over work that the user has not given up.
+        """Check that the folder contains nothing that would be overwritten without permission.
 
         Raises:
-            UsageError: a voice or an unfinished run lies here.
+            UsageError: it contains a voice or an unfinished run.
         """
         if overwrite or resume == "auto":
             return
@@ -87,24 +87,24 @@ class RunFolder:
             )
 
     def clear(self) -> None:
-        """Give up an earlier run; its voice stays until the new one replaces it."""
+        """Delete an unfinished run. A finished voice stays until the new one replaces it."""
         for path in (self.report, self.last_checkpoint, self.best_checkpoint):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder against a second run; what a killed run left half-written is removed first.
+        """Lock the folder against a second run, and delete temporary files of a killed one.
 
         Raises:
             UsageError: another run is writing here.
-            VoicecloneError: the folder cannot be written to.
+            VoicecloneError: the folder cannot be written.
         """
         with held(self.path, instead="--name"):
             remove_partial_files(self.path)
             yield
 
     def tidy(self) -> None:
-        """Remove the lock that a run left which was killed after its last write.
+        """Remove the lock file left by a run that was killed after its last write.
 
         Raises:
             UsageError: another run is writing here.
@@ -114,7 +114,7 @@ class RunFolder:
                 pass
 
     def resume_state(self, resume: str, identity: Mapping[str, str]) -> TrainingState | None:
-        """The state to go on from; None where ``auto`` finds none.
+        """The state to resume from; None where ``auto`` finds none.
 
         Raises:
             UsageError: the checkpoint belongs to another dataset, base or settings.

@@ -1,4 +1,4 @@
-"""Stage 3: expand the base vector to a voice pack, speak with it, and leave everything a user needs beside it."""
+"""Stage 3: expand the base vector to a voice pack, synthesise test sentences, and write report, card and figures."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TEST_SENTENCES = (
 def finish_voice(
     run: Run, trainer: ProjectionTrainer, styles: StyleVectors, yardstick: Yardstick, *, seconds: float
 ) -> CloneReport:
-    """Write everything; the report comes last, since its presence says that the voice is finished."""
+    """Write all outputs. The report is written last, because it marks the voice as finished."""
     state = trainer.state
     base_vector = state.best_vector if state.best_vector is not None else state.anchor
     voice = run.profile.expand(base_vector, run.config.name)
     initialization = run.profile.expand(state.anchor, "initialization")
-    # Both on the last alignment: figures from different alignments could not be compared.
+    # Both with the final alignment, because losses with different alignments are not comparable.
     terms = trainer.validate(base_vector)
     metrics: CloneMetrics = {
         "before": _metrics(trainer, initialization, trainer.validate(state.anchor)),
@@ -132,7 +132,7 @@ def _metrics(trainer: ProjectionTrainer, pack: VoicePack, terms: Mapping[str, fl
 
 
 def _phone_classifier(trainer: ProjectionTrainer) -> dict[str, Any]:
-    """The phone classifier's accuracy on this base, and the weight that its term therefore had."""
+    """Accuracy of the phone classifier on this base, and the resulting weight of its term."""
     state, used = trainer.state, trainer.phone_classifier is not None
     return {
         "accuracy": round(state.phone_accuracy, 3),
@@ -149,7 +149,7 @@ def _consent(run: Run) -> str:
 def _save_artifacts(
     run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: CloneMetrics
 ) -> None:
-    """Tensors and plain values only, so that it loads with ``weights_only=True``."""
+    """Write tensors and plain values only, so that the file loads with ``weights_only=True``."""
     content = {
         "projection": {name: value.detach().cpu() for name, value in trainer.projection.state_dict().items()},
         "style_names": list(styles.names),
@@ -168,7 +168,7 @@ def _save_artifacts(
         "metrics": metrics,
     }
     write_torch(run.folder.artifacts, content)
-    # The voices a clone has to beat, for `evaluate`.
+    # The reference voices for `evaluate`.
     packs = {name: run.profile.expand(vector, name).tensor for name, vector in trainer.state.candidates.items()}
     if trainer.state.best_stock:
         packs["best_stock"] = run.base.stock_voices[trainer.state.best_stock].tensor
@@ -176,13 +176,13 @@ def _save_artifacts(
 
 
 def _speak_tests(run: Run) -> list[str]:
-    """Speak three sentences through a real KPipeline with the saved file; other languages read the dataset's texts."""
+    """Synthesise three sentences with a KPipeline and the saved file. Other languages use texts of the dataset."""
     own = [clip.text for clip in (*run.dataset.validation, *run.dataset.train)]
     sentences = list(TEST_SENTENCES) if run.config.lang in ("a", "b") else (own * 3)[:3]
     run.base.kmodel.to(run.device)
     pipeline = run.base.pipeline(run.config.lang, offline=run.config.offline)
     path = str(run.folder.voice)
-    # KPipeline splits its voice argument at commas, so a path that has one is given as the tensor instead.
+    # KPipeline splits its voice argument at commas, so for a path with a comma the tensor is passed instead.
     voice = VoicePack.load(path).tensor if "," in path else path
     with run.reporter.task("Speaking", total=len(sentences), unit="sentence") as task:
         for number, sentence in enumerate(sentences, 1):
@@ -193,7 +193,7 @@ def _speak_tests(run: Run) -> list[str]:
 
 
 def _curves(history: list[dict[str, Any]], weights: LossWeights) -> list[dict[str, float]]:
-    """The history with one flat key a curve, ``train/TERM`` and ``val/TERM``; terms without a weight are left out."""
+    """The history with one key for each curve, ``train/TERM`` and ``val/TERM``, without terms of weight 0."""
     return [
         {"epoch": record["epoch"]}
         | {
@@ -207,7 +207,7 @@ def _curves(history: list[dict[str, Any]], weights: LossWeights) -> list[dict[st
 
 
 def _mel_pair(trainer: ProjectionTrainer, base_vector: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Log-mels ``(80, T)`` of the longest validation clip and of the clone speaking it with the clip's timing."""
+    """Log-mels ``(80, T)`` of the longest validation clip and of the clone with the clip's timing."""
     target, spoken = trainer.mels(*(audio.cpu().numpy() for audio in trainer.speak_validation(base_vector)))
     return target, spoken
 

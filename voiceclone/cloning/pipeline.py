@@ -1,4 +1,4 @@
-"""The three stages of a clone, one after the other: styles, projection, voice."""
+"""The three stages of a clone in order: styles, projection, voice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from voiceclone.voice.space import KOKORO_SPACE
 
 
 def three_stages(run: Run, state: TrainingState | None) -> None:
-    """Run what is left of the three stages, from ``state`` on where there is one.
+    """Run the three stages, or what is left of them after ``state``.
 
     Raises:
         VoicecloneError: a stage failed; finished epochs are kept.
@@ -72,7 +72,7 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
 
 
 def style_stage(run: Run) -> StyleVectors:
-    """Stage 1: the style of every training clip (at most ``max_style_samples``), averaged."""
+    """Stage 1: the mean style of the training clips (at most ``max_style_samples``)."""
     clips = _sample(run.dataset.train, run.config.max_style_samples, run.config.seed)
     with run.reporter.task("Style extraction", total=len(clips), unit="clip") as task:
         return extract_styles(
@@ -87,7 +87,7 @@ def style_stage(run: Run) -> StyleVectors:
 
 
 def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None) -> ProjectionTrainer:
-    """Measure the clips; choose level, initialization and alignment, or take them from ``state``."""
+    """Measure the clips, then determine level, initialization and alignment or take them from ``state``."""
     config = _projection_config(run.config)
     convolutions = convolution_dtype(run.config.precision, run.device)
     kokoro = FrozenKokoro(run.base.kmodel, run.device, convolutions=convolutions)
@@ -128,7 +128,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
 
 
 def _student(run: Run, config: ProjectionConfig) -> FrozenKokoro | None:
-    """The small model that aligns and initializes for the base: nano, where both share one voice space."""
+    """The small model that aligns and initializes for the base: nano, where both share a voice space; else None."""
     base = run.base
     if config.plain or "student" in config.without or base.kind == NANO or base.voice_space != KOKORO_SPACE:
         return None
@@ -144,7 +144,7 @@ def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingOb
     """Stage 2, with a checkpoint before the first epoch and after each one."""
 
     def save(state: TrainingState, is_best: bool) -> None:
-        # The best first: a run killed between the two does the epoch again and writes both.
+        # The best checkpoint first: a run killed between the two repeats the epoch and writes both.
         if is_best:
             save_checkpoint(state, run.identity, run.folder.best_checkpoint)
         save_checkpoint(state, run.identity, run.folder.last_checkpoint)
@@ -155,11 +155,11 @@ def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingOb
         trainer.run(observer, save)
     observer.finish(trainer)
     if trainer.state.epoch < run.config.epochs_projection:
-        run.reporter.info(f"stopped after epoch {trainer.state.epoch}: held-out clips had stopped improving")
+        run.reporter.info(f"stopped after epoch {trainer.state.epoch}: the validation loss had stopped decreasing")
 
 
 def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) -> tuple[list[Target], list[Target]]:
-    """The training and validation clips as targets of stage 2, a bounded number of each."""
+    """The training and validation clips as targets of stage 2, up to a maximum number of each."""
     splits = (
         _sample(run.dataset.train, run.config.max_training_clips, run.config.seed),
         _sample(run.dataset.validation, config.max_validation_crops, run.config.seed),
@@ -183,7 +183,7 @@ def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) ->
 
 
 def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device: torch.device) -> Speaker | None:
-    """The speaker encoder and its mean vector of the training clips; None where the recipe does without."""
+    """The speaker encoder and its mean vector of the training clips; None where the recipe does not use it."""
     encoder = load_resemblyzer(device) if uses_speaker(run.config) else None
     if encoder is None:
         return None
@@ -202,7 +202,7 @@ def _projection_config(config: CloneConfig) -> ProjectionConfig:
 
 
 def _sample(clips: Sequence[Clip], count: int, seed: int) -> list[Clip]:
-    """At most ``count`` clips, chosen by the seed, in their own order."""
+    """At most ``count`` clips, drawn with the seed, in their original order."""
     if len(clips) <= count:
         return list(clips)
     chosen = np.random.default_rng([seed, len(clips)]).choice(len(clips), size=count, replace=False)

@@ -1,4 +1,4 @@
-"""What ``report.json`` holds: the same dictionary that :attr:`CloneResult.report` is, with the types of its entries."""
+"""Types of the entries of ``report.json``, which is the same dictionary as :attr:`CloneResult.report`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 
 class CloneMetrics(TypedDict):
-    """Errors on the held-out clips, of the voice the training started from and of the finished one.
+    """Errors on the held-out clips, of the initialization and of the finished voice.
 
     By name: ``validation_loss`` (as trained), ``mel_mse`` (log-mel), ``f0_error_semitones`` (mean absolute),
     ``rate_error_percent`` (of the length of an utterance).
@@ -21,14 +21,14 @@ class CloneReport(TypedDict):
 
     name: str
     verdict: str
-    """One line: whether the voice is better than its start on the held-out clips."""
+    """One line: whether the voice is better than its initialization on the held-out clips."""
     likeness: dict[str, Any]
     """Of ``clone``, ``best_stock`` (called ``stock_name``), ``initialization`` and ``recordings`` on held-out clips;
     ``measure`` is ``likeness`` (cosine by ``encoder``, which the training itself uses) or, without one, ``loss``."""
     base: dict[str, str]
     """``name``, ``kind``, ``sha256`` of the weights, ``weights`` (their precision), ``voice_space``."""
     stock_kokoro: bool
-    """Whether stock Kokoro-82M speaks with the voice."""
+    """Whether the voice can be used with stock Kokoro-82M."""
     voice_sha256: str
     notices: list[str]
     consent: str
@@ -39,10 +39,10 @@ class CloneReport(TypedDict):
     speaker_encoder: str
     """Empty where none was used."""
     initialization: dict[str, str]
-    """What the training started from: ``timbre``, ``prosody``, and the ``best_stock`` voice."""
+    """Initial voice of the training: ``timbre``, ``prosody``, and the ``best_stock`` voice."""
     phone_classifier: dict[str, Any]
     dropped_clips: dict[str, str]
-    """Clips that do not fit their transcripts, as ``split/name``, and why."""
+    """Clips that do not match their transcripts, as ``split/name``, with the reason."""
     epochs: int
     best_epoch: int
     skipped_steps: int

@@ -1,4 +1,4 @@
-"""Whether the training made the voice better, in one line, and how near it comes to the speaker, in another."""
+"""One line on whether the training improved the voice, and one on its similarity to the speaker."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 from voiceclone.cloning.report import CloneMetrics
 from voiceclone.projection.likeness import CLONE, INITIALIZATION, LIKENESS, RECORDINGS, STOCK
 
-MARGIN = 0.02  # relative change of the held-out loss below which nothing is concluded
-LIKE = 0.02  # change of the likeness below which nothing is concluded
+MARGIN = 0.02  # relative change of the held-out loss below which the result counts as unchanged
+LIKE = 0.02  # change of the cosine similarity below which the result counts as unchanged
 OFF_BY = {"f0_error_semitones": ("F0", "semitones", 0.5), "rate_error_percent": ("speaking rate", "%", 3.0)}
-"""Errors of the voice's own prosody: name, unit, and by how much one may grow before it counts."""
+"""Errors of the voice's own prosody: name, unit, and increase above which it counts as worse."""
 
 
 def verdict_line(metrics: CloneMetrics, initial: str, clips: int, likeness: Mapping[str, Any] | None = None) -> str:
-    """Whether the clone beats the voice it was initialized with on ``clips`` clips it was not trained on.
+    """Compare the clone with its initialization on ``clips`` held-out clips.
 
-    A change below :data:`MARGIN` says nothing; a lower loss is no gain where F0, speaking rate or likeness got worse.
+    A change below :data:`MARGIN` counts as none. A lower loss counts as mixed where F0, speaking rate or similarity got
+    worse.
     """
     before, after = metrics["before"], metrics["after"]
     held_out = f"on {clips} held-out clip{'' if clips == 1 else 's'}"
@@ -26,7 +27,7 @@ def verdict_line(metrics: CloneMetrics, initial: str, clips: int, likeness: Mapp
     if gain <= -MARGIN:
         return f"worse than its initialization ({initial}) {held_out}: {loss}"
     if gain < MARGIN:
-        small = f"under {100 * MARGIN:.0f} % says nothing"
+        small = f"under {100 * MARGIN:.0f} % is not significant"
         return f"no better than its initialization ({initial}) {held_out}: {loss}, {small}"
     further = [
         f"{what} {before[name]:.1f} -> {after[name]:.1f} {unit}"
@@ -43,7 +44,7 @@ def verdict_line(metrics: CloneMetrics, initial: str, clips: int, likeness: Mapp
 
 
 def likeness_line(likeness: Mapping[str, Any]) -> str:
-    """How near the clone comes to the speaker beside the best stock voice; empty where no encoder was at hand."""
+    """Similarity of the clone to the speaker against that of the best stock voice; empty without an encoder."""
     if likeness.get("measure") != LIKENESS or CLONE not in likeness:
         return ""
     clone, stock = likeness[CLONE], likeness.get(STOCK)
@@ -60,7 +61,7 @@ def likeness_line(likeness: Mapping[str, Any]) -> str:
 
 
 def _likeness_ends(likeness: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    """Of the initialization and of the clone."""
+    """Similarity of the initialization and of the clone."""
     if likeness is None or likeness.get("measure") != LIKENESS or not {INITIALIZATION, CLONE} <= set(likeness):
         return None
     return likeness[INITIALIZATION], likeness[CLONE]

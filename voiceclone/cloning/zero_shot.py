@@ -1,7 +1,7 @@
-"""A voice without training: the styles of a few clips, averaged, are the voice vector.
+"""A voice without training: the mean style vector of a few clips is the voice vector.
 
-It works where the style encoders' space is the base's own (Kokoro-82M and its students): there stage 1 alone gives a
-voice. No transcript is needed. Its likeness to the speaker is well below that of a trained clone.
+This works for bases whose style encoders' space is the voice space (Kokoro-82M and its students). No transcript is
+needed. The similarity to the speaker is well below that of a trained clone.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from voiceclone.voice.speaking import speak_whole
 
 RECIPE = "zero-shot"
 PIECE_SECONDS = 6.0
-"""Longer recordings are cut into pieces of about this length: the encoders were trained on sentences."""
+"""Length of the pieces that longer recordings are cut into: the encoders were trained on sentences."""
 SHORTEST_SECONDS = 1.0
-"""Less speech than this in all says too little of a voice."""
+"""Minimum total length of the speech in seconds."""
 MOST_SECONDS = 600.0
-"""Of one recording, from its start."""
+"""Maximum length in seconds used of one recording, from its start."""
 LIMITS = QualityLimits(min_seconds=0.3, max_seconds=MOST_SECONDS)
 TEST_SENTENCE = "Hello, this voice was made from a few seconds of speech, without any training."
 
@@ -53,15 +53,15 @@ class ZeroShotConfig:
     """Settings of ``zero-shot``."""
 
     clips: tuple[str | os.PathLike[str], ...]
-    """Sound files, or folders of a dataset, whose training clips are used."""
+    """Sound files, or dataset folders, of which the training clips are used."""
     name: str = "my_voice"
     """Name of the voice."""
     out: str | os.PathLike[str] = "output"
-    """The voice goes to OUT/NAME."""
+    """Output folder; the voice is written to OUT/NAME."""
     base: str = "auto"
     """A base that shares Kokoro-82M's voices."""
     lang: str = "a"
-    """Kokoro's language code of the test sentence; only English is spoken."""
+    """Kokoro's language code. The test sentence is synthesised for English only."""
     seed: int = 0
     consent: str = ""
     """Who agreed to the cloning, and how."""
@@ -70,11 +70,14 @@ class ZeroShotConfig:
 
 
 def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
-    """Make the voice and speak a sentence with it; the voice's file.
+    """Estimate the voice and synthesise a test sentence.
+
+    Returns:
+        The voice's file.
 
     Raises:
-        UsageError: there is nothing to read, the name is taken, or the base's styles are no voices.
-        VoicecloneError: a clip cannot be read or holds no speech.
+        UsageError: there is no input, the name is taken, or the base's styles are not voices.
+        VoicecloneError: a clip cannot be read or contains no speech.
     """
     started = time.perf_counter()
     check_name(config.name)
@@ -120,10 +123,10 @@ def _files(clips: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
 
 
 def pieces_of(file: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Named pieces ``(T,)`` of a file at 24 kHz, as long as each other.
+    """Split a file into named pieces ``(T,)`` at 24 kHz of equal length.
 
     Raises:
-        VoicecloneError: the file cannot be read, or holds no speech.
+        VoicecloneError: the file cannot be read, or contains no speech.
     """
     audio = read_audio(file)[: int(MOST_SECONDS * SAMPLE_RATE)]
     if problem := measure_samples(audio, SAMPLE_RATE, LIMITS).problem:
@@ -142,7 +145,7 @@ def untrained_voice(
     *,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[VoicePack, StyleVectors]:
-    """The voice that the styles of named pieces ``(T,)`` give, and the styles; for a base whose styles are voices."""
+    """The voice given by the mean style of named pieces ``(T,)``, and the styles. The base's styles must be voices."""
     norms = [float(pack.tensor[REFERENCE_ROW].norm()) for pack in base.stock_voices.values()]
     styles = extract_styles(
         [(piece, partial(np.asarray, audio)) for piece, audio in pieces],

@@ -183,7 +183,7 @@ def _rows_under_header(path: Path, rows: Rows, separator: str, quotes: bool) -> 
     roles: dict[str, int] = {}
     for role, name in named(header).items():
         if header.count(name) > 1:
-            raise VoicecloneError(f"{path} line {line}: a column '{name}' stands there twice: rename one")
+            raise VoicecloneError(f"{path} line {line}: a column '{name}' occurs twice: rename one")
         roles[role] = header.index(name)
     for role in ("file_name", "text"):
         if role not in roles:

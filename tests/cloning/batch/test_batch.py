@@ -152,7 +152,7 @@ def test_flags_that_do_not_belong_together_are_refused(given, said, flags, datas
         (["name,data", "a,"], "line 2: no data"),
         (["name,data", ",b"], "line 2: no name"),
         (["name,data", "../a,b"], "line 2: --name"),
-        (["name,data", "a,b", "a,c"], "line 3: the name 'a' stands in line 2"),
+        (["name,data", "a,b", "a,c"], "line 3: the name 'a' is also in line 2"),
         (["name,data,seed", "a,b,x"], "line 2: seed 'x': int expected"),
         (["name,data,offline", "a,b,perhaps"], "yes or no"),
         (["name,data,recipe", "a,b,cake"], "line 2: --recipe"),

@@ -1,1 +1,1 @@
-"""Many voices from one table."""
+"""Clone many voices from one table."""

@@ -1,7 +1,7 @@
-"""Clones on the machines of a Ray cluster: Ray places them, gives them GPUs, and repeats those whose machine is lost.
+"""Clones on a Ray cluster. Ray schedules them, assigns GPUs, and retries those whose machine is lost.
 
-Datasets, custom bases and the output folder lie where every machine sees them, under the same path. A clone that is
-repeated goes on with the last epoch that its folder holds.
+Datasets, custom bases and the output folder must be on storage that every machine mounts under the same path. A retried
+clone resumes at the last epoch in its folder.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from voiceclone.system.extras import require
 
 RETRIES = 3
 ANSWER_SECONDS = 10.0
-"""How long the head of a cluster may take to answer a connection."""
-_ORPHAN_SECONDS = 30  # that a worker may go on writing after its machine is taken for lost
+"""Timeout in seconds for a connection to the head of the cluster."""
+_ORPHAN_SECONDS = 30  # seconds for which a worker may still write after its machine was declared lost
 
 
 def _knock(address: str) -> None:
-    """Open a connection to ``HOST:PORT`` or ``ray://HOST:PORT`` once: Ray itself tries for minutes.
+    """Open one connection to ``HOST:PORT`` or ``ray://HOST:PORT``, because Ray itself retries for minutes.
 
     Raises:
-        OSError: nothing listens there.
+        OSError: the connection was refused or timed out.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():  # not "auto"
@@ -42,23 +42,23 @@ def _knock(address: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterRunner:
-    """Clones as tasks of a Ray cluster."""
+    """Runs clones as tasks of a Ray cluster."""
 
     address: str
-    """``auto`` (the cluster that this machine belongs to), ``HOST:PORT`` or ``ray://HOST:PORT``."""
+    """``auto`` (the cluster of this machine), ``HOST:PORT`` or ``ray://HOST:PORT``."""
     gpus: float | None = None
-    """GPUs of one clone; 0.25: four clones share one. None: one where the cluster has any, else none."""
+    """GPUs for each clone. With 0.25, four clones share one. None: 1 where the cluster has GPUs, else 0."""
     cpus: float = 1.0
-    """Processors of one clone, and the threads that it computes with."""
+    """CPUs for each clone, and its number of threads."""
     retries: int = RETRIES
-    """How often a clone is repeated whose worker or machine was lost."""
+    """Maximum number of retries of a clone whose worker or machine was lost."""
 
     def clones(self, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
         """See :class:`voiceclone.cloning.batch.run.Runner`.
 
         Raises:
             MissingPackageError: Ray is not installed.
-            VoicecloneError: no cluster answers, or it has not got what a clone asks for.
+            VoicecloneError: the cluster does not answer, or lacks the requested resources.
         """
         require("cluster", what="--address")
         import ray
@@ -96,14 +96,14 @@ class ClusterRunner:
                     f"--address {self.address}: a clone asks for {wanted:g} {name}, the cluster has "
                     f"{there.get(name, 0.0):g}: ask for less"
                 )
-        # A process for each clone, which ends with it: memory and GPU are free for the next.
+        # One process for each clone, so that its memory and GPU are released at its end.
         task = ray.remote(max_calls=1, max_retries=self.retries, num_cpus=self.cpus, num_gpus=gpus)(clone_one)
         waiting = {}
         try:
             for row in rows:
                 try:
                     waiting[task.remote(portable(row.config))] = row
-                except VoicecloneError as error:  # somebody else writes to its folder
+                except VoicecloneError as error:  # another process writes to its folder
                     yield Made(row=row, error=str(error))
             while waiting:
                 (done, *_), _ = ray.wait(list(waiting), num_returns=1)
@@ -112,7 +112,7 @@ class ClusterRunner:
         finally:
             for ref in waiting:
                 with contextlib.suppress(ray.exceptions.RayError):
-                    ray.cancel(ref)  # as Ctrl-C does: finished epochs are kept
+                    ray.cancel(ref)  # acts as Ctrl-C: finished epochs are kept
 
     def _made(self, ray: Any, row: BatchRow, done: Any) -> Made:
         try:
@@ -125,9 +125,9 @@ class ClusterRunner:
 
 
 def portable(config: CloneConfig) -> dict[str, Any]:
-    """The settings of a clone for a process elsewhere: paths from the root; what is to be replaced is given up first.
+    """The settings of a clone for another process: with absolute paths, and without ``overwrite``.
 
-    So a clone that is repeated never starts again from its beginning.
+    With ``overwrite``, an earlier run is deleted here, so that a retried clone never starts from the beginning.
     """
     if config.overwrite:
         folder = RunFolder(config.folder)
@@ -138,7 +138,7 @@ def portable(config: CloneConfig) -> dict[str, Any]:
 
 
 def clone_one(settings: Mapping[str, Any]) -> tuple[str, str]:
-    """What a worker runs: clone, and give back why it failed (empty where it did not) and what it said."""
+    """Task of a worker: run one clone. Returns its error (empty on success) and its output."""
     from voiceclone.cloning.api import clone_with
     from voiceclone.tracking.progress import QUIET, Reporter
 
@@ -153,7 +153,7 @@ def clone_one(settings: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _wait_until_free(folder: RunFolder) -> None:
-    """Let a worker that is given up come to its end; who still holds the folder then is said by the clone."""
+    """Wait until an abandoned worker releases the folder. If it does not, the clone itself reports that."""
     for _ in range(_ORPHAN_SECONDS):
         try:
             with folder.locked():

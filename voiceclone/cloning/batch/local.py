@@ -1,4 +1,4 @@
-"""Clones on this machine: a pool of processes, and a queue of GPUs from which each takes one that is free."""
+"""Clones on this machine: a pool of processes with a queue of free GPUs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from voiceclone.cloning.config import CloneConfig
 from voiceclone.files import write_text
 from voiceclone.system.processes import apart, stop_all
 
-_STOP_SECONDS = 20  # that an interrupted clone has to stop by itself
-LAST_LINES = 400  # characters of what a failed clone said last
+_STOP_SECONDS = 20  # seconds an interrupted clone has before it is killed
+LAST_LINES = 400  # maximum number of characters kept of a failed clone's last output line
 
 
 class LocalRunner:
-    """Clones in processes of their own, ``processes`` at once.
+    """Runs ``processes`` clones at a time, each in a subprocess.
 
-    Commands, not a ``ProcessPoolExecutor``: its processes outlive a clone, and a clone that dies of a fault in native
-    code would break the whole pool; a command can be interrupted, and the GPU it may see is set before it starts.
+    A ``ProcessPoolExecutor`` is not used: a crash in native code would break the whole pool, and its processes are
+    reused. A subprocess can be interrupted, and its visible GPU is set before it starts.
     """
 
     def __init__(self, processes: int) -> None:
@@ -47,13 +47,13 @@ class LocalRunner:
             try:
                 for done in as_completed(waiting):
                     yield done.result()
-            except BaseException:  # Ctrl-C, or closed before the end
+            except BaseException:  # Ctrl-C, or the generator was closed
                 self._stop()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
     def _make(self, row: BatchRow) -> Made:
-        gpu = self._free.get()  # never waits: there are as many as threads
+        gpu = self._free.get()  # never blocks: there are as many slots as threads
         try:
             code, said = self._clone(row.config, gpu)
         except OSError as error:
@@ -83,7 +83,7 @@ class LocalRunner:
         return process.returncode, said
 
     def _stop(self) -> None:
-        """Interrupt what runs, as Ctrl-C does: each clone keeps its finished epochs."""
+        """Interrupt the running clones as Ctrl-C does. Finished epochs are kept."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -91,13 +91,13 @@ class LocalRunner:
 
 
 def settings_of(config: CloneConfig) -> dict[str, Any]:
-    """The settings of one clone of a batch: it goes on where an earlier run stopped, unless that is to be replaced."""
+    """The settings of one clone of a batch. It resumes an earlier run unless ``overwrite`` is set."""
     given = {name: value for name, value in config.as_dict().items() if value not in (None, "")}
     return {**given, "resume": None if config.overwrite else "auto"}
 
 
 def gpus_of_slots(inherited: Mapping[str, str], slots: int) -> list[str | None]:
-    """A visible GPU for each of the clones that may run at once, in turn; None where there is none."""
+    """A visible GPU for each parallel clone, round robin; None where there is no GPU."""
     gpus = _gpus(inherited)
     return [gpus[slot % len(gpus)] if gpus else None for slot in range(slots)]
 
@@ -111,7 +111,7 @@ def _gpus(inherited: Mapping[str, str]) -> list[str]:
 
 
 def last_words(said: str) -> str:
-    """The line that says what went wrong: the last error line, or the last line."""
+    """The line that describes the failure: the last error line, or else the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines or [""])[-1].removeprefix("error: ")[-LAST_LINES:]

@@ -1,4 +1,4 @@
-"""The table of voices: one row a voice, read and checked before anything is cloned."""
+"""The table of voices, one row for each voice. It is read and checked before any voice is cloned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voiceclone.data.tables import (
 from voiceclone.errors import UsageError, VoicecloneError
 
 REQUIRED = ("name", "data")
-_NOT_IN_TABLE = ("out", "resume", "overwrite", "config")  # of the whole batch, not of one voice
+_NOT_IN_TABLE = ("out", "resume", "overwrite", "config")  # settings of the whole batch, not of one voice
 _NUMBERS = {"int": int, "float": float}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -28,19 +28,24 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 class BatchRow:
     """One voice of the table."""
 
-    line: int  # in the file, from 1
+    line: int  # line in the file, from 1
     config: CloneConfig
 
 
 def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) -> list[BatchRow]:
-    """Read a table with a header: CSV, or with semicolons, tabs or bars.
+    """Read a table with a header row: CSV, or separated by semicolons, tabs or bars.
 
-    A cell wins over the command's flag, the flag over the config file.
+    A cell takes precedence over the command's flag, and the flag over the config file. Empty cells are ignored.
+    ``data`` is relative to the table's folder.
 
-    ``data`` is relative to the table's folder. Empty cells say nothing.
+    Args:
+        path: the table.
+        flags: settings from the command line.
+        file: settings from the config file.
 
     Raises:
-        UsageError: the file cannot be read, a column is unknown or missing, a value is wrong, two voices share a name.
+        UsageError: the file cannot be read, a column is unknown or missing, a value is wrong, or two voices share a
+            name.
     """
     rows: list[BatchRow] = []
     lines: dict[str, int] = {}
@@ -56,7 +61,7 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
         if config.name in lines:
-            raise UsageError(f"{where}: the name '{config.name}' stands in line {lines[config.name]}, too: change one")
+            raise UsageError(f"{where}: the name '{config.name}' is also in line {lines[config.name]}: change one")
         lines[config.name] = line
         rows.append(BatchRow(line=line, config=config))
     if not rows:
@@ -65,10 +70,10 @@ def read_table(path: Path, flags: Mapping[str, Any], file: Mapping[str, Any]) ->
 
 
 def check_rows(path: Path, rows: Sequence[BatchRow]) -> None:
-    """Find what would fail in any row, before the first voice is begun. Data of a finished voice may be gone.
+    """Check all rows for errors before the first voice is cloned. The data of a finished voice may be missing.
 
     Raises:
-        UsageError: of the first such row; the message names its line.
+        UsageError: for the first invalid row; the message gives its line.
     """
     from voiceclone.cloning.api import check_settings
     from voiceclone.cloning.folder import RunFolder
@@ -84,7 +89,7 @@ def check_rows(path: Path, rows: Sequence[BatchRow]) -> None:
 
 
 def _folder(beside: Path, name: str) -> Path:
-    """The folder of clips; ``recordings\\anna`` of Windows is read where there is no folder of just that name."""
+    """The folder of the clips. A Windows path such as ``recordings\anna`` is converted where no such folder exists."""
     folder = beside / name.replace("\\", "/")
     return folder if folder.is_dir() and not (beside / name).is_dir() else beside / name
 
@@ -125,7 +130,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     if unknown := [name for name in header if name not in allowed]:
         raise UsageError(f"{path} line 1: unknown column '{unknown[0]}': use {', '.join(allowed)}")
     if len(set(header)) < len(header):
-        raise UsageError(f"{path} line 1: a column stands there twice: remove one")
+        raise UsageError(f"{path} line 1: a column occurs twice: remove one")
 
 
 def _value(name: str, text: str, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""One report about all voices of a table."""
+"""The report on all voices of a table."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json, write_text
 
 FINISHED, FAILED, WAITING = "finished", "failed", "waiting"
-FOLDER = "batch"  # under --out: how each voice went, one small file each, so that several processes can share a report
+FOLDER = "batch"  # subfolder of --out with one small file for each voice, so that several processes can share a report
 REPORT_JSON, REPORT_TEXT = "batch_report.json", "batch_report.md"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one voice went."""
+    """Result of one voice."""
 
     name: str
-    line: int  # in the table
+    line: int  # line in the table
     folder: str
     status: str = WAITING
     error: str = ""
-    kept: bool = False  # finished by an earlier run of the table, and left as it was
+    kept: bool = False  # True where an earlier run of the table finished it
 
 
 def write_outcome(out: Path, outcome: Outcome) -> None:
-    """Leave it where every process that shares the table finds it."""
+    """Write the result to a file that every process of the batch can read."""
     write_json(out / FOLDER / f"{outcome.name}.json", asdict(outcome))
 
 
 def read_outcome(out: Path, row: BatchRow) -> Outcome:
-    """What is known of a voice; ``waiting`` where nothing is."""
+    """The stored result of a voice; ``waiting`` where there is none."""
     folder = RunFolder(row.config.folder)
     waiting = Outcome(name=row.config.name, line=row.line, folder=str(folder.path))
     try:
@@ -49,14 +49,14 @@ def read_outcome(out: Path, row: BatchRow) -> Outcome:
 
 
 def summary(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
-    """``{"voices": [...], "finished": n, "failed": n, "waiting": n}``, with the figures of each finished voice."""
+    """``{"voices": [...], "finished": n, "failed": n, "waiting": n}``, with the metrics of each finished voice."""
     voices = [_entry(read_outcome(out, row)) for row in rows]
     counts = {status: sum(v["status"] == status for v in voices) for status in (FINISHED, FAILED, WAITING)}
     return {"voices": voices, **counts}
 
 
 def write_report(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
-    """Write ``batch_report.json`` and ``batch_report.md`` under ``out``; returns the first's content."""
+    """Write ``batch_report.json`` and ``batch_report.md`` to ``out``; returns the content of the first."""
     content = summary(out, rows)
     write_json(out / REPORT_JSON, content)
     write_text(out / REPORT_TEXT, as_text(content))
@@ -64,7 +64,7 @@ def write_report(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
 
 
 def as_text(content: dict[str, Any]) -> str:
-    """The same as a Markdown table."""
+    """The report as a Markdown table."""
     lines = [
         f"# {content[FINISHED]} of {len(content['voices'])} voices",
         "",
@@ -82,10 +82,10 @@ def as_text(content: dict[str, Any]) -> str:
 
 
 def figures(folder: RunFolder) -> dict[str, Any]:
-    """What the report of a finished voice says, as far as it stands in the batch's.
+    """The entries of a finished voice's report that the batch report includes.
 
     Raises:
-        VoicecloneError: that report is damaged.
+        VoicecloneError: the voice's report is damaged.
     """
     try:
         report = folder.read_report()
@@ -106,5 +106,5 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
         return entry
     try:
         return {**entry, **figures(RunFolder(Path(outcome.folder)))}
-    except VoicecloneError as error:  # a voice with a damaged report must not hide the others
+    except VoicecloneError as error:  # a damaged report of one voice must not hide the others
         return {**entry, "status": FAILED, "error": str(error)}

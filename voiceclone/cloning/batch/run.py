@@ -1,4 +1,4 @@
-"""Clone the voices of a table; what is finished is not made again, and what fails does not stop the others."""
+"""Clone the voices of a table. Finished voices are skipped, and a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ AUTO = "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """How one clone ended."""
+    """Result of one clone."""
 
     row: BatchRow
     error: str = ""
-    """Why it failed, one line; empty where it did not."""
+    """Reason of the failure in one line; empty on success."""
     said: str = ""
-    """What it wrote to standard error."""
+    """Its standard error output."""
 
 
 class Runner(Protocol):
-    """Where the clones of a batch run."""
+    """Interface: where the clones of a batch run."""
 
     def clones(self, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
-        """Clone every row and give each as it ends; closed early, the running ones keep their finished epochs."""
+        """Clone every row and yield each result when it is finished.
+
+        If the generator is closed early, running clones keep their finished epochs.
+        """
 
 
 def run_batch(rows: Sequence[BatchRow], out: Path, *, runner: Runner, reporter: Reporter) -> list[Outcome]:
-    """Clone ``rows``; returns the outcomes in the table's order. The report is written anew with every voice."""
+    """Clone ``rows`` and return the results in the table's order. The report is rewritten after every voice."""
     outcomes: dict[str, Outcome] = {}
     told: dict[str, list[str]] = {}
     reporter.info(f"{len(rows)} voices")
@@ -74,7 +77,7 @@ def run_batch(rows: Sequence[BatchRow], out: Path, *, runner: Runner, reporter: 
 
 
 def already_there(row: BatchRow) -> Outcome | None:
-    """The outcome of a voice that was finished earlier; None where there is something to do."""
+    """The result of a voice that was finished earlier; None where it has to be cloned."""
     config, folder = row.config, RunFolder(row.config.folder)
     if config.overwrite or not folder.is_finished():
         return None
@@ -82,17 +85,17 @@ def already_there(row: BatchRow) -> Outcome | None:
     try:
         if other := other_settings(config, folder):
             return replace(outcome, status=FAILED, error=other)
-        figures(folder)  # a damaged report is no finished voice
+        figures(folder)  # raises for a damaged report: the voice is then cloned again
     except (VoicecloneError, OSError) as error:
         return replace(outcome, status=FAILED, error=str(error))
     return replace(outcome, status=FINISHED, kept=True)
 
 
 def other_settings(config: CloneConfig, folder: RunFolder) -> str:
-    """Why the finished voice in ``folder`` is not the one that ``config`` asks for; empty where it is."""
+    """Why the finished voice in ``folder`` does not match ``config``; empty where it does."""
     try:
         made = json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
-        with contextlib.suppress(UsageError):  # a part that cannot be left out any more: the voice is another one
+        with contextlib.suppress(UsageError):  # a part that can no longer be disabled: the voice is a different one
             made["without"] = CloneConfig(data="", without=str(made.get("without", ""))).without
         different = [name for name, value in config.decisive().items() if made.get(name) != value]
         if placed_base(str(made.get("base"))) != placed_base(config.base):
@@ -107,12 +110,12 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
 
 
 def placed_base(base: str) -> str:
-    """A base as it is called anywhere: by its name, or by its path from the root."""
+    """A base as a reference that is valid in any working directory: its name or its absolute path."""
     return base if base in (AUTO, NANO, STOCK_KOKORO) else str(Path(base).resolve())
 
 
 def of_trackers(said: str) -> list[str]:
-    """What a clone warned of that concerns --tensorboard and --wandb: nothing else tells that they do not apply."""
+    """Warnings of a clone about --tensorboard and --wandb, which would otherwise be lost."""
     lines = [line.strip().removeprefix("warning: ") for line in said.splitlines() if line.startswith("warning: ")]
     return [line for line in lines if any(part in line for part in LOST)]
 
