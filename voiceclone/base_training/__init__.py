@@ -1,1 +1,1 @@
-"""Train a base, and the small nets of the package; no part of cloning imports it."""
+"""Training of a base and of the package's small networks. Not imported by cloning."""

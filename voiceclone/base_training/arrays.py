@@ -1,4 +1,4 @@
-"""``.npy`` files that grow row by row, so that a corpus need not fit into memory while its features are computed."""
+"""``.npy`` files that grow row by row, so that a corpus need not fit in memory while its features are computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voiceclone.files import atomic_path
 
 
 class GrowingArray:
-    """An array on disk that rows are added to; whole once :meth:`close` has written how many there are."""
+    """An array on disk to which rows are appended. It is valid after :meth:`close` has written the number of rows."""
 
     def __init__(self, stream: BinaryIO, kind: type[np.generic]) -> None:
         self._stream, self._kind = stream, np.dtype(kind)
@@ -21,7 +21,7 @@ class GrowingArray:
         self._rows = 0
 
     def append(self, values: np.ndarray) -> None:
-        """Add ``values`` ``(rows, ...)``, converted to the array's kind."""
+        """Append ``values`` ``(rows, ...)``, converted to the array's dtype."""
         if self._tail is None:
             self._tail = values.shape[1:]
             self._write_header()
@@ -31,13 +31,13 @@ class GrowingArray:
         self._rows += len(values)
 
     def close(self) -> None:
-        """Write how many rows there are."""
+        """Write the number of rows to the header."""
         self._tail = self._tail or ()
         self._stream.seek(0)
         self._write_header()
 
     def _write_header(self) -> None:
-        """numpy leaves room in it for the first axis to grow, so that it can be written again in its place."""
+        """Write the header in place: numpy reserves space in it for the first axis to grow."""
         shape = (self._rows, *self._tail)
         facts = {"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._stream, facts)
@@ -45,10 +45,12 @@ class GrowingArray:
 
 @contextlib.contextmanager
 def growing_arrays(folder: Path, kinds: Mapping[str, type[np.generic]]) -> Iterator[dict[str, GrowingArray]]:
-    """``NAME.npy`` in ``folder`` for each of ``kinds``; they replace older ones at the end, or are removed on failure.
+    """``NAME.npy`` in ``folder`` for each of ``kinds``.
+
+    At the end they replace older ones; on failure they are deleted.
 
     Raises:
-        VoicecloneError: the folder cannot be written to, or the disk is full.
+        VoicecloneError: the folder cannot be written, or the disk is full.
     """
     with contextlib.ExitStack() as stack:
         arrays = {}

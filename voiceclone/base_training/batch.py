@@ -1,4 +1,4 @@
-"""What a step is trained on: tensors of one batch, or a process's rows of it."""
+"""Tensors of one training batch, or of one process' rows of it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What part of the whole batch these rows are: a mean over the rows, times its part, adds up over the processes."""
+    """Fraction of the whole batch that these rows are.
+
+    Means over the rows, times this fraction, sum to the batch's mean.
+    """
 
     rows: float = 1.0
     tokens: float = 1.0
     inner: float = 1.0
-    """Tokens without BOS and EOS."""
+    """Fraction of the tokens without BOS and EOS."""
 
     def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms of these rows as summands of the whole batch's."""
+        """Scale loss terms of these rows such that their sum over the processes is the term of the whole batch."""
         parts = {"duration": self.inner, "duration_bins": self.tokens}
         return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What every system trains on: one batch of crops, or a process's rows of it.
+    """One batch of crops, or one process' rows of it: the fields that every system uses.
 
-    N is the longest token count, C the frames of the crop.
+    N is the largest number of tokens, C the number of frames of the crop.
     """
 
     tokens: Tensor
@@ -49,7 +52,7 @@ class Batch:
     picked: tuple[int, ...]
     """The utterance of each row in the corpus."""
     smoothing: tuple[int, int]
-    """Width in frames over which F0 and energy are smoothed; 1 leaves them alone."""
+    """Window lengths in frames for smoothing F0 and energy; 1 means no smoothing."""
     share: Share
 
     @property
@@ -65,21 +68,26 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class StyledBatch(Batch):
-    """Crops whose styles come from recordings of their speakers. S is the frames of the style crop."""
+    """Crops whose styles are computed from recordings of their speakers.
+
+    S is the number of frames of the style crop.
+    """
 
     style_mel: Tensor
     """float32 ``(B, 80, S)``."""
     attributes: Tensor
-    """float32 ``(B, 3)``: log rate, mean and spread of log F0 of the speaker, each scaled to about unit variance."""
+    """float32 ``(B, 3)``: log speaking rate, mean and standard deviation of log F0 of the speaker, scaled to unit
+    variance."""
     speakers: Tensor
     """int64 ``(B,)``."""
     style_noise: Tensor
-    """float32 ``(B, 128)``, standard normal: drawn with the batch, so that it belongs to the row."""
+    """float32 ``(B, 128)``, standard normal, drawn with the batch so that it does not depend on the number of
+    processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorBatch(Batch):
-    """Crops whose voice vectors are known."""
+    """Crops with known voice vectors."""
 
     vectors: Tensor
     """float32 ``(B, 256)``: acoustic half, prosodic half."""

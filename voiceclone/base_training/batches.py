@@ -1,6 +1,6 @@
-"""Batches drawn from a corpus; the batch of a step depends on the seed and the step alone, so a resumed run goes on.
+"""Random batches from a corpus. A step's batch depends only on the seed and the step, so that resuming is exact.
 
-Where several processes train together, all of them draw the same batch and each takes its own rows of it.
+In distributed training, all processes draw the same batch and each takes its own rows.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.distributed import ProcessGroup
 
-# Few different shapes: on the CPU every new one costs the building of new kernels, more than the work itself.
+# Few different shapes: on the CPU, compiling kernels for a new shape takes longer than the computation.
 TOKEN_STEP, FRAME_STEP, STYLE_STEP = 32, 40, 8
 STYLE_SIZE = 128
 ATTRIBUTES = ("log_rate", "log_f0_mean", "log_f0_spread")
 SMOOTHING = (1, 1, 3, 7)
-"""Widths in frames over which F0 and energy are smoothed, as often as they stand here: half of the batches are not."""
+"""Window lengths in frames for smoothing F0 and energy, drawn uniformly: half of the batches are not smoothed."""
 STYLETTS2_SMOOTHING = ((1, 3, 7), (1, 3, 7, 15))
-"""Widths that StyleTTS2 draws from, of F0 and of energy."""
+"""StyleTTS2's window lengths for F0 and for energy."""
 
 
 class Batches(ABC):
-    """Draws crops for the decoder and whole utterances for the prosody half out of a corpus.
+    """Draws crops for the decoder and whole utterances for the prosody predictor from a corpus.
 
     Args:
         training: the utterances to draw from, by group.
-        boost: how often a group is drawn, relative to the others; 1 where it is not named.
-        process_group: the processes that share every batch; None where one takes all of it.
+        boost: relative frequency of a group; 1 where it is not listed.
+        process_group: the processes that share every batch; None for a single process.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Batches(ABC):
 
     @abstractmethod
     def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
-        """What is random about the voice of each row."""
+        """Random values for the voice of each row."""
 
     @abstractmethod
     def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> Batch:
-        """The batch of these utterances, given its other fields."""
+        """Make the batch of these utterances, given its other fields."""
 
     def acoustic(self, step: int) -> Batch:
         """Crops of equal length for the decoder."""
@@ -67,7 +67,7 @@ class Batches(ABC):
         rng = np.random.default_rng([config.seed, step, 0])
         long = config.long_every > 0 and step % config.long_every == config.long_every - 1
         count, crop = (config.long_batch, 3 * config.crop_frames) if long else (config.crop_batch, config.crop_frames)
-        # Of clips that are long enough: a short one among them would shorten the crops of all.
+        # Only clips that are long enough: one short clip would shorten all crops of the batch.
         crop = crop_length(crop, self.corpus.frames[self._by_length])
         picked = []
         while len(picked) < count:
@@ -78,7 +78,7 @@ class Batches(ABC):
         return self._batch(picked, crop, rng, with_audio=True)
 
     def prosody(self, step: int) -> Batch:
-        """Whole utterances of about one length, F0 and energy cut to the shortest."""
+        """Whole utterances of similar length, with F0 and energy cut to the shortest."""
         rng = np.random.default_rng([self.config.seed, step, 1])
         picked = self.similar_lengths(rng, self.config.prosody_batch)
         crop = min(self.config.prosody_frames, int(self.corpus.frames[picked].min()))
@@ -86,7 +86,7 @@ class Batches(ABC):
         return self._batch(picked, crop, rng, with_audio=False, from_start=rng.random() < 0.5)
 
     def similar_lengths(self, rng: np.random.Generator, count: int) -> list[int]:
-        """``count`` training utterances of about one length, or all where there are fewer."""
+        """``count`` training utterances of similar length, or all where there are fewer."""
         count = min(count, len(self._by_length))
         window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
         first = int(rng.integers(0, len(self._by_length) - window + 1))
@@ -94,7 +94,7 @@ class Batches(ABC):
         return [int(index) for index in picked]
 
     def tokens(self, picked: list[int]) -> tuple[Tensor, Tensor]:
-        """Tokens of utterances, int64 ``(B, N)`` and 0-padded, and how many each has ``(B,)``."""
+        """Tokens of utterances, int64 ``(B, N)`` and 0-padded, and their numbers ``(B,)``."""
         lengths = [len(self.corpus.utterances[i].tokens) for i in picked]
         tokens = np.zeros((len(picked), -(-max(lengths) // TOKEN_STEP) * TOKEN_STEP), dtype=np.int64)
         for row, index in enumerate(picked):
@@ -102,9 +102,9 @@ class Batches(ABC):
         return torch.from_numpy(tokens), torch.tensor(lengths)
 
     def fixed(self, indices: list[int], frames: int | None = None) -> Batch:
-        """Whole utterances (or their first ``frames``) with styles from the same speakers, the same at every call.
+        """Whole utterances (or their first ``frames``) with styles from the same speakers; the same at every call.
 
-        Never shared among processes.
+        They are never divided among processes.
         """
         rng = np.random.default_rng(self.config.seed + 23)
         crop = int(self.corpus.frames[indices].min())
@@ -121,7 +121,7 @@ class Batches(ABC):
         from_start: bool = False,
         whole: bool = False,
     ) -> Batch:
-        """Draw everything random for all rows, then make the rows that are ours."""
+        """Draw the random values of all rows, then make the rows of this process."""
         corpus = self.corpus
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
         voices = self._draw_voices(picked, rng)
@@ -154,7 +154,7 @@ class Batches(ABC):
         return self._with_voices(common, [i for i, _ in cut], [voices[row] for row in rows])
 
     def _smoothing(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Widths in frames over which F0 and energy are smoothed."""
+        """Window lengths in frames for smoothing F0 and energy."""
         if self.config.styletts2.augmentation == "mild":
             f0, energy = rng.choice(SMOOTHING, size=2)
         else:
@@ -162,9 +162,9 @@ class Batches(ABC):
         return int(f0), int(energy)
 
     def _spoken(self, cut: list[tuple[int, int]], crop: int, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens and durations ``(B, N)`` and the tokens spoken in the frames of the crops ``(B, C)``.
+        """Tokens and durations ``(B, N)``, and the token of each frame of the crops ``(B, C)``.
 
-        N follows from the longest row of the whole batch: padding is the same whoever takes the row.
+        N is the longest row of the whole batch, so that the padding does not depend on the process.
         """
         width = -(-longest // TOKEN_STEP) * TOKEN_STEP
         tokens = np.zeros((len(cut), width), dtype=np.int64)
@@ -180,10 +180,10 @@ class Batches(ABC):
 
 
 class BatchMaker(Batches):
-    """Batches of recordings; one utterance of every speaker that has at least 5 is kept back for validation.
+    """Batches of recordings. One utterance of every speaker with at least 5 is held out for validation.
 
     Args:
-        process_group: the processes that share every batch; None where one takes all of it.
+        process_group: the processes that share every batch; None for a single process.
     """
 
     def __init__(
@@ -219,9 +219,9 @@ class BatchMaker(Batches):
         )
 
     def _style_cuts(self, picked: list[int], rng: np.random.Generator) -> list[tuple[int, int, int]]:
-        """Utterance, first frame and frames of the crops to take the style from.
+        """Utterance, first frame and number of frames of the crops from which the styles are computed.
 
-        Often out of another utterance: the style must not hold the words.
+        They are often taken from another utterance, so that the style does not encode the words.
         """
         low, high = self.config.style_frames
         sources = []
@@ -232,7 +232,7 @@ class BatchMaker(Batches):
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
 
     def slm(self, step: int) -> StyledBatch:
-        """Crops of utterances of about one length, as long as the adversary of a speech model hears."""
+        """Crops of utterances of similar length, as long as the speech-model adversary's input."""
         settings = self.config.styletts2
         rng = np.random.default_rng([self.config.seed, step, 3])
         picked = self.similar_lengths(rng, settings.slm_batch)
@@ -243,13 +243,13 @@ class BatchMaker(Batches):
         return batch
 
     def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
-        """A crop of any utterance of the speaker of one, of the longest kind: utterance, first frame, frames."""
+        """A crop of maximum length from any utterance of the same speaker: utterance, first frame, number of frames."""
         own = self.training.get(self.corpus.utterances[index].speaker) or [index]
         source, wanted = int(rng.choice(own)), self.config.style_frames[1] // 2
         return source, int(rng.integers(0, max(int(self.corpus.frames[source]) - wanted, 0) + 1)), wanted
 
     def style_mel(self, source: int, start: int, wanted: int) -> np.ndarray:
-        """Log-mel ``(80, 2 wanted)``; a shorter utterance is repeated."""
+        """Log-mel ``(80, 2 wanted)``. A shorter utterance is repeated."""
         mel = self.corpus.mel(source, start, min(wanted, int(self.corpus.frames[source])))
         repeats = -(-2 * wanted // mel.shape[1])
         return np.ascontiguousarray(np.tile(mel, (1, repeats))[:, : 2 * wanted])

@@ -1,4 +1,4 @@
-"""From datasets to caches of features: phonemes and durations where the datasets bring none."""
+"""Compute feature caches of datasets, with phonemes and durations where the datasets lack them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from voiceclone.tracking.progress import Reporter
 
 ALIGNMENTS = ("auto", "given", "warp", "learned")
 ENGLISH = ("a", "b")
-"""Kokoro's codes of the languages that warping reads aloud."""
+"""Kokoro's language codes supported by alignment to eSpeak-NG."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How features are computed."""
+    """Settings of the feature computation."""
 
     vocab: dict[str, int]
     alignment: str = "auto"
     """Where durations come from that the datasets do not bring: ``warp`` (eSpeak-NG's reading), ``learned`` (an aligner
     trained on the data), ``given`` (nowhere: they must be there); ``auto`` warps English and learns other languages."""
     language: str = "a"
-    """Kokoro's code, for texts without phonemes."""
+    """Kokoro's language code, for texts without phonemes."""
     offline: bool = False
     quick_f0: bool = False
-    """Track F0 of datasets that bring all durations by the quicker tracker."""
+    """Use the faster F0 tracker for datasets with durations."""
 
     def __post_init__(self) -> None:
         if self.alignment not in ALIGNMENTS:
@@ -52,13 +52,14 @@ def prepare_caches(
     *,
     reporter: Reporter | None = None,
 ) -> None:
-    """Compute the features of every (dataset, cache), or leave what is there for the same rows.
+    """Compute the features of every ``(dataset, cache)``, or reuse a cache of the same rows.
 
     Args:
-        data: what is trained on; the aligner learns from it too, where it brings rows without durations.
-        kept_out: what is only measured on.
+        data: training data. The learned aligner also trains on it, where rows lack durations.
+        kept_out: data for measurements only.
         out: folder of the aligner.
-        reporter: shows the progress; by default nothing does.
+        config: the settings.
+        reporter: shows the progress; None for no output.
 
     Raises:
         UsageError: a dataset lacks metadata or, with ``given``, durations.
@@ -82,7 +83,7 @@ def prepare_caches(
 def _aligner(
     rows: Sequence[Row], out: Path, config: Preparation, phonemize: Callable[[str], str] | None
 ) -> tuple[Aligner, str]:
-    """The aligner and what marks the durations it makes."""
+    """The aligner, and a key that identifies its durations in the cache."""
     if config.method == "warp":
         from voiceclone.alignment.espeak_warp import EspeakAligner
 

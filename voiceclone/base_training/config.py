@@ -34,15 +34,15 @@ DEFAULT_WEIGHTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a base is trained; saved in every checkpoint and beside the exported base."""
+    """Settings of a base training. They are stored in every checkpoint and beside the exported base."""
 
     system: str = STYLETTS2
-    """Which system is trained: a name of :data:`voiceclone.base_training.systems.SYSTEMS`."""
+    """The system to train: a name of :data:`voiceclone.base_training.systems.SYSTEMS`."""
     system_settings: SystemSettings | None = None
-    """The settings that this system alone has."""
+    """Settings specific to the system."""
     preset: str = setting("nano", "nano, full or tiny")
     device: str = "cpu"
-    """``cpu``, ``cuda`` or another device of torch's."""
+    """``cpu``, ``cuda`` or another torch device."""
     seed: int = setting(0, "seed of everything random")
     steps: int | None = setting(None, "length of the run in steps; this or --minutes")
     minutes: float | None = setting(None, "length of the run in minutes of training, what was resumed included")
@@ -51,35 +51,36 @@ class TrainConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
     clip: float = 5.0
-    """Norm to which the gradient of all generator parameters is cut."""
+    """Maximum L2 norm of the gradient of all generator parameters."""
     warmup_steps: int = 100
     constant_share: float = 0.35
-    """Share of the run at the full rate; a cosine down to 3 % follows."""
+    """Fraction of the run with a constant learning rate, followed by a cosine to 3 %."""
     acoustic_share: float = 0.06
-    """Share of the run in stage 1, acoustic half alone; then the prosodic encoder starts as a copy of the acoustic."""
+    """Fraction of the run in stage 1 (acoustic half only). The prosodic encoder then starts as a copy of the acoustic
+    one."""
     adversarial_share: float = 0.55
-    """Share of the run before the discriminators join; 1.0 trains without them."""
+    """Fraction of the run after which adversarial training starts; 1.0 disables it."""
     ema_half_life: float = 200.0
-    """Steps in which the weight of a past step in the averaged model halves, once the run is old enough."""
+    """Half-life in steps of the exponential moving average of the weights; shorter at the start of the run."""
     discriminator_every: int = 1
-    """The discriminators take part in every so many steps."""
+    """Adversarial training takes place every so many steps."""
     crop_frames: int = 32
-    """Frames of 25 ms of a training crop."""
+    """Length of a training crop in frames of 25 ms."""
     crop_batch: int = 8
     long_every: int = 4
-    """Every so many steps crops are three times as long, so that normalisation sees longer stretches."""
+    """Every so many steps the crops are three times as long, so that normalisation layers see longer segments."""
     long_batch: int = 3
     prosody_every: int = 2
-    """The prosody half is trained every so many steps."""
+    """The prosody predictor is trained every so many steps."""
     prosody_batch: int = 8
     prosody_frames: int = 120
-    """Longest stretch for F0 and energy, frames of 25 ms."""
+    """Maximum length for F0 and energy, in frames of 25 ms."""
     style_frames: tuple[int, int] = (96, 144)
-    """Shortest and longest mel crop (frames of 12.5 ms) a style is taken from."""
+    """Minimum and maximum length of a style encoder's input, in mel frames of 12.5 ms."""
     other_utterance: float = 0.6
-    """Probability that the style comes from another utterance of the same speaker."""
+    """Probability that the style is computed from another utterance of the same speaker."""
     style_noise: float = 0.03
-    """Standard deviation of the noise on a style."""
+    """Standard deviation of the noise added to a style."""
     checkpoint_minutes: float = 5.0
     log_every: int = 50
     """Steps between progress lines."""
@@ -104,17 +105,17 @@ class TrainConfig:
 
     @property
     def styletts2(self) -> StyleTTS2Settings:
-        """The settings of StyleTTS2's own parts."""
+        """Settings specific to StyleTTS2."""
         own = self.system_settings
         return own if isinstance(own, StyleTTS2Settings) else StyleTTS2Settings()
 
     @property
     def weight(self) -> dict[str, float]:
-        """Weights by term."""
+        """Loss weights by term."""
         return dict(self.weights)
 
     def seconds_left(self, done: float) -> float | None:
-        """Of a run that lasts some minutes, after ``done`` seconds of training; None of one that lasts some steps."""
+        """Remaining seconds after ``done`` seconds of a run with a time limit; None without one."""
         return None if self.minutes is None else max(60.0 * self.minutes - done, 0.0)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,11 +124,11 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of ``to_json``; what is not named keeps its default, which the system may have its own of.
+        """Inverse of ``to_json``. Missing keys get the default, for which the system may have its own value.
 
         Raises:
-            UsageError: an unknown system.
-            ValueError: unknown keys, or values of a wrong kind.
+            UsageError: the system is unknown.
+            ValueError: a key is unknown, or a value has the wrong type.
         """
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
@@ -139,7 +140,7 @@ class TrainConfig:
         for name in ("betas", "style_frames"):
             if name in values:
                 values[name] = tuple(values[name])
-        # StyleTTS2's basic recipe is one without settings: older runs have none.
+        # StyleTTS2's basic recipe has no settings, and older runs have none.
         basic = recipe.settings is StyleTTS2Settings and not given
         values["system_settings"] = None if basic else recipe.read_settings(given)
         return cls(**values)

@@ -1,9 +1,9 @@
-"""A training corpus on disk: features of every utterance, computed once and memory-mapped afterwards.
+"""A training corpus on disk: features of every utterance, computed once, then memory-mapped.
 
-Read: dataset folders as :mod:`voiceclone.data.metadata` reads them, where a ``speaker`` column names the speaker (the
-folder's name does where there is none; a dataset root with ``train/`` is read from there). Rows may bring ``phonemes``
-and ``durations`` (frames of 25 ms of BOS, each symbol, EOS); where they do not, the text is phonemised and the
-durations come from an aligner: :mod:`voiceclone.alignment.espeak_warp` or :mod:`voiceclone.alignment.learned`.
+The input are dataset folders as read by :mod:`voiceclone.data.metadata`. The speaker is taken from the ``speaker``
+column, or else from the folder's name; a dataset root with ``train/`` is read from there. Rows may have ``phonemes``
+and ``durations`` (in frames of 25 ms, of BOS, each symbol, EOS). Otherwise the text is phonemised, and the durations
+are computed by an aligner: :mod:`voiceclone.alignment.espeak_warp` or :mod:`voiceclone.alignment.learned`.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from voiceclone.tracking.progress import QUIET, Reporter
 logger = logging.getLogger(__name__)
 
 MAX_TOKENS = 508
-VECTORS = "vectors"  # an array that only caches of a teacher's speech have
+VECTORS = "vectors"  # array that exists only in caches of a teacher's speech
 _ARRAYS = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
 _VERSION = 2
 
 Aligner = Callable[[np.ndarray, str, str], np.ndarray]
-"""(audio (T,) with T a multiple of 600, text, phonemes) to frames of every token, int64 (len(phonemes) + 2,)."""
+"""(audio ``(T,)`` at 24 kHz with T a multiple of 600, text, phonemes) to durations in frames, int64 ``(len(phonemes) +
+2,)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One utterance of the cache."""
+    """One utterance of a cache."""
 
     name: str
     speaker: str
@@ -49,7 +50,7 @@ class Utterance:
     durations: tuple[int, ...]
     """Frames of 25 ms of every token."""
     start: int
-    """First frame in the cache's arrays."""
+    """Index of its first frame in the cache's arrays."""
 
     @property
     def frames(self) -> int:
@@ -58,12 +59,12 @@ class Utterance:
 
 
 class Corpus:
-    """Utterances of one or several caches, with their features in memory-mapped arrays.
+    """Utterances of one or more caches, with their features in memory-mapped arrays.
 
-    A cache holds ``audio`` int16 ``(600 F,)``; ``mel`` float16 ``(2 F, 80)``, StyleTTS2's normalised log-mel; ``f0``
-    float32 ``(2 F,)`` in Hz, 0 where unvoiced; ``energy`` float32 ``(2 F,)``; F is the frames of all its utterances.
-    A cache of a teacher's speech (:mod:`voiceclone.base_training.teacher_corpus`) has ``vectors`` float32 ``(U, 256)``,
-    a row an utterance, instead of ``mel``.
+    A cache contains ``audio`` int16 ``(600 F,)``; ``mel`` float16 ``(2 F, 80)``, StyleTTS2's normalised log-mel; ``f0``
+    float32 ``(2 F,)`` in Hz, 0 where unvoiced; ``energy`` float32 ``(2 F,)``. F is the number of frames of all
+    utterances. A cache of a teacher's speech (:mod:`voiceclone.base_training.teacher_corpus`) has ``vectors`` float32
+    ``(U, 256)``, one row for each utterance, instead of ``mel``.
     """
 
     def __init__(self, caches: Sequence[Path]) -> None:
@@ -89,11 +90,11 @@ class Corpus:
 
     @property
     def hours(self) -> float:
-        """Length of all utterances."""
+        """Total length in hours."""
         return float(self.frames.sum()) * 0.025 / 3600
 
     def audio(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
-        """Audio of ``frames`` frames from ``first`` on, float32 ``(600 frames,)``."""
+        """Audio of ``frames`` frames from frame ``first`` on, float32 ``(600 frames,)``."""
         return self._part("audio", index, first, frames, FRAME_SAMPLES).astype(np.float32) / 32767.0
 
     def mel(self, index: int, first: int = 0, frames: int | None = None) -> np.ndarray:
@@ -109,7 +110,7 @@ class Corpus:
         return np.array(self._part("energy", index, first, frames, 2))
 
     def vector(self, index: int) -> np.ndarray:
-        """The voice vector that the utterance was spoken with, float32 ``(256,)``; a teacher's speech has one."""
+        """The voice vector of an utterance of a teacher's speech, float32 ``(256,)``."""
         return np.array(self._arrays[self._part_of[index]][VECTORS][self._row_in_part[index]])
 
     def _part(self, name: str, index: int, first: int, frames: int | None, per_frame: int) -> np.ndarray:
@@ -130,14 +131,17 @@ def prepare_corpus(
     f0: Callable[[np.ndarray], np.ndarray] | None = None,
     reporter: Reporter | None = None,
 ) -> Corpus:
-    """Compute the features of ``rows`` into ``cache``, or reuse what is there for exactly these rows.
+    """Compute the features of ``rows`` into ``cache``, or reuse the cache if it was computed from exactly these rows.
 
     Args:
-        phonemize: needed for rows without phonemes.
-        align: needed for rows without durations.
-        aligned_by: marks the durations that ``align`` makes: features under another mark are computed anew.
+        rows: of the datasets.
+        cache: folder.
+        vocab: symbol to id.
+        phonemize: required for rows without phonemes.
+        align: required for rows without durations.
+        aligned_by: key of the aligner; features computed with another key are recomputed.
         f0: tracker, audio ``(T,)`` at 24 kHz to Hz ``(1 + T // 300,)``; ``track_f0`` when None.
-        reporter: shows the progress; by default nothing does.
+        reporter: shows the progress; None for no output.
 
     Raises:
         VoicecloneError: no row is usable.
@@ -164,8 +168,8 @@ def prepare_corpus(
             start += utterance.frames
         if not utterances:
             raise VoicecloneError("no utterance of the datasets is usable: see the warnings above")
-        stored.unlink(missing_ok=True)  # before the first array is replaced
-    # The index last: it marks the cache as whole.
+        stored.unlink(missing_ok=True)  # deleted before the first array is replaced
+    # The index is written last: it marks the cache as complete.
     write_json(stored, {"key": json.loads(json.dumps(key)), "utterances": [asdict(u) for u in utterances]})
     return Corpus([cache])
 

@@ -1,7 +1,7 @@
 """Narrow multi-period and multi-resolution spectrogram discriminators.
 
-The same designs as ``styletts2.Modules.discriminators`` (HiFi-GAN's, Kong et al. 2020, and UnivNet's, Jang et al.
-2021). Those fix their widths (about 50M parameters) and move the window to device -1 on the CPU; hence these.
+The designs are those of ``styletts2.Modules.discriminators`` (HiFi-GAN: Kong et al. 2020; UnivNet: Jang et al. 2021).
+That module has fixed widths (about 50M parameters) and fails on the CPU, because it moves the window to device -1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FULL_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 
 
 class PeriodDiscriminator(nn.Module):
-    """2-D convolutions over the waveform folded at one period."""
+    """2-D convolutions over the waveform, reshaped by one period."""
 
     def __init__(self, period: int, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class SpectrumDiscriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """All of them side by side."""
+    """All discriminators in parallel."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Discriminators(nn.Module):
         resolutions: tuple[tuple[int, int, int], ...] = ((512, 120, 512), (1024, 240, 1024)),
         spectrum_channels: int = 8,
     ) -> None:
-        """Resolutions are FFT, hop and window in samples."""
+        """Resolutions are FFT size, hop and window in samples."""
         super().__init__()
         self.parts = nn.ModuleList(
             [PeriodDiscriminator(period, period_channels) for period in periods]
@@ -79,16 +79,17 @@ class Discriminators(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Audio ``(B, T)`` to the scores and the features of each part."""
+        """Audio ``(B, T)`` to the scores and the features of each discriminator."""
         results = [part(audio) for part in self.parts]
         return [r[0] for r in results], [r[1] for r in results]
 
 
 def build_discriminators(kind: str, *, wide: bool = False) -> Discriminators:
-    """The ``narrow`` set of 4 periods and 2 resolutions, or the ``full`` one of 5 and 3 as StyleTTS2 has it.
+    """The ``narrow`` set of 4 periods and 2 resolutions, or the ``full`` set of 5 and 3 as in StyleTTS2.
 
     Args:
-        wide: the full set at StyleTTS2's own widths (41M parameters instead of 0.1M).
+        kind: ``narrow`` or ``full``.
+        wide: the full set with StyleTTS2's own widths (41M parameters instead of 0.1M).
     """
     if kind == "narrow":
         return Discriminators()

@@ -1,4 +1,4 @@
-"""Pack a trained base into its folder: weights, both encoder pairs, stock voices, config and card."""
+"""Write a trained base's folder: weights, both pairs of encoders, stock voices, config and model card."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ LEGEND = (
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """What the card says beyond what the files say themselves."""
+    """Contents of the model card that are not in the files."""
 
     name: str
     version: str
     language: str
     licence: str
     data: Sequence[str]
-    """One line a data set, with its licence."""
+    """One line for each dataset, with its licence."""
     kept_out: Sequence[str]
-    """Speakers that were in no training."""
+    """Speakers that were not used for training."""
     training: str
-    """One sentence: how long, on what."""
+    """One sentence: duration and data of the training."""
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Group of speakers to measure to value."""
+    """Speaker group to metric to value."""
     not_measured: Sequence[str] = ()
     limits: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 
 def averaged_trainee(checkpoint: dict[str, Any]) -> Trainee:
-    """The averaged model of a checkpoint, in eval mode."""
+    """The model with the averaged weights of a checkpoint, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         trainee = build_trainee(TrainConfig.from_json(checkpoint["config"]), len(checkpoint["speakers"]))
     trainee.load_state_dict(checkpoint["averaged"])
@@ -77,11 +77,16 @@ def export_base(
     *,
     style_sampler: StyleDiffusion | None = None,
 ) -> None:
-    """Write the base's folder; weights and voices as float16, the sampler of styles as it is.
+    """Write the base's folder. Weights and voices are stored as float16, the style sampler in its own dtype.
 
     Args:
-        surrogate: the pair the clone pipeline gets, trained apart.
+        out: the folder.
+        trainee: the model and its style encoders.
+        surrogate: the separately trained encoders, which the clone pipeline uses.
         voices: packs ``(510, 1, 256)`` by name.
+        preset_name: name of the preset.
+        facts: for the card.
+        style_sampler: None where none was trained.
 
     Raises:
         VoicecloneError: a file cannot be written.
@@ -93,7 +98,7 @@ def export_base(
     save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
     save_state(surrogate, out / "style_encoders.safetensors", half=True)
     write_bytes(out / "voices.safetensors", save({name: shortened(pack.half()) for name, pack in voices.items()}))
-    (out / STYLE_SAMPLER).unlink(missing_ok=True)  # of an earlier run
+    (out / STYLE_SAMPLER).unlink(missing_ok=True)  # left by an earlier run
     if style_sampler is not None:
         save_state(style_sampler, out / STYLE_SAMPLER)
     info = {
@@ -106,13 +111,13 @@ def export_base(
 
 
 def shortened(pack: Tensor) -> Tensor:
-    """A voice ``(510, 1, 256)`` without the rows at its end that are all alike; the last row kept stands for them."""
+    """A voice ``(510, 1, 256)`` without repeated rows at its end: of equal last rows only one is kept."""
     differs = (pack != pack[-1]).flatten(1).any(dim=1).nonzero()
     return pack[: int(differs[-1]) + 2 if len(differs) else 1].contiguous()
 
 
 def card(facts: CardFacts, voices: Sequence[str], *, style_sampler: bool = False) -> str:
-    """The model card, Markdown."""
+    """The model card as Markdown."""
     lines = [
         "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",
         "pipeline_tag: text-to-speech", "---", "", f"# {facts.name} {facts.version}", "",

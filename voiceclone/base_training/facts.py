@@ -1,4 +1,4 @@
-"""What only the person who trains a base knows of it, for its card."""
+"""Facts about a base for its model card that only the person who trains it can provide."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from voiceclone.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class BaseFacts:
-    """What only the person who trains knows."""
+    """Facts for the model card, given by the user."""
 
     name: str = "base"
     version: str = "0.1"
     language: str = "en"
     licence: str = ""
-    """Of the base: an id of the Hub, or free text; empty: not stated."""
+    """Licence of the base: an id of the Hub, or free text; empty: not stated."""
     data: tuple[str, ...] = ()
-    """One line a data set, with its licence."""
+    """One line for each dataset, with its licence."""
     not_measured: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was looked at by eye, or measured outside the recipe."""
+    """Observations, and measurements outside the recipe."""
     recorded_speakers: tuple[str, ...] = ()
-    """Speakers of recorded (not synthesised) speech, measured apart."""
+    """Speakers with recorded (not synthesised) speech; they are measured separately."""
 
 
 def read_facts(path: Path | None) -> BaseFacts:
-    """Read the facts from a JSON file; the defaults where there is none.
+    """Read the facts from a JSON file; the defaults where ``path`` is None.
 
     Raises:
-        UsageError: the file cannot be read or holds unknown keys.
+        UsageError: the file cannot be read or contains unknown keys.
     """
     if path is None:
         return BaseFacts()

@@ -1,4 +1,4 @@
-"""Fine-tune a base on one speaker's recordings, and pack it with the speaker's voice."""
+"""Fine-tune a base on recordings of one or more speakers, and export it with their voices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FINETUNING_RATE = 1e-4
 
 
 def finetune_settings(base: FinetunedBase) -> dict[str, Any]:
-    """What differs from a run from scratch, as values of ``TrainConfig``: all is open at once, at a low rate."""
+    """Values of ``TrainConfig`` that differ from training from scratch: no frozen parts, low learning rate."""
     return {
         "preset": base.preset,
         "acoustic_share": 0.0,
@@ -51,16 +51,24 @@ def train_finetuned(
     init: Path | None = None,
     process_group: ProcessGroup | None = None,
 ) -> Path:
-    """Train into ``out`` and pack into ``out/base``; that folder.
+    """Train into ``out`` and export to ``out/base``.
 
     Args:
-        corpus: the speaker's recordings, and speech of the base's own to rehearse.
+        corpus: the speaker's recordings, and speech synthesised by the base for rehearsal.
         config: its ``styletts2.finetune`` names the base.
-        train: False packs the checkpoint that is there.
+        out: the run's folder.
+        facts: for the card.
+        resume: continue from the checkpoint.
+        train: False exports the existing checkpoint.
+        tracker: logs the training.
         init: unused; fine-tuning starts from its base.
+        process_group: the processes that train together; None for a single process.
+
+    Returns:
+        ``out/base``.
 
     Raises:
-        UsageError: nothing to resume, or the checkpoint belongs to other data.
+        UsageError: there is no checkpoint to resume from, or it belongs to other data.
         VoicecloneError: training diverged, or a file cannot be read or written.
     """
     base = find_finetuned_base(config.styletts2.finetune)
@@ -80,9 +88,9 @@ def train_finetuned(
 
 
 def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedBase) -> Path:
-    """Write ``out/base``: the averaged model, the new speakers' voices, and what the base brought else.
+    """Write ``out/base``: the averaged model, the new speakers' voices, and the base's other files.
 
-    A model of Kokoro's own architecture is written as a ``.pth`` that stock ``KModel(model=...)`` loads.
+    A model of Kokoro's own architecture is written as a ``.pth`` file that stock ``KModel(model=...)`` loads.
     """
     checkpoint = read_checkpoint(out)
     trainee = averaged_trainee(checkpoint)
@@ -114,7 +122,7 @@ def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedB
 
 
 def _own_encoders(trainee: Trainee, base: FinetunedBase, folder: Path) -> dict[str, Any]:
-    """Write the trained encoders, and those that cloning starts from, which stay as they were; their widths."""
+    """Write the trained encoders, and the unchanged encoders for cloning; returns their widths."""
     assert base.folder is not None
     save_state(trainee.encoders, folder / "own_encoders.safetensors", half=True)
     surrogate = base.folder / "style_encoders.safetensors"
@@ -135,5 +143,5 @@ def _card(facts: BaseFacts, base: FinetunedBase, checkpoint: dict[str, Any], voi
 
 
 def _file_name(name: str) -> str:
-    """A name as that of a file: letters, digits and a few marks."""
+    """A file name from a speaker's name: letters, digits and a few punctuation characters."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip(".") or "voice"

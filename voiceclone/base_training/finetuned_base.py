@@ -1,4 +1,4 @@
-"""The base that a run of fine-tuning starts from: its model, its style encoders, and which of them stay."""
+"""The base from which fine-tuning starts: its model, its style encoders, and which of them are trained."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ from voiceclone.voice.space import KOKORO_SPACE, named_space
 
 @dataclass(frozen=True, kw_only=True)
 class FinetunedBase:
-    """What is needed of a base to go on training it."""
+    """The parts of a base that are needed for fine-tuning it."""
 
     which: str
     """``nano``, ``kokoro``, or a folder."""
     name: str
     config: dict[str, Any] = field(repr=False)
     folder: Path | None
-    """None for the real Kokoro."""
+    """None for Kokoro-82M."""
 
     @property
     def shares_kokoro_space(self) -> bool:
-        """Whether its voices are Kokoro's, so that the encoders that give them must stay as they are."""
+        """True where its voices are Kokoro's. The encoders for such voices are then not trained."""
         return self.folder is None or named_space(self.folder) == KOKORO_SPACE
 
     @property
     def preset(self) -> str:
-        """``full`` for models of Kokoro's own size, else ``nano``: what decides the size of what is trained beside."""
+        """``full`` for models of Kokoro's size, else ``nano``.
+
+        It determines the sizes of the discriminators and other parts.
+        """
         return "nano" if "nano" in self.config else "full"
 
     def encoders(self) -> StyleEncoders:
-        """The pair whose styles are this base's voices.
+        """The encoders whose styles are this base's voices.
 
         Raises:
-            UsageError: the base does not bring it.
+            UsageError: the base does not include them.
         """
         if self.shares_kokoro_space:
             return kokoro_encoders()
@@ -56,21 +59,21 @@ class FinetunedBase:
         return load_style_encoders(path, encoder_config(self.folder, read_info(self.folder)))
 
     def weights(self) -> tuple[dict[str, Tensor], Path]:
-        """The model's weights, and where they are from.
+        """The model's weights and the file they were read from.
 
         Raises:
-            VoicecloneError: they cannot be had, or are damaged.
+            VoicecloneError: they are not available, or are damaged.
         """
         path = get_weights().path if self.folder is None else weight_file(self.folder)
         return read_state(path), path
 
     def load(self) -> Base:
-        """The base, ready to speak."""
+        """Load the base for synthesis."""
         return load_base(self.which if self.folder is None or self.which == NANO else self.folder)
 
 
 def find_finetuned_base(which: str) -> FinetunedBase:
-    """The base called ``which``, nothing of it loaded but its config.
+    """Find the base called ``which``. Only its config is loaded.
 
     Raises:
         UsageError: there is none.

@@ -1,4 +1,4 @@
-"""Fit a small net: the loop that the judges of the evaluation and the phone classifier of cloning share."""
+"""Training loop for small networks: the evaluation's recognisers and encoders, and the phone classifier."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How a small net is fitted."""
+    """Settings of the training loop."""
 
     steps: int
-    """Length of the training in optimiser steps."""
+    """Number of optimizer steps."""
     seed: int = 0
     learning_rate: float = 2e-3
-    """At its highest: it rises over the first 5 % of the steps and falls to nothing along a cosine."""
+    """Maximum: it rises over the first 5 % of the steps and then falls to 0 along a cosine."""
     weight_decay: float = 0.02
     clip: float = 1.0
-    """L2 norm to which the gradient is cut."""
+    """Maximum L2 norm of the gradient."""
     log_every: int = 50
     """Steps between progress lines."""
 
@@ -38,13 +38,16 @@ def fit_net(
     step: Callable[[torch.Generator, float], Tensor],
     config: FitConfig,
 ) -> None:
-    """Follow the gradient of ``step``'s loss; the random state is restored and ``net`` is left in eval mode.
+    """Minimise the loss that ``step`` returns. The random state is restored and ``net`` is left in eval mode.
 
     Args:
-        step: gives the loss of one batch from a generator for disturbances and the share of the steps done.
+        net: the network.
+        parameters: what is trained.
+        step: returns the loss of one batch, given a generator for augmentation and the finished fraction of the steps.
+        config: settings.
 
     Raises:
-        VoicecloneError: the loss is no number any more.
+        VoicecloneError: the loss is not finite.
     """
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=config.weight_decay)

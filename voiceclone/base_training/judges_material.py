@@ -1,4 +1,4 @@
-"""The speech the judges are trained and measured on: what is heard in training, and what never is."""
+"""Training and test speech of the evaluation's networks (phone recogniser and speaker encoder)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ from voiceclone.nets.xvector import SpeakerNet
 
 logger = logging.getLogger(__name__)
 
-RECORDED_REPEATS = 5  # recorded speech is minutes beside hours of synthesised speech
-UNHEARD_CLIPS = {False: 4, True: 3}  # a trained speaker, synthesised and recorded, for measuring the speaker net
-FURTHER_SET = "librispeech"  # the data set of the further speakers: their names in the run begin with it
-UNHEARD_SPEAKERS = 31  # of the further speakers
-PIECES = 4  # that a further speaker's one recording is measured in
-SPEEDS = (1.0, 0.92, 1.1)  # a voice played at another speed is another voice
+# repeats of recorded speech in training, because there are minutes of it and hours of synthesised speech
+RECORDED_REPEATS = 5
+# held-out clips of each training speaker, synthesised (False) and recorded (True), for testing the speaker encoder
+UNHEARD_CLIPS = {False: 4, True: 3}
+FURTHER_SET = "librispeech"  # dataset of the further speakers, with which their names in the run begin
+UNHEARD_SPEAKERS = 31  # number of further speakers that are held out
+PIECES = 4  # pieces into which the single recording of a held-out further speaker is cut
+SPEEDS = (1.0, 0.92, 1.1)  # speed perturbation; each speed counts as a different speaker
 
 Clips = dict[str, list[np.ndarray]]
 """24 kHz audio ``(T,)`` by speaker."""
@@ -39,16 +41,16 @@ Clips = dict[str, list[np.ndarray]]
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeMaterial:
-    """Speech by what may be done with it."""
+    """Speech by its use."""
 
     corpus: Corpus
     """Speakers of the base's training."""
     unheard: tuple[int, ...]
-    """Utterances of ``corpus`` that the base's training keeps back; nothing is trained on them here either."""
+    """Utterances of ``corpus`` that the base's training holds out; they are not used for training here either."""
     kept_out: Corpus
-    """Speakers that are in no training."""
+    """Speakers that are not used for any training."""
     further: dict[str, Path]
-    """Further recorded speakers, one recording each, without transcripts."""
+    """Additional recorded speakers with one recording each and no transcripts."""
     recorded: frozenset[str]
     """Recorded (not synthesised) speakers of both corpora."""
 
@@ -57,7 +59,7 @@ class JudgeMaterial:
         """Read the caches of a ``train-base`` run and a folder of recordings named ``SPEAKER-*.flac``.
 
         Raises:
-            UsageError: a folder lacks what is needed, or a kept-out speaker is among the further ones.
+            UsageError: a folder lacks required files, or a held-out speaker is among the additional ones.
         """
         parts = [sorted(p.parent for p in cache.glob(f"{kind}-*/index.json")) for kind in ("data", "kept-out")]
         files = sorted(further.glob("*.flac"))
@@ -72,7 +74,7 @@ class JudgeMaterial:
 
 
 def make_recognizer(material: JudgeMaterial, config: JudgeTraining, out: Path) -> dict[str, Any]:
-    """Train, measure and write the recogniser; its provenance."""
+    """Train, test and save the phone recogniser; returns its provenance."""
     corpus = material.corpus
     heard = sorted(set(range(len(corpus.utterances))) - set(material.unheard))
     repeated = [i for i in heard for _ in range(RECORDED_REPEATS if _recorded(material, corpus, i) else 1)]
@@ -84,7 +86,7 @@ def make_recognizer(material: JudgeMaterial, config: JudgeTraining, out: Path) -
 
 
 def recognizer_measures(net: PhoneRecognizer, material: JudgeMaterial) -> dict[str, dict[str, float]]:
-    """Phone error rates of true recordings by group of speakers."""
+    """Phone error rates on recordings by group of speakers."""
     corpus, kept_out = material.corpus, material.kept_out
     measured = {}
     for name, source, indices, is_recorded in (
@@ -102,7 +104,7 @@ def recognizer_measures(net: PhoneRecognizer, material: JudgeMaterial) -> dict[s
 
 
 def make_speaker_net(material: JudgeMaterial, config: JudgeTraining, out: Path) -> dict[str, Any]:
-    """Train, measure and write the speaker net; its provenance."""
+    """Train, test and save the speaker encoder; returns its provenance."""
     heard, groups = split_speakers(material)
     features = [
         [[_features(_played(clip, speed)) for clip in clips] for speed in SPEEDS for clips in group] for group in heard
@@ -115,7 +117,7 @@ def make_speaker_net(material: JudgeMaterial, config: JudgeTraining, out: Path) 
 def compare_encoders(
     net: SpeakerNet, heard: list[list[list[np.ndarray]]], groups: dict[str, Clips]
 ) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """Measures by condition (plain, disturbed), encoder and group; Resemblyzer's too where it is installed."""
+    """Metrics by condition (plain, augmented), encoder and group; includes Resemblyzer where it is installed."""
     rng = np.random.default_rng(23)
     rough = {
         name: {s: [disturbed(a, rng) for a in clips] for s, clips in group.items()} for name, group in groups.items()
@@ -131,7 +133,7 @@ def compare_encoders(
 
 
 def split_speakers(material: JudgeMaterial) -> tuple[list[list[list[np.ndarray]]], dict[str, Clips]]:
-    """Clips to train on by group (synthesised, recorded) and speaker, and unheard ones by group and speaker."""
+    """Training clips by group (synthesised, recorded) and speaker, and test clips by group and speaker."""
     rng = np.random.default_rng(17)
     corpus, kept_out = material.corpus, material.kept_out
     heard: list[list[list[np.ndarray]]] = [[], []]
@@ -169,7 +171,7 @@ def _features(audio: np.ndarray) -> np.ndarray:
 def write_judge(
     net: nn.Module, out: Path, name: str, training: dict[str, Any], measured: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the weights (float16) and, beside them, config, training and measures; the latter."""
+    """Write the weights (float16) and a JSON file with config, training and metrics; returns the latter's content."""
     path = Path(out) / f"{name}.safetensors"
     save_state(net, path, half=True)
     info = {

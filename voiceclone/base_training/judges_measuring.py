@@ -1,4 +1,4 @@
-"""How good the judges are on speech they never heard."""
+"""Metrics of the evaluation's networks on test speech."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 
 def phone_error_percent(recognizer: PhoneRecognizer, spoken: Sequence[tuple[np.ndarray, str]]) -> float:
-    """Errors in all of ``spoken`` (24 kHz audio ``(T,)``, misaki phonemes) as a percentage of their phones."""
+    """Phone error rate in percent over all of ``spoken`` (24 kHz audio ``(T,)``, misaki phonemes)."""
     errors, phones = np.sum([recognizer.error_rate(audio, phonemes) for audio, phonemes in spoken], axis=0)
     return 100.0 * float(errors) / float(phones)
 
@@ -23,15 +23,17 @@ def phone_error_percent(recognizer: PhoneRecognizer, spoken: Sequence[tuple[np.n
 def speaker_measures(
     embed: Embed, groups: Mapping[str, Mapping[str, Sequence[np.ndarray]]]
 ) -> dict[str, dict[str, float]]:
-    """Verification within each group of speakers and identification among the speakers of all groups.
+    """Speaker verification within each group and identification among the speakers of all groups.
 
     Args:
-        groups: clips (24 kHz, ``(T,)``) by group and speaker, two or more a speaker.
+        embed: the speaker encoder.
+        groups: clips (24 kHz, ``(T,)``) by group and speaker, at least two for each speaker.
 
     Returns:
-        By group ``same_cosine`` (clip to the mean of the speaker's other clips), ``nearest_other_cosine`` (clip to the
-        nearest mean of any other speaker), ``first_percent`` (own mean nearest of all), ``equal_error_percent`` (over
-        all pairs of clips of the group), ``speakers`` and ``clips``.
+        By group: ``same_cosine`` (clip to the mean of the speaker's other clips), ``nearest_other_cosine`` (clip to the
+        nearest mean of any other speaker), ``first_percent`` (own mean is the nearest), ``equal_error_percent`` (over
+        all
+        pairs of clips of the group), ``speakers`` and ``clips``.
     """
     vectors = {s: np.stack([embed(a) for a in clips]) for group in groups.values() for s, clips in group.items()}
     centres = {speaker: _unit(rows.mean(0)) for speaker, rows in vectors.items()}
@@ -64,7 +66,7 @@ def _measure_group(vectors: dict[str, np.ndarray], centres: dict[str, np.ndarray
 
 
 def equal_error_rate(same: np.ndarray, other: np.ndarray) -> float:
-    """The rate of error where as many pairs of one speaker are refused as pairs of two are taken; NaN without pairs."""
+    """Equal error rate: false rejection rate = false acceptance rate; NaN without pairs."""
     if not len(same) or not len(other):
         return float("nan")
     scores = np.concatenate([same, other])
@@ -76,12 +78,12 @@ def equal_error_rate(same: np.ndarray, other: np.ndarray) -> float:
 
 
 def disturbed(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The middle 2 s of 24 kHz audio ``(T,)`` through another channel: coloured by 6 dB, with noise 20 dB below."""
+    """The middle 2 s of 24 kHz audio ``(T,)``, filtered by up to 6 dB, with noise at 20 dB SNR."""
     length = 2 * SAMPLE_RATE
     first = max(len(audio) - length, 0) // 2
     piece = audio[first : first + length]
     spectrum = np.fft.rfft(piece)
-    places = np.linspace(0, 1, len(spectrum)) ** 0.5  # closer knots where hearing is finer
+    places = np.linspace(0, 1, len(spectrum)) ** 0.5  # denser at low frequencies
     curve = np.interp(places, np.linspace(0, 1, 8), rng.normal(0, 6.0, 8))
     coloured = np.fft.irfft(spectrum * 10 ** (curve / 20), len(piece))
     level = float(np.sqrt(np.mean(coloured**2)))
@@ -89,11 +91,15 @@ def disturbed(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def mfcc_embed(clips: Sequence[np.ndarray]) -> Embed:
-    """The baseline: mean and deviation of 20 MFCCs, each scaled to unit variance over ``clips`` (24 kHz, ``(T,)``)."""
+    """The baseline: mean and standard deviation of 20 MFCCs, scaled to unit variance over ``clips``.
+
+    Args:
+        clips: 24 kHz audio, each ``(T,)``.
+    """
     librosa = load_librosa()
 
     def statistics(audio: np.ndarray) -> np.ndarray:
-        # Without the zeroth, the level; up to 7.2 kHz as the judges hear.
+        # Without coefficient 0 (the level); up to 7.2 kHz as for the networks.
         mfcc = librosa.feature.mfcc(y=audio, sr=SAMPLE_RATE, n_mfcc=21, n_fft=1024, hop_length=240, fmax=7200)[1:]
         return np.concatenate([mfcc.mean(1), mfcc.std(1)])
 

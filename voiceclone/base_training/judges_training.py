@@ -1,4 +1,4 @@
-"""Train the two judges; measured by :mod:`voiceclone.base_training.judges_measuring`."""
+"""Training of the phone recogniser and the speaker encoder."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from voiceclone.nets.xvector import SpeakerNet
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeTraining(FitConfig):
-    """How a judge is trained."""
+    """Training settings of the evaluation's networks."""
 
     frames: int = 6_000
-    """Frames of 10 ms in a batch of the recogniser, padding included."""
+    """Frames of 10 ms in a batch of the recogniser, including padding."""
     crops: int = 64
-    """Crops in a batch of the speaker net."""
+    """Crops in a batch of the speaker encoder."""
     crop_seconds: tuple[float, float] = (1.5, 4.0)
     margin: float = 0.2
-    """Angle in radians."""
+    """Additive angular margin in radians."""
     scale: float = 30.0
 
 
@@ -37,8 +37,10 @@ def train_recognizer(
     """Train ``net`` in place with CTC.
 
     Args:
-        features: log-mels ``(80, F)`` of whole utterances; name those twice that shall be heard twice as often.
-        phones: what is said in each.
+        features: log-mels ``(80, F)`` of whole utterances. An utterance that is listed twice is drawn twice as often.
+        phones: the phones of each.
+        config: settings.
+        net: the recogniser.
     """
     codes = {phone: index + 1 for index, phone in enumerate(ALPHABET)}
     targets = [torch.tensor([codes[p] for p in row]) for row in phones]
@@ -63,11 +65,14 @@ def train_recognizer(
 
 
 def train_speaker_net(clips: Sequence[Sequence[Sequence[np.ndarray]]], config: JudgeTraining, net: SpeakerNet) -> None:
-    """Train ``net`` in place with an additive angular margin (Deng et al. 2019).
+    """Train ``net`` in place with an additive angular margin loss (Deng et al. 2019).
 
     Args:
-        clips: log-mels ``(80, F)`` by group, speaker and clip. Every group fills the same share of a batch and every
-            speaker the same share of its group.
+        clips: log-mels ``(80, F)`` by group, speaker and clip. Batches are balanced over groups, and over the speakers
+            of a
+            group.
+        config: settings.
+        net: the speaker encoder.
     """
     speakers = [(group, speaker) for group, members in enumerate(clips) for speaker in range(len(members))]
     of_group = [[k for k, (g, _) in enumerate(speakers) if g == group] for group in range(len(clips))]
@@ -90,7 +95,7 @@ def train_speaker_net(clips: Sequence[Sequence[Sequence[np.ndarray]]], config: J
 
 
 def _margin_loss(cosine: Tensor, labels: Tensor, margin: float, scale: float) -> Tensor:
-    """Cross-entropy of ``(B, K)`` cosines after the true speaker's angle grew by ``margin``."""
+    """Cross-entropy of ``(B, K)`` cosines after adding ``margin`` to the angle of the true speaker."""
     rows = torch.arange(len(labels))
     angle = torch.acos(cosine[rows, labels].clamp(-1 + 1e-6, 1 - 1e-6))
     harder = torch.cos((angle + margin).clamp_max(math.pi))
@@ -117,7 +122,7 @@ def _disturb_voice(batch: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _bucketed(lengths: np.ndarray, budget: int, rng: np.random.Generator) -> list[list[int]]:
-    """Batches of about one length, none above ``budget`` frames (padding included), in random order."""
+    """Batches of similar length with at most ``budget`` frames (including padding), in random order."""
     order = np.argsort(lengths * rng.uniform(0.95, 1.05, len(lengths)))
     batches: list[list[int]] = [[]]
     longest = 0
@@ -143,7 +148,7 @@ def _pick(clips: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
 
 
 def _crop(feature: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A random stretch of ``frames``; a clip that is shorter is repeated."""
+    """A random crop of ``frames``; a shorter clip is repeated."""
     if feature.shape[1] < frames:
         feature = np.tile(feature, (1, -(-frames // feature.shape[1])))
     first = int(rng.integers(0, feature.shape[1] - frames + 1))

@@ -1,4 +1,4 @@
-"""Losses of the base's training, each a named term."""
+"""Loss terms of base training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ SPECTRUM_FLOOR = 3e-3
 
 
 class SpectralLoss(nn.Module):
-    """Multi-resolution spectral distances between waveforms: mel for what is heard, linear for narrow formants."""
+    """Multi-resolution spectral distances between waveforms, on the mel and on the linear frequency scale.
+
+    The mel terms are weighted perceptually; the linear term resolves narrow formants.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,17 +49,21 @@ class SpectralLoss(nn.Module):
             norms = theirs.flatten(1).norm(dim=1).clamp(min=1e-3)
             distance = (ours - theirs).flatten(1).norm(dim=1) / norms
             terms["convergence"] = terms["convergence"] + distance.mean()
-            # A higher floor than the mels': single bins of noise differ at random and would drown the rest.
+            # A higher floor than for mels: random differences in single noise bins would dominate the loss.
             distance = F.l1_loss(torch.log(linear + SPECTRUM_FLOOR), torch.log(true_linear + SPECTRUM_FLOOR))
             terms["spectrum"] = terms["spectrum"] + distance
         return {name: value / len(self.spectra) for name, value in terms.items()}
 
 
 def complex_distance(audio: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of complex spectra over the target's mean magnitude, mean over the resolutions; ``(B, T)`` each.
+    """Mean distance of complex spectra over the target's mean magnitude, averaged over the resolutions.
 
-    Unlike :class:`SpectralLoss` it compares phases. For a model that gets its target's own F0 these are no accident: of
-    two utterances of Kokoro-82M with other noise the waveforms correlate by 0.99.
+    Unlike :class:`SpectralLoss` it compares phases. These are predictable for a model with the target's own F0: two
+    utterances of Kokoro-82M with different noise have a waveform correlation of 0.99.
+
+    Args:
+        audio: ``(B, T)``.
+        target: ``(B, T)``.
     """
     total = audio.new_zeros(())
     for size, hop in COMPLEX_RESOLUTIONS:
@@ -70,16 +77,17 @@ def complex_distance(audio: Tensor, target: Tensor) -> Tensor:
 
 
 def duration_losses(logits: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """StyleTTS2's duration terms and the whole length.
+    """StyleTTS2's duration terms, and the relative error of the total length.
 
     Args:
         logits: ``(B, N, max_dur)``; the duration of a token is the sum of their sigmoids.
         durations: true frames ``(B, N)``, float.
-        mask: ``(B, N)``, True at tokens (padding False).
+        mask: ``(B, N)``, True at tokens, False in the padding.
 
     Returns:
-        ``duration`` (L1 per token in frames, BOS and EOS left out as in StyleTTS2), ``duration_bins`` (cross-entropy
-        of "is longer than k frames") and ``duration_total`` (relative error of an utterance's length).
+        ``duration`` (L1 per token in frames, without BOS and EOS as in StyleTTS2), ``duration_bins`` (cross-entropy of
+        "is
+        longer than k frames") and ``duration_total`` (relative error of an utterance's length).
     """
     bins = torch.arange(logits.shape[-1], device=logits.device)
     longer = (durations[..., None] > bins).float()
@@ -98,7 +106,7 @@ def duration_losses(logits: Tensor, durations: Tensor, mask: Tensor) -> dict[str
 
 
 def prosody_losses(f0: Tensor, energy: Tensor, true_f0: Tensor, true_energy: Tensor) -> dict[str, Tensor]:
-    """Smooth L1 of F0 (Hz, unvoiced 0, over 20) and of log energy; all ``(B, T)``."""
+    """Smooth L1 of F0 (Hz / 20, unvoiced 0) and of log energy; all inputs ``(B, T)``."""
     return {
         "f0": F.smooth_l1_loss(f0 / 20.0, true_f0 / 20.0),
         "energy": F.smooth_l1_loss(energy, true_energy),
@@ -106,7 +114,7 @@ def prosody_losses(f0: Tensor, energy: Tensor, true_f0: Tensor, true_energy: Ten
 
 
 def style_range(style: Tensor, limit: float = 0.7) -> Tensor:
-    """Penalty on style values beyond ``limit``, so that the space stays the size of Kokoro's."""
+    """Penalty on style values beyond ``limit``, which keeps the range of values that of Kokoro's styles."""
     return F.relu(style.abs() - limit).pow(2).sum(-1).mean()
 
 
@@ -123,9 +131,9 @@ def adversarial_loss(fake: Sequence[Tensor]) -> Tensor:
 def relative_loss(better: Sequence[Tensor], worse: Sequence[Tensor], tau: float = 0.04) -> Tensor:
     """Truncated pointwise relative least squares (TPRLS) of StyleTTS2, mean over the discriminators.
 
-    Each score of ``better`` should exceed the one of ``worse`` by as much as the median pair does; what falls short is
-    squared, averaged and cut off at ``tau``. For the discriminators ``better`` is the recording, for the generator its
-    own audio.
+    Each score of ``better`` should exceed that of ``worse`` by at least the median difference. The shortfall is
+    squared, averaged and truncated at ``tau``. For the discriminators ``better`` is the recording, for the generator
+    its own audio.
     """
     losses = []
     for high, low in zip(better, worse, strict=True):
@@ -141,10 +149,12 @@ def feature_match_loss(
     fake: Sequence[Sequence[Tensor]],
     over_all: Callable[[Tensor], Tensor] = lambda means: means,
 ) -> Tensor:
-    """Mean relative L1 between discriminator features (relative, so that no layer's scale decides).
+    """Mean relative L1 between discriminator features. It is relative so that all layers have equal weight.
 
     Args:
-        over_all: the layers' mean sizes ``(layers,)`` over these rows to those over the whole batch.
+        real: features of recordings.
+        fake: features of generated audio.
+        over_all: maps the layers' mean magnitudes ``(layers,)`` over these rows to those over the whole batch.
     """
     pairs = [pair for rs, fs in zip(real, fake, strict=True) for pair in zip(rs, fs, strict=True)]
     sizes = over_all(torch.stack([r.detach().abs().mean().float() for r, _ in pairs])).clamp(min=1e-4)

@@ -1,4 +1,4 @@
-"""Measures of a trained base on sentences it never saw: prosody errors, mel distance, speaker similarity."""
+"""Metrics of a trained base on held-out sentences: prosody errors, mel distance, speaker similarity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 @torch.no_grad()
 def speak_phonemes(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Say ``phonemes`` with a voice pack, all prosody predicted; audio ``(T,)`` and frames of every token."""
+    """Synthesise ``phonemes`` with a voice pack and predicted prosody; audio ``(T,)`` and frames of every token."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         output = model(phonemes, voice[len(phonemes) - 1], return_output=True)
@@ -31,7 +31,7 @@ def speak_phonemes(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0
 
 @torch.no_grad()
 def teacher_forced_mel(model: KModel, encoders: torch.nn.Module, batches: BatchMaker, indices: Sequence[int]) -> float:
-    """Mean multi-resolution log-mel L1 with true durations, F0 and energy; 2 s of each utterance."""
+    """Mean multi-resolution log-mel L1 with true durations, F0 and energy, on 2 s of each utterance."""
     loss, values = SpectralLoss(), []
     for index in indices:
         batch = batches.fixed([index], frames=80)
@@ -55,20 +55,25 @@ def spoken_measures(
     recognizer: PhoneRecognizer | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Compare utterances spoken with their speaker's voice, all prosody predicted, to the recordings.
+    """Synthesise utterances with their speaker's voice, with all prosody predicted, and compare them to the recordings.
 
     Args:
-        voices: voice packs by speaker; every utterance's speaker must be there.
-        embed: a speaker encoder, where one is installed.
-        own_audio: recordings a speaker, for the speaker's mean embedding.
+        model: the base.
+        corpus: holds the recordings.
+        voices: voice packs by speaker; must include the speaker of every utterance.
+        indices: of the utterances.
+        embed: a speaker encoder; None where none is installed.
+        own_audio: number of recordings for a speaker's mean embedding.
         recognizer: the phone recogniser, for English.
         advance: called after each utterance.
 
     Returns:
-        ``duration_frames`` (mean absolute error a token), ``rate_percent`` (mean absolute error of the length of the
+        ``duration_frames`` (mean absolute error of a token), ``rate_percent`` (mean absolute error of the length of the
         utterance), ``f0_semitones`` (mean absolute difference of the medians), and with ``embed`` ``similarity`` (mean
-        cosine to the speaker's recordings), ``own_first_percent`` (own speaker nearest among all of ``voices``) and
-        ``true_similarity`` (the same cosine for the recording itself, not among those of the mean). With ``recognizer``
+        cosine
+        to the speaker's recordings), ``own_first_percent`` (own speaker is the nearest of ``voices``) and
+        ``true_similarity`` (the same cosine for the recording itself, which is left out of the mean). With
+        ``recognizer``
         ``phone_error_percent`` and ``true_phone_error_percent`` (the same for the recordings).
     """
     duration, rate, f0, similar, first, ceiling, heard, truly = [], [], [], [], [], [], [], []
@@ -97,7 +102,7 @@ def spoken_measures(
         "duration_frames": float(np.mean(duration)),
         "rate_percent": 100 * float(np.mean(rate)),
     }
-    if f0:  # a base that hardly trained speaks without voice
+    if f0:  # a base with little training may produce unvoiced audio only
         result["f0_semitones"] = float(np.mean(f0))
     if embed is not None:
         result.update(

@@ -1,9 +1,9 @@
-"""Initialize a narrow student from its wide teacher: the channels that carry most are kept, with their weights.
+"""Initialize a narrow student from its wide teacher, with the weights of the most important channels.
 
-Structured pruning as in Minitron (Muralidharan et al. 2024): activations on some speech of the teacher say how much
-each channel contributes to the layers that read it; the student gets the teacher's weights between the kept channels,
-scaled up by what the left-out inputs contributed. Decoder and text encoder are initialized so; the prosody half keeps
-its random weights, since its few recurrent layers are learned quickly.
+This is structured pruning as in Minitron (Muralidharan et al. 2024). Activations on some of the teacher's speech
+determine how much each channel contributes to the layers that read it. The student gets the teacher's weights between
+the kept channels, scaled up to compensate for the removed inputs. Decoder and text encoder are initialized in this way.
+The prosody predictor keeps its random weights, because its few recurrent layers train quickly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voiceclone.models.batched_forward import decode, text_features
 from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel
 
-MOST_GAIN = 2.0  # weights are scaled up by this at most
+MOST_GAIN = 2.0  # maximum factor by which weights are scaled up
 _GENERATOR = "decoder.generator"
 
 
@@ -30,11 +30,12 @@ def initialize_from_teacher(student: NanoKModel, teacher: KModel, batches: Itera
     """Overwrite decoder and text encoder of ``student`` by parts of the teacher's.
 
     Args:
-        teacher: with weight norm folded, in eval mode.
-        batches: speech of the teacher's to measure activations on; some 20 s are enough.
+        student: the narrow model.
+        teacher: the wide model, with weight norm folded, in eval mode.
+        batches: the teacher's speech for measuring activations; about 20 s are enough.
 
     Raises:
-        UsageError: the student's decoder does not have the teacher's number of blocks, or is wider.
+        UsageError: the student's decoder has another number of blocks than the teacher's, or is wider.
     """
     dims = [student.decoder.encode.conv2.out_channels, *(b.conv2.out_channels for b in student.decoder.decode)]
     wide = [teacher.decoder.encode.conv2.out_channels, *(b.conv2.out_channels for b in teacher.decoder.decode)]
@@ -47,7 +48,7 @@ def initialize_from_teacher(student: NanoKModel, teacher: KModel, batches: Itera
 
 
 def _energies(teacher: KModel, batches: Iterable[VectorBatch]) -> dict[str, Tensor]:
-    """Mean square of every channel that enters the named layers, ``(channels,)``."""
+    """Mean square of every input channel of the named layers, ``(channels,)``."""
     decoder = teacher.decoder
     watched: dict[str, nn.Module] = {"encode": decoder.encode.conv1x1, "post": decoder.generator.conv_post}
     watched.update({f"decode.{i}": block.conv1x1 for i, block in enumerate(decoder.decode)})
@@ -74,25 +75,25 @@ def _mean_square(x: Tensor) -> Tensor:
 
 @dataclass(kw_only=False)
 class _Narrowing:
-    """Copies kept channels from the teacher's state into the student's."""
+    """Copies kept channels from the teacher's state dict to the student's."""
 
     student: NanoKModel
     teacher: KModel
     energies: dict[str, Tensor]
     state: dict[str, Tensor] = field(init=False)
     source: dict[str, Tensor] = field(init=False)
-    text: Tensor = field(init=False)  # kept channels of the text features
+    text: Tensor = field(init=False)  # indices of the kept channels of the text features
 
     def __post_init__(self) -> None:
         self.state = {name: value.clone() for name, value in self.student.state_dict().items()}
         self.source = self.teacher.state_dict()
         hidden, wide = self.student.text_encoder.lstm.hidden_size, self.teacher.text_encoder.lstm.hidden_size
         carried = self.energies["encode"] * _by_input(self._weight("decoder.encode.conv1x1"))
-        # The two directions of the LSTM follow one another.
+        # The channels of the two directions of the LSTM are concatenated.
         self.text = torch.cat([_strongest(carried[:wide], hidden), wide + _strongest(carried[wide : 2 * wide], hidden)])
 
     def text_encoder(self) -> None:
-        """Embedding, convolutions (the first ones and the last) and the LSTM."""
+        """Embedding, convolutions (the first ones and the last one) and LSTM."""
         ours, theirs = len(self.student.text_encoder.cnn), len(self.teacher.text_encoder.cnn)
         hidden, source = self.student.text_encoder.lstm.hidden_size, self.source
         read = sum(source[f"text_encoder.lstm.weight_ih_l0{end}"].square().sum(dim=0) for end in ("", "_reverse"))
@@ -217,7 +218,7 @@ class _Narrowing:
         return self.source[f"{name}.weight"].float()
 
     def _put(self, name: str, weight: Tensor) -> None:
-        """Store a weight; under weight norm as direction and length, where a row of zeros keeps any direction."""
+        """Store a weight; with weight norm as direction and magnitude, where an all-zero row keeps its direction."""
         if f"{name}.weight_v" not in self.state:
             self.state[f"{name}.weight"].copy_(weight)
             return
@@ -236,5 +237,5 @@ def _strongest(carried: Tensor, count: int) -> Tensor:
 
 
 def _gain(carried: Tensor, kept: Tensor) -> float:
-    """What keeps the size of a sum whose other inputs are left out, as if all were independent."""
+    """Factor that preserves the magnitude of a sum without the removed inputs, assuming independent inputs."""
     return float((carried.sum() / carried[kept].sum().clamp(min=1e-12)).sqrt().clamp(max=MOST_GAIN))

@@ -1,4 +1,4 @@
-"""What is trained together, and the loss terms of one step."""
+"""The modules that are trained together, and the loss terms of one step."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_s
 
 
 class Trainee(nn.Module):
-    """The model, its pair of style encoders, and heads that exist in training alone.
+    """The model, its pair of style encoders, and auxiliary heads that are used in training only.
 
-    The heads read speaking rate and F0 statistics off the prosodic style and the speaker off the acoustic one: without
-    them the rate hardly enters the style, since short crops say little about it.
+    The heads predict speaking rate and F0 statistics from the prosodic style, and the speaker from the acoustic style.
+    Without them the style hardly encodes the speaking rate, because short crops contain little information about it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Trainee(nn.Module):
 
 
 def build_trainee(config: TrainConfig, speakers: int) -> Trainee:
-    """A trainee of random weights as a run's settings want it."""
+    """The modules with random weights, by a run's settings."""
     settings = config.styletts2
     if settings.finetune:
         base = find_finetuned_base(settings.finetune)
@@ -72,11 +72,12 @@ def build_trainee(config: TrainConfig, speakers: int) -> Trainee:
 
 
 class SpeechObjective:
-    """Loss terms of a model whose styles are given, unweighted; each is a mean over the rows of the batch.
+    """Unweighted loss terms of a model for given styles, each a mean over the rows of the batch.
 
     Args:
         model: what is trained.
-        process_group: the processes that share every batch; None where there is one.
+        config: the settings.
+        process_group: the processes that share every batch; None for a single process.
     """
 
     def __init__(
@@ -92,12 +93,13 @@ class SpeechObjective:
     def decoded(
         self, batch: Batch, style: Tensor, *, adversarial: bool, alignment: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Terms of the decoder with true durations, F0 and energy, and the audio made, ``(B, 600 C)``.
+        """Terms of the decoder with true durations, F0 and energy, and the generated audio ``(B, 600 C)``.
 
         Args:
+            batch: crops.
             style: acoustic styles ``(B, 128)``.
-            alignment: how much each token is heard in each frame ``(B, N, C)``, in the place of the batch's tokens a
-                frame.
+            adversarial: include the adversarial terms.
+            alignment: soft alignment of tokens and frames ``(B, N, C)``, which replaces the batch's hard one.
         """
         features = text_features(self.model, batch.tokens, batch.lengths)
         f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
@@ -121,6 +123,7 @@ class SpeechObjective:
         """Terms of the prosody predictor.
 
         Args:
+            batch: utterances.
             style: prosodic styles ``(B, 128)``.
         """
         features = prosody_features(self.model, batch.tokens, batch.lengths, style)
@@ -132,7 +135,7 @@ class SpeechObjective:
         }
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
-        """The discriminators' own loss on real audio and on ``audio``."""
+        """Loss of the discriminators on real audio and on ``audio``."""
         real = self._discriminator_outputs(batch.audio)[0]
         fake = self._discriminator_outputs(audio.detach())[0]
         loss = discriminator_loss(real, fake)
@@ -148,12 +151,12 @@ class SpeechObjective:
             return self.discriminators(audio)
 
     def _over_all(self, means: Tensor, batch: Batch) -> Tensor:
-        """Means over our rows to means over the rows of all processes."""
+        """All-reduce means over the rows of this process to means over all rows."""
         return means if self.process_group is None else self.process_group.all_reduce(means * batch.share.rows)
 
 
 class RecordedObjective(SpeechObjective):
-    """Loss terms of a trainee, whose styles come from its own encoders."""
+    """Loss terms of a :class:`Trainee`, whose styles are computed by its own encoders."""
 
     def __init__(
         self,
@@ -168,7 +171,7 @@ class RecordedObjective(SpeechObjective):
     def acoustic(
         self, batch: StyledBatch, *, adversarial: bool, alignment: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Terms of the acoustic half with true durations, F0 and energy; and the audio made, ``(B, 600 C)``."""
+        """Terms of the acoustic half with true durations, F0 and energy; and the generated audio ``(B, 600 C)``."""
         style = self.trainee.encoders.acoustic(batch.style_mel.unsqueeze(1))
         terms, audio = self.decoded(
             batch, self._noisy(style, batch), adversarial=adversarial, alignment=alignment
@@ -178,7 +181,7 @@ class RecordedObjective(SpeechObjective):
         return terms, audio
 
     def prosody(self, batch: StyledBatch) -> dict[str, Tensor]:
-        """Terms of the prosody half."""
+        """Terms of the prosodic half."""
         style = self.trainee.encoders.prosodic(batch.style_mel.unsqueeze(1))
         return {
             **self.predicted(batch, self._noisy(style, batch)),
@@ -187,11 +190,13 @@ class RecordedObjective(SpeechObjective):
         }
 
     def through_decoder(self, batch: StyledBatch, *, to_reconstruction: bool) -> dict[str, Tensor]:
-        """How the decoder's audio changes with predicted F0 and energy.
+        """Terms of the decoder's audio with predicted F0 and energy.
 
         Args:
-            to_reconstruction: compare with the decoder's own audio from true F0 and energy, so that the predictor is
-                not blamed for what the decoder cannot do; else with the recording.
+            batch: crops.
+            to_reconstruction: compare with the decoder's own audio from true F0 and energy, so that errors of the
+                decoder do not
+                affect the predictor; else with the recording.
         """
         mel, encoders = batch.style_mel.unsqueeze(1), self.trainee.encoders
         acoustic, prosodic = encoders.acoustic(mel), encoders.prosodic(mel)
@@ -210,7 +215,7 @@ class RecordedObjective(SpeechObjective):
 
 
 def smoothed(curve: Tensor, width: int, *, keep_zeros: bool = False) -> Tensor:
-    """Smooth ``(B, T)`` over ``width`` frames (odd), as StyleTTS2 does: predictions are smooth."""
+    """Smooth ``(B, T)`` over ``width`` frames (odd) as in StyleTTS2, because predicted curves are smooth."""
     if width == 1:
         return curve
     padded = F.pad(curve.unsqueeze(1), (width // 2, width // 2), mode="replicate")
@@ -220,5 +225,5 @@ def smoothed(curve: Tensor, width: int, *, keep_zeros: bool = False) -> Tensor:
     voiced = (curve > 0).float()
     weight = F.avg_pool1d(F.pad(voiced.unsqueeze(1), (width // 2, width // 2)), width, stride=1).squeeze(1)
     total = F.avg_pool1d(F.pad(curve.unsqueeze(1), (width // 2, width // 2)), width, stride=1).squeeze(1)
-    # Unvoiced frames stay unvoiced and do not pull their neighbours down.
+    # Unvoiced frames stay unvoiced and are left out of their neighbours' means.
     return torch.where(curve > 0, total / weight.clamp(min=1e-6), curve)

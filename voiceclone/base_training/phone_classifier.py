@@ -1,4 +1,4 @@
-"""Train the phone classifier on speech whose phones are known frame by frame."""
+"""Training of the phone classifier on speech with frame-level phone labels."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from voiceclone.text.alphabet import ALPHABET
 
 @dataclass(frozen=True, kw_only=True)
 class PhoneClassifierTraining(FitConfig):
-    """How the phone classifier is trained."""
+    """Training settings of the phone classifier."""
 
     steps: int = 3000
     batch: int = 16  # crops
-    crop_frames: tuple[int, int] = (40, 100)  # of 25 ms
-    recorded_share: float = 0.4  # of the crops
-    smoothing: float = 0.05  # of the labels
+    crop_frames: tuple[int, int] = (40, 100)  # minimum and maximum, in frames of 25 ms
+    recorded_share: float = 0.4  # fraction of the crops taken from recordings
+    smoothing: float = 0.05  # label smoothing
     log_every: int = 100
 
 
 class LabelledSpeech:
-    """What crops are drawn from: synthesised and recorded utterances."""
+    """Synthesised and recorded utterances from which crops are drawn."""
 
     def __init__(self, synthesised: Sequence[Labelled], recorded: Sequence[Labelled] = ()) -> None:
         self.synthesised, self.recorded = list(synthesised), list(recorded)
@@ -56,10 +56,10 @@ class LabelledSpeech:
 
 
 def train_phone_classifier(speech: LabelledSpeech, config: PhoneClassifierTraining, net: PhoneClassifier) -> None:
-    """Train ``net`` in place; the random state is restored afterwards.
+    """Train ``net`` in place. The random state is restored afterwards.
 
     Raises:
-        VoicecloneError: the loss is no number any more.
+        VoicecloneError: the loss is not finite.
     """
     rng = np.random.default_rng(config.seed)
 
@@ -77,7 +77,7 @@ def train_phone_classifier(speech: LabelledSpeech, config: PhoneClassifierTraini
 
 @torch.no_grad()
 def frame_accuracy_percent(net: PhoneClassifier, speech: Sequence[Labelled]) -> dict[str, float]:
-    """Percent of the phone frames of whole utterances that are classified right."""
+    """Frame accuracy in percent on the phone frames of whole utterances."""
     scores = [net(torch.from_numpy(one.mel.astype(np.float32))[None]) for one in speech]
     labels = [torch.from_numpy(one.labels)[None] for one in speech]
     share = frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
@@ -87,7 +87,7 @@ def frame_accuracy_percent(net: PhoneClassifier, speech: Sequence[Labelled]) -> 
 def write_phone_classifier(
     net: PhoneClassifier, out: Path, config: PhoneClassifierTraining, measured: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the weights (float16) and, beside them, config, training and measures; the latter."""
+    """Write the weights (float16) and a JSON file with config, training and metrics; returns the latter's content."""
     path = Path(out) / "phone_classifier.safetensors"
     save_state(net, path, half=True)
     info = {
@@ -103,7 +103,7 @@ def write_phone_classifier(
 
 
 def _disturbed(mels: Tensor, generator: torch.Generator) -> Tensor:
-    """Coloured, smeared, noisy and masked: normalised log-mels in and out."""
+    """Augment normalised log-mels: filtering, smearing, noise and masking."""
     features = mels * LOG_STD + LOG_MEAN
     mean_power = torch.log(torch.exp(features).mean(dim=(1, 2), keepdim=True))
     features = augment.equalize(features - mean_power, generator, spread_db=2.0)

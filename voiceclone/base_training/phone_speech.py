@@ -1,8 +1,8 @@
-"""Speech whose phones are known frame by frame: a teacher's own, and recordings aligned by a phone classifier.
+"""Speech with frame-level phone labels: a teacher's synthesis, and recordings aligned by a phone classifier.
 
-A teacher's durations say which symbol each frame belongs to. Recordings bring a text alone: the classifier's scores are
-aligned with its phonemes by the best monotonic path (Viterbi forced alignment). A classifier trained on a teacher's
-speech labels the recordings that the next one is trained on as well.
+For a teacher's speech the durations give the symbol of each frame. For recordings with text only, the classifier's
+scores are aligned to the phonemes by the best monotonic path (Viterbi forced alignment). A classifier trained on a
+teacher's speech labels the recordings on which the next one is also trained.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from voiceclone.text.alphabet import ALPHABET, DROPPED, to_alphabet
 logger = logging.getLogger(__name__)
 
 SILENCE_DB = -35.0
-"""Level below an utterance's loudest frame under which a frame is taken for a pause."""
+"""Level in dB relative to an utterance's loudest frame, below which a frame counts as a pause."""
 PAUSE_SCORE = {True: 0.5, False: 0.02}
-"""Probability that a silent (True) or a sounding frame belongs to a pause or a mark, beside the phones' own."""
+"""Probability of a pause or punctuation mark in a silent (True) and in a sounding frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,14 @@ class Labelled:
 
 @torch.no_grad()
 def labelled(audio: np.ndarray, phonemes: str, durations: Tensor, log_mel: LogMel, speaker: str = "") -> Labelled:
-    """An utterance of a model: audio ``(600 F,)`` and the frames of BOS, each symbol and EOS, which sum to F."""
+    """Label an utterance of a model: audio ``(600 F,)``, and the frames of BOS, each symbol and EOS, with sum F."""
     labels = frame_labels(phonemes, durations)
     mel = log_mel(torch.from_numpy(audio)[None])[0, :, : 2 * len(labels)]
     return Labelled(mel=mel.numpy().astype(np.float16), labels=labels.numpy(), speaker=speaker)
 
 
 def teacher_speech(corpus: Corpus, indices: Iterable[int]) -> list[Labelled]:
-    """Utterances of a teacher's corpus."""
+    """Labelled utterances of a teacher's corpus."""
     log_mel = LogMel()
     return [
         labelled(corpus.audio(i), corpus.utterances[i].phonemes, torch.tensor(corpus.utterances[i].durations), log_mel)
@@ -63,7 +63,7 @@ def teacher_speech(corpus: Corpus, indices: Iterable[int]) -> list[Labelled]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """A recording with its phonemes and without times."""
+    """A recording with its phonemes, but without times."""
 
     mel: np.ndarray = field(repr=False)
     """float16 ``(80, 2F)``."""
@@ -75,7 +75,7 @@ class Recording:
 
 @torch.no_grad()
 def read_recordings(rows: Iterable[Row], phonemize: Callable[[str], str]) -> list[Recording]:
-    """Rows of datasets as recordings; unreadable ones are left out with a warning."""
+    """Read rows of datasets as recordings. Unreadable ones are skipped with a warning."""
     log_mel, found = LogMel(), []
     for row in rows:
         try:
@@ -99,13 +99,13 @@ def read_recordings(rows: Iterable[Row], phonemize: Callable[[str], str]) -> lis
 
 @torch.no_grad()
 def align_recording(recording: Recording, net: PhoneClassifier) -> Labelled | None:
-    """The recording with labels by forced alignment; None where it has fewer frames than symbols."""
+    """Label the recording by forced alignment; None where it has fewer frames than symbols."""
     symbols = [s for s in recording.phonemes if s not in DROPPED]
     codes = [_code(symbol) for symbol in symbols]
     chances = torch.softmax(net(torch.from_numpy(recording.mel.astype(np.float32))[None])[0], dim=0)
     silent = torch.from_numpy(recording.silent)
     pause = torch.where(silent, PAUSE_SCORE[True], PAUSE_SCORE[False])
-    # A phone in a silent frame is possible (closures), but never likelier than a pause.
+    # A phone in a silent frame is possible (closures), but never more probable than a pause.
     chances = torch.where(silent, chances * (1 - PAUSE_SCORE[True]), chances)
     states = [UNLABELLED, *codes, UNLABELLED]
     scores = torch.stack([pause if code == UNLABELLED else chances[code] for code in states]).clamp(min=1e-5).log()
@@ -118,7 +118,7 @@ def align_recording(recording: Recording, net: PhoneClassifier) -> Labelled | No
 
 
 def align_recordings(recordings: Iterable[Recording], net: PhoneClassifier) -> list[Labelled]:
-    """Those recordings that can be aligned."""
+    """Label the recordings that can be aligned."""
     return [found for recording in recordings if (found := align_recording(recording, net)) is not None]
 
 

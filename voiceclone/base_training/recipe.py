@@ -1,4 +1,4 @@
-"""The whole recipe: train the base, train the surrogate encoders, measure, pack."""
+"""The StyleTTS2 recipe: train the base and the surrogate encoders, measure, export."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from voiceclone.tracking.progress import Reporter
 SURROGATE_ENCODERS = "surrogate_encoders.safetensors"
 MEASURED_UTTERANCES = 100
 CALIBRATION_UTTERANCES = 400
-"""Utterances from whose styles the sampler of styles takes its limits."""
-KEPT_OUT_UTTERANCES = 4  # a speaker
+"""Number of utterances whose styles define the limits of the style sampler."""
+KEPT_OUT_UTTERANCES = 4  # for each speaker
 
 
 def train_and_pack(
@@ -56,18 +56,29 @@ def train_and_pack(
     init: Path | None = None,
     process_group: ProcessGroup | None = None,
 ) -> Path:
-    """Train into ``out`` and pack into ``out/base``; that folder.
+    """Train into ``out`` and export to ``out/base``.
 
     Args:
-        surrogate_share: length of the surrogate encoders' training as a share of the run's.
-        train: False packs the checkpoint that is there.
-        voices: stock voices, the most different ones first.
-        kept_out: speakers that are in no training, measured with voices made by the base's own encoders.
-        init: folder of a base of the same preset to start from.
-        process_group: the processes that train together, of which the main one packs; None is this one alone.
+        corpus: the training data.
+        config: settings.
+        out: the run's folder.
+        facts: for the card.
+        boost: relative frequency of each speaker.
+        resume: continue from the checkpoint.
+        train: False exports the existing checkpoint.
+        surrogate_share: length of the surrogate encoders' training as a fraction of the run's.
+        voices: number of stock voices, selected to be as different as possible.
+        voice_first: speakers that always become stock voices.
+        tracker: logs the training.
+        kept_out: speakers not used for training, measured with voices made by the base's own encoders.
+        init: folder of a base of the same preset whose weights are the initialization.
+        process_group: the processes that train together, of which the main one exports; None for a single process.
+
+    Returns:
+        ``out/base``.
 
     Raises:
-        UsageError: nothing to resume, or the checkpoint belongs to other data.
+        UsageError: there is no checkpoint to resume from, or it belongs to other data.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     process_group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
@@ -105,7 +116,7 @@ def pack(
     kept_out: Corpus | None = None,
     reporter: Reporter,
 ) -> Path:
-    """Make the stock voices, measure, and write ``out/base``; that folder."""
+    """Make the stock voices, measure, and write ``out/base``; returns that folder."""
     checkpoint = read_checkpoint(out)
     config = TrainConfig.from_json(checkpoint["config"])
     trainee = averaged_trainee(checkpoint)
@@ -144,7 +155,7 @@ def pack(
 
 
 def _style_sampler(checkpoint: dict[str, Any], trainee: Trainee, batches: BatchMaker) -> StyleDiffusion | None:
-    """The sampler of styles of a run that trained one, told where the styles of its data lie."""
+    """The style sampler of a run that trained one, with the limits of its data's styles; else None."""
     state = checkpoint.get("diffusion")
     if not state or not state["steps"]:
         return None
@@ -165,7 +176,7 @@ def measure_base(
     *,
     reporter: Reporter,
 ) -> dict[str, dict[str, float]]:
-    """The card's numbers on utterances kept back from training, by group of speakers."""
+    """The card's metrics on held-out utterances, by group of speakers."""
     groups = {
         name: [i for i in batches.validation if (corpus.utterances[i].speaker in recorded) == wanted]
         for name, wanted in _groups("speakers", recorded)
@@ -183,7 +194,7 @@ def _measured(
     recognizer: PhoneRecognizer | None,
     reporter: Reporter,
 ) -> dict[str, dict[str, float]]:
-    """Figures of each group of utterances that holds any."""
+    """Metrics of each group of utterances that is not empty."""
     embed, results = resemblyzer_embed(), {}
     for name, indices in groups.items():
         if not indices:
@@ -202,7 +213,7 @@ def _measured(
 def _stock_voices(
     corpus: Corpus, trainee: Trainee, indices: dict[str, list[int]], reporter: Reporter
 ) -> dict[str, Tensor]:
-    """The voice pack of every speaker, made of the utterances ``indices``."""
+    """The voice pack of every speaker, from the utterances ``indices``."""
     with reporter.task("Making voices", total=len(indices), unit="voice") as task:
         packs = {}
         for speaker, own in indices.items():
@@ -212,9 +223,9 @@ def _stock_voices(
 
 
 def _groups(name: str, recorded: Sequence[str]) -> list[tuple[str, bool]]:
-    """Names of the groups of speakers measured apart, and whether each holds those that the facts call recorded.
+    """Names of the groups of speakers measured separately, and whether each contains the recorded speakers.
 
-    Where the facts name none, nothing is known of how the speech came about, and nothing is said of it.
+    Where the facts name no recorded speakers, there is one group without a statement about the origin of the speech.
     """
     return [(f"synthesised {name}", False), (f"recorded {name}", True)] if recorded else [(name, False)]
 
@@ -228,9 +239,9 @@ def measure_kept_out(
     *,
     reporter: Reporter,
 ) -> dict[str, dict[str, float]]:
-    """The ceiling of cloning: voices of unseen speakers, made by the base's own encoders from half their recordings.
+    """Measure voices of unseen speakers made by the base's own encoders: the upper bound of cloning.
 
-    The other half is spoken and compared.
+    The voices are made from half of each speaker's recordings. The other half is synthesised and compared.
     """
     reference = {speaker: indices[::2] for speaker, indices in corpus.by_speaker.items()}
     groups = {
@@ -257,7 +268,7 @@ def _surrogate_encoders(
     *,
     fresh: bool,
 ) -> StyleEncoders:
-    """Train the surrogate encoders, or take the one an earlier call trained."""
+    """Train the surrogate encoders, or load those that an earlier call trained."""
     path = Path(out) / SURROGATE_ENCODERS
     if path.is_file() and not fresh:
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))

@@ -1,4 +1,4 @@
-"""The system that ``train-base --data`` trains: StyleTTS2's text-to-speech part with its pair of style encoders."""
+"""The system of ``train-base --data``: StyleTTS2's text-to-speech model with its pair of style encoders."""
 
 from __future__ import annotations
 
@@ -37,16 +37,19 @@ from voiceclone.voice.pack import ROWS, VOICE_DIM
 
 logger = logging.getLogger(__name__)
 KINDS = ("decoder", "discriminators", "aligner", "finetune")
-"""Settings that decide which modules there are."""
+"""Settings that determine which modules exist."""
 SOFT_SHARE = 0.5
-"""Of the steps with a trained aligner in which the text goes through its soft alignment, not the best path."""
+"""Fraction of the steps with a trained aligner that use its soft alignment instead of the best path."""
 
 
 class RecordedSystem(System):
     """Model and style encoders, trained together on recordings of many speakers.
 
     Args:
-        speaker_boost: how often a speaker is drawn, relative to the others.
+        corpus: the training data.
+        config: settings.
+        speaker_boost: relative frequency of each speaker.
+        process_group: the processes that train together; None for a single process.
     """
 
     trained: Trainee
@@ -72,7 +75,7 @@ class RecordedSystem(System):
         )
         self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
         self.prosodic_started = bool(settings.finetune)
-        # Encoders that other bases' voices come from define the space of those voices.
+        # Encoders that are shared with other bases define the voice space, so they stay fixed.
         self.encoders_stay = bool(settings.finetune) and find_finetuned_base(settings.finetune).shares_kokoro_space
         self.stages = (
             TwoStages(self.trained, config, self.process_group) if settings.schedule == "two_stage" else None
@@ -100,14 +103,14 @@ class RecordedSystem(System):
 
     @property
     def side_modules(self) -> list[nn.Module]:
-        """The sampler of styles and the adversary's head, where they are trained."""
+        """The style sampler and the adversary's head, where they are trained."""
         return [module for part in (self.diffusion, self.slm) if part is not None for module in part.modules]
 
     def begin_step(self, progress: float) -> None:
-        """The paper's second stage: the prosodic encoder starts as a copy of the acoustic one.
+        """At the start of the paper's second stage, copy the acoustic encoder to the prosodic one.
 
         Raises:
-            VoicecloneError: in the schedule of two stages, the first has not done its work.
+            VoicecloneError: in the two-stage schedule, the first stage did not reduce the loss.
         """
         settings = self.config.styletts2
         if self.alignment is not None and not self.aligner_ready:
@@ -126,9 +129,9 @@ class RecordedSystem(System):
             self.trained.encoders.requires_grad_(False).eval()
 
     def losses(self, step: int, progress: float) -> StepLosses:
-        """The acoustic half in every step, the prosody half in every ``prosody_every``-th.
+        """The acoustic half in every step, the prosodic half in every ``prosody_every``-th.
 
-        In the second of two stages the acoustic half rests, and the prosody half learns in every step.
+        In the second of two stages the acoustic half is frozen, and the prosodic half is trained in every step.
         """
         stage = None if self.stages is None else self.stages.stage(progress)
         if stage == PROSODIC:
@@ -158,7 +161,7 @@ class RecordedSystem(System):
         return self.batches.acoustic(step).to(self.process_group.device)
 
     def _prosody(self, step: int, progress: float) -> dict[str, Tensor]:
-        """Terms of the prosody half, our share of the whole batch's."""
+        """Terms of the prosodic half, scaled to this process' part of the batch."""
         spoken = self.batches.prosody(step).to(self.process_group.device)
         with torch.no_grad():
             spoken, _, _ = self._aligned(spoken, progress)
@@ -171,9 +174,9 @@ class RecordedSystem(System):
         return batch.share.of(self.objective.through_decoder(batch, to_reconstruction=to_reconstruction))
 
     def _aligned(self, batch: StyledBatch, progress: float) -> tuple[StyledBatch, Tensor | None, dict[str, Tensor]]:
-        """The batch under the trained aligner's durations, a soft alignment half of the time, and the aligner's terms.
+        """The batch aligned by the trained aligner, in half of the steps softly, and the aligner's terms.
 
-        Before the aligner joins, and without one, the batch stays as it is.
+        The batch is unchanged before the aligner's training starts, and without an aligner.
         """
         if self.alignment is None or progress < self.config.styletts2.aligner_share:
             return batch, None, {}
@@ -182,7 +185,7 @@ class RecordedSystem(System):
         return found.batch, soft, found.terms
 
     def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """The sampler of styles and the adversary of the speech model, each in its phase."""
+        """Train the style sampler and the speech-model adversary, each in its phase."""
         terms: dict[str, Tensor] = {}
         if self.diffusion is not None and self.diffusion.takes_part(step, progress):
             terms.update(self.diffusion.step(step))
@@ -191,9 +194,9 @@ class RecordedSystem(System):
         return terms
 
     def initialize_from(self, base: Path) -> str:
-        """Take the weights of the base in folder ``base``; heads and discriminators start anew.
+        """Load the weights of the base in folder ``base``. Heads and discriminators keep their initialization.
 
-        The encoders are those the base was trained with, or where it lacks them the ones it is cloned with.
+        The encoders are those that the base was trained with or, where it lacks them, those it is cloned with.
         """
         decoder = self.config.styletts2.decoder
         state, weights = read_weights(base, self.config.preset, decoder=decoder), base / "model.safetensors"
@@ -207,10 +210,10 @@ class RecordedSystem(System):
         return read_info(base).get("name", base.name)
 
     def initialize_from_base(self, base: FinetunedBase) -> str:
-        """Take the weights of the base to be fine-tuned; its name. Its encoders are there already.
+        """Load the weights of the base to be fine-tuned; returns its name. Its encoders are already loaded.
 
         Raises:
-            VoicecloneError: they cannot be had, or are damaged.
+            VoicecloneError: they are not available, or are damaged.
         """
         state, source = base.weights()
         for trainee in (self.trained, self.averaged):
@@ -218,23 +221,23 @@ class RecordedSystem(System):
         return base.name
 
     def speed_up(self) -> None:
-        """Compile the vocoder, run it in bfloat16."""
+        """Compile the vocoder and run it in bfloat16, as configured."""
         speed_up_vocoder(self.trained.model, compiled=self.config.compile, bfloat16=self.config.bfloat16)
 
     def identity(self) -> dict[str, Any]:
-        """Speakers, preset, and what decides which modules there are."""
+        """Speakers, preset, and the settings that determine which modules exist."""
         settings = self.config.styletts2
         kinds = [getattr(settings, name) for name in KINDS]
         return {"speakers": self.corpus.speakers, "preset": self.config.preset, "kinds": kinds}
 
     def report_unused(self) -> None:
-        """Warn of parts that were switched on and never ran."""
+        """Warn of parts that were enabled but never trained."""
         for name, part in self._beside().items():
             if name != "stages" and not part.runs:
                 logger.warning("%s was switched on and never ran: give the run more steps", name)
 
     def state(self) -> dict[str, Any]:
-        """Whether the prosody half has begun, and what is trained beside."""
+        """Whether training of the prosodic half has started, and the state of side modules."""
         beside = {name: part.state() for name, part in self._beside().items()}
         return {"prosodic_started": self.prosodic_started, "aligner_ready": self.aligner_ready, **beside}
 
@@ -243,7 +246,7 @@ class RecordedSystem(System):
         self.prosodic_started = state["prosodic_started"]
         self.aligner_ready = state.get("aligner_ready", False)
         for name, part in self._beside().items():
-            if name in state:  # else it was switched on since
+            if name in state:  # else it was enabled after the checkpoint
                 part.load_state(state[name])
 
     def _beside(self) -> dict[str, Any]:
@@ -252,7 +255,7 @@ class RecordedSystem(System):
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """The first validation utterance, spoken with the style of its own recording, all prosody predicted."""
+        """The first validation utterance, synthesised with the style of its own recording and predicted prosody."""
         if not self.batches.validation:
             return None
         index = self.batches.validation[0]
@@ -266,7 +269,7 @@ def read_weights(base: Path, preset_name: str, *, decoder: str = "istftnet") -> 
     """The model's weights of the base in a folder.
 
     Raises:
-        UsageError: no base of this preset lies there.
+        UsageError: there is no base of this preset.
         VoicecloneError: its file is damaged.
     """
     weights = base / "model.safetensors"

@@ -1,4 +1,4 @@
-"""Speech of a base in its own stock voices: mixed into the batches of fine-tuning, so that it does not forget them."""
+"""Rehearsal: speech of a base with its stock voices, mixed into the batches of fine-tuning to avoid forgetting."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from voiceclone.models.presets import full_config
 
 logger = logging.getLogger(__name__)
 SPEAKER = "rehearsed_"
-"""Begins the names of the speakers that the base speaks as."""
+"""Prefix of the names of the synthesised speakers."""
 PEAK = 0.99
 
 
 def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int, seed: int = 0) -> Path | None:
-    """The cache of a base's speech with the corpus's own texts, made where it is not there; None without stock voices.
+    """The cache of a base's speech with the corpus' own texts, synthesised where missing; None without stock voices.
 
     Args:
-        load: gives the base.
+        corpus: gives the texts.
+        load: loads the base.
+        out: folder of the cache.
+        count: number of utterances.
+        seed: random seed.
     """
     folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
     if not (folder / "train" / "metadata.jsonl").is_file():
@@ -47,10 +51,14 @@ def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int,
 
 
 def speak_rehearsal(base: Base, texts: Sequence[str], folder: Path, *, count: int, seed: int = 0) -> Path:
-    """Write a dataset of ``count`` utterances with phonemes and durations; ``folder``.
+    """Write a dataset of ``count`` utterances with phonemes and durations; returns ``folder``.
 
     Args:
-        texts: phonemes to draw from.
+        base: synthesises.
+        texts: phoneme strings to draw from.
+        folder: of the dataset.
+        count: number of utterances.
+        seed: random seed.
     """
     lines = folder / "train" / "metadata.jsonl"
     lines.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +80,13 @@ def speak_rehearsal(base: Base, texts: Sequence[str], folder: Path, *, count: in
             {"file_name": file_name, "speaker": f"{SPEAKER}{name}", "text": phonemes, "phonemes": text.symbols,
              "durations": spoken.durations.tolist()}
         )  # fmt: skip
-    # The metadata last: it marks the folder as whole.
+    # The metadata is written last: it marks the folder as complete.
     write_text(lines, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return folder
 
 
 def speaker_weights(speakers: Sequence[str], share: float) -> dict[str, float]:
-    """How often each speaker is drawn so that rehearsed ones make up ``share`` of the rows."""
+    """Relative frequency of each speaker such that synthesised ones make up ``share`` of the rows."""
     rehearsed = [speaker for speaker in speakers if speaker.startswith(SPEAKER)]
     new = [speaker for speaker in speakers if not speaker.startswith(SPEAKER)]
     if not rehearsed or not new:

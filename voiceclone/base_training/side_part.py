@@ -1,4 +1,4 @@
-"""A module that is trained beside the generator: an optimiser and a running average of its own."""
+"""A module that is trained beside the generator, with its own optimizer and moving average."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from voiceclone.distributed import ProcessGroup
 
 logger = logging.getLogger(__name__)
-CLIP = 5.0  # norm of the gradient
+CLIP = 5.0  # maximum norm of the gradient
 
 
 class SidePart:
-    """A module, its optimizer and its running average.
+    """A module, its optimizer and its exponential moving average.
 
     Args:
-        module: what is trained; must allow a deep copy.
-        learning_rate: constant, after ``warmup`` steps.
-        half_life: steps in which the weight of a past step in the average halves.
+        module: what is trained; must support a deep copy.
+        learning_rate: constant after ``warmup`` steps.
+        half_life: half-life of the moving average, in steps.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class SidePart:
         self.steps, self.left_out = 0, 0
 
     def update(self, loss: Tensor) -> bool:
-        """One step down the gradient of ``loss``, where that is finite; whether it was."""
+        """One optimizer step on ``loss``. Returns False, without a step, where loss or gradient is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return self.apply_gradients()
 
     def apply_gradients(self, *, scale: float = 1.0) -> bool:
-        """Step along the gradients that are there, times ``scale``, where they are finite; whether they were."""
+        """One optimizer step with the present gradients times ``scale``. Returns False where they are not finite."""
         self.process_group.all_reduce_gradients(self.module)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), CLIP)
         finite = bool(torch.isfinite(norm))
@@ -68,7 +68,7 @@ class SidePart:
         return finite
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """State for a checkpoint."""
         return {
             "module": self.module.state_dict(),
             "averaged": self.averaged.state_dict(),

@@ -1,4 +1,4 @@
-"""Make the vocoder faster: compiled, and in bfloat16 where that is not heard."""
+"""Speed up the vocoder: compilation, and bfloat16 where it is inaudible."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from torch import Tensor
 
 
 def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool, lengths_vary: bool = False) -> None:
-    """Compile the residual blocks of the generator, where most of the time goes, and run them in bfloat16.
+    """Compile the residual blocks of the generator, which take most of the time, and run them in bfloat16.
+
+    The layers that compute magnitude and phase stay float32, because a phase with 8 bits of precision would be audible.
 
     Args:
-        lengths_vary: compile once for all lengths, for batches of many shapes; else once for each of a few shapes.
-
-    The layers that make magnitude and phase stay float32: a phase of eight
-    bits would be heard.
+        model: the base.
+        compiled: compile the blocks.
+        bfloat16: run them in bfloat16.
+        lengths_vary: compile once for dynamic lengths, for batches of many shapes; else once for each of a few shapes.
     """
     from kokoro.istftnet import AdaINResBlock1
 

@@ -1,8 +1,8 @@
-"""The system that ``train-base --teacher`` trains: a small model that speaks as a teacher does with the same vectors.
+"""The system of ``train-base --teacher``: a small model that reproduces a teacher's speech.
 
-The style encoders have no part in it: each utterance of the teacher's comes with the voice vector that made it, so that
-teacher and student share one voice space. The decoder learns the teacher's audio given its durations, F0, energy and
-the acoustic half; the predictor learns the teacher's durations, F0 and energy given the prosodic half.
+Style encoders are not used. Each utterance of the teacher comes with the voice vector that produced it, so that teacher
+and student share one voice space. The decoder is trained on the teacher's audio given its durations, F0, energy and the
+acoustic half. The predictor is trained on the teacher's durations, F0 and energy given the prosodic half.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
 from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
 
-MEASURED = 6  # utterances on which the teacher's channels are weighed
+MEASURED = 6  # utterances on which the importance of the teacher's channels is measured
 
 
 class StudentSystem(System):
-    """A model of its own size, trained on a teacher's speech."""
+    """A model with its own sizes, trained on a teacher's speech."""
 
     trained: NanoKModel
     averaged: NanoKModel
@@ -63,7 +63,7 @@ class StudentSystem(System):
         return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=discriminate)
 
     def initialize_from_teacher(self, teacher: KModel) -> None:
-        """Take decoder and text encoder from the channels of the teacher that carry most.
+        """Initialize decoder and text encoder from the teacher's most important channels.
 
         Raises:
             UsageError: the teacher's decoder does not fit.
@@ -73,23 +73,23 @@ class StudentSystem(System):
         self.averaged.load_state_dict(self.trained.state_dict())
 
     def initialize_from(self, base: Path) -> str:
-        """Take the weights of the base in folder ``base``; the discriminators start anew."""
+        """Load the weights of the base in folder ``base``. The discriminators keep their initialization."""
         state = read_weights(base, self.config.preset)
         for model in (self.trained, self.averaged):
             load_strictly(model, state, base / "model.safetensors")
         return read_info(base).get("name", base.name)
 
     def speed_up(self) -> None:
-        """Compile the vocoder, run it in bfloat16."""
+        """Compile the vocoder and run it in bfloat16, as configured."""
         speed_up_vocoder(self.trained, compiled=self.config.compile, bfloat16=self.config.bfloat16, lengths_vary=True)
 
     def identity(self) -> dict[str, Any]:
-        """The preset: the teacher may have spoken more in the meantime."""
+        """The preset. Not the corpus: the teacher may have produced more speech since."""
         return {"speakers": self.corpus.speakers, "preset": self.config.preset}
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """The first validation utterance, spoken with its vector, all prosody predicted."""
+        """The first validation utterance, synthesised with its vector and predicted prosody."""
         if not self.batches.validation:
             return None
         index = self.batches.validation[0]
@@ -99,7 +99,7 @@ class StudentSystem(System):
 
 
 def build_student(preset_name: str) -> NanoKModel:
-    """A model of a preset with random weights, its output layers where speech lives."""
+    """A model of a preset with random weights, and output layers initialized to the range of speech."""
     model = NanoKModel(preset(preset_name)[0])
     init_for_speech(model)
     return model

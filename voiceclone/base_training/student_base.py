@@ -1,7 +1,7 @@
-"""From a teacher's speech to a packed base: train the student, measure it on utterances kept back, write its folder.
+"""From a teacher's speech to a base folder: train the student, measure it on held-out utterances, export it.
 
-The base has neither voices nor style encoders of its own: it shares the voice space of its teacher, and with it the
-teacher's stock voices and encoders.
+The base has neither stock voices nor style encoders of its own: it shares its teacher's voice space, stock voices and
+encoders.
 """
 
 from __future__ import annotations
@@ -50,16 +50,25 @@ def train_student(
     teacher: Base | None = None,
     process_group: ProcessGroup | None = None,
 ) -> Path:
-    """Train into ``out`` and pack into ``out/base``; that folder.
+    """Train into ``out`` and export to ``out/base``.
 
     Args:
         corpus: a teacher's speech.
-        teacher: the base that spoke it, to initialize the student's weights from; None: random weights, or ``init``.
-        train: False packs the checkpoint that is there.
-        init: folder of a student of the same preset to start from.
+        config: settings.
+        out: the run's folder.
+        facts: for the card.
+        resume: continue from the checkpoint.
+        train: False exports the existing checkpoint.
+        tracker: logs the training.
+        init: folder of a student of the same preset whose weights are the initialization.
+        teacher: the base that produced the corpus, for the initialization; None: random weights, or ``init``.
+        process_group: the processes that train together; None for a single process.
+
+    Returns:
+        ``out/base``.
 
     Raises:
-        UsageError: nothing to resume, or the checkpoint is of another preset.
+        UsageError: there is no checkpoint to resume from, or it is of another preset.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     tracker = tracker or TrainingTracker()
@@ -79,7 +88,7 @@ def train_student(
 
 
 def pack_student(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter) -> None:
-    """Measure the averaged model of a run and write ``out/base``; the weights as float16."""
+    """Measure the averaged model of a run and write ``out/base``, with weights as float16."""
     checkpoint = read_checkpoint(out)
     config = TrainConfig.from_json(checkpoint["config"])
     with torch.random.fork_rng(devices=[]):
@@ -112,11 +121,12 @@ def pack_student(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter
 def measure_student(
     model: NanoKModel, batches: VectorBatches, indices: Sequence[int], *, advance: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """How a student differs from its teacher on utterances kept back from training, with the same vectors.
+    """Differences of a student to its teacher on held-out utterances, with the same vectors.
 
     Returns:
         ``mel_l1_true_prosody`` (multi-resolution log-mel L1 with the teacher's durations, F0 and energy),
-        ``duration_frames`` (mean absolute error a token, frames of 25 ms), ``rate_percent`` (mean absolute error of an
+        ``duration_frames`` (mean absolute error of a token, frames of 25 ms), ``rate_percent`` (mean absolute error of
+        an
         utterance's length) and ``f0_semitones`` (mean absolute difference of the median F0, as tracked).
     """
     corpus, loss = batches.corpus, SpectralLoss()
@@ -151,7 +161,7 @@ def measure_student(
 
 
 def student_card(facts: BaseFacts, training: str, measured: dict[str, float], parameters: int) -> str:
-    """The model card, Markdown."""
+    """The model card as Markdown."""
     lines = [
         "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",
         "pipeline_tag: text-to-speech", "---", "", f"# {facts.name} {facts.version}", "",

@@ -1,4 +1,4 @@
-"""What can be switched on in the training of a StyleTTS2 base beyond its basic recipe; all of it is off by default."""
+"""Optional parts of StyleTTS2's training beyond the basic recipe. All are disabled by default."""
 
 from __future__ import annotations
 
@@ -18,31 +18,35 @@ CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class StyleTTS2Settings(SystemSettings):
-    """Settings of StyleTTS2's own parts. Shares are shares of the run (0-1) before the part begins."""
+    """Settings specific to StyleTTS2.
+
+    Fields named ``*_share`` are fractions of the run (0-1) after which a part starts.
+    """
 
     decoder: str = "istftnet"
-    """``istftnet`` (Kokoro's, quick) or ``hifigan`` (twice the work)."""
+    """``istftnet`` (Kokoro's, fast) or ``hifigan`` (twice the computation)."""
     discriminators: str = "narrow"
     """``narrow`` (4 periods, 2 resolutions) or ``full`` (5 periods, 3 resolutions)."""
     tprls: bool = False
-    """Add the relative loss of StyleTTS2's discriminators to both sides of the adversarial loss."""
+    """Add StyleTTS2's relative loss (TPRLS) to the discriminators' and the generator's adversarial loss."""
     augmentation: str = "mild"
     """Over how many frames F0 and energy are smoothed: ``mild`` (1, 3 or 7, half of the batches not at all) or
     ``styletts2`` (F0 over 1, 3 or 7, energy over 1, 3, 7 or 15, all equally often)."""
 
     diffusion: bool = False
-    """Train a sampler of styles."""
+    """Train a style sampler."""
     diffusion_share: float = 0.35
     diffusion_every: int = 2
     diffusion_batch: int = 8
     diffusion_rate: float = 5e-4
-    """Learning rate of the sampler."""
+    """Learning rate of the style sampler."""
     diffusion_half_life: float = 200.0
-    """Steps of the sampler in which the weight of a past one in its average halves."""
+    """Half-life of the style sampler's moving average, in its steps."""
     text_dropout: float = 0.1
-    """Share of the sampler's rows that it must do without the text, which guidance needs."""
+    """Fraction of the style sampler's rows without text, for classifier-free guidance."""
     style_sample_every: int = 4
-    """Every so many of its steps the sampler is also run to the end, and its outcome compared."""
+    """Every so many of its steps, the style sampler is also run to the end and the sample compared to the true
+    style."""
     style_sample_weight: float = 1.0
 
     slm: str = "none"
@@ -52,31 +56,33 @@ class StyleTTS2Settings(SystemSettings):
     slm_every: int = 4
     slm_batch: int = 2
     slm_frames: tuple[int, int] = (64, 96)
-    """Shortest and longest crop that the adversary hears, frames of 25 ms."""
+    """Minimum and maximum length of the adversary's crops, in frames of 25 ms."""
     slm_discriminator_every: int = 2
-    """The adversary itself learns at every so many of these steps."""
+    """The adversary's head is trained every so many of these steps."""
     slm_max_duration_error: float = 0.05
-    """Relative error of an utterance's length above which the step is left out: durations are not learned yet."""
+    """Relative error of an utterance's length above which the step is skipped, because durations are not trained
+    yet."""
     slm_weight: float = 0.2
 
     schedule: str = "joint"
     """``joint``: decoder and predictor learn side by side, each from the recordings. ``two_stage``: StyleTTS2's: from
     ``acoustic_share`` on the predictor learns through the frozen decoder, from ``joint_share`` on all are open."""
     joint_share: float = 0.6
-    """Share of the run before the frozen parts open again in the schedule of two stages."""
+    """Fraction of the run after which the frozen parts are trained again in the two-stage schedule."""
     stage_one_fall: float = 0.9
-    """The second stage begins where the mel distance has fallen below this share of what it was at first."""
+    """The second stage requires that the mel distance has fallen below this fraction of its initial value."""
 
     aligner: bool = False
-    """Train a text aligner with the model; the durations of the data are where it starts from."""
+    """Train a text aligner with the model, initialized on the durations of the data."""
     aligner_share: float = 0.15
     aligner_pretraining: int = 500
-    """Steps in which it learns the durations of the data before the run."""
+    """Steps of training the aligner on the durations of the data before the run."""
 
     finetune: str = ""
-    """The base to fine-tune (``nano``, ``kokoro`` or a folder), whose widths the model has; empty: from scratch."""
+    """The base to fine-tune (``nano``, ``kokoro`` or a folder), which determines the model's sizes; empty: from
+    scratch."""
     rehearsal_share: float = 0.2
-    """Share of the decoder's rows in fine-tuning that are speech of the base in its own stock voices."""
+    """Fraction of the decoder's rows in fine-tuning that are synthesised by the base with its stock voices."""
     rehearsal_utterances: int = 60
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Surrogate style encoders: a pair with a style space of its own, standing in for StyleTTS2's beside Kokoro.
+"""Surrogate style encoders: a pair with its own style space, in the place of StyleTTS2's encoders for Kokoro.
 
-StyleTTS2's encoders never saw Kokoro's decoder: a style of theirs means nothing to it before it is mapped. The
-surrogate pair is trained separately, too: another seed, another order of the data, and a small decoder of its own that
-makes mel-spectrograms (cheap, and enough for the encoders to learn what a voice is).
+StyleTTS2's encoders were not trained with Kokoro's decoder, so their styles have to be mapped to Kokoro's space. The
+surrogate pair is also trained separately: with another seed, another order of the data, and a small mel decoder (cheap,
+and sufficient for the encoders to represent the voice).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, build_style_encoders
 from voiceclone.tracking.progress import QUIET, Reporter
 
-SEED_OFFSET = 1_000  # another initialization and another order of the data than the base's
+SEED_OFFSET = 1_000  # added to the base's seed, for another initialization and order of the data
 
 
 class MelTrainee(nn.Module):
-    """Encoders with the small decoder and prosody predictor they are trained against."""
+    """Encoders with the small mel decoder and prosody predictor for their training."""
 
     def __init__(self, preset_name: str, speakers: int, hidden: int = 64) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class MelTrainee(nn.Module):
         return x
 
     def losses(self, batch: StyledBatch, mel: Tensor) -> dict[str, Tensor]:
-        """Terms for one batch whose crop has the normalised log-mel ``(B, 80, 2 C)``."""
+        """Loss terms for one batch, whose crop has the normalised log-mel ``(B, 80, 2 C)``."""
         image = batch.style_mel.unsqueeze(1)
         acoustic, prosodic = self.encoders.acoustic(image), self.encoders.prosodic(image)
         text = self.text(batch.tokens, batch.lengths)
@@ -105,10 +105,14 @@ def train_surrogate_encoders(
     """Train the surrogate encoders; they are returned in eval mode.
 
     Args:
-        seed: the base's seed; the surrogate encoders' is another one.
-        steps, minutes: length of the run; exactly one of them.
-        process_group: the processes that train together; None is this one alone, on the CPU.
-        reporter: shows the progress; by default nothing does.
+        corpus: the training data.
+        preset_name: sizes of the encoders.
+        seed: the base's seed; :data:`SEED_OFFSET` is added to it.
+        steps: length of the run in steps; exactly one of ``steps`` and ``minutes`` is given.
+        minutes: length of the run in minutes.
+        speaker_boost: relative frequency of each speaker.
+        process_group: the processes that train together; None for a single process on the CPU.
+        reporter: shows the progress; None for no output.
 
     Raises:
         ProcessLostError: another process of the group is gone.

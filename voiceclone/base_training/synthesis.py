@@ -1,6 +1,7 @@
-"""A multi-speaker corpus spoken by eSpeak-NG: varied private voices, public-domain text, exact durations.
+"""Synthesise a multi-speaker corpus with eSpeak-NG: varied custom voices, public-domain text, exact durations.
 
-Written as an AudioFolder: ``metadata.jsonl`` with ``file_name, text, speaker, phonemes, durations`` beside the audio.
+The output is an AudioFolder: ``metadata.jsonl`` with ``file_name, text, speaker, phonemes, durations`` beside the
+audio.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ class SyntheticSpeaker:
     variant: str
     """Variant name after the plus sign."""
     variant_file: str | None
-    """Content of a private variant file; None for a variant that comes with eSpeak-NG."""
+    """Content of a custom variant file; None for a variant that comes with eSpeak-NG."""
     rate_wpm: int
-    """Words a minute."""
+    """Speaking rate in words per minute."""
     pitch: int
-    """0-100; 50 is the variant's own."""
+    """0-100; 50 is the variant's default."""
     pitch_range: int
-    """0-100; 50 is the variant's own."""
+    """0-100; 50 is the variant's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +60,13 @@ class SynthesisConfig:
     """What to synthesise."""
 
     speakers: int = 110
-    """How many speakers; stock variants first (at most 45), private ones after them, interleaved by the seed."""
+    """Number of speakers: stock variants first (at most 45), then custom ones; shuffled by the seed."""
     held_out: int = 10
-    """How many of them go to the ``heldout`` folder."""
+    """Number of speakers in the ``heldout`` folder."""
     sentences: int = 20
-    """Sentences a speaker; no sentence is used twice before all are used."""
+    """Sentences for each speaker. No sentence is used twice before all have been used."""
     max_characters: int = 170
-    """Longer sentences are not read."""
+    """Longer sentences are skipped."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class SynthesisConfig:
 
 
 def make_speakers(config: SynthesisConfig) -> list[SyntheticSpeaker]:
-    """Draw the speakers; the same config gives the same list."""
+    """Draw the speakers. The same config gives the same list."""
     rng = np.random.default_rng(config.seed)
     stock = list(rng.permutation(STOCK_VARIANTS))[: round(config.speakers * 0.4)]
     speakers = []
@@ -105,18 +106,20 @@ def make_speakers(config: SynthesisConfig) -> list[SyntheticSpeaker]:
 def synthesize_corpus(
     text_file: Path, out: Path, config: SynthesisConfig, phonemize: Callable[[str], str], vocab: dict[str, int]
 ) -> dict[str, int]:
-    """Speak the text with every speaker into ``out/train`` and ``out/heldout``.
+    """Synthesise the text with every speaker to ``out/train`` and ``out/heldout``.
 
     Args:
-        text_file: one sentence a line, UTF-8.
+        text_file: one sentence per line, UTF-8.
+        out: the folder.
+        config: settings.
         phonemize: text to misaki phonemes.
         vocab: Kokoro's symbols; others are dropped from the phonemes.
 
     Returns:
-        counts: ``utterances``, ``dropped`` and whole ``seconds``.
+        Counts: ``utterances``, ``dropped`` and ``seconds`` (whole).
 
     Raises:
-        UsageError: the text file is missing or holds too few sentences.
+        UsageError: the text file is missing or has too few sentences.
         VoicecloneError: eSpeak-NG failed.
     """
     sentences = read_sentences(text_file, config.max_characters)
@@ -150,7 +153,7 @@ def read_sentences(path: Path, max_characters: int) -> list[str]:
     """Lines of ``path`` of 15 to ``max_characters`` characters.
 
     Raises:
-        UsageError: the file cannot be read or holds fewer than 10 such lines.
+        UsageError: the file cannot be read or has fewer than 10 such lines.
     """
     try:
         lines = read_text(Path(path), table=False).splitlines()
@@ -196,7 +199,7 @@ def _utterance(
 
 
 def _random_variant(name: str, rng: np.random.Generator) -> str:
-    """A variant file: formants scaled together (vocal tract length) and apart, pitch, breath, stress."""
+    """A variant file: formants scaled jointly (vocal tract length) and individually, pitch, breathiness, stress."""
     female = rng.random() < 0.5
     scale = rng.uniform(0.98, 1.26) if female else rng.uniform(0.82, 1.06)
     base = rng.uniform(125, 215) if female else rng.uniform(65, 125)
@@ -216,7 +219,7 @@ def _random_variant(name: str, rng: np.random.Generator) -> str:
 
 
 def _private_data(folder: Path, speakers: Sequence[SyntheticSpeaker]) -> Path:
-    """A copy of eSpeak-NG's data with the private variants in it."""
+    """A copy of eSpeak-NG's data directory with the custom variants."""
     import espeakng_loader
 
     data = folder / "espeak-ng-data"

@@ -1,4 +1,4 @@
-"""What the trainer trains: a system brings modules, batches and losses; the trainer brings everything else."""
+"""Interface of a trainable system: it provides modules, batches and losses; the trainer does the rest."""
 
 from __future__ import annotations
 
@@ -20,90 +20,95 @@ from voiceclone.distributed import ProcessGroup
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepLosses:
-    """The losses of one step, each the share of the whole batch that this process's rows are."""
+    """Losses of one step, scaled to this process' part of the batch."""
 
     terms: dict[str, Tensor] = field(repr=False)
-    """Unweighted, by name."""
+    """Unweighted terms by name."""
     total: Tensor = field(repr=False)
-    """Scalar: the weighted sum that the generator's optimizer minimizes."""
+    """Scalar: the weighted sum that the generator's optimizer minimises."""
     discriminate: Callable[[], Tensor] | None = field(default=None, repr=False)
-    """Computes the discriminators' own loss; None in steps that they have no part in."""
+    """Computes the discriminators' loss; None in steps without them."""
 
 
 class System(ABC):
-    """A text-to-speech system as :class:`voiceclone.base_training.trainer.Trainer` sees it.
+    """A text-to-speech system as :class:`voiceclone.base_training.trainer.Trainer` uses it.
 
     Attributes:
-        trained: everything the generator's optimizer updates.
-        averaged: the same modules, holding the running average of the weights; in eval mode.
-        discriminators: what the second optimizer updates.
+        trained: all modules that the generator's optimizer updates.
+        averaged: the same modules with the moving average of the weights, in eval mode.
+        discriminators: modules that the second optimizer updates.
     """
 
     trained: nn.Module
     averaged: nn.Module
     discriminators: nn.Module
     older_identity: Mapping[str, Any] = MappingProxyType({})
-    """What :meth:`identity` would have given for checkpoints that were written before a part of it existed."""
+    """Value of :meth:`identity` for checkpoints from before a part of it existed."""
 
     def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup) -> None:
         self.corpus, self.config, self.process_group = corpus, config, process_group
 
     def _build(self, make: Callable[[], nn.Module], make_discriminators: Callable[[], nn.Module]) -> None:
-        """Make the modules from the seed; the caller's random state is kept."""
+        """Create the modules from the seed. The caller's random state is restored."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             self.trained = make()
             self.discriminators = make_discriminators()
-            # Weight norm forbids a deep copy.
+            # Modules with weight norm do not support a deep copy.
             self.averaged = make().eval().requires_grad_(False)
         self.averaged.load_state_dict(self.trained.state_dict())
         for module in (self.trained, self.discriminators, self.averaged):
             module.to(self.process_group.device)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the generator's optimizer updates; a group may have settings of its own, such as ``weight_decay``."""
+        """Parameter groups of the generator's optimizer; a group may have its own settings such as ``weight_decay``."""
         return [{"params": list(self.trained.parameters())}]
 
     def begin_step(self, progress: float) -> None:
-        """Change what changes with the progress (0-1) of the run, before the losses are computed."""
+        """Apply changes that depend on the progress (0-1) of the run, before the losses are computed."""
         return None
 
     @property
     def side_modules(self) -> list[nn.Module]:
-        """Modules with optimizers of their own, which all processes must begin with alike."""
+        """Modules with their own optimizers, which must be identical in all processes at the start."""
         return []
 
     def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """Train what is trained apart, after the generator's own step; the unweighted terms, each our share.
+        """Train modules with their own optimizers, after the generator's step.
 
         Args:
+            step: number of the step.
+            progress: finished fraction of the run, 0-1.
             optimizer: the generator's.
+
+        Returns:
+            Unweighted terms, scaled to this process' part of the batch.
         """
         return {}
 
     @abstractmethod
     def losses(self, step: int, progress: float) -> StepLosses:
-        """The losses of a step; its batch depends on the seed and the step alone."""
+        """The losses of a step. Its batch depends only on the seed and the step."""
 
     @abstractmethod
     def initialize_from(self, base: Path) -> str:
-        """Take the weights of a trained base in folder ``base``; its name.
+        """Load the weights of a trained base in folder ``base``; returns its name.
 
         Raises:
-            UsageError: no base of this preset lies there.
+            UsageError: there is no base of this preset.
             VoicecloneError: its files are damaged.
         """
 
     @abstractmethod
     def speed_up(self) -> None:
-        """Compile, or compute in bfloat16, what the config wants so."""
+        """Compile modules or run them in bfloat16, as configured."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree in to be resumed, JSON-able."""
+        """Values that must agree for a checkpoint to be resumed, JSON-able."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds beyond the weights."""
+        """State for a checkpoint, except the weights."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -112,12 +117,12 @@ class System(ABC):
 
     @abstractmethod
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """A validation utterance, its recording ``(T,)`` and the averaged model's own ``(T,)``; None without one."""
+        """A validation utterance, its recording and the averaged model's synthesis, each ``(T,)``; or None."""
 
     def pictures(self) -> dict[str, np.ndarray]:
-        """Further matrices to be shown at a checkpoint, by tag; rows from the bottom up."""
+        """Further matrices to log at a checkpoint, by tag; row 0 is drawn at the bottom."""
         return {}
 
     def takes_discriminators(self, step: int, progress: float) -> bool:
-        """Whether the discriminators have a part in this step."""
+        """True where the discriminators are used in this step."""
         return progress >= self.config.adversarial_share and step % self.config.discriminator_every == 0

@@ -1,4 +1,4 @@
-"""The systems that ``train-base --system`` trains, by name: one entry each, imported when it is asked for."""
+"""Registry of the systems of ``train-base --system``. Each is imported when it is used."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ SYSTEMS = {
     "codec": "voiceclone.base_training.mamba_conv.codec_recipe",
     "mamba-conv": "voiceclone.base_training.mamba_conv.recipe",
 }
-"""The module of each system, whose ``RECIPE`` says how it is trained."""
+"""Module of each system; its ``RECIPE`` describes the training."""
 
 Settings = TypeVar("Settings", bound="SystemSettings")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemSettings:
-    """Settings that one system has and the others do not; a system's own are a subclass with a default for each."""
+    """Base class for the settings of one system. A subclass has a default for each field."""
 
     @classmethod
     def from_json(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
-        """Settings from JSON values: lists become tuples, what is not named keeps its default.
+        """Settings from JSON values: lists become tuples, missing keys get their default.
 
         Raises:
-            ValueError: an unknown name, or a value of another kind than the default.
+            ValueError: a name is unknown, or a value has another type than the default.
         """
         defaults = cls()
         unknown = set(values) - {one.name for one in fields(cls)}
@@ -47,24 +47,24 @@ class SystemSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a system is trained on a corpus and packed into a base."""
+    """How a system is trained on a corpus and exported to a base folder."""
 
     train_and_pack: Callable[..., Path]
     """``(corpus=, config=, out=, facts=, resume=, train=, init=, tracker=, process_group=)`` to the base's folder, with
     the arguments that ``takes`` names."""
     settings: type[SystemSettings] | None = None
-    """Its own settings, which ``TrainConfig.system_settings`` holds; None where it has none."""
+    """Class of the system's settings, for ``TrainConfig.system_settings``; None where it has none."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Values of ``TrainConfig`` that are others than the class's defaults for this system."""
+    """Values of ``TrainConfig`` with another default for this system."""
     takes: frozenset[str] = frozenset()
     """Further arguments of ``train_and_pack``, of those that the command line has flags for: ``boost``, ``kept_out``,
     ``surrogate_share``, ``voices``, ``voice_first``."""
 
     def read_settings(self, values: Mapping[str, Any] | None) -> SystemSettings | None:
-        """The system's own settings from JSON values.
+        """The system's settings from JSON values.
 
         Raises:
-            ValueError: an unknown name, or a value of a wrong kind.
+            ValueError: a name is unknown, or a value has the wrong type.
         """
         if self.settings is None:
             if values:
@@ -77,7 +77,7 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of the system called ``name``.
 
     Raises:
-        UsageError: no system of that name.
+        UsageError: there is no system of that name.
     """
     if name not in SYSTEMS:
         raise UsageError(f"--system {name}: use one of {', '.join(sorted(SYSTEMS))}")

@@ -1,7 +1,7 @@
-"""Speech by a base of its own making: many voices, many texts, and for each utterance the vector that made it.
+"""Synthesise a corpus with a base: many voices, many texts, and the voice vector of each utterance.
 
-Style encoders and student models learn from it. An utterance depends on the seed and its number alone, so that a run
-can be interrupted, continued, and shared by several processes.
+Style encoders and student models are trained on it. An utterance depends only on the seed and its number, so that a run
+can be interrupted, continued, and distributed over processes.
 
 Layout of the folder::
 
@@ -29,54 +29,54 @@ from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, Synthesized
 from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 
-ATTEMPTS = 200  # texts drawn for one utterance before its length limits are given up
-ENERGY_KEPT = 0.9999  # share of the stock voices' variance that the random directions cover
-PEAK = 0.99  # full scale 1.0: louder speech is scaled down, since FLAC clips
+ATTEMPTS = 200  # maximum number of texts drawn for one utterance to satisfy its length limits
+ENERGY_KEPT = 0.9999  # fraction of the stock voices' variance that the random directions cover
+PEAK = 0.99  # maximum amplitude (full scale 1.0); louder speech is scaled down, because FLAC would clip it
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherConfig:
-    """Which voices speak, and how much of it."""
+    """Distribution of the voices, and size of the corpus."""
 
     held_out: tuple[str, ...] = ()
-    """Stock voices that take no part, so that they can be used for testing."""
+    """Stock voices that are not used, so that they can be used for tests."""
     stock_share: float = 0.2
-    """Share of the utterances spoken by a stock voice as it is."""
+    """Fraction of the utterances with an unmodified stock voice."""
     mixed: int = 5
-    """Stock voices in a blend at most; two at least. Each half has a blend of its own."""
+    """Maximum number of stock voices in a blend (minimum 2). Each half has its own blend."""
     moved_share: float = 0.6
-    """Share of the blends that are moved along the stock voices' principal directions."""
+    """Fraction of the blends that are shifted along the stock voices' principal directions."""
     moved: float = 0.8
-    """Size of the move at most, in standard deviations of the stock voices; uniform from 0."""
+    """Maximum size of the shift in standard deviations of the stock voices; uniform from 0."""
     scattered: float = 0.12
     """Standard deviation at most (uniform from 0) of a further move of the blends in every one of the 256 values.
     Cloning takes voices by about 0.1 a value out of the span of the stock voices."""
     other_row: float = 0.25
-    """Share of the utterances that take the row of another length than their own."""
+    """Fraction of the utterances with the row of another length than their own."""
     phonemes: tuple[int, int] = (20, 200)
-    """Length of the texts: least and most."""
+    """Minimum and maximum length of the texts, in phonemes."""
     seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TeacherVoice:
-    """A voice drawn for one utterance."""
+    """The voice drawn for one utterance."""
 
     rows: Tensor = field(repr=False)  # (510, 256)
-    recipe: str  # how it was made, for people
+    recipe: str  # human-readable description of how it was made
 
     @property
     def base(self) -> Tensor:
-        """The vector ``(256,)`` at the reference row: what a style encoder should find in the speech."""
+        """The vector ``(256,)`` at the reference row: the target of a style encoder."""
         return self.rows[REFERENCE_ROW]
 
 
 class VoiceSampler:
-    """Draws voices from the space that stock voices span.
+    """Draws voices from the space spanned by the stock voices.
 
     Args:
         voices: stock voices by name.
-        config: what to draw; ``held_out`` names are left out.
+        config: the distribution; ``held_out`` voices are not used.
     """
 
     def __init__(self, voices: Mapping[str, VoicePack], config: TeacherConfig) -> None:
@@ -88,7 +88,7 @@ class VoiceSampler:
         self.directions = _principal_directions(self.packs[:, REFERENCE_ROW])  # (K, 256)
 
     def draw(self, rng: np.random.Generator) -> TeacherVoice:
-        """One voice: stock, blended by half, or blended and moved."""
+        """Draw one voice: a stock voice, a blend for each half, or a shifted blend."""
         if rng.random() < self.config.stock_share:
             pick = int(rng.integers(len(self.names)))
             return TeacherVoice(rows=self.packs[pick], recipe=self.names[pick])
@@ -112,14 +112,14 @@ class VoiceSampler:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TeacherUtterance:
-    """One utterance read back. ``T`` tokens with BOS and EOS, ``F`` frames of 25 ms."""
+    """One utterance of the corpus. ``T`` tokens with BOS and EOS, ``F`` frames of 25 ms."""
 
     audio: np.ndarray = field(repr=False)  # (600 F,) float32
     tokens: Tensor = field(repr=False)  # (T,) int64
     durations: Tensor = field(repr=False)  # (T,) int64, frames
-    f0: Tensor = field(repr=False)  # (2F,) Hz, as the predictor gave it
+    f0: Tensor = field(repr=False)  # (2F,) Hz, the predictor's output
     energy: Tensor = field(repr=False)  # (2F,)
-    vector: Tensor = field(repr=False)  # (256,): the row it was spoken with
+    vector: Tensor = field(repr=False)  # (256,): the row it was synthesised with
     base: Tensor = field(repr=False)  # (256,): the voice's reference row
     phonemes: str
     voice: str
@@ -128,10 +128,14 @@ class TeacherUtterance:
 def speak_teacher_utterance(
     number: int, kokoro: FrozenKokoro, sampler: VoiceSampler, texts: Sequence[str], folder: Path
 ) -> float:
-    """Speak and write utterance ``number``; nothing is done where it is there already. Seconds of new audio.
+    """Synthesise and write utterance ``number``, unless it exists. Returns the seconds of new audio.
 
     Args:
+        number: of the utterance.
+        kokoro: the base.
+        sampler: draws the voice.
         texts: phoneme strings to draw from.
+        folder: of the corpus.
     """
     audio_path, values_path = _paths(folder, number)
     if audio_path.exists() and values_path.exists():
@@ -151,7 +155,7 @@ def speak_teacher_utterance(
 
 
 def read_utterance(folder: Path, number: int) -> TeacherUtterance:
-    """Read what :func:`speak_teacher_utterance` wrote."""
+    """Read an utterance written by :func:`speak_teacher_utterance`."""
     audio_path, values_path = _paths(folder, number)
     audio, _ = soundfile.read(audio_path, dtype="float32")
     with safe_open(values_path, framework="pt") as file:
@@ -176,7 +180,7 @@ def utterance_numbers(folder: Path) -> list[int]:
 
 
 def _principal_directions(vectors: Tensor) -> Tensor:
-    """Directions ``(K, 256)`` in which stock vectors ``(V, 256)`` differ, each as long as one standard deviation."""
+    """Principal components ``(K, 256)`` of stock vectors ``(V, 256)``, each scaled to one standard deviation."""
     centred = vectors - vectors.mean(dim=0)
     _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
     energy = sizes.square().cumsum(0) / sizes.square().sum()
@@ -185,7 +189,7 @@ def _principal_directions(vectors: Tensor) -> Tensor:
 
 
 def _draw_text(texts: Sequence[str], limits: tuple[int, int], rng: np.random.Generator) -> str:
-    """A text of a length within the limits; the words of a longer one, from its start, where none is found."""
+    """Draw a text within the length limits; if none is found, the first words of a longer one."""
     text = ""
     for _ in range(ATTEMPTS):
         text = texts[int(rng.integers(len(texts)))]

@@ -1,4 +1,4 @@
-"""A teacher's speech as a corpus to train on: its files read once into memory-mapped arrays."""
+"""A teacher's speech as a training corpus: its files are read once into memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _VERSION = 1
 
 
 def prepare_teacher_corpus(folder: Path, cache: Path, *, reporter: Reporter | None = None) -> Corpus:
-    """Read what :mod:`voiceclone.base_training.teacher` wrote into ``cache``, or reuse what is there for the same.
+    """Read the output of :mod:`voiceclone.base_training.teacher` into ``cache``, or reuse a cache of the same files.
 
-    F0 and energy are the teacher's own predictions, so nothing is tracked.
+    F0 and energy are the teacher's own predictions; nothing is tracked.
 
     Raises:
-        UsageError: the folder holds no such speech.
+        UsageError: the folder contains no such speech.
     """
     numbers = utterance_numbers(folder)
     if len(numbers) < 2:
@@ -64,6 +64,6 @@ def prepare_teacher_corpus(folder: Path, cache: Path, *, reporter: Reporter | No
                           durations=durations, start=start)
             )  # fmt: skip
             start += frames
-        stored.unlink(missing_ok=True)  # before the first array is replaced
+        stored.unlink(missing_ok=True)  # deleted before the first array is replaced
     write_json(stored, {"key": key, "utterances": [asdict(u) for u in utterances]})
     return Corpus([cache])

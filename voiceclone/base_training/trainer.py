@@ -1,4 +1,4 @@
-"""The training loop of every system: steps, schedule, averaged weights, checkpoints, resume."""
+"""Training loop of all systems: steps, schedule, averaged weights, checkpoints, resume."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT = 2  # of the checkpoint; others are refused
+FORMAT = 2  # version of the checkpoint format; others are rejected
 MAX_BAD_STEPS = 20
 
 
 class Trainer:
-    """Trains a system in one process or several; everything random in a step follows from the seed and its number.
+    """Trains a system in one or more processes. All randomness of a step is determined by the seed and the step.
 
-    Several processes train what one would: every loss term is the mean over the whole batch, up to rounding (which the
-    vocoder's source branch turns into thousandths of its gradient). Only dropout and the noise of that source, drawn
-    inside Kokoro's modules, are other draws of the same kind.
+    Training with several processes is equivalent to one: every loss term is the mean over the whole batch, up to
+    rounding (which the vocoder's source module amplifies to 0.001 of its gradient). Only dropout and the source noise,
+    which are drawn inside Kokoro's modules, are different samples of the same distribution.
 
     Args:
         system: what is trained, with its config and its process group.
-        out: folder for ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
+        out: folder of ``checkpoint.pt`` and ``train_config.json``, which the main process writes.
         tracker: shows the progress, logs loss terms and checkpoints.
     """
 
@@ -44,26 +44,26 @@ class Trainer:
         rate = config.discriminator_rate
         self.discriminator_optimizer = torch.optim.AdamW(system.discriminators.parameters(), lr=rate, betas=(0.8, 0.99))
         self.step, self.seconds, self.bad_steps = 0, 0.0, 0
-        self.gradient_norm = math.nan  # of the last update, before it was cut
+        self.gradient_norm = math.nan  # of the last update, before clipping
         self.history: list[dict[str, float]] = []
         self.init = ""
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, 0-1."""
+        """Finished fraction of the run, 0-1."""
         if self.config.steps is not None:
             return min(self.step / self.config.steps, 1.0)
         return min(self.seconds / (60.0 * self.config.minutes), 1.0)
 
     def run(self) -> None:
-        """Train to the end of the run; write a checkpoint now and then and at the end.
+        """Train to the end of the run. A checkpoint is written regularly and at the end.
 
         Raises:
             VoicecloneError: the loss stopped being finite, or another process of the group is gone.
         """
         if self.process_group.is_main:
             write_json(self.out / "train_config.json", self.config.to_json())
-        # Processors of two kinds may draw slightly different initial weights from one seed.
+        # Different processor types may draw slightly different initial weights from one seed.
         system = self.system
         self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators, *system.side_modules)
         if self.config.compile or self.config.bfloat16:
@@ -79,7 +79,7 @@ class Trainer:
                 with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):
                     terms = self.train_step()
                 self.step += 1
-                # One clock for all: the schedule follows it, and so does the end of the run.
+                # All processes use one clock, because schedule and end of the run depend on it.
                 self.seconds += self.process_group.broadcast(time.monotonic() - clock)
                 for name, value in terms.items():
                     sums.setdefault(name, []).append(value)
@@ -94,7 +94,7 @@ class Trainer:
         self.save()
 
     def train_step(self) -> dict[str, float]:
-        """One optimiser step; the unweighted terms as numbers."""
+        """One optimizer step; returns the unweighted terms."""
         self._set_rate()
         system = self.system
         system.begin_step(self.progress)
@@ -119,7 +119,7 @@ class Trainer:
         return dict(zip(terms, totals.tolist(), strict=True))
 
     def save(self) -> None:
-        """Write ``checkpoint.pt`` in one step; only the main process does."""
+        """Write ``checkpoint.pt`` atomically, in the main process only."""
         if not self.process_group.is_main:
             return
         state = {
@@ -142,7 +142,7 @@ class Trainer:
         self.tracker.checkpoint(self)
 
     def resume(self) -> None:
-        """Go on from ``out/checkpoint.pt``.
+        """Continue from ``out/checkpoint.pt``.
 
         Raises:
             UsageError: there is none, or it belongs to other speakers, another preset or another system.
@@ -168,10 +168,10 @@ class Trainer:
         self.init = state.get("init", "")
 
     def initialize_from(self, base: Path) -> None:
-        """Take the weights of the base in folder ``base``; optimizers and discriminators start anew.
+        """Load the weights of the base in folder ``base``. Optimizers and discriminators keep their initialization.
 
         Raises:
-            UsageError: no base of this preset lies there.
+            UsageError: there is no base of this preset.
             VoicecloneError: its files are damaged.
         """
         self.init = self.system.initialize_from(Path(base))
@@ -187,7 +187,7 @@ class Trainer:
             group["lr"] = config.discriminator_rate * max(factor, 0.2)
 
     def _update(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
-        """All-reduce the gradients, clip, and step where they are finite; whether they were."""
+        """All-reduce the gradients, clip them, and step. Returns False, without a step, where they are not finite."""
         self.process_group.all_reduce_gradients(module)
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         self.gradient_norm = float(norm)
@@ -204,16 +204,16 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # A young average forgets fast, or it would hold the random initialization.
+        # A shorter half-life at the start, or the average would retain the random initialization.
         decay = min(0.5 ** (1.0 / self.config.ema_half_life), (1.0 + self.step) / (10.0 + self.step))
         ours, theirs = list(self.system.averaged.parameters()), list(self.system.trained.parameters())
         torch._foreach_lerp_(ours, theirs, 1.0 - decay)
-        # Buffers are copied: the mean of spectral norm's unit vectors is no unit vector, and the scale would be wrong.
+        # Buffers are copied, not averaged: the mean of spectral norm's unit vectors would not have unit length.
         for mean, last in zip(self.system.averaged.buffers(), self.system.trained.buffers(), strict=True):
             mean.copy_(last)
 
     def _report(self, terms: dict[str, float], step_seconds: float) -> str:
-        """Keep and track the means of the last steps; them as a line."""
+        """Store and log the means of the last steps; returns them as a line."""
         rate = self.optimizer.param_groups[0]["lr"]
         memory = memory_megabytes(self.process_group.device)
         figures = {"learning_rate": rate, "step_seconds": step_seconds, "memory_mb": memory}
@@ -225,7 +225,7 @@ class Trainer:
 
 
 def memory_megabytes(device: torch.device) -> float:
-    """The most memory used so far: of the GPU, or of this process."""
+    """Peak memory so far in MB, of the GPU or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     try:
@@ -240,14 +240,14 @@ def read_checkpoint(out: Path) -> dict[str, Any]:
     """Read ``out/checkpoint.pt``.
 
     Raises:
-        UsageError: it is missing, damaged or that of another version.
+        UsageError: it is missing, damaged or of another version.
     """
     path = Path(out) / CHECKPOINT
     if not path.is_file():
         raise UsageError(f"{path}: no such file: train first, or leave out --resume")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many exception types for a damaged file
         raise UsageError(f"{path}: is damaged ({type(error).__name__}): delete it and train again") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UsageError(f"{path}: is no checkpoint of this version: train again with --overwrite")

@@ -1,4 +1,4 @@
-"""What a base's training shows while it runs: progress, loss terms, and at every checkpoint a sentence it never saw."""
+"""Logging of a base training: progress, loss terms, and at every checkpoint a synthesised validation utterance."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class TrainingTracker:
-    """Hands a training's numbers, sounds and mels to trackers, and its progress to a reporter.
+    """Sends a training's metrics, audio and mels to trackers, and its progress to a reporter.
 
     Args:
         trackers: none by default.
-        reporter: by default one that writes warnings alone.
+        reporter: by default one that writes warnings only.
     """
 
     def __init__(self, trackers: Trackers | None = None, reporter: Reporter | None = None) -> None:
@@ -32,7 +32,7 @@ class TrainingTracker:
         self.trackers.scalars({f"train/{name}": value for name, value in values.items()}, step)
 
     def checkpoint(self, trainer: Trainer) -> None:
-        """Log one validation utterance as the averaged model speaks it, all prosody predicted, beside the recording."""
+        """Log one validation utterance by the averaged model, with predicted prosody, and its recording."""
         preview = trainer.system.preview() if len(self.trackers) else None
         if preview is None:
             return

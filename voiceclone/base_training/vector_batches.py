@@ -1,4 +1,4 @@
-"""Batches of a teacher's speech, whose voice vectors are known."""
+"""Batches of a teacher's speech with known voice vectors."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from voiceclone.distributed import ProcessGroup
 
 
 class VectorBatches(Batches):
-    """Batches of a teacher's speech, whose voice vectors are known; the last ones are kept back.
+    """Batches of a teacher's speech with known voice vectors. The last utterances are held out.
 
-    The decoder gets whole utterances, one a step: it normalises over time, so that the audio of a crop's frames is not
-    a crop of the utterance's audio. For Kokoro-82M the two differ by a multi-resolution log-mel L1 of 0.86 with 0.8 s,
-    0.52 with 4 s, and 0.09 with all of it (other noise).
+    The decoder gets one whole utterance in each step. As it normalises over time, its output for a crop of the input
+    differs from a crop of its output. For Kokoro-82M the multi-resolution log-mel L1 between the two is 0.86 for 0.8 s,
+    0.52 for 4 s, and 0.09 for the whole utterance (different noise).
     """
 
     SHORTEST, LONGEST = 80, 280
     """Frames of 25 ms: utterances beyond are left to the predictor, unless there are no others."""
     HELD = 0.02
-    """Share of the utterances kept back for validation."""
+    """Fraction of the utterances held out for validation."""
 
     def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
         count = len(corpus.utterances)

@@ -1,9 +1,9 @@
-"""Train style encoders whose space is a base's own: speech of the base in, the voice vector that made it out.
+"""Training of style encoders that predict the voice vector of a base from its speech.
 
-StyleTTS2's published encoders were never trained with Kokoro. These are trained on a corpus of the base's own speech
-(:mod:`voiceclone.base_training.teacher`): the acoustic encoder finds the first half of the vector, the prosodic encoder
-the second. The speech is disturbed by level, microphone, room, noise, bandwidth and blur, so that recordings of people
-stay within what the encoders know.
+StyleTTS2's published encoders were not trained with Kokoro. These are trained on a corpus of the base's own speech
+(:mod:`voiceclone.base_training.teacher`). The acoustic encoder predicts the first half of the vector, the prosodic
+encoder the second. The speech is augmented by level, microphone, room, noise, bandwidth and blur, so that the encoders
+generalise to recordings.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from voiceclone.style.encoders import StyleEncoders
 from voiceclone.style.extraction import MIN_FRAMES, reference_mel
 from voiceclone.voice.pack import VOICE_DIM
 
-CROP_FRAMES = (72, 200)  # mel frames of a training crop, 80 a second: 0.9 to 2.5 s
+CROP_FRAMES = (72, 200)  # minimum and maximum mel frames of a training crop, 80 per second: 0.9 to 2.5 s
 LEVEL_DB = (-12.0, 9.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderTraining:
-    """How a pair of style encoders is trained on a base's speech."""
+    """Training settings of a pair of style encoders."""
 
     steps: int = 3000
-    """Optimiser steps."""
+    """Optimizer steps."""
     batch: int = 32
-    """Crops a step, each of an utterance of its own."""
+    """Crops in a step, each from a different utterance."""
     learning_rate: float = 1e-3
     held_out: float = 0.06
-    """Share of the utterances, the last ones, that the pair is tested on."""
+    """Fraction of the utterances (the last ones) held out for testing."""
     clean: float = 0.25
-    """Share of the crops that are left as they are."""
+    """Fraction of the crops without augmentation."""
     cosine: float = 0.5
-    """Weight of 1 - cosine of the deviations from the mean voice, beside their squared error."""
+    """Weight of 1 - cosine of the deviations from the mean voice, relative to their squared error."""
     seed: int = 0
 
 
@@ -59,10 +59,10 @@ class StyleCorpus:
 
 
 def read_speech(folder: Path) -> StyleCorpus:
-    """Read a corpus that :mod:`voiceclone.base_training.teacher` wrote; preprocessing is that of stage 1.
+    """Read a corpus of :mod:`voiceclone.base_training.teacher`, with the preprocessing of stage 1.
 
     Raises:
-        VoicecloneError: there is nothing to learn from.
+        VoicecloneError: the corpus is empty.
     """
     log_mel, mels, vectors = LogMel(), [], []
     for number in utterance_numbers(folder):
@@ -75,10 +75,10 @@ def read_speech(folder: Path) -> StyleCorpus:
 
 
 def train_voice_encoders(encoders: StyleEncoders, speech: StyleCorpus, config: EncoderTraining) -> dict[str, float]:
-    """Train in place; figures of the utterances held out (see :func:`recovered`).
+    """Train the encoders in place; returns metrics on the held-out utterances (see :func:`recovered`).
 
     Raises:
-        VoicecloneError: too little speech, or the loss is not finite.
+        VoicecloneError: there is too little speech, or the loss is not finite.
     """
     count = len(speech.mels)
     held = max(int(count * config.held_out), 1)
@@ -86,7 +86,7 @@ def train_voice_encoders(encoders: StyleEncoders, speech: StyleCorpus, config: E
         raise VoicecloneError(f"{count} utterances are too few: speak {config.batch + held} at least")
     train = StyleCorpus(mels=speech.mels[: count - held], vectors=speech.vectors[: count - held])
     mean, spread = train.vectors.mean(dim=0), train.vectors.std(dim=0).clamp(min=1e-3)
-    with torch.no_grad():  # the answer of encoders that know nothing yet: the mean voice
+    with torch.no_grad():  # initial output: the mean voice
         for encoder, half in zip((encoders.acoustic, encoders.prosodic), mean.split(STYLE_DIM)):
             encoder.unshared.bias.copy_(half)
     rng = np.random.default_rng(config.seed)
@@ -112,14 +112,17 @@ def train_voice_encoders(encoders: StyleEncoders, speech: StyleCorpus, config: E
 
 @torch.no_grad()
 def recovered(encoders: nn.Module, speech: StyleCorpus, mean: Tensor) -> dict[str, float]:
-    """How well the vectors of whole utterances are found, by half.
+    """How well the vectors of whole utterances are predicted, for each half.
 
     Args:
-        mean: the mean voice ``(256,)`` that deviations are taken from.
+        encoders: the pair.
+        speech: utterances.
+        mean: the mean voice ``(256,)`` from which deviations are computed.
 
     Returns:
         ``cosine`` of the vectors, ``deviation_cosine`` of their deviations from the mean voice, and ``explained``, the
-        share of the deviations' energy (1 is perfect, 0 the mean voice), each as ``NAME_acoustic``, ``NAME_prosodic``.
+        explained fraction of the deviations' variance (1 is perfect, 0 the mean voice), each as ``NAME_acoustic`` and
+        ``NAME_prosodic``.
     """
     found = torch.cat([encoders(mel[None]) for mel in speech.mels])
     figures: dict[str, float] = {}
@@ -133,9 +136,9 @@ def recovered(encoders: nn.Module, speech: StyleCorpus, mean: Tensor) -> dict[st
 
 
 def crops(mels: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
-    """Crops ``(B, 80, F)`` of one random length at random places; what is shorter is repeated."""
+    """Crops ``(B, 80, F)`` of one random length at random positions; shorter utterances are repeated."""
     frames = int(rng.integers(CROP_FRAMES[0], CROP_FRAMES[1] + 1))
-    frames = max(MIN_FRAMES, frames - frames % 8)  # few different shapes: each new one costs the building of kernels
+    frames = max(MIN_FRAMES, frames - frames % 8)  # few different shapes, because kernels are compiled for each new one
     cut = []
     for mel in mels:
         whole = mel.repeat(1, math.ceil(frames / mel.shape[1])) if mel.shape[1] < frames else mel
@@ -145,7 +148,7 @@ def crops(mels: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
 
 
 def disturb(mels: Tensor, generator: Generator) -> Tensor:
-    """Normalised log-mels ``(B, 80, F)`` as other microphones, rooms and files would have them."""
+    """Augment normalised log-mels ``(B, 80, F)`` by simulated microphones, rooms, noise and bandwidths."""
     natural = mels * LOG_STD + LOG_MEAN
     level = torch.logsumexp(natural, dim=(1, 2), keepdim=True) - math.log(natural[0].numel())
     features = natural - level

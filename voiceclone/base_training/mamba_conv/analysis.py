@@ -1,4 +1,4 @@
-"""What a trained model and its run tell: sizes, trends, accuracies, use of the codebooks, calibration, cost."""
+"""Analysis of a trained model and its run: sizes, trends, accuracies, codebook use, calibration, cost."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from voiceclone.plotting.plots import save_figure
 from voiceclone.plotting.run_plots import NO_TERM, run_figure
 
 PICTURE = "enhanced_analysis.png"
-SMOOTHED = 5  # rows of the history in a moving average
+SMOOTHED = 5  # window of the moving average, in rows of the history
 
 
 def analyze(path: Path) -> dict[str, Any]:
-    """Everything about the model in a file, JSON-able; the picture goes beside it.
+    """Analyse the model in a file. Returns JSON-able results; the figure is written beside the file.
 
-    Where the run's own checkpoint lies beside the model, its history is taken: it goes on behind the best step.
+    The history is read from the run's own checkpoint where it lies beside the model, because it continues after the
+    best step.
 
     Raises:
         UsageError: there is no such model.
@@ -55,7 +56,7 @@ def analyze(path: Path) -> dict[str, Any]:
 
 
 def trends(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """The moving average of every term at the end, and its slope over the last quarter, a thousand steps."""
+    """Final moving average of every term, and its slope per 1000 steps over the last quarter."""
     found = {}
     for name in dict.fromkeys(name for row in history for name in row):
         if name in NO_TERM:
@@ -70,7 +71,7 @@ def trends(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]
 
 
 def cost(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Medians over the run, and the most memory."""
+    """Medians over the run, and the peak memory."""
     found = {}
     for name in ("step_seconds", "gradient_norm"):
         values = [row[name] for row in history if name in row]
@@ -82,7 +83,7 @@ def cost(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def as_text(found: Mapping[str, Any]) -> str:
-    """For people."""
+    """The results as text."""
     lines = [f"model: {found['model']}", f"best step: {found['best_step']} of {found['last_step']}"]
     lines += ["", "parameters", *(f"  {name:<12} {count:>12,}" for name, count in found["parameters"].items())]
     sizes = {name: value for name, value in found["config"]["model"].items() if not isinstance(value, list)}

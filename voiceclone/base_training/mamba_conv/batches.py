@@ -1,4 +1,4 @@
-"""Batches of crops with their codec tokens and the prosody of every token of the text."""
+"""Batches of crops with their codec tokens and the prosody of every text token."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.mamba_conv.codes import CodeCache
 from voiceclone.distributed import ProcessGroup
 
-HELD_SHARE = 0.1  # of a single speaker's utterances, the last ones
-LEAST_SPREAD = 0.05  # of log F0 and of log energy: a speaker with less is monotone
+HELD_SHARE = 0.1  # fraction of a single speaker's utterances held out: the last ones
+LEAST_SPREAD = 0.05  # minimum standard deviation of log F0 and of log energy used for normalisation
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodeBatch(StyledBatch):
-    """A batch for the token decoder. T is the codec frames of the crop, N the longest token count of the text."""
+    """A batch for the token decoder.
+
+    T is the number of codec frames of the crop, N the largest number of text tokens.
+    """
 
     codes: Tensor
     """int64 ``(B, levels, T)``."""
     code_tokens: Tensor
-    """int64 ``(B, T)``: the token of the text spoken in each codec frame."""
+    """int64 ``(B, T)``: the text token of each codec frame."""
     token_pitch: Tensor
     """float32 ``(B, N)``: see :class:`voiceclone.models.mamba_conv.variance.Prosody`."""
     token_voiced: Tensor
@@ -34,10 +37,10 @@ class CodeBatch(StyledBatch):
 
 
 def held_out(corpus: Corpus, seed: int) -> list[int]:
-    """Utterances that no training sees: one of every speaker that has at least 5.
+    """Held-out utterances: one of every speaker that has at least 5.
 
-    Of a single speaker the last ones are taken: in one recording neighbours sound alike, so that utterances held out
-    here and there would say too little.
+    For a single speaker the last ones are held out. Neighbouring utterances of one recording sound alike, so that
+    utterances held out at random would give too optimistic results.
     """
     if len(corpus.speakers) == 1:
         count = len(corpus.utterances)
@@ -48,14 +51,17 @@ def held_out(corpus: Corpus, seed: int) -> list[int]:
 
 
 def training_groups(corpus: Corpus, held: list[int]) -> dict[str, list[int]]:
-    """The utterances to train on, by speaker."""
+    """The training utterances by speaker."""
     kept = set(held)
     groups = {speaker: [i for i in own if i not in kept] for speaker, own in corpus.by_speaker.items()}
     return {speaker: own for speaker, own in groups.items() if own}
 
 
 class CodeBatches(BatchMaker):
-    """Draws as :class:`BatchMaker` does and adds tokens; of a single speaker the last utterances are kept back."""
+    """Draws as :class:`BatchMaker` does and adds codec tokens.
+
+    For a single speaker the last utterances are held out.
+    """
 
     def __init__(
         self,
@@ -96,7 +102,7 @@ class CodeBatches(BatchMaker):
         )
 
     def token_prosody(self, index: int) -> np.ndarray:
-        """Pitch, voicing and energy of the tokens of an utterance, ``(3, N)``."""
+        """Pitch, voicing and energy of the text tokens of an utterance, ``(3, N)``."""
         utterance = self.corpus.utterances[index]
         pitch_mean, pitch_spread, energy_mean, energy_spread = self._spreads[utterance.speaker]
         f0, energy = self.corpus.f0(index), self.corpus.energy(index)
@@ -111,7 +117,7 @@ class CodeBatches(BatchMaker):
         return np.stack([pitch, is_voiced, level])
 
     def _mean_and_spread(self, indices: list[int]) -> tuple[float, float, float, float]:
-        """Of log F0 and of log energy, over all frames of a speaker."""
+        """Mean and standard deviation of log F0 and of log energy, over all frames of a speaker."""
         f0 = np.concatenate([self.corpus.f0(i) for i in indices])
         energy = np.concatenate([self.corpus.energy(i) for i in indices])
         logs = np.log(f0[f0 > 0]) if (f0 > 0).any() else np.log(np.array([100.0]))

@@ -18,13 +18,13 @@ WEIGHTS, FACTS = "codec.safetensors", "codec.json"
 
 
 def save_codec(codec: Codec, folder: Path, facts: dict[str, Any]) -> None:
-    """Write a codec, the facts last: they mark it as whole."""
+    """Write a codec. The facts are written last: they mark it as complete."""
     save_state(codec, folder / WEIGHTS)
     write_json(folder / FACTS, {"config": config_json(codec.config), **facts})
 
 
 def read_codec_facts(folder: Path) -> dict[str, Any]:
-    """What :func:`save_codec` was told; empty where there is no codec."""
+    """The facts that :func:`save_codec` wrote; empty where there is no codec."""
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def read_codec_facts(folder: Path) -> dict[str, Any]:
 
 
 def load_codec(folder: Path) -> Codec:
-    """A codec, frozen.
+    """Load a codec, frozen.
 
     Raises:
         UsageError: there is none.

@@ -1,4 +1,4 @@
-"""Train a codec, measure what it keeps of speech, write its folder."""
+"""Train a codec, measure its reconstruction of speech, write its folder."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from voiceclone.models.mamba_conv.quantizer import codebook_use
 from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 
 logger = logging.getLogger(__name__)
-MEASURED = 40  # utterances, at most
-LOW_USE = 0.3  # of a codebook: below, much of it codes nothing
+MEASURED = 40  # maximum number of utterances for measurements
+LOW_USE = 0.3  # codebook use (perplexity / size) below which a warning is given
 ADVERSARIAL_SHARE = 0.4
 
 
@@ -47,7 +47,7 @@ def train_and_pack(
     init: Path | None = None,
     process_group: ProcessGroup | None = None,
 ) -> Path:
-    """Train into ``out`` and write ``out/codec``; that folder. Arguments as of every recipe."""
+    """Train into ``out`` and write ``out/codec``; returns that folder. Arguments as for every recipe."""
     group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
     if not train:
         config = TrainConfig.from_json(read_checkpoint(out)["config"])
@@ -79,9 +79,9 @@ def train_and_pack(
 def own_codec(
     corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts, process_group: ProcessGroup, tracker: Any = None
 ) -> Codec:
-    """The codec of a run in ``out``: the one that an earlier run with these data and settings left, or a new one.
+    """The codec of a run in ``out``: that of an earlier run with the same data and settings, or a new one.
 
-    An interrupted training of it is gone on with.
+    An interrupted training of it is resumed.
     """
     folder, key = Path(out) / "codec", run_key(corpus, config)
     if read_codec_facts(folder).get("key") == key:
@@ -92,14 +92,14 @@ def own_codec(
         try:
             found = read_checkpoint(out)["config"]
             resume = json.dumps(found, sort_keys=True) == json.dumps(config.to_json(), sort_keys=True)
-        except (UsageError, KeyError):  # of another version: it is replaced
+        except (UsageError, KeyError):  # from another version: it is replaced
             resume = False
     train_and_pack(corpus, config, out, facts, resume=resume, tracker=tracker, process_group=process_group)
     return load_codec(folder)
 
 
 def codec_config_of(config: TrainConfig, codebook_size: int, share: float) -> TrainConfig:
-    """The settings of a codec's training as a part of another run."""
+    """Settings for training a codec as part of another run."""
     length = (
         {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": (config.minutes or 0.0) * share}
     )
@@ -116,7 +116,7 @@ def codec_config_of(config: TrainConfig, codebook_size: int, share: float) -> Tr
 
 
 def run_key(corpus: Corpus, config: TrainConfig) -> str:
-    """What a codec follows from: the data and the settings."""
+    """Hash of the data and the settings that determine a codec."""
     content = [[u.name, u.speaker, u.frames] for u in corpus.utterances]
     settings = {name: value for name, value in config.to_json().items() if name not in ("device", "log_every")}
     return hashlib.sha256(json.dumps([content, settings], sort_keys=True).encode()).hexdigest()
@@ -126,12 +126,13 @@ def run_key(corpus: Corpus, config: TrainConfig) -> str:
 def codec_measures(
     codec: nn.Module, corpus: Corpus, indices: list[int], recognizer: PhoneRecognizer | None = None
 ) -> dict[str, Any]:
-    """What a codec keeps of utterances; empty without any.
+    """Reconstruction metrics of a codec on utterances; empty without utterances.
 
     Returns:
-        ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (perplexity over size, a level), and with
-        ``recognizer`` ``phone_error_percent`` of its sound and ``true_phone_error_percent`` of the recordings: the
-        first is the best that a synthesizer on its tokens can reach.
+        ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (perplexity / size, for each level), and with
+        ``recognizer`` ``phone_error_percent`` of its output and ``true_phone_error_percent`` of the recordings. The
+        former
+        is a lower bound for a synthesizer on its tokens.
     """
     loss, mel, codes, heard, truly = SpectralLoss(), [], [], [], []
     for index in indices:

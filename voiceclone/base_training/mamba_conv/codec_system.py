@@ -1,4 +1,4 @@
-"""The system ``codec``: waveform in, the same waveform out through few tokens."""
+"""The system ``codec``: an autoencoder of waveforms with residual vector quantization."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KMEANS_ROUNDS = 10
 
 
 class AudioCrops:
-    """Crops of equal length; those of a step depend on the seed and the step alone."""
+    """Crops of equal length. Those of a step depend only on the seed and the step."""
 
     def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup) -> None:
         self.corpus, self.config, self.process_group = corpus, config, process_group
@@ -36,10 +36,11 @@ class AudioCrops:
         self.crop = crop_length(config.crop_frames, corpus.frames[[i for own in self.groups for i in own]])
 
     def draw(self, step: int, *, whole: bool = False) -> tuple[Tensor, float]:
-        """Waveforms ``(B, 600 crop)`` of this process, and what part of the batch they are.
+        """Waveforms ``(B, 600 crop)`` of this process, and their fraction of the batch.
 
         Args:
-            whole: all rows, in every process.
+            step: number of the step.
+            whole: return all rows in every process.
         """
         rng = np.random.default_rng([self.config.seed, step, 2])
         cut: list[tuple[int, int]] = []
@@ -52,13 +53,13 @@ class AudioCrops:
         return torch.from_numpy(audio).to(self.process_group.device), part
 
     def levels(self, step: int, most: int, all_levels: float) -> int:
-        """How many levels a step uses."""
+        """Number of quantizer levels used in a step."""
         rng = np.random.default_rng([self.config.seed, step, 3])
         return most if rng.random() < all_levels else int(rng.integers(1, most + 1))
 
 
 class CodecSystem(System):
-    """The own codec with its discriminators."""
+    """The codec with its discriminators."""
 
     trained: Codec
     averaged: Codec
@@ -85,7 +86,7 @@ class CodecSystem(System):
         self.started = False
 
     def losses(self, step: int, progress: float) -> StepLosses:
-        """Spectral distances and commitment; the discriminators from their share of the run on."""
+        """Spectral distances and commitment loss; adversarial terms from ``adversarial_share`` of the run on."""
         quantized = self._quantizing(step)
         audio, part = self.batches.draw(step)
         latent = self.trained.latents(audio)
@@ -113,7 +114,7 @@ class CodecSystem(System):
         return StepLosses(terms=terms, total=total, discriminate=discriminate if adversarial else None)
 
     def initialize_from(self, base: Path) -> str:
-        """Take the weights of a trained codec in folder ``base``."""
+        """Load the weights of a trained codec in folder ``base``."""
         known = load_codec(base)
         if known.config != self.codec:
             raise UsageError(
@@ -125,14 +126,14 @@ class CodecSystem(System):
         return base.name
 
     def speed_up(self) -> None:
-        """Nothing is compiled here."""
+        """No effect: nothing is compiled here."""
 
     def identity(self) -> dict[str, Any]:
         """Speakers, preset and sizes."""
         return {"speakers": self.corpus.speakers, "preset": self.config.preset, "codec": config_json(self.codec)}
 
     def state(self) -> dict[str, Any]:
-        """Whether the codebooks have been started."""
+        """Whether the codebooks have been initialized."""
         return {"codebooks_started": self.started}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -141,7 +142,7 @@ class CodecSystem(System):
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """The first validation utterance, and what the codec makes of it."""
+        """The first validation utterance, and its reconstruction by the codec."""
         if not self.batches.validation:
             return None
         index = self.batches.validation[0]
@@ -153,10 +154,10 @@ class CodecSystem(System):
         return self.process_group.all_reduce(means * part)
 
     def _quantizing(self, step: int) -> bool:
-        """Whether this step quantizes; the first that does starts the codebooks."""
+        """True where this step quantizes. The first such step initializes the codebooks."""
         wait = self.training.kmeans_batches
         if self.config.steps is not None:
-            wait = min(wait, self.config.steps // 2)  # of a run that is a try, at most half
+            wait = min(wait, self.config.steps // 2)  # at most half of a short test run
         if not self.started and step >= wait:
             self.start_codebooks(range(max(step - max(wait, 1), 0), max(step, 1)))
             self.started = True
@@ -164,9 +165,9 @@ class CodecSystem(System):
 
     @torch.no_grad()
     def start_codebooks(self, steps: range) -> None:
-        """Start every level from the centres of what the batches of some steps leave to it.
+        """Initialize every level by k-means on its residuals over the batches of some steps.
 
-        The batches are drawn anew, whole and alike in all processes, so that nothing of them need be kept.
+        The batches are drawn again, whole and identical in all processes, so that they need not be stored.
         """
         from sklearn.cluster import KMeans
 

@@ -1,4 +1,4 @@
-"""The codec's tokens of every utterance of a corpus, computed once for one codec."""
+"""Codec tokens of every utterance of a corpus, computed once for each codec."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def codec_key(codec: nn.Module) -> str:
 
 
 class CodeCache:
-    """Memory-mapped tokens; ``codes.npy`` holds the frames of all utterances in a row, ``(frames, levels)``.
+    """Memory-mapped tokens. ``codes.npy`` contains the frames of all utterances, concatenated: ``(frames, levels)``.
 
     Args:
-        folder: where the cache lies; what another codec or another corpus left there is replaced.
+        corpus: the utterances.
+        folder: of the cache; that of another codec or corpus is replaced.
         codec: frozen.
     """
 
@@ -43,7 +44,7 @@ class CodeCache:
         key = {"codec": codec_key(codec), "corpus": hashlib.sha256(content.encode()).hexdigest()}
         path, stamp = Path(folder) / "codes.npy", Path(folder) / "codes.json"
         if not path.is_file() or not stamp.is_file() or json.loads(stamp.read_text(encoding="utf-8")) != key:
-            stamp.unlink(missing_ok=True)  # before the array is replaced
+            stamp.unlink(missing_ok=True)  # deleted before the array is replaced
             _compute(Path(folder), corpus, codec)
             write_json(stamp, key)
         self._codes = np.load(path, mmap_mode="r")

@@ -1,4 +1,4 @@
-"""Loss terms of the synthesizer, each with a target for what it trains; unweighted, means over these rows."""
+"""Loss terms of the synthesizer; unweighted means over the rows of this process."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from voiceclone.models.mamba_conv.token_decoder import TokenDecoder
 from voiceclone.models.mamba_conv.variance import Prosody
 
 TOKEN_TERMS = ("duration", "pitch", "voiced", "energy")
-"""Means over the tokens of the text, of which rows have more or fewer."""
+"""Terms that are means over text tokens, of which the number differs between rows."""
 
 
 class MambaConvTrainee(nn.Module):
-    """The synthesizer, and heads that exist in training alone: they keep speaker, rate and pitch in the style."""
+    """The synthesizer, and auxiliary heads that are used in training only.
+
+    The heads predict speaker, rate and pitch from the style, so that the style encodes them.
+    """
 
     def __init__(self, config: MambaConvConfig, speakers: int) -> None:
         super().__init__()
@@ -39,7 +42,7 @@ class MambaConvTrainee(nn.Module):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """A batch as the token decoder gets it."""
+    """Inputs of the token decoder for a batch."""
 
     given: Conditions
     codes: Tensor = field(repr=False)
@@ -47,13 +50,13 @@ class Prepared:
 
 
 class MambaConvObjective:
-    """Computes the terms of a step."""
+    """Computes the loss terms of a step."""
 
     def __init__(self, trainee: MambaConvTrainee, config: TrainConfig, training: MambaConvTraining) -> None:
         self.trainee, self.config, self.training = trainee, config, training
 
     def terms(self, batch: CodeBatch, step: int, progress: float) -> dict[str, Tensor]:
-        """All terms of a step, and the accuracy of the tokens that were predicted."""
+        """All terms of a step, and the accuracy of the predicted tokens."""
         style = self.trainee.model.style(batch.style_mel)
         terms = {
             "style_range": style_range(style),
@@ -71,7 +74,7 @@ class MambaConvObjective:
         return terms
 
     def _tokens(self, prepared: Prepared, step: int, progress: float) -> dict[str, Tensor]:
-        """Cross-entropy of the tokens that were hidden. Which step learns what is the same in all processes."""
+        """Cross-entropy of the masked tokens. All processes train the same level in a step."""
         decoder = self.trainee.model.decoder
         rng = np.random.default_rng([self.config.seed, step, 4])
         with_confidence = progress >= self.training.confidence_share
@@ -92,7 +95,7 @@ class MambaConvObjective:
         return terms
 
     def _refined(self, decoder: TokenDecoder, prepared: Prepared, with_confidence: bool) -> dict[str, Tensor]:
-        """Two rounds of refinement: from random tokens, then from the decoder's own best ones."""
+        """Two rounds of refinement: from random tokens, then from the decoder's own predictions."""
         codes, given = prepared.codes, prepared.given
         wrong = draw_hidden(codes.shape, codes.device)
         share = wrong.float().flatten(1).mean(1)
@@ -115,7 +118,7 @@ class MambaConvObjective:
         return terms
 
     def _stopping(self, prepared: Prepared) -> Tensor:
-        """Whether the next round of a generation raised the accuracy, for the controller to foresee."""
+        """Loss of the controller, which predicts whether the next round increases the accuracy."""
         model, rows = self.trainee.model, self.training.stopping_rows
         given = Conditions(**{name: value[:rows].detach() for name, value in vars(prepared.given).items()})
         was_training = model.training
@@ -135,7 +138,7 @@ class MambaConvObjective:
 def prepare(
     model: MambaConvTTS, batch: CodeBatch, prosodic: Tensor, acoustic: Tensor
 ) -> tuple[Prepared, dict[str, Tensor]]:
-    """The decoder's conditions with the true durations and prosody, and the terms of those that are predicted."""
+    """The decoder's inputs with true durations and prosody, and the loss terms of the predicted ones."""
     mask = batch.mask.unsqueeze(-1).float()
     features = model.text(batch.tokens, acoustic, mask)
     truth = Prosody(pitch=batch.token_pitch, voiced=batch.token_voiced, energy=batch.token_energy)
@@ -151,7 +154,10 @@ def prepare(
 
 
 def duration_terms(log_duration: Tensor, log_scale: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Laplace likelihood a token, and the relative error of the whole length; all ``(B, N)``."""
+    """Negative log-likelihood (Laplace) of the durations, and the relative error of the total length.
+
+    All inputs are ``(B, N)``.
+    """
     predicted = (log_duration.exp() * mask).sum(1)
     true = (durations * mask).sum(1)
     return {
@@ -161,7 +167,7 @@ def duration_terms(log_duration: Tensor, log_scale: Tensor, durations: Tensor, m
 
 
 def prosody_terms(predicted: Prosody, truth: Prosody, mask: Tensor) -> dict[str, Tensor]:
-    """Pitch where there is voice, voicing, and energy."""
+    """Losses of pitch (voiced tokens only), voicing, and energy."""
     voiced = truth.voiced[mask]
     pitch = F.smooth_l1_loss(predicted.pitch[mask], truth.pitch[mask], reduction="none")
     return {
@@ -172,7 +178,7 @@ def prosody_terms(predicted: Prosody, truth: Prosody, mask: Tensor) -> dict[str,
 
 
 def draw_hidden(shape: torch.Size, device: torch.device) -> Tensor:
-    """Which tokens are hidden: a share of each row that is drawn along a cosine, at least one; bool of ``shape``."""
+    """Draw the mask: a random fraction of each row with a cosine schedule, at least one token; bool of ``shape``."""
     ratio = torch.cos(0.5 * math.pi * torch.rand(shape[0], *(1,) * (len(shape) - 1), device=device))
     draws = torch.rand(shape, device=device)
     lowest = draws.flatten(1).amin(1).view(-1, *(1,) * (len(shape) - 1))
@@ -180,7 +186,7 @@ def draw_hidden(shape: torch.Size, device: torch.device) -> Tensor:
 
 
 def predict_level(decoder: TokenDecoder, prepared: Prepared, level: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Features and scores of one level whose ``hidden`` ``(B, T)`` tokens are masked; finer levels are not known."""
+    """Features and logits of one level, with the ``hidden`` tokens ``(B, T)`` and all finer levels masked."""
     codes, given = prepared.codes.clone(), prepared.given
     codes[:, level][hidden] = decoder.mask_id
     codes[:, level + 1 :] = decoder.mask_id
@@ -191,6 +197,6 @@ def predict_level(decoder: TokenDecoder, prepared: Prepared, level: int, hidden:
 
 
 def worth_going_on(rounds: list[Round], codes: Tensor, gain: float) -> Tensor:
-    """1 where the round after one raised the accuracy of level 0 by more than ``gain``, ``(rounds - 1, B)``."""
+    """1 where the next round increased the accuracy of level 0 by more than ``gain``, ``(rounds - 1, B)``."""
     accuracy = torch.stack([(r.codes[:, 0] == codes[:, 0]).float().mean(1) for r in rounds])
     return (torch.diff(accuracy, dim=0) > gain).float()

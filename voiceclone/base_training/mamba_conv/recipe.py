@@ -1,4 +1,4 @@
-"""From a corpus to a Mamba-Conv base: codec, tokens, synthesizer, measures, folder."""
+"""The Mamba-Conv recipe: codec, tokens, synthesizer, measurements, base folder."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ from voiceclone.nets.phone_recognizer import load_recognizer
 from voiceclone.voice.card import NOT_STATED, licence_matter
 
 logger = logging.getLogger(__name__)
-SPOKEN = 24  # utterances that are spoken and measured, at most
-LEAST_SECONDS, FEW_SECONDS = 30.0, 600.0  # of all clips
+SPOKEN = 24  # maximum number of utterances that are synthesised and measured
+# minimum total length of the clips in seconds, and length below which a warning is given
+LEAST_SECONDS, FEW_SECONDS = 30.0, 600.0
 
 
 def train_and_pack(
@@ -53,10 +54,10 @@ def train_and_pack(
     boost: dict[str, float] | None = None,
     process_group: ProcessGroup | None = None,
 ) -> Path:
-    """Train into ``out`` and pack the best model into ``out/base``; that folder. Arguments as of every recipe.
+    """Train into ``out`` and export the best model to ``out/base``; returns that folder. Arguments as for every recipe.
 
     Raises:
-        UsageError: nothing to resume, the checkpoint belongs to other data, or there is too little speech.
+        UsageError: there is no checkpoint to resume from, it belongs to other data, or there is too little speech.
     """
     group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
     if not train:
@@ -64,7 +65,8 @@ def train_and_pack(
     check_amount(corpus)
     settings = config.system_settings or MambaConvTraining()
     if init is not None and settings.codec == "own":
-        settings = dataclasses.replace(settings, codec=str(init))  # tokens of another codec would mean nothing
+        # the weights are valid for the tokens of this codec only
+        settings = dataclasses.replace(settings, codec=str(init))
     if train:
         codec = find_codec(settings, corpus, config, out, facts, group, tracker)
         sizes = fitted(settings.model_config(config.preset, config.prosody_batch), codec)
@@ -87,7 +89,7 @@ def find_codec(
     settings: MambaConvTraining, corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts,
     process_group: ProcessGroup, tracker: TrainingTracker | None = None,
 ) -> nn.Module:  # fmt: skip
-    """The codec that the settings name, frozen; the own one is trained where it is not there."""
+    """The codec named by the settings, frozen. The own one is trained where it does not exist."""
     if settings.codec == "encodec":
         return load_encodec()
     if settings.codec != "own":
@@ -99,16 +101,16 @@ def find_codec(
 
 
 def fitted(sizes: MambaConvConfig, codec: nn.Module) -> MambaConvConfig:
-    """The sizes with the codec's own."""
+    """The sizes, with those of the codec filled in."""
     own = {"levels": codec.levels, "codebook_size": codec.codebook_size, "hop": codec.hop}
     return dataclasses.replace(sizes, **own)
 
 
 def check_amount(corpus: Corpus) -> None:
-    """Refuse what is too little to learn from, and warn of little.
+    """Check the total length of the speech, and warn where there is little.
 
     Raises:
-        UsageError: less than half a minute.
+        UsageError: there is less than half a minute.
     """
     seconds = 3600 * corpus.hours
     if seconds < LEAST_SECONDS:
@@ -118,7 +120,7 @@ def check_amount(corpus: Corpus) -> None:
 
 
 def pack(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts) -> None:
-    """Measure ``best_model.pt`` on utterances kept back and write ``out/base``."""
+    """Measure ``best_model.pt`` on held-out utterances and write ``out/base``."""
     bundle = load_bundle(Path(out) / BEST)
     measured = measure(bundle, corpus, held_out(corpus, config.seed), english=facts.language.split("-")[0] == "en")
     logger.info("measured: %s", measured)
@@ -132,7 +134,7 @@ def pack(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts) -> No
 
 
 def measure(bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool) -> dict[str, Any]:
-    """What the codec keeps, and what the synthesizer speaks, of utterances that no training saw."""
+    """Metrics of the codec and of the synthesizer on held-out utterances."""
     indices = indices[:: max(len(indices) // SPOKEN, 1)][:SPOKEN]
     if not indices:
         return {}
@@ -144,7 +146,7 @@ def measure(bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool
 
 
 def card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: dict[str, Any]) -> str:
-    """The model card, Markdown."""
+    """The model card as Markdown."""
     config = bundle.model.config
     rows = [
         f"| {group} | {name} | {value} |" for group, values in measured.items() for name, value in values.items()

@@ -1,4 +1,4 @@
-"""The files that a run leaves by the names of the seed: best model, checkpoints by step, plots."""
+"""Files that a run writes beside the trainer's checkpoint: best model, checkpoints by step, plots."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ if TYPE_CHECKING:
     from voiceclone.base_training.trainer import Trainer
 
 BEST = "best_model.pt"
-KEPT = 3  # checkpoints by step
-CHANGING = ("steps", "minutes", "device", "log_every", "checkpoint_minutes")  # settings of a run that may
+KEPT = 3  # number of checkpoints by step that are kept
+# settings that may change when a run is resumed
+CHANGING = ("steps", "minutes", "device", "log_every", "checkpoint_minutes")
 
 
 class RunFiles(TrainingTracker):
-    """At every checkpoint of the trainer: validate, keep the best model, copy the checkpoint, draw.
+    """At every checkpoint of the trainer: validate, save the best model, copy the checkpoint, plot.
 
     Args:
-        inner: hands numbers, sounds and mels to trackers.
+        inner: sends metrics, audio and mels to trackers.
     """
 
     def __init__(self, out: Path, *, inner: TrainingTracker | None = None) -> None:
         super().__init__(None if inner is None else inner.trackers, None if inner is None else inner.reporter)
         self.out, self.inner = out, inner
-        self.done = -1  # the step of the checkpoint written last: the trainer's last one may come twice
+        self.done = -1  # step of the last checkpoint, because the trainer may call twice for the last one
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Log loss terms and figures of the run."""
+        """Log loss terms and other values of the run."""
         if self.inner is not None:
             self.inner.scalars(step, values)
 
     def checkpoint(self, trainer: Trainer) -> None:
-        """Write what belongs to a checkpoint."""
+        """Write the files of a checkpoint."""
         system, step = trainer.system, trainer.step
         if step == self.done:
             return
@@ -49,7 +50,7 @@ class RunFiles(TrainingTracker):
         model = system.averaged.model
         found = token_figures(model, system.batches)
         before = self._best(trainer)
-        # Where nothing is kept back, the last model is the best that is known.
+        # Without held-out utterances, the last model counts as the best.
         if before is None or not found or found["tokens"] < before:
             facts = {
                 "step": step, "seconds": trainer.seconds, "config": trainer.config.to_json(), "validation": found,
@@ -67,10 +68,10 @@ class RunFiles(TrainingTracker):
             self.inner.checkpoint(trainer)
 
     def _best(self, trainer: Trainer) -> float | None:
-        """The validation loss of the best model of this run; None where there is none, or it is of another run."""
+        """Validation loss of the best model of this run; None where there is none, or it is from another run."""
         try:
             bundle = load_bundle(self.out / BEST)
-        except VoicecloneError:  # none, or one of another version
+        except VoicecloneError:  # missing, or of another version
             return None
         facts: dict[str, Any] = dict(bundle.facts)
         same = _lasting(facts.get("config", {})) == _lasting(trainer.config.to_json())
@@ -79,7 +80,7 @@ class RunFiles(TrainingTracker):
         return facts.get("validation", {}).get("tokens") if same else None
 
     def _tidy(self) -> None:
-        """Keep the newest checkpoints and plots; those of later steps are of a run that was replaced."""
+        """Keep the newest checkpoints and plots. Those of later steps belong to a run that was replaced."""
         for pattern in ("checkpoint_*.pt", "enhanced_training_plots_*.png"):
             steps = {path: path.stem.rpartition("_")[2] for path in self.out.glob(pattern)}
             found = sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
@@ -89,5 +90,5 @@ class RunFiles(TrainingTracker):
 
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run which goes on has in common with what it was before."""
+    """The settings that must not change when a run is resumed."""
     return {name: value for name, value in config.items() if name not in CHANGING}

@@ -1,4 +1,4 @@
-"""How the two systems are trained, beyond what every run has."""
+"""Settings specific to the two systems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voiceclone.base_training.config import DEFAULT_WEIGHTS, TrainConfig
 from voiceclone.base_training.systems import SystemSettings
 from voiceclone.models.mamba_conv.config import CodecConfig, GenerationConfig, MambaConvConfig, presets
 
-SMALL_BATCH = 4  # rows
+SMALL_BATCH = 4  # batches with fewer rows use group normalisation
 WEIGHTS = {
     "tokens": 1.0,
     "duration": 0.5,
@@ -34,14 +34,14 @@ CODEC_WEIGHTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class CodecTraining(SystemSettings):
-    """Training of the codec."""
+    """Settings of the codec's training."""
 
     codebook_size: int = 0
-    """Tokens of a level; 0: as many as the preset says."""
+    """Tokens of a level; 0: the preset's number."""
     kmeans_batches: int = 20
-    """Steps without quantization, whose vectors then start the codebooks."""
+    """Steps without quantization. Their vectors initialize the codebooks by k-means."""
     all_levels: float = 0.5
-    """Probability of a step that uses all levels; else their number is drawn."""
+    """Probability that a step uses all levels; otherwise their number is drawn."""
 
     def codec_config(self, preset: str) -> CodecConfig:
         """The codec's sizes."""
@@ -50,50 +50,53 @@ class CodecTraining(SystemSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MambaConvTraining(SystemSettings):
-    """Training of the synthesizer; shares are of the run."""
+    """Settings of the synthesizer's training. Fields named ``*_share`` are fractions of the run."""
 
     codec: str = "own"
-    """``own`` trains one first, ``encodec`` is EnCodec out of the Hub's cache; else the folder of a codec or a base."""
+    """``own`` (trained first), ``encodec`` (EnCodec from the Hub's cache), or the folder of a codec or base."""
     codec_share: float = 0.5
-    """Length of the own codec's training as a share of the run's."""
+    """Length of the own codec's training as a fraction of the run's."""
     codebook_size: int = 0
-    """Of the own codec; 0: as many tokens a level as the preset says."""
+    """Tokens of a level of the own codec; 0: the preset's number."""
     mixer: str = "mamba"
     """``mamba``, ``gru`` or ``attention``."""
     branch: str = "right"
     """``right``, ``symmetric`` or ``none``."""
     iterations: int = 12
-    """Rounds of the coarsest level, at most."""
+    """Maximum number of rounds for the coarsest level."""
     min_iterations: int = 6
-    """The controller may stop from then on."""
+    """Minimum number of rounds before the controller may stop."""
     corrupted: float = 0.2
-    """Share of the steps that learn to refine: random tokens stand where others are masked."""
+    """Fraction of the steps that train refinement, with random tokens instead of masked ones."""
     label_smoothing: float = 0.1
     style_dropout: float = 0.1
-    """Probability that an utterance is trained without its style."""
+    """Probability that the style of an utterance is dropped in training."""
     confidence_share: float = 0.3
-    """Of the run before confidence is learned."""
+    """Fraction of the run after which the confidence is trained."""
     stopping_share: float = 0.5
-    """Of the run before stopping is learned."""
+    """Fraction of the run after which the stopping controller is trained."""
     stopping_every: int = 20
-    """It is learned every so many steps: a step of it takes a whole generation."""
+    """The controller is trained every so many steps, because each of these runs a whole generation."""
     stopping_rows: int = 4
     stopping_gain: float = 0.005
-    """Rise of the token accuracy for which a further round is worth it."""
+    """Minimum increase of the token accuracy for which another round is worthwhile."""
 
     def model_config(self, preset: str, batch: int) -> MambaConvConfig:
-        """The synthesizer's sizes; small batches are normed by groups of channels, since they say little of a mean."""
+        """The synthesizer's sizes.
+
+        Small batches use group normalisation, because their batch statistics are unreliable.
+        """
         config = presets(preset, codebook_size=self.codebook_size or None)[1]
         norm = "batch" if batch >= SMALL_BATCH else "group"
         return replace(config, mixer=self.mixer, branch=self.branch, style_norm=norm)
 
     @property
     def generation(self) -> GenerationConfig:
-        """How tokens are generated."""
+        """Settings of the token generation."""
         return GenerationConfig(rounds=self.iterations, min_rounds=min(self.min_iterations, self.iterations))
 
 
 def weights_of(config: TrainConfig, own: dict[str, float]) -> dict[str, float]:
-    """A system's weights by term; what a run's settings change of the general defaults counts before them."""
+    """Loss weights of a system. Values that a run's settings change take precedence."""
     changed = {name: value for name, value in config.weight.items() if DEFAULT_WEIGHTS.get(name) != value}
     return {**own, **changed}

@@ -27,10 +27,12 @@ from voiceclone.voice.pack import ROWS
 
 
 class MambaConvSystem(System):
-    """The synthesizer on the tokens of a codec; no discriminators.
+    """The synthesizer on the tokens of a codec, without discriminators.
 
     Args:
-        model: sizes; the codec's hop, levels and codebook size are taken from the codec.
+        corpus: the training data.
+        config: settings.
+        model: sizes; hop, levels and codebook size are replaced by the codec's.
         codec: frozen.
         cache: folder for the codec's tokens.
     """
@@ -64,12 +66,13 @@ class MambaConvSystem(System):
             corpus, config, self.codes, speaker_boost=speaker_boost, process_group=self.process_group
         )
         self._build(lambda: MambaConvTrainee(model, len(corpus.speakers)), nn.Module)
-        self.discriminators = nn.ParameterList([nn.Parameter(torch.zeros(0))])  # an optimizer wants something to hold
+        # an optimizer needs at least one parameter
+        self.discriminators = nn.ParameterList([nn.Parameter(torch.zeros(0))])
         self.objective = MambaConvObjective(self.trained, config, self.training)
         self.weight = weights_of(config, WEIGHTS)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Weight decay acts on everything but the rates of the state spaces."""
+        """Weight decay applies to all parameters except the rates of the state space models."""
         blocks = [module for module in self.trained.modules() if isinstance(module, MambaBlock)]
         free = [parameter for block in blocks for parameter in block.undecayed()]
         known = {id(parameter) for parameter in free}
@@ -86,11 +89,14 @@ class MambaConvSystem(System):
         return StepLosses(terms=terms, total=total)
 
     def takes_discriminators(self, step: int, progress: float) -> bool:
-        """There are none."""
+        """Always False: there are none."""
         return False
 
     def initialize_from(self, base: Path) -> str:
-        """Take the weights of the base in folder ``base``, whose codec must be this one; the heads start anew."""
+        """Load the weights of the base in folder ``base``, which must have the same codec.
+
+        The heads keep their initialization.
+        """
         known = read_mamba_conv(base)
         if known.model.config != self.model or codec_key(known.codec) != codec_key(self.codec):
             raise UsageError(
@@ -101,7 +107,7 @@ class MambaConvSystem(System):
         return str(known.facts.get("name", base.name))
 
     def speed_up(self) -> None:
-        """Nothing is compiled here: mamba-ssm's kernel is used where it is installed."""
+        """No effect: nothing is compiled here. mamba-ssm's kernel is used where it is installed."""
 
     def identity(self) -> dict[str, Any]:
         """Speakers, preset, sizes and codec."""
@@ -113,7 +119,7 @@ class MambaConvSystem(System):
         }
 
     def bundle(self, facts: dict[str, Any] | None = None) -> Bundle:
-        """The averaged model with its codec and a voice a speaker."""
+        """The averaged model with its codec and a voice for each speaker."""
         voices = {
             speaker: speaker_voice(self.averaged.model, self.corpus, self.batches.training.get(speaker, own))
             for speaker, own in self.corpus.by_speaker.items()
@@ -122,7 +128,7 @@ class MambaConvSystem(System):
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """The first validation utterance in its speaker's voice, all prosody predicted."""
+        """The first validation utterance in its speaker's voice, with predicted prosody."""
         if not self.batches.validation:
             return None
         index = self.batches.validation[0]
@@ -133,7 +139,7 @@ class MambaConvSystem(System):
 
 @torch.no_grad()
 def speaker_voice(model: Any, corpus: Corpus, indices: list[int], most: int = 40) -> torch.Tensor:
-    """A voice pack ``(510, 1, 256)``: the mean style of a speaker's utterances, twice, the same in all rows."""
+    """A voice pack ``(510, 1, 256)``: the mean style of a speaker's utterances in both halves, the same in all rows."""
     device = next(model.parameters()).device
     styles = []
     for index in indices[:most]:

@@ -1,4 +1,4 @@
-"""Figures of the synthesizer on utterances that no training saw."""
+"""Metrics of the synthesizer on held-out utterances."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from voiceclone.models.mamba_conv.generation import Conditions, coarse_rounds
 from voiceclone.models.mamba_conv.model import MambaConvTTS
 from voiceclone.models.mamba_conv.quantizer import codebook_use
 
-MEASURED = 12  # utterances, at most
-CALIBRATED = 4  # of them, whose stopping is measured
-SHARES = (0.5, 1.0)  # of the tokens that are hidden
+MEASURED = 12  # maximum number of utterances
+CALIBRATED = 4  # number of these on which stopping is measured
+SHARES = (0.5, 1.0)  # fractions of masked tokens
 TENTHS = 10
 
 
 @torch.no_grad()
 def token_figures(model: MambaConvTTS, batches: CodeBatches) -> dict[str, float]:
-    """``tokens`` (cross-entropy of hidden tokens, mean over levels and shares) and ``accuracy_LEVEL`` (all hidden).
+    """``tokens`` (cross-entropy of masked tokens, mean over levels and fractions) and ``accuracy_LEVEL`` (all masked).
 
-    Empty where no utterance is kept back. The same tokens are hidden at every call.
+    Empty without held-out utterances. The same tokens are masked at every call.
     """
     losses: list[float] = []
     right: dict[int, list[float]] = {level: [] for level in range(model.config.levels)}
@@ -57,12 +57,13 @@ def token_figures(model: MambaConvTTS, batches: CodeBatches) -> dict[str, float]
 
 @torch.no_grad()
 def calibration_figures(model: MambaConvTTS, batches: CodeBatches, training: MambaConvTraining) -> dict[str, Any]:
-    """How well confidences and stopping hold; JSON-able, empty where no utterance is kept back.
+    """Calibration of confidences and stopping; JSON-able, empty without held-out utterances.
 
     Returns:
-        ``durations``: by tenth of the confidence, lowest first, ``confidence`` and the mean absolute ``error`` of the
-        log duration beside the ``expected`` one. ``codebook_use``: of each level, 0-1. ``stopping``: ``rounds_saved``
-        by the controller a text and ``accuracy_lost`` by it.
+        ``durations``: by decile of the confidence, lowest first, ``confidence``, the mean absolute ``error`` of the log
+        duration and its ``expected`` value. ``codebook_use``: for each level, 0-1. ``stopping``: ``rounds_saved`` by
+            the
+        controller for each text, and ``accuracy_lost``.
     """
     errors, scales, stopping, codes = [], [], [], []
     for number, batch in enumerate(_batches(batches, model)):
@@ -90,7 +91,7 @@ def calibration_figures(model: MambaConvTTS, batches: CodeBatches, training: Mam
 
 
 def tenths(errors: Tensor, log_scales: Tensor) -> list[dict[str, float]]:
-    """Errors of log durations by tenth of the confidence, lowest first."""
+    """Errors of log durations by decile of the confidence, lowest first."""
     order = log_scales.argsort(descending=True)
     found = []
     for part in (part for part in order.tensor_split(TENTHS) if len(part)):
@@ -105,7 +106,7 @@ def tenths(errors: Tensor, log_scales: Tensor) -> list[dict[str, float]]:
 
 
 def _stopping(model: MambaConvTTS, given: Conditions, codes: Tensor, training: MambaConvTraining) -> tuple[int, float]:
-    """Rounds that the controller saves of one generation, and the accuracy of level 0 that it costs."""
+    """Rounds that the controller saves in one generation, and the loss in accuracy of level 0."""
     settings = training.generation
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

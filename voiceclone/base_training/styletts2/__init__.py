@@ -1,1 +1,1 @@
-"""The parts of StyleTTS2's training that exist beside the generator's own losses."""
+"""Parts of StyleTTS2's training beside the generator's own losses."""

@@ -1,4 +1,4 @@
-"""Training of the text aligner: first on the durations that the data has, then with the model."""
+"""Training of the text aligner: first on the durations of the data, then jointly with the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voiceclone.models.styletts2.text_aligner import Aligned, TextAligner
 
 logger = logging.getLogger(__name__)
 MONOTONIC = 10.0
-"""Factor of the distance between the soft alignment and the best path through it."""
+"""Weight of the distance between the soft alignment and its best monotonic path."""
 PRETRAINING_RATE = 2e-3
 PRETRAINING_BATCH = 8
 
@@ -27,21 +27,21 @@ class CropAlignment:
     """The alignment of a batch's crops."""
 
     soft: Tensor = field(repr=False)
-    """``(B, N, C)``, sums to 1 over the tokens; with a gradient."""
+    """``(B, N, C)``, sums to 1 over the tokens; differentiable."""
     batch: StyledBatch
-    """The batch with durations and tokens a frame of the best path."""
+    """The batch with the durations and frame tokens of the best path."""
     terms: dict[str, Tensor] = field(repr=False)
     """``mono`` and ``s2s``, unweighted means over the rows."""
 
 
 class AlignerTraining:
-    """Teaches a text aligner, and aligns batches with it."""
+    """Trains a text aligner and aligns batches with it."""
 
     def __init__(self, batches: BatchMaker, aligner: TextAligner, process_group: ProcessGroup) -> None:
         self.batches, self.aligner, self.process_group = batches, aligner, process_group
 
     def pretrain(self, steps: int, seed: int) -> None:
-        """Learn the durations that the data has; the same in every process."""
+        """Train on the durations of the data. The result is identical in every process."""
         optimizer = torch.optim.Adam(self.aligner.parameters(), lr=PRETRAINING_RATE)
         loss = torch.zeros(())
         for step in range(steps):
@@ -61,7 +61,7 @@ class AlignerTraining:
         optimizer.zero_grad(set_to_none=True)
 
     def align(self, batch: StyledBatch) -> CropAlignment:
-        """Align a batch by its whole utterances."""
+        """Align the whole utterances of a batch."""
         mel, frames = self._mels(batch.picked)
         aligned = self.aligner(mel, frames, batch.tokens, batch.lengths)
         soft = aligned.soft
@@ -83,7 +83,7 @@ class AlignerTraining:
         return CropAlignment(soft=torch.stack(pieces), batch=found, terms=terms)
 
     def _mels(self, picked: list[int] | tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Mels of whole utterances ``(B, 80, 2 T)``, 0 behind the end, and the frames of each ``(B,)``."""
+        """Mels of whole utterances ``(B, 80, 2 T)``, 0 in the padding, and the frames of each ``(B,)``."""
         corpus = self.batches.corpus
         frames = torch.tensor([int(corpus.frames[index]) for index in picked])
         mel = torch.zeros(len(picked), 80, 2 * int(frames.max()))
@@ -92,7 +92,7 @@ class AlignerTraining:
         return mel.to(self.process_group.device), frames.to(self.process_group.device)
 
     def _frame_tokens(self, picked: list[int], longest: int) -> Tensor:
-        """The token spoken in each frame by the data's durations ``(B, T)``, -1 behind the end."""
+        """The token of each frame by the data's durations ``(B, T)``, -1 in the padding."""
         found = torch.full((len(picked), longest), -1)
         for row, index in enumerate(picked):
             durations = torch.tensor(self.batches.corpus.utterances[index].durations)
@@ -101,19 +101,19 @@ class AlignerTraining:
 
 
 def frame_loss(aligned: Aligned, frame_tokens: Tensor) -> Tensor:
-    """Cross-entropy of the token in each frame against known ones ``(B, T)``, -1 where there is none."""
+    """Cross-entropy of the token in each frame against known ones ``(B, T)``; -1 is ignored."""
     return F.cross_entropy(aligned.energies, frame_tokens, ignore_index=-1)
 
 
 def sequence_loss(aligned: Aligned, tokens: Tensor, lengths: Tensor) -> Tensor:
-    """Cross-entropy of each token, guessed from the sound and the tokens before it."""
+    """Cross-entropy of each token, predicted from the audio and the previous tokens."""
     mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
     return F.cross_entropy(aligned.logits[mask], tokens[mask])
 
 
 @torch.no_grad()
 def hard_durations(soft: Tensor, lengths: Tensor, frames: Tensor) -> Tensor:
-    """Frames of every token ``(B, N)`` int64 on the best monotonic path through a soft alignment ``(B, N, T)``."""
+    """Frames of every token ``(B, N)`` int64 on the best monotonic path of a soft alignment ``(B, N, T)``."""
     found = torch.zeros(soft.shape[:2], dtype=torch.long)
     for row, (tokens, length) in enumerate(zip(lengths.tolist(), frames.tolist(), strict=True)):
         likelihood = soft[row, :tokens, :length].clamp(min=1e-8).log().cpu()

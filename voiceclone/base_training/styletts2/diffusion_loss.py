@@ -1,4 +1,4 @@
-"""What the sampler of styles learns from: noisy styles to be cleaned, and samples to be near the truth."""
+"""Losses of the style sampler: denoising, and distance of samples to the true style."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from voiceclone.models.styletts2.sampler import sample_styles
 
 LOG_SIGMA_MEAN, LOG_SIGMA_STD = -3.0, 1.0
 SAMPLE_STEPS = (3, 4)
-"""Steps of a sample in training; more would make the gradient long, fewer would be another distribution."""
+"""Number of sampling steps in training. More would make back-propagation long; fewer change the distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyleMaterial:
-    """Styles and what they are sampled from, none with a gradient."""
+    """Styles and their conditions, all without gradient."""
 
     styles: Tensor = field(repr=False)  # (B, 256)
     text: Tensor = field(repr=False)  # (B, N, text_dim)
@@ -27,7 +27,7 @@ class StyleMaterial:
 
 
 def denoising_loss(diffusion: StyleDiffusion, material: StyleMaterial, *, text_dropout: float) -> tuple[Tensor, int]:
-    """EDM's weighted squared error at log-normal noise, and how many rows had no text."""
+    """EDM's weighted squared error at log-normal noise levels, and the number of rows without text."""
     styles = material.styles
     sigma = (LOG_SIGMA_MEAN + LOG_SIGMA_STD * torch.randn(len(styles), device=styles.device)).exp()
     without = torch.rand(len(styles), device=styles.device) < text_dropout
@@ -38,7 +38,7 @@ def denoising_loss(diffusion: StyleDiffusion, material: StyleMaterial, *, text_d
 
 
 def sample_loss(diffusion: StyleDiffusion, material: StyleMaterial) -> Tensor:
-    """L1 between a sample of few steps, with the gradient through all of them, and the true style."""
+    """L1 between a sample of few steps, differentiated through all of them, and the true style."""
     steps = SAMPLE_STEPS[int(torch.randint(len(SAMPLE_STEPS), ()))]
     sampled = sample_styles(diffusion, material.text, material.mask, material.reference, steps=steps)
     return F.l1_loss(sampled, material.styles)

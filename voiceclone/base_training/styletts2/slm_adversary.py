@@ -1,7 +1,8 @@
-"""The adversary that listens through a speech model, and what the prosody predictor learns from it.
+"""Adversarial training with a speech language model (SLM) as discriminator, as in StyleTTS2.
 
-Text is spoken with a true style or one drawn by the sampler, its durations kept differentiable; a crop is decoded,
-heard by the speech model and judged. Only PL-BERT, predictor and sampler follow the gradient, which is held small.
+Text is synthesised with a true style or one drawn by the style sampler, with differentiable durations. A crop is
+decoded and scored by a head on the SLM's features. Only PL-BERT, the prosody predictor and the style sampler are
+trained, with scaled and clipped gradients.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ from voiceclone.voice.pack import STYLE_DIM
 
 logger = logging.getLogger(__name__)
 LEARNING = ("bert", "bert_encoder", "predictor")
-"""Parts of the model that follow the adversary."""
+"""Parts of the model that the adversary trains."""
 LARGEST_NORM = 5.0
-"""Of the predictor's gradient; beyond it all gradients are divided by their norm."""
+"""Maximum norm of the predictor's gradient; if it is exceeded, all gradients are divided by the norm."""
 DURATION_SCALE = DIFFUSION_SCALE = 0.01
-"""Of the gradients of the duration layers and of the sampler."""
+"""Scale of the gradients of the duration layers and of the style sampler."""
 SAMPLED = 0.5
-"""Share of the steps that speak with a style of the sampler's."""
+"""Fraction of the steps with a style drawn by the style sampler."""
 SAMPLE_STEPS = 4
 LEAST_FRAMES = 16
-REPORT_EVERY = 100  # left-out steps between warnings
+REPORT_EVERY = 100  # skipped steps between warnings
 
 
 class SlmAdversary:
-    """Trains the predictor against a speech model's hearing, and the head that judges.
+    """Trains the predictor against the SLM discriminator, and the discriminator's head.
 
     Args:
-        diffusion: the sampler of styles, where one is trained.
+        diffusion: the style sampler; None where none is trained.
     """
 
     def __init__(
@@ -71,36 +72,37 @@ class SlmAdversary:
 
     @property
     def modules(self) -> list[nn.Module]:
-        """What all processes must hold alike."""
+        """Modules that must be identical in all processes."""
         return [self.head.module, self.head.averaged]
 
     @property
     def runs(self) -> int:
-        """Steps that were not left out."""
+        """Number of steps that were not skipped."""
         return self.steps
 
     def takes_part(self, step: int, progress: float) -> bool:
-        """Whether the adversary listens in this step."""
+        """True where the adversary is used in this step."""
         return progress >= self.settings.slm_share and step % self.settings.slm_every == 0
 
     def observe(self, duration_error: Tensor) -> None:
-        """Take in how far off the lengths of utterances are, as a share of them; our share of the whole batch's."""
+        """Update the relative error of utterance lengths, given this process' part of the whole batch's."""
         found = float(self.process_group.all_reduce(duration_error.detach().float()))
         known = self.duration_error
         self.duration_error = found if known == torch.inf else 0.9 * known + 0.1 * found
 
     def match(self, audio: Tensor, target: Tensor) -> Tensor:
-        """How far decoded audio is from its recording for the speech model, relative L1; both ``(B, T)``."""
+        """Relative L1 of SLM features between decoded audio and its recording; both ``(B, T)``."""
         with torch.no_grad():
             real = self.features(target[: self.settings.slm_batch])
         fake = self.features(audio[: self.settings.slm_batch])
         return (fake - real).abs().mean() / real.abs().mean().clamp(min=1e-4)
 
     def step(self, step: int, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """One step of predictor and sampler against the head, then one of the head; empty where it is left out.
+        """One step of predictor and style sampler against the head, then one of the head; empty where it is skipped.
 
         Args:
-            optimizer: the generator's; only the parts that learn have gradients when it steps.
+            step: number of the step.
+            optimizer: the generator's; only the trained parts have gradients when it steps.
         """
         if self.duration_error > self.settings.slm_max_duration_error:
             self._leave_out(f"lengths are off by {100 * self.duration_error:.0f} %")
@@ -123,7 +125,7 @@ class SlmAdversary:
         return terms
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """State for a checkpoint."""
         return {
             "head": self.head.state(),
             "duration_error": self.duration_error,
@@ -142,7 +144,7 @@ class SlmAdversary:
         self.left_out += 1
 
     def _spoken(self, batch: StyledBatch, *, sampled: bool) -> Tensor | None:
-        """A crop of the batch's texts, all prosody predicted, ``(B, 600 C)``; None where they are too short.
+        """Synthesise a crop of the batch's texts with predicted prosody, ``(B, 600 C)``; None where they are too short.
 
         No gradient reaches decoder, text encoder or style encoders.
         """
@@ -158,7 +160,7 @@ class SlmAdversary:
             total = int(durations.detach().sum(1).min())
             crop = min(batch.frame_tokens.shape[1], total)
             short = torch.tensor(float(crop < LEAST_FRAMES), device=durations.device)
-            if float(self.process_group.all_reduce(short)):  # in any process: all must go the same way
+            if float(self.process_group.all_reduce(short)):  # in any process: all processes must take the same branch
                 return None
             start = int(torch.randint(total - crop + 1, ()))
             alignment = soft_alignment(durations, batch.mask, start + crop)[:, :, start:]
@@ -170,9 +172,9 @@ class SlmAdversary:
                 parameter.requires_grad_(True)
 
     def _styles(self, batch: StyledBatch, *, sampled: bool) -> Tensor:
-        """Styles ``(B, 256)``: of the speaker's recordings, or drawn with a gradient into the sampler."""
+        """Styles ``(B, 256)``: of the speaker's recordings, or drawn with a gradient into the style sampler."""
         with torch.no_grad():
-            # The averaged encoders: in training mode spectral norm would move on with every look.
+            # The averaged encoders: in training mode every forward pass would update spectral norm.
             true = self.averaged.encoders(batch.style_mel)
         if self.diffusion is None or not self.diffusion.part.steps or not sampled:
             return true
@@ -184,7 +186,7 @@ class SlmAdversary:
         return sample_styles(sampler, text, mask, reference, steps=SAMPLE_STEPS)
 
     def _follow(self, optimizer: torch.optim.Optimizer) -> None:
-        """Step along the gradients of the last backward pass, held small; nothing happens where they are not finite."""
+        """Step with the scaled and clipped gradients of the last backward pass; no step where they are not finite."""
         model = self.trained.model
         learning = nn.ModuleList([getattr(model, part) for part in LEARNING])
         self.process_group.all_reduce_gradients(learning)
@@ -204,7 +206,7 @@ class SlmAdversary:
             self.diffusion.part.apply_gradients(scale=factor * DIFFUSION_SCALE)
 
     def _judge(self, batch: StyledBatch, spoken: Tensor) -> Tensor:
-        """One step of the head on recordings and on what was spoken."""
+        """One step of the head on recordings and on synthesised audio."""
         with torch.no_grad():
             real, fake = self.features(batch.audio), self.features(spoken)
         head = self.head.module
@@ -214,11 +216,11 @@ class SlmAdversary:
 
 
 def step_rng(seed: int, step: int) -> np.random.Generator:
-    """What is random about a step and must be the same in all processes."""
+    """The random generator of a step, identical in all processes."""
     return np.random.default_rng([seed, step, 5])
 
 
 def _norm(module: nn.Module) -> float:
-    """L2 norm of the gradients that are there."""
+    """L2 norm of the existing gradients."""
     norms = [p.grad.norm() for p in module.parameters() if p.grad is not None]
     return float(torch.stack(norms).norm()) if norms else 0.0

@@ -1,4 +1,4 @@
-"""Which network listens to the training's speech, by what is at hand."""
+"""Select the speech language model of the adversary from those available."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_speech_model(kind: str) -> SpeechFeatures:
-    """``wavlm``, ``whisper``, or ``auto``: the first of the two that is at hand. Nothing is downloaded.
+    """Load ``wavlm``, ``whisper``, or ``auto``: the first of the two that is available. Nothing is downloaded.
 
     Raises:
-        UsageError: it is not at hand.
+        UsageError: it is not available.
     """
     if kind in ("wavlm", "auto"):
         try:

@@ -1,4 +1,4 @@
-"""StyleTTS2's schedule of two stages: what is frozen when, and whether the first has done its work."""
+"""StyleTTS2's two-stage schedule: which parts are frozen when, and a check of the first stage's result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACOUSTIC, PROSODIC, JOINT = "acoustic", "prosodic", "joint"
 
 
 class TwoStages:
-    """Which stage a run is in, what that freezes, and how far the first stage has come."""
+    """Current stage of a run, the parts it freezes, and the loss of the first stage."""
 
     def __init__(self, trained: Trainee, config: TrainConfig, process_group: ProcessGroup) -> None:
         self.trained, self.config, self.process_group = trained, config, process_group
@@ -24,19 +24,19 @@ class TwoStages:
         self.last_mel: float | None = None
 
     def stage(self, progress: float) -> str:
-        """The stage at a share of the run."""
+        """The stage at a fraction of the run."""
         if progress < self.config.acoustic_share:
             return ACOUSTIC
         return PROSODIC if progress < self.config.styletts2.joint_share else JOINT
 
     def observe(self, mel: Tensor) -> None:
-        """Take in the mel distance of a step of the first stage; our share of the whole batch's."""
+        """Update the mel distance of the first stage, given this process' part of the whole batch's."""
         found = float(self.process_group.all_reduce(mel.detach().float()))
         self.first_mel = found if self.first_mel is None else self.first_mel
         self.last_mel = found if self.last_mel is None else 0.9 * self.last_mel + 0.1 * found
 
     def check(self) -> None:
-        """Refuse to begin the second stage from an untrained first.
+        """Check that the first stage has reduced the loss.
 
         Raises:
             VoicecloneError: the mel distance has not fallen enough.
@@ -54,7 +54,7 @@ class TwoStages:
         )
 
     def apply(self, progress: float) -> None:
-        """Freeze and open the parts of the model as the stage wants it."""
+        """Freeze and unfreeze the parts of the model for the current stage."""
         stage, model, encoders = self.stage(progress), self.trained.model, self.trained.encoders
         speaking: list[nn.Module] = [model.decoder, encoders.acoustic, self.trained.speaker_head]
         _set(speaking, open_=stage != PROSODIC)
@@ -64,7 +64,7 @@ class TwoStages:
         _set(text, open_=stage == ACOUSTIC)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """State for a checkpoint."""
         return {"first_mel": self.first_mel, "last_mel": self.last_mel}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -73,6 +73,6 @@ class TwoStages:
 
 
 def _set(parts: list[nn.Module], *, open_: bool) -> None:
-    """Open parts learn; frozen ones are in eval mode, too, where spectral norm stands still."""
+    """Unfreeze or freeze parts. Frozen ones are in eval mode as well, where spectral norm is not updated."""
     for part in parts:
         part.requires_grad_(open_).train(open_)

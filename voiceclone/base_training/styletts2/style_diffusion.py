@@ -1,4 +1,4 @@
-"""The phase in which the sampler of styles learns, beside the generator and without any gradient into it."""
+"""Training of the style sampler, beside the generator and without gradients into it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from voiceclone.models.batched_forward import padding_mask
 from voiceclone.models.styletts2.diffusion import StyleDiffusion, denoiser_config
 
 LEAST_FRAMES = 48
-"""Frames of 25 ms that the style encoders need; a shorter utterance is repeated."""
+"""Minimum length for the style encoders in frames of 25 ms; a shorter utterance is repeated."""
 
 
 class DiffusionTraining:
-    """Trains a sampler of styles from the averaged encoders' styles and the averaged PL-BERT's features.
+    """Trains a style sampler on the averaged encoders' styles and the averaged PL-BERT's features.
 
-    The averaged ones are what a packed base brings; nothing is learned by them, so that no gradient reaches them.
+    The averaged modules are those of the exported base. They get no gradient.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class DiffusionTraining:
 
     @property
     def modules(self) -> list[torch.nn.Module]:
-        """What all processes must hold alike."""
+        """Modules that must be identical in all processes."""
         return [self.part.module, self.part.averaged]
 
     @property
     def runs(self) -> int:
-        """Steps of the sampler so far."""
+        """Number of steps of the style sampler so far."""
         return self.part.steps
 
     def takes_part(self, step: int, progress: float) -> bool:
-        """Whether the sampler learns in this step."""
+        """True where the style sampler is trained in this step."""
         return progress >= self.settings.diffusion_share and step % self.settings.diffusion_every == 0
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """One step of the sampler; its terms, each this process's share of the whole batch's."""
+        """One step of the style sampler; its terms, scaled to this process' part of the batch."""
         material, share = self.material(step)
         diffusion = self.part.module.train()
         moments = torch.stack([material.styles.mean(), material.styles.square().mean()]) * share.rows
@@ -75,7 +75,7 @@ class DiffusionTraining:
 
     @torch.no_grad()
     def material(self, step: int) -> tuple[StyleMaterial, Share]:
-        """Styles of utterances of about one length, their texts, and a style of another utterance of each speaker."""
+        """Styles of utterances of similar length, their texts, and a style of another utterance of each speaker."""
         rng = np.random.default_rng([self.config.seed, step, 2])
         picked = self.batches.similar_lengths(rng, self.settings.diffusion_batch)
         others = [self.batches.style_cut(index, rng) for index in picked]
@@ -98,7 +98,7 @@ class DiffusionTraining:
         return StyleMaterial(styles=styles, text=text, mask=mask, reference=reference), Share(rows=part)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """State for a checkpoint."""
         return {**self.part.state(), "masked_rows": self.masked_rows}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -108,9 +108,10 @@ class DiffusionTraining:
 
 
 def averaged_diffusion(state: dict[str, Any], trainee: Trainee) -> StyleDiffusion:
-    """The averaged sampler out of what :meth:`DiffusionTraining.state` gave, in eval mode.
+    """The averaged style sampler from :meth:`DiffusionTraining.state`, in eval mode.
 
     Args:
+        state: of a checkpoint.
         trainee: of the same checkpoint.
     """
     reference = any(key.startswith("denoiser.reference.") for key in state["averaged"])

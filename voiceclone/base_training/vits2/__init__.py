@@ -1,1 +1,1 @@
-"""Training of a VITS2 from a corpus, and a speaker's vector for one of its models."""
+"""Training of VITS2 on a corpus, and fitting a speaker vector to clips."""

@@ -1,4 +1,4 @@
-"""Batches of whole utterances; the batch of a step depends on the seed and the step alone, so a resumed run goes on."""
+"""Batches of whole utterances. A step's batch depends only on the seed and the step, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ logger = logging.getLogger(__name__)
 TOKEN_STEP, FRAME_STEP = 16, 40
 """Lengths are padded to multiples of these: on the CPU every new shape costs the building of new kernels."""
 HELD_FROM = 5
-"""A speaker with that many utterances has one kept back for validation."""
+"""Minimum number of utterances of a speaker for which one is held out for validation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vits2Share:
-    """What part of the whole batch a process's rows are, by what a loss is a mean over."""
+    """Fraction of the whole batch in one process' rows, for means over rows, tokens and frames."""
 
     rows: float = 1.0
     tokens: float = 1.0
     frames: float = 1.0
 
     def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms of these rows as summands of the whole batch's."""
+        """Scale loss terms of these rows such that their sum over the processes is the term of the whole batch."""
         parts = {"kl": self.frames, "duration": self.tokens, "duration_adversarial": self.tokens}
         return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vits2Batch:
-    """Whole utterances, padded; N is the longest token count, T the longest of the spectrograms, in frames."""
+    """Whole utterances, padded. N is the largest number of tokens, T the largest number of spectrogram frames."""
 
     tokens: Tensor
     """int64 ``(B, N)``, 0-padded."""
     lengths: Tensor
     """int64 ``(B,)``."""
     durations: Tensor
-    """float32 ``(B, N)``, frames of each token as the corpus brings them, 0 in the padding."""
+    """float32 ``(B, N)``, frames of each token by the corpus' durations, 0 in the padding."""
     spectrogram: Tensor
     """float32 ``(B, bands, T)``."""
     frames: Tensor
@@ -61,7 +61,7 @@ class Vits2Batch:
     speakers: Tensor
     """int64 ``(B,)``."""
     draw: Tensor
-    """float32 ``(B,)`` in 0-1: where the decoder's crop begins."""
+    """float32 ``(B,)`` in 0-1: relative start of the decoder's crop."""
     frame_seconds: float
     share: Vits2Share
 
@@ -72,16 +72,18 @@ class Vits2Batch:
 
 
 class Vits2Batches:
-    """Draws whole utterances of about one length out of a corpus.
+    """Draws whole utterances of similar length from a corpus.
 
-    One utterance of every speaker that has at least 5 is kept back for validation.
+    One utterance of every speaker with at least 5 is held out for validation.
 
     Args:
-        speaker_boost: how often a speaker's utterances are drawn, relative to others.
-        process_group: the processes that share every batch; None where one takes all of it.
+        corpus: the utterances.
+        config: settings.
+        speaker_boost: relative frequency of each speaker.
+        process_group: the processes that share every batch; None for a single process.
 
     Raises:
-        UsageError: no utterance can be trained on.
+        UsageError: no utterance can be used for training.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class Vits2Batches:
         return (2 * tokens - 1 if self.model.add_blank else tokens) <= frames <= settings.max_frames
 
     def whole(self, step: int) -> Vits2Batch:
-        """The batch of a step, or this process's rows of it."""
+        """The batch of a step, or the rows of this process."""
         rng = np.random.default_rng([self.config.seed, step, 2])
         count = min(self.config.crop_batch, len(self._by_length))
         window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
@@ -134,7 +136,7 @@ class Vits2Batches:
         return self._batch([int(i) for i in picked], draw, shared=True)
 
     def fixed(self, indices: list[int]) -> Vits2Batch:
-        """These utterances, the same at every call; never shared among processes."""
+        """A batch of these utterances, the same at every call; never divided among processes."""
         return self._batch(indices, np.zeros(len(indices), dtype=np.float32), shared=False)
 
     def _batch(self, picked: list[int], draw: np.ndarray, *, shared: bool) -> Vits2Batch:
@@ -147,7 +149,7 @@ class Vits2Batches:
         ours = [whole[row] for row in rows]
         counts, sizes = (np.array([len(one[key]) for one in whole]) for key in (0, 1))
         frames = np.array([int(durations.sum()) for _, durations, _ in whole])
-        # Padding is that of the whole batch, whoever takes the row.
+        # The padding is that of the whole batch, independent of the process.
         width, longest = _up(int(counts.max()), TOKEN_STEP), _up(int(frames.max()), FRAME_STEP)
         assert (counts == sizes).all()
         hop = self.model.front_end.hop
@@ -172,7 +174,7 @@ class Vits2Batches:
         )
 
     def _utterance(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens and durations ``(N,)`` and audio ``(hop T,)`` of an utterance, as the model wants them."""
+        """Tokens and durations ``(N,)`` and audio ``(hop T,)`` of an utterance, in the model's format."""
         front, utterance = self.model.front_end, self.corpus.utterances[index]
         tokens, durations = torch.tensor(utterance.tokens), torch.tensor(utterance.durations)
         ends = torch.floor(durations.cumsum(0) * self.per_frame + 0.5)
@@ -196,7 +198,7 @@ class Vits2Batches:
 
 
 def _with_blanks(durations: Tensor) -> Tensor:
-    """Durations of tokens ``(N,)`` and of the blanks behind all but the last, ``(2 N - 1,)``: half each."""
+    """Durations of tokens ``(N,)`` and of the blanks after all but the last, ``(2 N - 1,)``: half each."""
     blanks = durations[:-1] // 2
     result = durations.new_zeros(2 * len(durations) - 1)
     result[::2], result[1::2] = durations, blanks
@@ -205,7 +207,7 @@ def _with_blanks(durations: Tensor) -> Tensor:
 
 
 def _padded(values: Tensor, longest: int) -> Tensor:
-    """``(..., T)`` with zeros behind up to ``longest``, or cut to it."""
+    """Pad ``(..., T)`` with zeros to ``longest``, or cut it."""
     return torch.nn.functional.pad(values, (0, longest - values.shape[-1]))
 
 

@@ -1,4 +1,4 @@
-"""Judges of durations: are they a speaker's, or the predictor's?"""
+"""Discriminator of durations: real or predicted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ KERNEL = 3
 
 
 class DurationDiscriminator(nn.Module):
-    """A score a token, from text features and log durations.
+    """A score for each token, from text features and log durations.
 
     Args:
         hidden: channels of the text features.
-        recurrent: a bidirectional LSTM in the place of the last two convolutions.
+        recurrent: use a bidirectional LSTM instead of the last two convolutions.
     """
 
     def __init__(self, hidden: int, *, recurrent: bool = False, dropout: float = 0.1) -> None:
@@ -46,16 +46,16 @@ class DurationDiscriminator(nn.Module):
 
 
 class NoDurationDiscriminator(nn.Module):
-    """In the place of a discriminator where there is none."""
+    """Placeholder where there is no discriminator."""
 
 
 def judge_loss(*, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
-    """Least squares of a discriminator: scores of real durations to 1, of predicted ones to 0; mean over tokens."""
+    """Least-squares loss of the discriminator, mean over tokens: real durations to 1, predicted ones to 0."""
     return (((real - 1) ** 2 + fake**2) * mask).sum() / mask.sum()
 
 
 def fooling_loss(*, fake: Tensor, mask: Tensor) -> Tensor:
-    """Least squares of the predictor: scores of its durations to 1; mean over tokens."""
+    """Least-squares loss of the predictor, mean over tokens: scores of its durations to 1."""
     return ((fake - 1) ** 2 * mask).sum() / mask.sum()
 
 

@@ -1,4 +1,4 @@
-"""A new voice on a VITS2: a speaker's vector fitted to clips, everything else frozen."""
+"""Clone a voice with VITS2: fit a speaker vector to clips, with the model frozen."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.pack import VoicePack
 
 logger = logging.getLogger(__name__)
-MOST_FRAMES = 1200  # of a clip: attention over a longer one takes too much memory
-COMPARED_ROWS = 64  # of the table, tried as a start
+MOST_FRAMES = 1200  # maximum frames of a clip, because attention over longer ones takes too much memory
+COMPARED_ROWS = 64  # number of rows of the speaker table that are tried as the initialization
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How a vector is fitted."""
+    """Settings of the fit."""
 
     steps: int = 200
     learning_rate: float = 0.2
-    """Largest change of a value in a step at the start, as a share of the spread of the table's values."""
+    """Initial maximum change of a value in a step, relative to the standard deviation of the table's values."""
     clips_a_step: int = 4
     check_every: int = 20
-    """Steps between looks at the clips held out; the best vector is kept."""
+    """Steps between validations on the held-out clips; the best vector is kept."""
     mel_weight: float = 30.0
-    """Of the audio's log-mel distance, against a nat of divergence a frame: that of the model's training."""
+    """Weight of the log-mel distance relative to one nat of divergence per frame, as in the model's training."""
     seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FitClip:
-    """A clip as the model takes it."""
+    """A clip in the model's input format."""
 
     tokens: Tensor
     """int64 ``(1, N)``."""
@@ -68,7 +68,10 @@ class FitClip:
 
 
 def fit_clips(clips: Sequence[Clip], model: Synthesizer, vocab: dict[str, int]) -> list[FitClip]:
-    """Clips as the model takes them; those too long, or too short for their text, are left out with a warning."""
+    """Convert clips to the model's input format.
+
+    Those too long, or too short for their text, are skipped with a warning.
+    """
     front, spectrogram, found = model.config.front_end, Spectrogram(model.config.front_end), []
     for clip in clips:
         ids = [vocab[symbol] for symbol in clip.phonemes if symbol in vocab]
@@ -95,9 +98,12 @@ def fit_vector(
     *,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The vector ``(voice_size,)`` with which the model best explains the clips; what the fit reached.
+    """Fit the vector ``(voice_size,)`` with the lowest loss on the clips.
 
-    It starts from the row of the table that explains them best. Model and table are left as they are.
+    The initialization is the best row of the speaker table. Model and table are not changed.
+
+    Returns:
+        The vector; and ``start_row``, the loss on the held-out clips ``before`` and ``after``.
     """
     assert model.speakers is not None
     table = model.speakers.weight.detach()
@@ -126,7 +132,7 @@ def fit_vector(
 
 
 class _Loss:
-    """How badly a vector explains a clip."""
+    """Loss of a vector on clips."""
 
     def __init__(self, model: Synthesizer, config: FitConfig) -> None:
         self.model, self.config, self.spectral = model, config, SpectralLoss()
@@ -148,16 +154,16 @@ class _Loss:
 
     @torch.no_grad()
     def fixed(self, clips: Sequence[FitClip], vector: Tensor) -> float:
-        """The mean over clips, with the same noise at every call."""
+        """Mean over clips, with the same noise at every call."""
         torch.manual_seed(self.config.seed + 23)
         return float(torch.stack([self(clip, vector) for clip in clips]).mean())
 
 
 def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: FitConfig | None = None) -> Path:
-    """Fit a voice to a dataset and write ``OUT/NAME/NAME.pt`` with its report; the voice's file.
+    """Fit a voice to a dataset and write ``OUT/NAME/NAME.pt`` with its report; returns the voice's file.
 
     Raises:
-        UsageError: the base has one speaker, or a voice lies there.
+        UsageError: the base has one speaker only, or there is already a voice.
         VoicecloneError: too few clips are usable.
     """
     kmodel = base.kmodel

@@ -1,4 +1,4 @@
-"""Losses of a VITS2 beside those of its audio, which all systems share."""
+"""Losses specific to VITS2. Those of the audio are shared by all systems."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from voiceclone.models.vits2.synthesizer import Posterior, Prior
 
 
 def divergence(posterior: Posterior, mean: Tensor, log_scale: Tensor, log_determinant: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of posterior and prior at the drawn frames, nats a frame, summed over channels.
+    """Kullback-Leibler divergence of posterior and prior at the sampled frames, in nats per frame.
+
+    It is summed over channels.
 
     Args:
+        posterior: with its sample.
         mean: of the prior in every frame, ``(B, channels, T)``.
-        log_scale: the same.
+        log_scale: log standard deviation of the prior, of the same shape.
         log_determinant: of the flow, ``(B,)``.
     """
     squares = 0.5 * (posterior.z_p - mean) ** 2 * torch.exp(-2 * log_scale)
@@ -23,16 +26,19 @@ def divergence(posterior: Posterior, mean: Tensor, log_scale: Tensor, log_determ
 
 
 def log_duration_error(predicted: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error of log frames over tokens; all ``(B, 1, N)``."""
+    """Mean squared error of log frames over tokens; inputs ``(B, 1, N)``."""
     return ((predicted - torch.log(frames.clamp(min=1.0))) ** 2 * mask).sum() / mask.sum()
 
 
 @torch.no_grad()
 def boundary_agreement(path: Tensor, batch: Vits2Batch, prior: Prior, seconds: float) -> Tensor:
-    """Share of the boundaries between tokens that lie within ``seconds`` of those the corpus brings.
+    """Fraction of token boundaries that lie within ``seconds`` of the corpus' boundaries.
 
     Args:
         path: ``(B, N, T)``.
+        batch: with the corpus' durations.
+        prior: not used.
+        seconds: tolerance.
     """
     ours, theirs = path.sum(2).cumsum(1), batch.durations.cumsum(1)
     inner = torch.arange(path.shape[1], device=path.device)[None] < batch.lengths[:, None] - 1

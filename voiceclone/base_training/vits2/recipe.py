@@ -1,4 +1,4 @@
-"""From a corpus to a packed VITS2: train, measure on utterances kept back, write the base's folder."""
+"""The VITS2 recipe: train, measure on held-out utterances, write the base's folder."""
 
 from __future__ import annotations
 
@@ -47,16 +47,26 @@ def train_and_pack(
     init: Path | None = None,
     process_group: ProcessGroup | None = None,
 ) -> Path:
-    """Train into ``out`` and pack into ``out/base``; that folder.
+    """Train into ``out`` and export to ``out/base``.
 
     Args:
-        boost: how often a speaker is drawn, relative to the others.
-        train: False packs the checkpoint that is there.
-        init: folder of a VITS2 of the same preset and settings to start from.
-        process_group: the processes that train together, of which the main one packs; None is this one alone.
+        corpus: the training data.
+        config: settings.
+        out: the run's folder.
+        facts: for the card.
+        boost: relative frequency of each speaker.
+        resume: continue from the checkpoint.
+        train: False exports the existing checkpoint.
+        tracker: logs the training.
+        init: folder of a VITS2 of the same preset and settings whose weights are the initialization.
+        process_group: the processes that train together, of which the main one exports; None for a single process.
+
+    Returns:
+        ``out/base``.
 
     Raises:
-        UsageError: nothing to resume, the checkpoint belongs to other data or settings, or the settings are wrong.
+        UsageError: there is no checkpoint to resume from, it belongs to other data or settings, or the settings are
+            wrong.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     if config.compile or config.bfloat16:
@@ -75,7 +85,7 @@ def train_and_pack(
 
 
 def averaged_model(checkpoint: dict, corpus: Corpus) -> tuple[Synthesizer, TrainConfig]:
-    """The averaged model of a checkpoint, in eval mode, and the run's config."""
+    """The model with the averaged weights of a checkpoint, in eval mode, and the run's config."""
     config = TrainConfig.from_json(checkpoint["config"])
     model = build_synthesizer(run_model(corpus, config))
     model.load_state_dict(checkpoint["averaged"])
@@ -93,7 +103,7 @@ def pack(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
     assert isinstance(settings, Vits2Settings)
     measured = measure(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts)
     folder = Path(out) / "base"
-    trained = build_synthesizer(model.config)  # with weight norm, as --init takes it
+    trained = build_synthesizer(model.config)  # with weight norm, as required by --init
     trained.load_state_dict(checkpoint["averaged"])
     save_state(trained, folder / "model.safetensors", half=True)
     voices = {name: rows[-1:].clone() for name, rows in speaker_voices(model, corpus.speakers).items()}
@@ -121,7 +131,7 @@ def speaker_voices(model: Synthesizer, speakers: list[str]) -> dict[str, Tensor]
 
 
 def measure(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseFacts) -> dict[str, float]:
-    """The card's numbers on utterances kept back from training, spoken with predicted durations."""
+    """The card's metrics on held-out utterances, synthesised with predicted durations."""
     indices = indices[:MEASURED_UTTERANCES]
     if not indices:
         return {}
@@ -134,7 +144,7 @@ def measure(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseF
 
 
 def card(facts: BaseFacts, training: str, measured: dict[str, float], parameters: int, speakers: list[str]) -> str:
-    """The model card, Markdown."""
+    """The model card as Markdown."""
     lines = [
         "---", *licence_matter(facts.licence), f"language: {facts.language}", "pipeline_tag: text-to-speech", "---", "",
         f"# {facts.name} {facts.version}", "",

@@ -1,7 +1,7 @@
-"""Config files and filelists of the public implementation (github.com/p0p4k/vits2_pytorch), trained by the one trainer.
+"""Read config files and filelists of the public implementation (github.com/p0p4k/vits2_pytorch).
 
-What its files hold is read; a key that neither it nor this reads is refused. Its checkpoints (``G_*.pth``) are another
-format and are not read.
+Keys that neither the public implementation nor this one knows are rejected. Its checkpoints (``G_*.pth``) have another
+format and cannot be read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from voiceclone.models.vits2.config import FLOWS, PLAIN
 logger = logging.getLogger(__name__)
 
 SPELLINGS = {"g": "ɡ", "ɝ": "ɜɹ"}
-"""Symbols of eSpeak-NG's phonemes that the vocabulary writes in another way."""
+"""eSpeak-NG phonemes for which the vocabulary has other symbols."""
 _USED: Mapping[str, frozenset[str]] = {
     "train": frozenset(
         ["seed", "epochs", "learning_rate", "betas", "batch_size", "segment_size", "c_mel", "c_kl", "log_interval"]
@@ -74,7 +74,7 @@ def read_reference_config(path: Path) -> ReferenceConfig:
     """Read a config file.
 
     Raises:
-        UsageError: it cannot be read, lacks a part, or has keys of another implementation or version.
+        UsageError: it cannot be read, lacks a section, or has keys of another implementation or version.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -101,11 +101,13 @@ def train_config(config: ReferenceConfig, utterances: int, steps: int | None, de
     """The run that a config file describes.
 
     Args:
-        utterances: in the filelist, which make the length of an epoch.
+        config: the file.
+        utterances: number of utterances in the filelist: the length of an epoch.
         steps: length of the run; the file's epochs where None.
+        device: torch device.
 
     Raises:
-        UsageError: values do not fit together.
+        UsageError: values are not consistent.
     """
     train, data, model = config.train, config.data, config.model
     count = steps or math.ceil(utterances / train["batch_size"]) * train["epochs"]
@@ -143,14 +145,14 @@ def _uses_mel(config: ReferenceConfig) -> bool:
 
 
 def _judge(config: ReferenceConfig) -> str:
-    """Our discriminator for the file's: its versions 1 and 2 are convolutions."""
+    """The discriminator for the file's setting: its versions 1 and 2 are convolutions."""
     if not config.model.get("use_duration_discriminator", False):
         return "none"
     return "lstm" if "lstm" in str(config.model.get("duration_discriminator_type", "")).lower() else "conv"
 
 
 def _model_values(config: ReferenceConfig) -> dict[str, Any]:
-    """Widths as :class:`voiceclone.models.vits2.config.Vits2Config` names them, where the file gives them."""
+    """Sizes by the names of :class:`voiceclone.models.vits2.config.Vits2Config`, as far as the file gives them."""
     model, data = config.model, config.data
     names = {
         "inter_channels": "channels", "hidden_channels": "hidden", "filter_channels": "filter", "n_heads": "heads",
@@ -176,12 +178,14 @@ def read_filelist(path: Path, *, several: bool, cleaned: bool, speakers: int = 0
     """Rows of a filelist: ``wav|text``, or ``wav|speaker|text`` for several speakers.
 
     Args:
+        path: the filelist.
+        several: expect a speaker column.
         cleaned: the text is phonemes.
-        speakers: how many the config announces; 0: unknown.
+        speakers: number of speakers in the config; 0: unknown.
 
     Raises:
-        UsageError: it cannot be read, has other columns, names files that are not there, or one speaker where several
-            are expected.
+        UsageError: it cannot be read, has other columns, names missing files, or has one speaker where several are
+            expected.
     """
     try:
         lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -218,12 +222,12 @@ def read_filelist(path: Path, *, several: bool, cleaned: bool, speakers: int = 0
 
 
 def spelled(phonemes: str) -> str:
-    """eSpeak-NG's phonemes with the vocabulary's symbols."""
+    """eSpeak-NG's phonemes in the vocabulary's symbols."""
     return "".join(SPELLINGS.get(symbol, symbol) for symbol in phonemes)
 
 
 def even_durations(audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
-    """Frames of BOS, every phoneme and EOS, all about equally long: a stand-in, since the search brings its own.
+    """Approximately equal frames of BOS, every phoneme and EOS: placeholders, as VITS2 searches its alignment.
 
     Raises:
         VoicecloneError: there are fewer frames than tokens.
@@ -237,15 +241,19 @@ def even_durations(audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
 def train_reference(
     config_path: Path, out: Path, *, several: bool, steps: int | None = None, device: str = "cpu"
 ) -> Path:
-    """Train what a config file of the public implementation describes into ``out``; the base's folder.
+    """Train the model of a public config file into ``out``; returns the base's folder.
 
-    A run that lies there is gone on with.
+    A run in ``out`` is resumed.
 
     Args:
-        several: the filelists name speakers.
+        config_path: the config file.
+        out: the run's folder.
+        several: the filelists have a speaker column.
+        steps: length of the run; the file's epochs where None.
+        device: torch device.
 
     Raises:
-        UsageError: the config or a filelist is wrong, or the run there is another's.
+        UsageError: the config or a filelist is wrong, or ``out`` has a run with other settings.
         VoicecloneError: no row is usable, or training diverged.
     """
     config = read_reference_config(config_path)
@@ -272,7 +280,7 @@ def _corpus(rows: list[Row], cache: Path, *, cleaned: bool) -> Corpus:
         from voiceclone.text.g2p import Phonemizer
 
         phonemize = Phonemizer("a", offline=True).phonemes
-    # Nothing here reads F0, and tracking it takes longer than all else.
+    # F0 is not used here, and tracking it would take most of the time.
     return prepare_corpus(
         rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even",
         f0=lambda audio: np.zeros(1 + len(audio) // (FRAME_SAMPLES // 2), dtype=np.float32),

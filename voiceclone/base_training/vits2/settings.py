@@ -1,4 +1,4 @@
-"""Settings that a run of VITS2 has and others do not, and the model they describe."""
+"""Settings specific to VITS2, and the model they describe."""
 
 from __future__ import annotations
 
@@ -24,49 +24,50 @@ TRAIN_DEFAULTS: Mapping[str, Any] = {
     "betas": (0.8, 0.99),
     "adversarial_share": 0.3,
     "crop_batch": 8,
-    # The vocoder's own balance is that of the other systems; its level against the divergence is that of VITS.
+    # Relative weights of the audio terms as in the other systems; their total relative to the divergence as in VITS.
     "weights": {
         "mel": 30.0, "convergence": 7.5, "spectrum": 7.5, "adversarial": 1.5, "feature_match": 7.5, "kl": 1.0,
         "duration": 1.0, "duration_adversarial": 1.0,
     },
 }  # fmt: skip
-"""What VITS2 has others of than :class:`voiceclone.base_training.config.TrainConfig`."""
+"""Defaults of :class:`voiceclone.base_training.config.TrainConfig` that differ for VITS2."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vits2Settings(SystemSettings):
-    """How a VITS2 is built and trained."""
+    """Settings of the model and its training."""
 
     flow: str = "pre_conv2"
-    """Where the flow's transformer sits: a name of :data:`voiceclone.models.vits2.config.FLOWS`; ``none`` is VITS's."""
+    """Position of the flow's transformer: a name of :data:`voiceclone.models.vits2.config.FLOWS`; ``none`` as in
+    VITS."""
     decoder: str = "hifigan"
     """``hifigan`` or ``istft``."""
     posterior: str = "mel"
-    """``mel`` or ``linear``: what the posterior encoder reads."""
+    """Input of the posterior encoder: ``mel`` or ``linear``."""
     sdp: bool = False
-    """The stochastic duration predictor of VITS in the place of the regression; it is trained on its likelihood."""
+    """Use VITS' stochastic duration predictor, trained by its likelihood, instead of the regression."""
     duration_discriminator: str = "conv"
-    """``conv``, ``lstm`` or ``none``: against what the durations are trained in the last phase."""
+    """Discriminator of the durations in the last phase: ``conv``, ``lstm`` or ``none``."""
     speaker_encoder: bool = True
-    """The speaker enters the text encoder."""
+    """Condition the text encoder on the speaker."""
     add_blank: bool = False
-    """A pad token between all tokens, as piper's runtime puts it."""
+    """Insert a pad token between all tokens, as piper's runtime does."""
     mas_noise: float = 0.01
-    """Standard deviation of the noise on the likelihoods that are aligned, relative to theirs, at the start."""
+    """Initial standard deviation of the noise on the log-likelihoods in alignment search, relative to theirs."""
     mas_noise_share: float = 0.15
-    """Share of the run in which that noise falls to 0."""
+    """Fraction of the run in which that noise decreases to 0."""
     given_share: float = 0.05
-    """Share of the run at its start in which the corpus's durations are used in the place of the search."""
+    """Fraction of the run at its start that uses the corpus' durations instead of alignment search."""
     mas_from_start: bool = False
-    """Search from the first step on, whatever ``given_share`` says."""
+    """Search the alignment from the first step on, regardless of ``given_share``."""
     durations_share: float = 0.15
-    """Share of the run at its end in which only the duration predictor is trained, against the discriminator."""
+    """Fraction of the run at its end that trains only the duration predictor, with the discriminator."""
     kl_ramp_share: float = 0.1
-    """Share of the run in which the weight of the divergence rises from a tenth to all of it."""
+    """Fraction of the run in which the weight of the divergence rises from 0.1 to 1."""
     max_frames: int = 480
-    """Longest utterance trained on, in frames of the front end."""
+    """Maximum length of a training utterance, in frames of the front end."""
     model: dict[str, Any] = field(default_factory=dict)
-    """Widths of :class:`voiceclone.models.vits2.config.Vits2Config` that are others than the preset's."""
+    """Sizes of :class:`voiceclone.models.vits2.config.Vits2Config` that differ from the preset's."""
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -81,24 +82,24 @@ class Vits2Settings(SystemSettings):
             raise ValueError("mas_noise must not be negative, max_frames must be positive")
 
     def noise_at(self, progress: float) -> float:
-        """Noise of the alignment search at a share of the run; it follows from that alone, so a resumed run has it."""
+        """Noise of the alignment search at a fraction of the run."""
         if progress >= self.mas_noise_share:
             return 0.0
         return self.mas_noise * (1.0 - progress / self.mas_noise_share)
 
     def divergence_weight(self, progress: float) -> float:
-        """Factor of the divergence's weight at a share of the run."""
+        """Factor of the divergence's weight at a fraction of the run."""
         return 1.0 if progress >= self.kl_ramp_share else 0.1 + 0.9 * progress / self.kl_ramp_share
 
     def phase(self, progress: float) -> str:
-        """``given``, ``joint`` or ``durations``: what is trained at a share of the run, and on which durations."""
+        """``given``, ``joint`` or ``durations``: what is trained at a fraction of the run, and with which durations."""
         if self.trains_durations_apart and progress >= 1.0 - self.durations_share:
             return "durations"
         return "given" if progress < self.given_share and not self.mas_from_start else "joint"
 
     @property
     def trains_durations_apart(self) -> bool:
-        """Whether there is a last phase; a likelihood needs no discriminator."""
+        """True where there is a last phase; a likelihood-based predictor has none."""
         return self.duration_discriminator != "none" and not self.sdp and self.durations_share > 0
 
 
@@ -106,11 +107,13 @@ def model_config(preset: str, settings: Vits2Settings, speakers: int) -> Vits2Co
     """The model of a run.
 
     Args:
-        speakers: in the data; one alone gets no embedding.
+        preset: name of the preset.
+        settings: of VITS2.
+        speakers: number in the data; a single one gets no embedding.
 
     Raises:
-        UsageError: no such preset.
-        ValueError: the settings do not fit together.
+        UsageError: there is no such preset.
+        ValueError: the settings are not consistent.
     """
     config = replace(
         vits2_preset(preset),

@@ -1,4 +1,4 @@
-"""The system ``vits2``: text encoder, posterior, flow, durations and decoder trained together, in one or two phases."""
+"""The system ``vits2``: encoders, flow, durations and decoder, trained jointly in one or two phases."""
 
 from __future__ import annotations
 
@@ -39,17 +39,20 @@ from voiceclone.models.vits2.speaking import Vits2KModel
 from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
 from voiceclone.models.vits2.synthesizer import Posterior, Prior, Synthesizer, align, crops, cut
 
-NEAR = (0.025, 0.05)  # seconds within which boundaries are counted as found
+NEAR = (0.025, 0.05)  # tolerances in seconds for a correct boundary
 
 
 class Vits2System(System):
-    """A VITS2 trained on recordings of one speaker or many.
+    """VITS2 trained on recordings of one or more speakers.
 
     Args:
-        speaker_boost: how often a speaker is drawn, relative to the others.
+        corpus: the training data.
+        config: settings.
+        speaker_boost: relative frequency of each speaker.
+        process_group: the processes that train together; None for a single process.
 
     Raises:
-        UsageError: the settings do not fit together, or no utterance can be trained on.
+        UsageError: the settings are not consistent, or no utterance can be used for training.
     """
 
     trained: Synthesizer
@@ -92,7 +95,7 @@ class Vits2System(System):
         self.trained.durations.requires_grad_(True).train(True)
 
     def losses(self, step: int, progress: float) -> StepLosses:
-        """All parts together, or in the last phase the durations alone."""
+        """All parts jointly, or in the last phase the durations only."""
         batch = self.batches.whole(step).to(self.process_group.device)
         if self.settings.phase(progress) == "durations":
             return self._durations_apart(batch)
@@ -125,7 +128,7 @@ class Vits2System(System):
         return StepLosses(terms=terms, total=total, discriminate=discriminate)
 
     def _durations_apart(self, batch: Vits2Batch) -> StepLosses:
-        """The predictor with noise against its discriminator; all else is frozen, the alignment without noise."""
+        """The duration predictor with noise against its discriminator. All else is frozen; alignment without noise."""
         model, judge = self.trained, self.discriminators["durations"]
         with torch.no_grad():
             voice = model.voices(batch.speakers)
@@ -133,7 +136,7 @@ class Vits2System(System):
             posterior = model.hear(batch.spectrogram, batch.frames, voice)
             path = self._path(batch, posterior, prior, 0.0)
             frames = path.sum(2).unsqueeze(1)
-            # Whole numbers would give the real ones away.
+            # Real durations are integers, by which the discriminator could tell them apart: noise is added.
             real = torch.log(frames + torch.rand_like(frames) - 0.5 + (1 - prior.mask)) * prior.mask
         fake = model.durations(prior.features, prior.mask, voice, self._duration_noise(prior))
         terms = {
@@ -167,7 +170,7 @@ class Vits2System(System):
         )
 
     def _crop(self, batch: Vits2Batch, posterior: Posterior, voice: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Audio made of a crop of the latent frames, and the recording's there: ``(B, hop S)`` each."""
+        """Decoded audio of a crop of the latent frames, and the recording at the same position: ``(B, hop S)``."""
         starts, count = crops(batch.frames, self.model.crop_frames, batch.draw)
         hop = self.model.front_end.hop
         audio = self.trained.decoder(cut(posterior.z, starts, count), voice)
@@ -187,7 +190,7 @@ class Vits2System(System):
         }
 
     def _over_all(self, means: Tensor, batch: Vits2Batch) -> Tensor:
-        """Means over our rows to means over the rows of all processes."""
+        """All-reduce means over the rows of this process to means over all rows."""
         return self.process_group.all_reduce(means * batch.share.rows)
 
     def _discriminate_audio(self, batch: Vits2Batch, audio: Tensor, real: Tensor) -> Tensor:
@@ -195,11 +198,14 @@ class Vits2System(System):
         return discriminator_loss(judge(real)[0], judge(audio.detach())[0]) * batch.share.rows
 
     def _agreement(self, path: Tensor, batch: Vits2Batch, prior: Prior) -> dict[str, Tensor]:
-        """How many boundaries of the search lie near the corpus's own; measured, not trained."""
+        """Fractions of boundaries of the alignment search near the corpus' own; logged only."""
         return {f"mas_within_{1000 * s:.0f}ms": boundary_agreement(path, batch, prior, s) for s in NEAR}
 
     def initialize_from(self, base: Path) -> str:
-        """Take the weights of the VITS2 in folder ``base``; discriminators start anew, and other speakers' vectors."""
+        """Load the weights of the VITS2 in folder ``base``.
+
+        Discriminators and new speakers' vectors keep their initialization.
+        """
         weights = base / "model.safetensors"
         if not weights.is_file() or read_info(base).get("system") != "vits2":
             raise UsageError(f"--init {base}: is no trained VITS2: give the folder of one")
@@ -215,21 +221,21 @@ class Vits2System(System):
         return str(read_info(base).get("name", base.name))
 
     def speed_up(self) -> None:
-        """Nothing: the flags of the vocoder's other systems are refused before."""
+        """No effect: --compile and --bfloat16 are rejected earlier."""
         return None
 
     def identity(self) -> dict[str, Any]:
-        """Speakers, preset, the whole model and the discriminator: a run goes on with the same alone."""
+        """Speakers, preset, model sizes and discriminator, which must not change when a run is resumed."""
         return {"speakers": self.corpus.speakers, "preset": self.config.preset, **self.state()}
 
     def state(self) -> dict[str, Any]:
-        """What the settings have built, which :meth:`identity` compares."""
+        """The settings that :meth:`identity` compares."""
         judge = self.settings.duration_discriminator if self.settings.trains_durations_apart else "none"
         return {"model": _plain(self.model.to_json()), "duration_discriminator": judge}
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """The first validation utterance, spoken by the averaged model with predicted durations."""
+        """The first validation utterance, synthesised by the averaged model with predicted durations."""
         if not self.batches.validation:
             return None
         index = self.batches.validation[0]
@@ -246,7 +252,7 @@ class Vits2System(System):
 
     @torch.no_grad()
     def pictures(self) -> dict[str, np.ndarray]:
-        """How the averaged model aligns the first validation utterance, ``(N, T)``, beside the corpus's durations."""
+        """Alignments ``(N, T)`` of the first validation utterance by the averaged model and by the corpus."""
         if not self.batches.validation:
             return {}
         model = self.averaged
@@ -263,10 +269,10 @@ class Vits2System(System):
 
 
 def run_model(corpus: Corpus, config: TrainConfig) -> Any:
-    """The model's config of a run.
+    """The model config of a run.
 
     Raises:
-        UsageError: the settings do not fit together.
+        UsageError: the settings are not consistent.
     """
     settings = config.system_settings
     assert isinstance(settings, Vits2Settings)
@@ -279,7 +285,7 @@ def run_model(corpus: Corpus, config: TrainConfig) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists: what a checkpoint holds is compared by value."""
+    """Convert tuples to lists, because the content of a checkpoint is compared by value."""
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
