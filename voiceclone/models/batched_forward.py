@@ -22,8 +22,8 @@ def prosody_features(model: KModel, tokens: Tensor, lengths: Tensor, style: Tens
 def duration_logits(model: KModel, features: Tensor, lengths: Tensor) -> Tensor:
     """Logits of "longer than k frames", ``(B, N, max_dur)``.
 
-    The LSTM is packed: in a padded batch it would learn the speaking rate from the padding, which is absent when the
-    model speaks a single sentence.
+    The LSTM input is packed. In a padded batch the LSTM would use the padding to infer the speaking rate, and padding
+    is absent in the synthesis of a single sentence.
     """
     packed = nn.utils.rnn.pack_padded_sequence(features, lengths.cpu(), batch_first=True, enforce_sorted=False)
     states, _ = nn.utils.rnn.pad_packed_sequence(

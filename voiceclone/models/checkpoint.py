@@ -38,7 +38,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             nested = torch.load(path, map_location="cpu", weights_only=True)
         except OSError as error:
             raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
-        except Exception as error:  # torch raises many kinds for damaged or unsafe files
+        except Exception as error:  # torch raises many exception types for damaged or unsafe files
             raise VoicecloneError(
                 f"{path} is no Kokoro weight file ({type(error).__name__}): download it again"
             ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from voiceclone.files import sha256_of
 from voiceclone.models.store import cache_root
 
-FORMAT = 1  # increased when the conversion changes: older ones are made again
+FORMAT = 1  # increased when the conversion changes; older conversions are repeated
 WEIGHTS, FACTS = "model.safetensors", "source.json"
 PRECISIONS = {"int8": "int8 weights", "fp16": "float16 weights", "float32": "full precision"}
 

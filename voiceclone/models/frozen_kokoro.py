@@ -56,13 +56,13 @@ def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
 
 
 def check_trainable(kmodel: KModel) -> None:
-    """Refuse a model of another system, whose voices cannot be trained here.
+    """Check that voices can be trained for this model.
 
     Raises:
-        UsageError: it has not Kokoro's parts.
+        UsageError: it is a model of another system, without Kokoro's parts.
     """
     if not hasattr(kmodel, "predictor"):
-        raise UsageError("--base: voices are trained on Kokoro-format bases alone: use kokoro, nano or another one")
+        raise UsageError("--base: voices can only be trained on Kokoro-format bases: use kokoro, nano or another one")
 
 
 class FrozenKokoro:

@@ -1,4 +1,4 @@
-"""Monotonic alignment search (Kim et al. 2020): the most likely way through the tokens of a text, frame by frame."""
+"""Monotonic alignment search (Kim et al. 2020): the most likely monotonic alignment of frames to tokens."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor
 
 @torch.no_grad()
 def best_paths(log_likelihood: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
-    """The best alignment of each row: every token gets a stretch of frames, in order, none left out.
+    """The best alignment of each row. Every token gets a contiguous range of frames, in order.
 
     Args:
         log_likelihood: ``(B, N, T)``, of frame t in token n.
-        tokens: int64 ``(B,)``, how many of the N each row has; at most as many as its frames.
-        frames: int64 ``(B,)``, how many of the T.
+        tokens: int64 ``(B,)``, number of tokens of each row; at most its number of frames.
+        frames: int64 ``(B,)``, number of frames of each row.
 
     Returns:
-        float32 ``(B, N, T)``, 1 where a token is spoken.
+        float32 ``(B, N, T)``, 1 where a frame is aligned to a token.
 
     Raises:
         ValueError: a row has fewer frames than tokens.
@@ -35,7 +35,7 @@ def best_paths(log_likelihood: Tensor, tokens: Tensor, frames: Tensor) -> Tensor
 
 
 def _searched(log_likelihood: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
-    """The same in numpy: a loop over frames, all tokens of all rows at once."""
+    """The same in numpy: a loop over frames, vectorised over tokens and rows."""
     value = log_likelihood.detach().float().cpu().numpy()
     batch, count, longest = value.shape
     stays = np.zeros((longest, batch, count), dtype=bool)
@@ -50,7 +50,7 @@ def _searched(log_likelihood: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
         token = int(tokens[row]) - 1
         for frame in range(int(frames[row]) - 1, -1, -1):
             path[row, token, frame] = 1.0
-            # As many frames are left as tokens: each goes one token down.
+            # As many frames are left as tokens: each frame advances one token.
             if token and (frame == token or not stays[frame, row, token]):
                 token -= 1
     return torch.from_numpy(path).to(log_likelihood.device)

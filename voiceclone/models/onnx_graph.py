@@ -115,7 +115,7 @@ class OnnxGraph:
         scale = self.constants.get(f"{name.removesuffix(_QUANTIZED)}_scale")
         if scale is None:
             scale = self.constants.get(self._scales.get(node.name, ""))
-        if node.op_type == "Gather":  # an embedding is read first and dequantised afterwards
+        if node.op_type == "Gather":  # embeddings are gathered first and dequantised afterwards
             zero = self.constants.get(self._zero_points.get(f"{name.removesuffix(_QUANTIZED)}_scale", ""))
         elif len(node.input) > zero_point:
             zero = self.constants.get(node.input[zero_point])

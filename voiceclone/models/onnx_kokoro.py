@@ -116,8 +116,11 @@ def _operator_weights(graph: OnnxGraph, model: nn.Module) -> Iterator[tuple[str,
 
 
 def _module_of(path: str, modules: Mapping[str, nn.Module]) -> str | None:
-    """The module of a node's path. Parts of the predictor are called from outside it, and then lack its name; a layer
-    that is used again carries a number."""
+    """The module of a node's path.
+
+    Parts of the predictor are called from outside of it, so that its name is missing in their path. A layer that is
+    used again has a number appended.
+    """
     path = f"{path}."
     for before, after in _PREFIXES:
         if path.startswith(before):

@@ -36,7 +36,7 @@ _DTYPES = {
 
 
 class Placeholder:
-    """An inert object in place of any other object in the file."""
+    """An inert object that replaces any other object in the file."""
 
     def __setitem__(self, _key: Any, _value: Any) -> None:
         pass
@@ -52,7 +52,7 @@ class Placeholder:
 
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> Tensor:
-    """What ``torch._utils._rebuild_tensor_v2`` makes; refused if it would reach beyond its storage."""
+    """As ``torch._utils._rebuild_tensor_v2``; raises an error if the tensor would exceed its storage."""
     numbers = (offset, *size, *stride)
     if not isinstance(storage, Tensor) or len(size) != len(stride):
         raise ValueError("a tensor without storage")
@@ -151,7 +151,7 @@ class TensorOnlyUnpickler(pickle._Unpickler):  # the C implementation cannot be 
         self._set(self.stack[-1], zip(items[::2], items[1::2]))
 
     def _set(self, target: Any, items: Any) -> None:
-        """Only plain keys: the hash of nested tuples may take forever."""
+        """Accept plain keys only, because hashing nested tuples can take exponential time."""
         if isinstance(target, dict):
             target.update((key, value) for key, value in items if isinstance(key, str | int))
 
@@ -164,7 +164,10 @@ class TensorOnlyUnpickler(pickle._Unpickler):  # the C implementation cannot be 
 
 
 def read_stored(archive: zipfile.ZipFile, name: str) -> bytearray:
-    """One member of an archive; compressed ones are refused: torch writes none, and they might expand to any size."""
+    """Read one member of an archive.
+
+    Compressed members are rejected: torch writes none, and they could expand to any size.
+    """
     entry = archive.getinfo(name)
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
         raise ValueError("a compressed record")
@@ -195,5 +198,5 @@ def load_tensors(path: Path) -> Any:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except zipfile.BadZipFile as error:
         raise VoicecloneError(f"{path} is no PyTorch checkpoint (not a zip file): download it again") from error
-    except Exception as error:  # damaged pickles raise many kinds
+    except Exception as error:  # damaged pickles raise various exceptions
         raise VoicecloneError(f"{path} is damaged ({type(error).__name__}): download it again") from error

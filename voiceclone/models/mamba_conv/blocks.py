@@ -1,4 +1,4 @@
-"""The layer of text encoder and token decoder: a mixer that looks left beside convolutions that look right."""
+"""Layers of text encoder and token decoder: a causal sequence mixer in parallel with look-ahead convolutions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ GROUPS = 4
 
 
 class SideConvs(nn.Module):
-    """Convolutions of several reaches side by side, a pointwise one over all, residual, layer norm.
+    """Parallel dilated convolutions, a pointwise convolution over all channels, residual connection, layer norm.
 
     Args:
+        dim: channels.
         dilations: one convolution of ``dim / len(dilations)`` channels each.
-        right: they see this frame and later ones; else as far to both sides.
+        right: the receptive field covers the current and later frames only; otherwise it is symmetric.
     """
 
     def __init__(self, dim: int, dilations: Sequence[int], *, right: bool) -> None:
@@ -43,7 +44,7 @@ class SideConvs(nn.Module):
 
 
 class MambaConvLayer(nn.Module):
-    """Both branches over the same normed input, fused and added to it."""
+    """Both branches on the same layer-normed input; their fused output is added to the input."""
 
     def __init__(self, dim: int, dilations: Sequence[int], config: MambaConvConfig) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class MambaConvLayer(nn.Module):
 
 
 class MaskedConvs(nn.Module):
-    """A convolution over the features of tokens that treats padding as the end of the text."""
+    """A convolution over token features that replaces the padding by zeros."""
 
     def __init__(self, inside: int, outside: int, kernel: int = 3) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A trained synthesizer in one file (``best_model.pt``): tensors and plain values, read without running anything."""
+"""A trained synthesizer in one file (``best_model.pt``): tensors and plain values, loaded without executing code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bundle:
-    """A synthesizer with all it needs to speak, and what is known of its training."""
+    """A synthesizer with its codec, vocabulary and voices, and facts about its training."""
 
     model: MambaConvTTS = field(repr=False)
     codec: nn.Module = field(repr=False)
@@ -32,10 +32,10 @@ class Bundle:
     voices: Mapping[str, Tensor] = field(repr=False)
     """Voice packs ``(510, 1, 256)`` by speaker."""
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """JSON-able: step, seconds, history, what was measured."""
+    """JSON-able: step, seconds, history, metrics."""
 
     def kmodel(self) -> MambaConvKModel:
-        """The model as KPipeline takes it, frozen."""
+        """The model with the interface of KModel, for KPipeline; frozen."""
         return MambaConvKModel(self.model, self.codec, dict(self.vocab)).eval().requires_grad_(False)
 
     def config_json(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Bundle:
         }
 
     def save(self, path: Path) -> None:
-        """Write it in one step."""
+        """Write the file atomically."""
         own = isinstance(self.codec, Codec)
         write_torch(
             path,
@@ -65,7 +65,7 @@ class Bundle:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Read what :meth:`Bundle.save` wrote.
+    """Read a file written by :meth:`Bundle.save`.
 
     Raises:
         UsageError: there is no such file, or it is something else.
@@ -76,7 +76,7 @@ def load_bundle(path: Path) -> Bundle:
         raise UsageError(f"--model {path}: no such file: train first")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many exception types for a damaged file
         raise UsageError(f"--model {path}: cannot be read ({type(error).__name__}): give a best_model.pt") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or "config" not in content:
         raise UsageError(f"--model {path}: is no model of this program: give a best_model.pt")
@@ -91,10 +91,10 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def build(config: Mapping[str, Any], source: Path) -> tuple[MambaConvTTS, nn.Module]:
-    """Synthesizer and codec of a config; the own codec has random weights.
+    """Synthesizer and codec of a config. The own codec has random weights.
 
     Raises:
-        VoicecloneError: the config describes none.
+        VoicecloneError: the config is not valid.
     """
     try:
         with torch.random.fork_rng(devices=[]):

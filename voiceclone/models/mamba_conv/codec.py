@@ -13,7 +13,7 @@ EDGE = 7  # kernel of the first and the last convolution
 
 
 class ResidualUnit(nn.Module):
-    """Two convolutions through half the channels, beside the identity."""
+    """Two convolutions with half the channels in between, and a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ResidualUnit(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A strided convolution whose output has exactly the length of its input over the stride."""
+    """A strided convolution with an output length of exactly the input length / stride."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """The transposed convolution that turns :class:`Downsample` around."""
+    """The transposed convolution that inverts the lengths of :class:`Downsample`."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
@@ -68,8 +68,8 @@ class Codec(nn.Module):
             down += [ResidualUnit(inside), Downsample(inside, outside, stride)]
             up = [Upsample(outside, inside, stride), ResidualUnit(inside), *up]
         self.encoder = nn.Sequential(*down, nn.ELU(), nn.Conv1d(widths[-1], config.latent, EDGE, padding=EDGE // 2))
-        # Without it the vectors shrink to nearly one point before there is anything to quantize, and a single code
-        # is used from then on.
+        # Without it the vectors collapse to nearly one point before quantization starts, and only one code is used
+        # afterwards.
         self.norm = nn.BatchNorm1d(config.latent, affine=False)
         self.quantizer = ResidualQuantizer(config.levels, config.codebook_size, config.latent)
         self.decoder = nn.Sequential(nn.Conv1d(config.latent, widths[-1], EDGE, padding=EDGE // 2), *up)
@@ -81,12 +81,12 @@ class Codec(nn.Module):
 
     @property
     def levels(self) -> int:
-        """Tokens a frame."""
+        """Tokens per frame."""
         return self.config.levels
 
     @property
     def codebook_size(self) -> int:
-        """Different tokens of a level."""
+        """Number of different tokens of a level."""
         return self.config.codebook_size
 
     def latents(self, audio: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class Codec(nn.Module):
         return torch.tanh(self.decoder(vectors).squeeze(1))
 
     def quantize(self, audio: Tensor, **settings: object) -> Quantized:
-        """Waveforms as the quantizer leaves them; its settings are those of its ``forward``."""
+        """Encode and quantize waveforms; ``settings`` are those of the quantizer's ``forward``."""
         return self.quantizer(self.latents(audio), **settings)
 
     @torch.no_grad()

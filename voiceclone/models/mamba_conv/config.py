@@ -1,4 +1,4 @@
-"""Sizes of the codec and of the synthesizer, and how tokens are generated."""
+"""Sizes of the codec and the synthesizer, and settings of the token generation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class CodecConfig:
     """The convolutional codec with its residual vector quantizer."""
 
     channels: int = 12
-    """Of the first convolution; they double at every stride."""
+    """Channels of the first convolution; they double at every stride."""
     strides: tuple[int, ...] = (2, 5, 5, 6)
     latent: int = 64
-    """Values of a quantized vector."""
+    """Dimensions of a quantized vector."""
     levels: int = 4
-    """Codebooks, each of which codes what the ones before it left."""
+    """Number of codebooks; each quantizes the residual of the previous ones."""
     codebook_size: int = 256
 
     def __post_init__(self) -> None:
@@ -47,33 +47,34 @@ class MambaConvConfig:
     """The synthesizer."""
 
     tokens: int = 178
-    """Symbols of the text."""
+    """Number of text symbols."""
     text_dim: int = 96
     text_layers: int = 2
     text_dilations: tuple[int, ...] = (1, 2, 4, 8)
     style_dim: int = 128
     style_channels: int = 96
     style_norm: str = "batch"
-    """``batch``, or ``group`` where batches are smaller than four."""
+    """``batch``, or ``group`` for batches of fewer than four rows."""
     hidden: int = 128
     layers: int = 3
     dilations: tuple[int, ...] = (1, 3, 9, 27)
     state: int = 8
-    """Values of the state of a channel."""
+    """State size per channel."""
     expand: int = 2
     conv: int = 4
-    """Kernel of the causal convolution in a Mamba block, frames."""
+    """Kernel size of the causal convolution in a Mamba block, in frames."""
     mixer: str = "mamba"
-    """What looks to the left: ``mamba``, ``gru`` or ``attention``."""
+    """The causal sequence mixer: ``mamba``, ``gru`` or ``attention``."""
     branch: str = "right"
-    """What the convolutions beside it see: ``right`` (this frame and later ones), ``symmetric``, or ``none``."""
+    """Receptive field of the parallel convolutions: ``right`` (this frame and later ones), ``symmetric``, or
+    ``none``."""
     dropout: float = 0.1
     levels: int = 4
     codebook_size: int = 256
     hop: int = 300
     """Samples at 24 kHz of one codec frame."""
     mask_bins: int = 20
-    """Steps in which the decoder is told how much is masked."""
+    """Number of steps to which the masked fraction, an input of the decoder, is quantized."""
 
     def __post_init__(self) -> None:
         if self.mixer not in MIXERS:
@@ -96,22 +97,22 @@ class MambaConvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
-    """How the tokens of an utterance are generated."""
+    """Settings of the token generation for an utterance."""
 
     mode: str = "masked"
-    """``masked`` (coarse to fine, from nothing) or ``refine`` (all levels at once, from random tokens)."""
+    """``masked`` (coarse to fine, from fully masked tokens) or ``refine`` (all levels at once, from random tokens)."""
     rounds: int = 12
-    """Of level 0, or of ``refine``; at most."""
+    """Maximum number of rounds of level 0, or of ``refine``."""
     finer_rounds: tuple[int, ...] = (4, 1, 1)
-    """Of the levels above; the last one stands for all that follow."""
+    """Rounds of the finer levels; the last value applies to all further levels."""
     min_rounds: int = 6
-    """The controller may stop from then on."""
+    """Minimum number of rounds before the controller may stop."""
     stop: bool = True
-    """Whether it may at all."""
+    """Whether the controller may stop early."""
     temperature: float = 1.0
-    """Of the first round; it falls to 0."""
+    """Temperature of the first round; it decreases to 0."""
     guidance: float = 1.0
-    """Above 1 the style counts for more than it does by itself; doubles the work."""
+    """Scale of classifier-free guidance by the style; other values than 1 double the computation."""
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -120,7 +121,7 @@ class GenerationConfig:
             raise UsageError(f"--iterations {self.rounds}: give 1 or more")
 
     def rounds_of(self, level: int) -> int:
-        """Rounds of a level, at most."""
+        """Maximum number of rounds of a level."""
         return self.rounds if level == 0 else self.finer_rounds[min(level, len(self.finer_rounds)) - 1]
 
 
@@ -128,10 +129,11 @@ def presets(name: str, *, codebook_size: int | None = None) -> tuple[CodecConfig
     """Codec and synthesizer of a preset.
 
     Args:
-        codebook_size: another one than the preset's.
+        name: of the preset.
+        codebook_size: replaces the preset's value; None keeps it.
 
     Raises:
-        UsageError: no preset of that name, or no such size.
+        UsageError: there is no such preset or size.
     """
     if name == "nano":
         codec, model = CodecConfig(), MambaConvConfig()

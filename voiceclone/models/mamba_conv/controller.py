@@ -1,4 +1,4 @@
-"""When to stop generating: whether a further round is worth it."""
+"""Early stopping of the token generation: predicts whether another round is worthwhile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from voiceclone.models.mamba_conv.config import MambaConvConfig
 
 WIDTH = 64
-ENOUGH = 0.95  # of confidence
+ENOUGH = 0.95  # mean confidence above which the generation stops
 
 
 class AdaptiveGenerationController(nn.Module):
-    """From the decoder's features, the text and three figures to a logit of "go on"."""
+    """Decoder features, text features and three statistics to a logit of "continue"."""
 
     def __init__(self, config: MambaConvConfig) -> None:
         super().__init__()
@@ -25,9 +25,10 @@ class AdaptiveGenerationController(nn.Module):
         """Logits ``(B,)``.
 
         Args:
-            features: of the decoder, ``(B, T, hidden)``; ``mask`` ``(B, T, 1)`` is 0 in the padding.
-            text: the whole text, ``(B, text_dim)``.
-            figures: ``(B, 3)``: share of tokens not known, mean confidence, share of tokens that the round changed.
+            features: of the decoder, ``(B, T, hidden)``.
+            mask: ``(B, T, 1)``, 0 in the padding.
+            text: features of the whole text, ``(B, text_dim)``.
+            figures: ``(B, 3)``: fraction of undecided tokens, mean confidence, fraction of tokens changed in the round.
         """
         mean = (features * mask).sum(1) / mask.sum(1).clamp(min=1)
         highest = features.masked_fill(mask == 0, -torch.inf).amax(1)
@@ -36,10 +37,12 @@ class AdaptiveGenerationController(nn.Module):
 
 
 def is_enough(go_on: float, confidence: float, number: int, most: int) -> bool:
-    """Whether to stop after round ``number`` of at most ``most``.
+    """True where the generation stops after round ``number`` of at most ``most``.
 
     Args:
-        go_on: probability that a further round helps.
+        go_on: predicted probability that another round helps.
         confidence: mean over the tokens, 0-1.
+        number: of the round, from 1.
+        most: maximum number of rounds.
     """
     return go_on < 0.15 + 0.03 * number / most + 0.1 * (1.0 - confidence) or confidence > ENOUGH

@@ -1,4 +1,4 @@
-"""How long each token lasts, and how sure that is."""
+"""Duration predictor with an estimate of its own error."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from voiceclone.models.mamba_conv.config import MambaConvConfig
 from voiceclone.models.mamba_conv.film import Film
 
 LOG_SPREAD = (-4.0, 2.0)  # limits of log b
-USUAL_FRAMES = 3.0  # of a token: where the prediction starts
+USUAL_FRAMES = 3.0  # initial prediction for a token, in frames of 25 ms
 
 
 class FilmConditionedDurationPredictor(nn.Module):
-    """Location and scale of a Laplace distribution over the log of a duration, under a style."""
+    """Location and scale of a Laplace distribution over the log duration, conditioned on a style."""
 
     def __init__(self, config: MambaConvConfig) -> None:
         super().__init__()
@@ -39,10 +39,10 @@ class FilmConditionedDurationPredictor(nn.Module):
 
 
 def laplace_nll(log_duration: Tensor, log_scale: Tensor, durations: Tensor) -> Tensor:
-    """Negative log likelihood of durations > 0 a token, without the constant log 2; all of one shape."""
+    """Negative log-likelihood of durations > 0 for each token, without the constant log 2; all of the same shape."""
     return (log_duration - durations.clamp(min=1e-3).log()).abs() / log_scale.exp() + log_scale
 
 
 def duration_confidence(log_scale: Tensor) -> Tensor:
-    """Confidence 0-1 in a duration: ``exp(-b)``, b being the mean absolute error of its log that is expected."""
+    """Confidence 0-1 in a duration: ``exp(-b)``, where b is the expected absolute error of its log."""
     return torch.exp(-log_scale.exp())

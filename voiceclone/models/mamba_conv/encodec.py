@@ -1,4 +1,4 @@
-"""Meta's EnCodec at 24 kHz and 3 kbps in the place of the own codec, where its files are in the Hub's cache."""
+"""Meta's EnCodec at 24 kHz and 3 kbit/s as an alternative to the own codec, if its files are in the Hub's cache."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from transformers import EncodecModel
 
 REPOSITORY = "facebook/encodec_24khz"
-KILOBITS = 3.0  # a second: four codebooks
+KILOBITS = 3.0  # kbit/s: four codebooks
 
 
 class EncodecCodec(nn.Module):
-    """EnCodec with the methods of :class:`voiceclone.models.mamba_conv.codec.Codec`; it cannot be trained."""
+    """EnCodec with the interface of :class:`voiceclone.models.mamba_conv.codec.Codec`; it cannot be trained."""
 
     def __init__(self, model: EncodecModel) -> None:
         super().__init__()
@@ -41,10 +41,10 @@ class EncodecCodec(nn.Module):
 
 
 def load_encodec() -> EncodecCodec:
-    """EnCodec from the Hub's cache; nothing is fetched.
+    """Load EnCodec from the Hub's cache; nothing is downloaded.
 
     Raises:
-        VoicecloneError: it is not there.
+        VoicecloneError: it is not cached.
     """
     from transformers import EncodecModel
 

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class Film(nn.Module):
-    """``(1 + gamma) x + beta`` with gamma and beta from the style.
+    """``(1 + gamma) x + beta`` with gamma and beta computed from the style.
 
-    Both are 0 at the start: features pass unchanged until the style has something to say.
+    Both are initialized to 0, so that features initially pass unchanged.
     """
 
     def __init__(self, style_dim: int, dim: int) -> None:

@@ -1,4 +1,4 @@
-"""Generate tokens in rounds: masked, coarse to fine (Chang et al. 2022; Borsos et al. 2023), or by refinement."""
+"""Token generation in rounds: masked, coarse to fine (Chang et al. 2022; Borsos et al. 2023), or by refinement."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from voiceclone.models.mamba_conv.token_decoder import TokenDecoder
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
-    """What the tokens are generated for."""
+    """Inputs on which the tokens depend."""
 
     text: Tensor = field(repr=False)
-    """Features of the text laid out over the frames, ``(B, T, text_dim)``."""
+    """Text features expanded to codec frames, ``(B, T, text_dim)``."""
     context: Tensor = field(repr=False)
-    """Of the whole text, ``(B, text_dim)``."""
+    """Features of the whole text, ``(B, text_dim)``."""
     style: Tensor = field(repr=False)
     """``(B, style_dim)``."""
     mask: Tensor = field(repr=False)
@@ -30,38 +30,39 @@ class Conditions:
 
     @property
     def spoken(self) -> Tensor:
-        """Bool ``(B, T)``."""
+        """bool ``(B, T)``, True within the utterance."""
         return self.mask.squeeze(-1) > 0
 
     @property
     def lengths(self) -> Tensor:
-        """Frames a row, int64 ``(B,)``."""
+        """Frames of each row, int64 ``(B,)``."""
         return self.spoken.sum(1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Round:
-    """What one round of level 0 or of the refinement gave."""
+    """Result of one round of level 0 or of the refinement."""
 
     number: int
     """From 1 on."""
     codes: Tensor = field(repr=False)
-    """``(B, levels, T)``; in the masked mode the level's best tokens stand where it is not decided yet."""
+    """``(B, levels, T)``. In masked mode, undecided tokens are replaced by the most probable ones."""
     features: Tensor = field(repr=False)
     figures: Tensor = field(repr=False)
-    """``(B, 3)`` as the controller takes them: share not known, mean confidence, share changed."""
+    """``(B, 3)``, inputs of the controller: undecided fraction, mean confidence, changed fraction."""
     updates: int
-    """Tokens that the round decided or changed."""
+    """Number of tokens that were decided or changed in this round."""
 
 
 def generate(
     decoder: TokenDecoder, controller: nn.Module | None, given: Conditions, settings: GenerationConfig
 ) -> tuple[Tensor, dict[str, Any]]:
-    """Tokens ``(B, levels, T)`` and how they came about; one row if the controller is to stop.
+    """Generate tokens ``(B, levels, T)``. With a controller that may stop, B must be 1.
 
     Returns:
-        the tokens, and ``iterations`` (of level 0 or of the refinement), ``confidence`` (mean, 0-1), ``updates``
-        (tokens decided or changed in all rounds) and ``history`` (a dict a round).
+        The tokens; and ``iterations`` (of level 0 or of the refinement), ``confidence`` (mean, 0-1), ``updates``
+        (tokens
+        decided or changed in all rounds) and ``history`` (a dict for each round).
     """
     stop = None
     if settings.stop and controller is not None:
@@ -98,7 +99,10 @@ def generate(
 
 
 def coarse_rounds(decoder: TokenDecoder, given: Conditions, settings: GenerationConfig) -> Iterator[Round]:
-    """The rounds of level 0 from nothing; after each one its codes are whole, whoever stops."""
+    """Rounds of level 0, starting fully masked.
+
+    The codes are complete after each round, so that it can stop anywhere.
+    """
     start = torch.full(
         (len(given.text), decoder.levels, given.text.shape[1]), decoder.mask_id, device=given.text.device
     )
@@ -106,7 +110,7 @@ def coarse_rounds(decoder: TokenDecoder, given: Conditions, settings: Generation
 
 
 def refine_rounds(decoder: TokenDecoder, given: Conditions, settings: GenerationConfig) -> Iterator[Round]:
-    """From random tokens: in every round the least trusted ones are replaced by the best, at all levels at once."""
+    """Start with random tokens; each round replaces the least confident ones by the most probable, at all levels."""
     shape = (len(given.text), decoder.levels, given.text.shape[1])
     codes = torch.randint(decoder.mask_id, shape, device=given.text.device)
     spoken = given.spoken.unsqueeze(1).expand(shape)
@@ -117,7 +121,7 @@ def refine_rounds(decoder: TokenDecoder, given: Conditions, settings: Generation
         )  # fmt: skip
         scores = decoder.all_logits(features)
         trust = decoder.confidences(features).sigmoid()
-        # What stands there is trusted as far as it is likely; the threshold rises from round to round.
+        # The confidence in a present token is its probability; the threshold increases with each round.
         likely = scores.softmax(-1).gather(-1, codes.unsqueeze(-1)).squeeze(-1)
         threshold = 0.2 + 0.7 * number / settings.rounds
         best = scores.argmax(-1)
@@ -133,7 +137,7 @@ def refine_rounds(decoder: TokenDecoder, given: Conditions, settings: Generation
 
 
 def kept_after(number: int, rounds: int, lengths: Tensor) -> Tensor:
-    """How many tokens of a level are decided after a round: none at first, all at the last, along a cosine."""
+    """Number of decided tokens of a level after a round: a cosine schedule from none to all."""
     share = 1.0 - math.cos(math.pi * number / (2 * rounds)) if number < rounds else 1.0
     return torch.ceil(lengths * share - 1e-9).long().clamp(min=0)
 
@@ -173,7 +177,7 @@ def _level_rounds(
 
 
 def _finished(rounds: Iterator[Round]) -> tuple[Tensor, int]:
-    """The codes after the last round, and how many tokens were decided."""
+    """The codes after the last round, and the number of decided tokens."""
     updates = 0
     last: Round
     for last in rounds:
@@ -184,7 +188,7 @@ def _finished(rounds: Iterator[Round]) -> tuple[Tensor, int]:
 def _guided(
     decoder: TokenDecoder, given: Conditions, guidance: float
 ) -> Callable[[Tensor, int, Tensor], tuple[Tensor, Tensor]]:
-    """The decoder's features and scores; with guidance the scores lie further from those without a style."""
+    """The decoder's features and logits; with guidance the logits are extrapolated from those without a style."""
 
     def plain(under: Conditions, codes: Tensor, level: int, masked: Tensor) -> tuple[Tensor, Tensor]:
         features = decoder(codes, under.text, under.style, under.mask, level=level, share_masked=masked)

@@ -1,6 +1,6 @@
-"""What carries context from the left: selective state spaces, or a GRU or attention in their place.
+"""Causal sequence mixers: selective state space models, or as alternatives a GRU or attention.
 
-All are causal, so that padding behind a sequence changes nothing in it.
+As all are causal, padding at the end of a sequence does not affect it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch.nn import functional as F
 from voiceclone.models.mamba_conv.config import MambaConvConfig
 from voiceclone.models.mamba_conv.scan import selective_scan
 
-DELTA_RANGE = (1e-3, 0.1)  # of the step sizes at the start
-SLOWEST = 1e-4  # the least rate of decay: at 0 the state would sum up for ever
-HEAD = 32  # channels of an attention head
+DELTA_RANGE = (1e-3, 0.1)  # range of the initial step sizes
+SLOWEST = 1e-4  # minimum decay rate: with 0 the state would grow without limit
+HEAD = 32  # channels of each attention head
 
 MambaState = tuple[Tensor, Tensor]
 """The last inputs of the convolution ``(B, E, conv - 1)`` and the state of the scan ``(B, E, N)``."""
 
 
 class MambaBlock(nn.Module):
-    """A selective state-space block; its parameters have the names and shapes of mamba-ssm's."""
+    """A selective state space block. Its parameters have the names and shapes of mamba-ssm's."""
 
     def __init__(self, dim: int, *, state: int, expand: int, conv: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class MambaBlock(nn.Module):
         return self.run(x)[0]
 
     def run(self, x: Tensor, before: MambaState | None = None) -> tuple[Tensor, MambaState]:
-        """As :meth:`forward`, going on from the state that an earlier stretch left; and the state after ``x``."""
+        """As :meth:`forward`, but continuing from a given state; also returns the state after ``x``."""
         inner, gate = self.in_proj(x).chunk(2, dim=-1)
         width = self.conv1d.kernel_size[0] - 1
         padded = F.pad(inner.mT, (width, 0)) if before is None else torch.cat([before[0], inner.mT], dim=-1)
@@ -57,7 +57,7 @@ class MambaBlock(nn.Module):
         return self.out_proj(y.to(x.dtype) * F.silu(gate)), (padded[..., padded.shape[-1] - width :], last)
 
     def undecayed(self) -> list[nn.Parameter]:
-        """Parameters on which weight decay would be wrong: it would push the rates, not the size of the weights."""
+        """Parameters without weight decay, because it would change the decay rates of the state."""
         return [self.A_log, self.D]
 
 
@@ -74,7 +74,7 @@ class GruMixer(nn.Module):
 
 
 class AttentionMixer(nn.Module):
-    """Causal attention whose scores fall with the distance (Press et al. 2022), so that lengths may be new."""
+    """Causal attention with linear biases (ALiBi, Press et al. 2022), which generalises to longer sequences."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class AttentionMixer(nn.Module):
 
 
 def make_mixer(dim: int, config: MambaConvConfig) -> nn.Module:
-    """The mixer that a config names."""
+    """The mixer selected by a config."""
     if config.mixer == "gru":
         return GruMixer(dim)
     if config.mixer == "attention":

@@ -21,16 +21,16 @@ from voiceclone.models.mamba_conv.variance import NormalizedVarianceAdaptor, dec
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneratedTokens:
-    """What the synthesizer makes of one text."""
+    """Output of the synthesizer for one text."""
 
     codes: Tensor = field(repr=False)
     """int64 ``(levels, T)``."""
     ends: Tensor = field(repr=False)
-    """int64 ``(N,)``: the codec frame at which each token of the text ends."""
+    """int64 ``(N,)``: the codec frame at which each text token ends."""
     duration_confidence: Tensor = field(repr=False)
     """``(N,)``, 0-1."""
     info: dict[str, Any] = field(repr=False)
-    """How the generation went: iterations, confidence, updates, history."""
+    """Statistics of the generation: iterations, confidence, updates, history."""
 
 
 class MambaConvTTS(nn.Module):
@@ -56,13 +56,14 @@ class MambaConvTTS(nn.Module):
         speed: float = 1.0,
         settings: GenerationConfig | None = None,
     ) -> GeneratedTokens:
-        """Generate the tokens of one text; all that is random is torch's.
+        """Generate the codec tokens of one text, with torch's global random generator.
 
         Args:
-            tokens: int64 ``(1, N)``, BOS and EOS included.
-            acoustic: style of the sound, ``(1, style_dim)``.
-            prosodic: style of durations, pitch and energy.
-            speed: times the voice's own rate.
+            tokens: int64 ``(1, N)``, with BOS and EOS.
+            acoustic: style of the timbre, ``(1, style_dim)``.
+            prosodic: style of durations, pitch and energy, ``(1, style_dim)``.
+            speed: factor on the voice's own speaking rate.
+            settings: of the generation.
         """
         mask = torch.ones(*tokens.shape, 1, device=tokens.device)
         features = self.text(tokens, acoustic, mask)
@@ -83,6 +84,6 @@ class MambaConvTTS(nn.Module):
 
 
 def parameters_by_module(model: MambaConvTTS) -> dict[str, int]:
-    """Parameters of each part, and ``total``."""
+    """Number of parameters of each part, and ``total``."""
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     return {**counts, "total": sum(counts.values())}

@@ -1,4 +1,4 @@
-"""A residual vector quantizer (Zeghidour et al. 2021) whose codebooks follow running means of what they code."""
+"""Residual vector quantizer (Zeghidour et al. 2021) with codebooks updated by exponential moving averages."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-DECAY = 0.99  # of the running means, a batch
-USE_DECAY, DEAD = 0.95, 0.03  # of the running use of codes; below that share of the mean use a code is replaced
+DECAY = 0.99  # decay of the moving averages per batch
+# decay of the moving average of code use; a code is replaced if used less than this fraction of the mean
+USE_DECAY, DEAD = 0.95, 0.03
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """Vectors in codes."""
+    """Result of a quantization."""
 
     vectors: Tensor = field(repr=False)
-    """The sum of the codes, ``(B, latent, T)``; gradients pass straight through to the input."""
+    """Sum of the codes, ``(B, latent, T)``, with a straight-through gradient."""
     codes: Tensor = field(repr=False)
     """int64 ``(B, levels, T)``."""
     commitment: Tensor = field(repr=False)
-    """Mean squared distance of what each level has to code from its code, the mean over the levels."""
+    """Mean squared distance of each level's input to its code, averaged over the levels."""
 
 
 class ResidualQuantizer(nn.Module):
-    """Each level codes what the levels before it left.
+    """Each level quantizes the residual of the previous levels.
 
-    The codebooks are buffers: no gradient reaches them, and an average of weights copies them.
+    The codebooks are buffers: they get no gradient, and an average of the weights copies them.
     """
 
     codebooks: Tensor
@@ -60,15 +61,17 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(codes, dim=1).unflatten(0, (latent.shape[0], -1)).mT
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes ``(B, levels, T)`` to vectors ``(B, latent, T)``; fewer levels are a coarser sound."""
+        """Codes ``(B, levels, T)`` to vectors ``(B, latent, T)``. With fewer levels the result is coarser."""
         return sum(self.codebooks[level][own] for level, own in enumerate(codes.unbind(1))).mT
 
     def forward(
         self, latent: Tensor, *, used: int | None = None, reduce: Callable[[Tensor], Tensor] = lambda x: x
     ) -> Quantized:
-        """Quantize ``(B, latent, T)`` by the first ``used`` levels; in training the codebooks follow.
+        """Quantize ``(B, latent, T)`` with the first ``used`` levels. In training the codebooks are updated.
 
         Args:
+            latent: vectors.
+            used: number of levels; all when None.
             reduce: sums a tensor over the processes that train together.
         """
         used = self.levels if used is None else used
@@ -77,8 +80,8 @@ class ResidualQuantizer(nn.Module):
         for level in range(used):
             chosen = self.nearest(residual.detach(), level)
             vectors = self.codebooks[level][chosen]
-            # Against the residual itself: from a value that already went straight through, the commitment of all levels
-            # but the first would have no gradient.
+            # Computed on the residual itself: with the straight-through value, only the commitment of the first level
+            # would have a gradient.
             commitment = commitment + (residual - vectors).square().mean()
             if self.training:
                 self._follow(residual.detach(), chosen, level, reduce)
@@ -93,7 +96,7 @@ class ResidualQuantizer(nn.Module):
 
     @torch.no_grad()
     def _follow(self, residual: Tensor, chosen: Tensor, level: int, reduce: Callable[[Tensor], Tensor]) -> None:
-        book = self.codebooks.clone()  # the forward pass keeps the one it has seen
+        book = self.codebooks.clone()  # cloned, because the forward pass refers to the old one
         used = residual.new_zeros(self.size).index_add_(0, chosen, residual.new_ones(len(chosen)))
         summed = torch.zeros_like(book[level]).index_add_(0, chosen, residual)
         used, summed = reduce(used), reduce(summed)
@@ -102,7 +105,7 @@ class ResidualQuantizer(nn.Module):
         book[level] = sums / counts.clamp(min=1e-3)[:, None]
         use = self.use[level].lerp(used, 1.0 - USE_DECAY)
         dead = use < DEAD * use.mean()
-        # A candidate for every code, whether dead or not, so that all processes draw and sum alike.
+        # A candidate for every code, even if it is not needed, so that all processes run the same operations.
         offered = residual[torch.randint(len(residual), (self.size,), device=residual.device)]
         offered = reduce(offered) / reduce(torch.ones(1, device=residual.device))
         book[level] = torch.where(dead[:, None], offered, book[level])
@@ -115,7 +118,7 @@ class ResidualQuantizer(nn.Module):
 
     @torch.no_grad()
     def set_codebook(self, level: int, book: Tensor) -> None:
-        """Start a level from vectors ``(size, latent)``."""
+        """Initialize a level with vectors ``(size, latent)``."""
         books = self.codebooks.clone()
         books[level] = book
         self.codebooks = books
@@ -123,7 +126,7 @@ class ResidualQuantizer(nn.Module):
 
 
 def codebook_use(codes: Tensor, size: int) -> Tensor:
-    """How evenly a level's codes are used, ``(levels,)``: perplexity over the size, 0-1; codes ``(B, levels, T)``."""
+    """Codebook use of each level, ``(levels,)``: perplexity / size, 0-1; codes ``(B, levels, T)``."""
     shares = []
     for own in codes.unbind(1):
         share = torch.bincount(own.flatten(), minlength=size).double()

@@ -1,7 +1,7 @@
 """The selective scan: a linear recurrence whose decay, input and output depend on the input (Gu and Dao 2023).
 
-Computed step by step over slices that are taken apart once. Indexing the time axis in every step instead gives the same
-values, but its backward pass writes a tensor of the whole size a step: quadratic in the length.
+It is computed step by step on slices from a single unbind. Indexing the time axis in every step would give the same
+values, but its backward pass writes a full-size tensor in each step, which is quadratic in the length.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ def selective_scan(
 ) -> tuple[Tensor, Tensor]:
     """``h[t] = exp(delta[t] a) h[t-1] + delta[t] b[t] u[t]``, ``y[t] = c[t] . h[t] + d u[t]``.
 
-    Half precision is lifted to float32: products of many decays lose everything in fewer bits.
+    Half precision is converted to float32, because products of many decays lose precision.
 
     Args:
         u: input ``(B, L, E)``.
         delta: positive step sizes ``(B, L, E)``.
         a: negative rates ``(E, N)``.
-        b: how the input enters the state, ``(B, L, N)``.
-        c: how the output is read from it, ``(B, L, N)``.
-        d: what passes by, ``(E,)``.
+        b: input matrix ``(B, L, N)``.
+        c: output matrix ``(B, L, N)``.
+        d: skip connection ``(E,)``.
         state: before the first step, ``(B, E, N)``; zeros when None.
 
     Returns:
-        outputs ``(B, L, E)`` and the state after the last step ``(B, E, N)``.
+        Outputs ``(B, L, E)`` and the state after the last step ``(B, E, N)``.
     """
     u, delta, a, b, c, d = (
         x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (u, delta, a, b, c, d)
@@ -54,9 +54,9 @@ def selective_scan(
 
 @cache
 def cuda_kernel() -> Callable[..., Any] | None:
-    """mamba-ssm's kernel, where it is installed."""
+    """mamba-ssm's CUDA kernel where it is installed; else None."""
     try:
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
-    except Exception:  # its compiled part may miss libraries, which raises many kinds
+    except Exception:  # missing libraries of its compiled part raise various exceptions
         return None
     return selective_scan_fn

@@ -1,4 +1,4 @@
-"""The synthesizer with its codec in the form of a ``kokoro.KModel``, so that KPipeline and all that uses it speak."""
+"""The synthesizer and its codec with the interface of ``kokoro.KModel``, for KPipeline and all commands."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from voiceclone.audio.features import FRAME_SAMPLES
 from voiceclone.models.mamba_conv.config import GenerationConfig
 from voiceclone.models.mamba_conv.model import GeneratedTokens, MambaConvTTS
 
-CONTEXT = 512  # tokens, BOS and EOS included
+CONTEXT = 512  # tokens, with BOS and EOS
 
 
 class MambaConvKModel(KModel):
-    """Reads voices as Kokoro does: the first half of a voice is the style of the sound, the second of the prosody.
+    """Uses voices as Kokoro does: the first half is the style of the timbre, the second that of the prosody.
 
     Args:
-        codec: what turns tokens to sound.
+        model: the synthesizer.
+        codec: decodes tokens to audio.
         vocab: the id of each symbol.
     """
 
@@ -33,7 +34,7 @@ class MambaConvKModel(KModel):
 
     @property
     def device(self) -> Any:
-        """Where the model is."""
+        """Device of the model."""
         return self.model.text.embedding.weight.device
 
     @torch.no_grad()
@@ -48,7 +49,7 @@ class MambaConvKModel(KModel):
 
 
 class StylePair(nn.Module):
-    """The style extractor in the form of a pair of style encoders: both halves of a voice are the same style."""
+    """The style extractor with the interface of a pair of style encoders: both halves of a voice are the same style."""
 
     def __init__(self, model: MambaConvTTS) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The style of a speaker and a manner of speaking, from a log-mel."""
+"""Style extractor: speaker and speaking style from a log-mel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KERNEL = 5
 
 
 class SeparableConv(nn.Module):
-    """A convolution a channel, then one over the channels: a dense one's reach for a fraction of its parameters."""
+    """A depthwise convolution followed by a pointwise one, with far fewer parameters than a full convolution."""
 
     def __init__(self, inside: int, outside: int, *, kernel: int, stride: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class SeparableConv(nn.Module):
 
 
 class AudioStyleExtractor(nn.Module):
-    """Depthwise-separable convolutions over a log-mel; mean and spread over time give the style."""
+    """Depthwise-separable convolutions over a log-mel; mean and standard deviation over time give the style."""
 
     def __init__(self, config: MambaConvConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Text to features of its tokens."""
+"""Text encoder: tokens to features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voiceclone.models.mamba_conv.film import Film
 
 
 class MambaConvTextEncoder(nn.Module):
-    """Embeddings through layers of both branches, modulated by the style."""
+    """Embeddings, then layers of :mod:`.blocks`, modulated by the style."""
 
     def __init__(self, config: MambaConvConfig) -> None:
         super().__init__()
@@ -32,6 +32,6 @@ class MambaConvTextEncoder(nn.Module):
         return self.film(self.norm(x), style) * mask
 
     def pooled(self, features: Tensor, mask: Tensor) -> Tensor:
-        """One vector of the whole text, ``(B, dim)``: for the controller alone, since it holds no order."""
+        """One vector for the whole text, ``(B, dim)``. It has no order information; used by the controller only."""
         scores = self.attend(features).masked_fill(mask == 0, -torch.inf)
         return (scores.softmax(dim=1) * features).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Codec tokens from the text laid out over their frames and the tokens that are known already."""
+"""Token decoder: codec tokens from expanded text features and the tokens known so far."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from voiceclone.models.mamba_conv.film import Film
 
 
 class TokenDecoder(nn.Module):
-    """Predicts one level of tokens, or all of them, at every frame.
+    """Predicts one level of tokens, or all of them, in every frame.
 
-    Every frame gets the features of its own token of the text: the order of the text is that of the sound.
+    Every frame gets the features of its own text token, which fixes the order of the speech.
     """
 
     def __init__(self, config: MambaConvConfig) -> None:
@@ -34,7 +34,7 @@ class TokenDecoder(nn.Module):
 
     @property
     def all_levels(self) -> int:
-        """The ``level`` that stands for all of them."""
+        """The ``level`` index that means all levels."""
         return self.levels
 
     def forward(
@@ -43,12 +43,12 @@ class TokenDecoder(nn.Module):
         """Features ``(B, T, hidden)``.
 
         Args:
-            codes: int64 ``(B, levels, T)``, ``mask_id`` where a token is not known.
-            text: features of the text ``(B, T, text_dim)``.
+            codes: int64 ``(B, levels, T)``, ``mask_id`` for unknown tokens.
+            text: text features ``(B, T, text_dim)``.
             style: ``(B, style_dim)``.
             mask: ``(B, T, 1)``, 0 in the padding.
-            level: which one is predicted.
-            share_masked: ``(B,)``, the share of its tokens that is not known (or not trusted), 0-1.
+            level: the level to predict.
+            share_masked: ``(B,)``, fraction of its tokens that are unknown (or not trusted), 0-1.
         """
         x = self.text(text)
         for embedding, own in zip(self.embeddings, codes.unbind(1), strict=True):
@@ -60,13 +60,13 @@ class TokenDecoder(nn.Module):
         return self.norm(x)
 
     def logits(self, features: Tensor, level: int) -> Tensor:
-        """Scores of the tokens of a level, ``(B, T, codebook_size)``."""
+        """Logits of the tokens of a level, ``(B, T, codebook_size)``."""
         return self.heads[level](features)
 
     def all_logits(self, features: Tensor) -> Tensor:
-        """Scores of the tokens of all levels, ``(B, levels, T, codebook_size)``."""
+        """Logits of the tokens of all levels, ``(B, levels, T, codebook_size)``."""
         return torch.stack([head(features) for head in self.heads], dim=1)
 
     def confidences(self, features: Tensor) -> Tensor:
-        """Logits that the best token of a level is the right one, ``(B, levels, T)``."""
+        """Logits of the probability that the best token of a level is correct, ``(B, levels, T)``."""
         return self.confidence(features).mT

@@ -1,4 +1,4 @@
-"""Pitch and energy of every token: predicted, or given, and put into its features."""
+"""Variance adaptor: predicts pitch and energy of every token and adds them to its features."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Prosody:
     """Prosody of tokens, ``(B, N)`` each."""
 
     pitch: Tensor = field(repr=False)
-    """Log F0, the speaker's mean taken off, over the speaker's spread; 0 where unvoiced."""
+    """Log F0, normalised by the speaker's mean and standard deviation; 0 where unvoiced."""
     voiced: Tensor = field(repr=False)
-    """1 where voiced, 0 elsewhere; of a prediction: the logit."""
+    """1 where voiced, 0 elsewhere; in a prediction the logit."""
     energy: Tensor = field(repr=False)
-    """Log energy, the speaker's mean taken off, over the speaker's spread."""
+    """Log energy, normalised by the speaker's mean and standard deviation."""
 
 
 class NormalizedVarianceAdaptor(nn.Module):
-    """Predicts prosody and adds what was said of it, layer-normed, to the features."""
+    """Predicts prosody, and adds its layer-normed embedding to the features."""
 
     def __init__(self, config: MambaConvConfig) -> None:
         super().__init__()
@@ -40,19 +40,19 @@ class NormalizedVarianceAdaptor(nn.Module):
         self.embed_norm = nn.LayerNorm(dim)
 
     def predict(self, features: Tensor, style: Tensor, mask: Tensor) -> Prosody:
-        """The prosody of tokens ``(B, N, dim)`` under a style; ``voiced`` as a logit."""
+        """The prosody of tokens ``(B, N, dim)`` for a style; ``voiced`` is a logit."""
         for conv, film, norm in zip(self.convs, self.films, self.norms, strict=True):
             features = self.dropout(F.relu(norm(film(conv(features, mask), style))))
         pitch, voiced, energy = self.head(features).unbind(-1)
         return Prosody(pitch=pitch, voiced=voiced, energy=energy)
 
     def add(self, features: Tensor, prosody: Prosody, mask: Tensor) -> Tensor:
-        """Features ``(B, N, dim)`` with known prosody in them."""
+        """Add known prosody to features ``(B, N, dim)``."""
         values = torch.stack([prosody.pitch * prosody.voiced, prosody.voiced, prosody.energy], dim=-1)
         return features + self.embed_norm(self.embed(values, mask)) * mask
 
 
 def decided(prediction: Prosody) -> Prosody:
-    """A prediction as :meth:`NormalizedVarianceAdaptor.add` takes it."""
+    """Convert a prediction to an input of :meth:`NormalizedVarianceAdaptor.add`: logits become decisions."""
     voiced = (prediction.voiced > 0).to(prediction.pitch.dtype)
     return Prosody(pitch=prediction.pitch, voiced=voiced, energy=prediction.energy)

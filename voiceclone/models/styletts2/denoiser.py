@@ -1,8 +1,8 @@
-"""The network that StyleTTS2 samples styles with: a transformer over the text, told the style's noisy value.
+"""The denoiser of StyleTTS2's style diffusion: a transformer over the text with the noisy style as input.
 
-The design of ``StyleTransformer1d`` and ``Transformer1d`` in yl4579/StyleTTS2: the noisy style is repeated at every
-token beside the token's features, and the mean over the tokens is the answer. Unlike there, attention and mean leave
-the padding out: in the reference, a padded text gives another style than the text alone.
+The design is that of ``StyleTransformer1d`` and ``Transformer1d`` in yl4579/StyleTTS2: the noisy style is concatenated
+to every token's features, and the output is the mean over the tokens. Unlike there, attention and mean ignore the
+padding. In the reference, a padded text gives another style than the text alone.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
-    """Widths of a denoiser."""
+    """Sizes of a denoiser."""
 
     text_dim: int
-    """Values of a token's feature: the width of the base's PL-BERT."""
+    """Size of a token's features: the width of the base's PL-BERT."""
     style_dim: int = 256
-    """Values of a style: acoustic half, prosodic half."""
+    """Size of a style: acoustic half, prosodic half."""
     blocks: int = 3
     heads: int = 8
     head_dim: int = 64
     multiplier: int = 2
-    """Width of the feed-forward layers over the width of the tokens."""
+    """Width of the feed-forward layers relative to the width of the tokens."""
     reference: bool = True
-    """Whether a style of the same speaker is given; models of one speaker need none."""
+    """Whether a style of the same speaker is an input; not needed for single-speaker models."""
     max_tokens: int = 512
 
     @property
     def width(self) -> int:
-        """Values of a token within the network."""
+        """Size of a token within the network."""
         return self.style_dim + self.text_dim
 
 
 class StyleDenoiser(nn.Module):
-    """Noisy styles, their noise level, text and reference to the preconditioned denoiser's output."""
+    """Noisy styles, noise level, text and reference to the network's output before preconditioning."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -55,10 +55,11 @@ class StyleDenoiser(nn.Module):
         """Styles ``(B, 256)`` scaled to unit variance, to ``(B, 256)``.
 
         Args:
-            level: ``(B,)``, log of the noise's standard deviation over 4.
+            style: noisy styles.
+            level: ``(B,)``, log of the noise's standard deviation / 4.
             text: ``(B, N, text_dim)``.
-            mask: ``(B, N)``, True at tokens (padding False); each row has one at least.
-            reference: a style of the speaker ``(B, 256)``; None for a network built without.
+            mask: ``(B, N)``, True at tokens, False in the padding; at least one token in each row.
+            reference: a style of the speaker ``(B, 256)``; None for a network without one.
         """
         told = self.time(level)
         if self.reference is not None:
@@ -86,7 +87,7 @@ class _TimeEmbedding(nn.Module):
 
 
 class _Block(nn.Module):
-    """Self-attention under a layer norm that the reference style scales, then a feed-forward layer."""
+    """Self-attention with adaptive layer norm by the reference style, then a feed-forward layer."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Style diffusion: the denoiser under EDM's preconditioning (Karras et al. 2022), and the texts it does without.
+"""Style diffusion: the denoiser with EDM's preconditioning (Karras et al. 2022) and classifier-free guidance.
 
-Everything that a sampler needs is part of the module's state: the weights, the standard deviation of the styles it
-learned, and where those styles lie, which sampled ones are held to.
+All that a sampler needs is part of the module's state: the weights, the standard deviation of the training styles, and
+their distribution, to which samples are limited.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from voiceclone.models.styletts2.denoiser import DenoiserConfig, StyleDenoiser
 
 SIGMA_MOMENTUM = 0.05
-"""Share of a batch in the running standard deviation of the styles."""
+"""Weight of a batch in the running standard deviation of the styles."""
 NO_LIMIT = 1e6
-"""Before the styles of the training are known; finite, as everything in a weight file must be."""
+"""Limit before the distribution of the training styles is known; finite, as weight files must not contain infinity."""
 KEPT_SHARE = 0.99
-"""Share of the training styles that lie within the limit for sampled ones."""
+"""Fraction of the training styles within the limit for samples."""
 
 
 class StyleDiffusion(nn.Module):
-    """A denoiser of styles with its preconditioning."""
+    """A denoiser of styles with preconditioning."""
 
     sigma_data: Tensor
     style_mean: Tensor
@@ -42,19 +42,19 @@ class StyleDiffusion(nn.Module):
 
     @torch.no_grad()
     def observe(self, spread: Tensor, *, first: bool) -> None:
-        """Take the standard deviation of a batch of styles, a scalar, into the running one."""
+        """Update the running standard deviation with that of a batch, a scalar."""
         spread = spread.clamp(min=1e-3)
         self.sigma_data.copy_(spread if first else self.sigma_data.lerp(spread, SIGMA_MOMENTUM))
 
     @torch.no_grad()
     def calibrate(self, styles: Tensor) -> None:
-        """Remember where the training's styles ``(K, 256)`` lie."""
+        """Store mean, standard deviations and limit of the training's styles ``(K, 256)``."""
         self.style_mean.copy_(styles.mean(0))
         self.style_scale.copy_(styles.std(0, correction=0).clamp(min=1e-3))
         self.style_limit.copy_(self._distance(styles).quantile(KEPT_SHARE))
 
     def held(self, styles: Tensor) -> Tensor:
-        """Styles ``(B, 256)``, those beyond the limit drawn back to it along the line to the mean."""
+        """Styles ``(B, 256)``; those beyond the limit are moved towards the mean."""
         factor = (self.style_limit / self._distance(styles).clamp(min=1e-9)).clamp(max=1.0)
         return self.style_mean + factor[:, None] * (styles - self.style_mean)
 
@@ -69,15 +69,16 @@ class StyleDiffusion(nn.Module):
         without_text: Tensor | None = None,
         guidance: float = 1.0,
     ) -> Tensor:
-        """The expected clean styles ``(B, 256)`` of noisy ones ``(B, 256)``.
+        """The denoised styles ``(B, 256)`` of noisy ones ``(B, 256)``.
 
         Args:
+            noisy: noisy styles.
             sigma: standard deviation of the noise ``(B,)``.
             text: features of the tokens ``(B, N, text_dim)``.
             mask: ``(B, N)``, True at tokens.
-            reference: a style of the speaker ``(B, 256)``, for a network that takes one.
-            without_text: bool ``(B,)``, rows whose text is replaced by the learned one that stands for no text.
-            guidance: how far to go from the answer without text to the one with it; 1 is the latter itself.
+            reference: a style of the speaker ``(B, 256)``, for a network that uses one.
+            without_text: bool ``(B,)``, rows whose text is replaced by a learned null embedding.
+            guidance: scale of classifier-free guidance by the text; 1 is none.
         """
         nothing = self.no_text(torch.arange(text.shape[1], device=text.device)).expand_as(text)
         if without_text is not None:
@@ -98,12 +99,12 @@ class StyleDiffusion(nn.Module):
         return self.sigma_data**2 / total * noisy + sigma[:, None] * self.sigma_data * total.rsqrt() * answer
 
     def _distance(self, styles: Tensor) -> Tensor:
-        """Distance from the training's mean ``(B,)``, each value in its standard deviations, rms over the values."""
+        """RMS over the values of the deviation from the training's mean, in standard deviations, ``(B,)``."""
         return ((styles - self.style_mean) / self.style_scale).square().mean(-1).sqrt()
 
 
 def denoiser_config(model_config: Mapping[str, Any], *, reference: bool) -> DenoiserConfig:
-    """Widths for a base of this config: StyleTTS2's for Kokoro's own size, narrow ones for a narrow base."""
+    """Sizes for a base of this config: StyleTTS2's for Kokoro's own size, smaller ones for a narrow base."""
     hidden = model_config["plbert"]["hidden_size"]
     if "nano" not in model_config:
         return DenoiserConfig(text_dim=hidden, reference=reference)

@@ -1,7 +1,7 @@
-"""HiFi-GAN's generator with a harmonic source, StyleTTS2's second vocoder: a waveform instead of a spectrum.
+"""HiFi-GAN's generator with a harmonic source, StyleTTS2's other vocoder, which predicts a waveform, not a spectrum.
 
-The design of ``Modules/hifigan.py`` in yl4579/StyleTTS2 with the residual blocks and the source of Kokoro's own
-package. It does about twice the work of iSTFTNet at the same widths.
+The design is that of ``Modules/hifigan.py`` in yl4579/StyleTTS2, with the residual blocks and the source of Kokoro's
+package. It needs about twice the computation of iSTFTNet at the same widths.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from torch.nn.utils import weight_norm
 
 FRAME_SAMPLES = 300
-"""Samples of one frame of F0, which the rates must multiply to."""
+"""Samples per F0 frame: the product of the upsampling rates."""
 SOURCE_KERNELS = (7, 11)
-"""Kernel of the source's residual block at every level, and at the last."""
+"""Kernel size of the source's residual block at all levels but the last, and at the last."""
 
 
 class HifiGenerator(nn.Module):
-    """Features at 80 Hz, a style and F0 to a waveform at 24 kHz; ``forward`` is called as iSTFTNet's generator is.
+    """Features at 80 Hz, a style and F0 to a waveform at 24 kHz, with the interface of iSTFTNet's generator.
 
     Args:
-        style_dim: length of the acoustic style.
+        style_dim: size of the acoustic style.
         upsample_initial_channel: channels of the features; each level halves them.
 
     Raises:
-        ValueError: the rates do not multiply to 300, or there are not as many kernels.
+        ValueError: the product of the rates is not 300, or the number of kernels differs.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From noise to a style: StyleTTS2's ancestral sampler (ADPM2 with Karras's noise levels)."""
+"""StyleTTS2's sampler of styles: ancestral ADPM2 with Karras' noise levels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SIGMA_MIN, SIGMA_MAX, RHO = 1e-4, 3.0, 9.0
 LEAST_STEPS = 2
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-"""Noisy values ``(B, D)`` and the noise's standard deviation, a scalar, to the expected clean ones ``(B, D)``."""
+"""Noisy values ``(B, D)`` and the noise's standard deviation, a scalar, to denoised values ``(B, D)``."""
 
 
 def karras_sigmas(steps: int, *, lowest: float = SIGMA_MIN, highest: float = SIGMA_MAX, rho: float = RHO) -> Tensor:
-    """``steps`` noise levels from ``highest`` down to ``lowest``, never 0, dense at the low end; float64.
+    """``steps`` noise levels from ``highest`` down to ``lowest``, dense at the low end; float64.
 
     Raises:
-        ValueError: fewer than two steps.
+        ValueError: there are fewer than two steps.
     """
     if steps < LEAST_STEPS:
         raise ValueError(f"{steps} steps: sampling needs {LEAST_STEPS} noise levels at least")
@@ -29,16 +29,17 @@ def karras_sigmas(steps: int, *, lowest: float = SIGMA_MIN, highest: float = SIG
 
 
 def adpm2(denoise: Denoise, start: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
-    """Follow the noise levels down by midpoint steps, each followed by fresh noise; a gradient passes through.
+    """Midpoint steps along the noise levels, each followed by fresh noise. Differentiable.
 
     Args:
+        denoise: the denoiser.
         start: standard normal ``(B, D)``.
-        sigmas: noise levels, falling.
+        sigmas: decreasing noise levels.
         noise: draws standard normal ``(B, D)``.
     """
     x = sigmas[0].to(start.dtype) * start
     for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
-        # What remains of `then` is split into noise that is added (up) and a level that is walked to (down).
+        # The level `then` is split into the level of the deterministic step (down) and added noise (up).
         up = (then**2 * (now**2 - then**2) / now**2).sqrt()
         down = (then**2 - up**2).sqrt()
         middle = 0.5 * (now + down)
@@ -58,13 +59,15 @@ def sample_styles(
     guidance: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Draw styles ``(B, 256)`` for texts ``(B, N, text_dim)``; a gradient passes through the sampler.
+    """Sample styles ``(B, 256)`` for texts ``(B, N, text_dim)``. Differentiable.
 
     Args:
+        diffusion: the denoiser.
+        text: features of the tokens.
         mask: ``(B, N)``, True at tokens.
-        reference: a style of the speaker ``(B, 256)``, for a network that takes one.
-        steps: noise levels: one more than the steps between them.
-        guidance: how far to go from the answer without text to the one with it; 1 is the latter.
+        reference: a style of the speaker ``(B, 256)``, for a network that uses one.
+        steps: number of noise levels, one more than the number of steps between them.
+        guidance: scale of classifier-free guidance by the text; 1 is none.
         generator: of the noise, on the CPU; torch's own when None.
     """
     shape, device = (text.shape[0], diffusion.config.style_dim), text.device

@@ -1,4 +1,5 @@
-"""The adversary on a speech model's hidden states: StyleTTS2's ``WavLMDiscriminator`` at widths of choice."""
+"""Discriminator head on a speech model's hidden states: StyleTTS2's ``WavLMDiscriminator``, with configurable
+widths."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ class SlmHead(nn.Module):
     """Hidden states of all layers to a score for every frame.
 
     Args:
-        layers: hidden states.
-        width: values of each, a frame.
+        layers: number of hidden states.
+        width: size of each.
     """
 
     def __init__(self, layers: int, width: int, channels: tuple[int, int, int] = NARROW) -> None:

@@ -1,7 +1,7 @@
-"""The text aligner that is trained with the model: which token is spoken in each frame of a recording.
+"""The text aligner that is trained with the model: an attention-based recogniser whose attention is the alignment.
 
-A recogniser in the manner of StyleTTS2's: convolutions over the mel, and a recurrent decoder that names token after
-token and attends to the frames where it hears each. Its energies give the alignment.
+The design follows StyleTTS2's: convolutions over the mel, and a recurrent decoder that predicts the tokens in order and
+attends to their frames. The attention energies give the alignment.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ NOWHERE = -1e9
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """What the aligner hears."""
+    """Output of the aligner."""
 
     energies: Tensor = field(repr=False)
-    """``(B, N, T)``: how well each token fits each frame; far below 0 outside of a row's tokens and frames."""
+    """``(B, N, T)``: attention energy of each token and frame; a large negative value in the padding."""
     logits: Tensor = field(repr=False)
-    """``(B, N, n_token)``: each token, guessed from the sound and the tokens before it."""
+    """``(B, N, n_token)``: prediction of each token from the audio and the previous tokens."""
 
     @property
     def soft(self) -> Tensor:
-        """How much each token is heard in each frame ``(B, N, T)``; sums to 1 over the tokens."""
+        """Soft alignment ``(B, N, T)``; sums to 1 over the tokens."""
         return self.energies.softmax(dim=1)
 
 
@@ -45,7 +45,7 @@ class TextAligner(nn.Module):
         super().__init__()
         self.begin = nn.Conv1d(N_MELS, CHANNELS, 5, padding=2)
         self.blocks = nn.ModuleList(_Block(CHANNELS, stride=2 if number == 1 else 1) for number in range(BLOCKS))
-        self.embedding = nn.Embedding(symbols + 1, CHANNELS)  # the last one stands before the first token
+        self.embedding = nn.Embedding(symbols + 1, CHANNELS)  # the last one is the input before the first token
         self.cell = nn.GRUCell(2 * CHANNELS, STATE)
         self.query, self.key = nn.Linear(STATE, KEYS), nn.Linear(CHANNELS, KEYS, bias=False)
         self.location = nn.Conv1d(2, LOCATION, 15, padding=7, bias=False)
@@ -54,10 +54,10 @@ class TextAligner(nn.Module):
         self.guess = nn.Linear(STATE + CHANNELS, symbols)
 
     def forward(self, mel: Tensor, frames: Tensor, tokens: Tensor, lengths: Tensor) -> Aligned:
-        """What fits where.
+        """Compute attention energies and token predictions.
 
         Args:
-            mel: normalised log-mel ``(B, 80, 2 T)``, 0 behind the end of a row.
+            mel: normalised log-mel ``(B, 80, 2 T)``, 0 in the padding.
             frames: frames of 25 ms of each row ``(B,)``.
             tokens: ``(B, N)``, 0-padded.
             lengths: tokens of each row ``(B,)``.
@@ -72,7 +72,7 @@ class TextAligner(nn.Module):
         keys = self.key(heard)
         state = heard.new_zeros(len(mel), STATE)
         context = heard.new_zeros(len(mel), CHANNELS)
-        before = heard.new_zeros(len(mel), 2, heard.shape[1])  # last attention, and all of it so far
+        before = heard.new_zeros(len(mel), 2, heard.shape[1])  # the last attention weights, and their sum so far
         start = tokens.new_full((len(tokens), 1), self.embedding.num_embeddings - 1)
         known = self.embedding(torch.cat([start, tokens[:, :-1]], dim=1))
         energies, logits = [], []
@@ -92,7 +92,7 @@ class TextAligner(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions beside a shortcut; what lies behind the end of a row is kept at 0."""
+    """Two convolutions with a residual connection; the padding is kept at 0."""
 
     def __init__(self, channels: int, *, stride: int) -> None:
         super().__init__()

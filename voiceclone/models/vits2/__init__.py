@@ -11,7 +11,7 @@ __all__ = ["SynthesizerTrn"]
 
 
 def __getattr__(name: str) -> type:
-    """torch is imported with the first network, not with the package."""
+    """Import the networks on first use, so that the package itself does not import torch."""
     if name == "SynthesizerTrn":
         from voiceclone.models.vits2.synthesizer import SynthesizerTrn
 

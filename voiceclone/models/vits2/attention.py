@@ -1,4 +1,4 @@
-"""Transformer layers with relative positions (Shaw et al. 2018), over channels-first sequences."""
+"""Transformer layers with relative positions (Shaw et al. 2018) on channels-first sequences."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.nn import functional as F
 
 from voiceclone.models.vits2.layers import ChannelNorm
 
-FAR = -1e4  # added to scores that must not count; a finite number, so that a row of padding alone stays finite
+FAR = -1e4  # added to masked attention scores; finite, so that a row of only padding gives no NaN
 
 
 class RelativeAttention(nn.Module):
-    """Self-attention; the heads share the relative positions.
+    """Self-attention with relative positions shared by the heads.
 
     Args:
-        window: places to either side that have a position of their own; 0: none has.
-        causal: no place sees a later one.
+        window: distance up to which positions have their own embedding; 0: none.
+        causal: mask later positions.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class RelativeAttention(nn.Module):
         scores = query @ key.transpose(2, 3)
         steps = torch.arange(length, device=x.device)
         if self.window:
-            away = steps[None, :] - steps[:, None] + self.window  # place in the window, of key j seen from query i
+            away = steps[None, :] - steps[:, None] + self.window  # index of the relative position of key j to query i
             near = (away >= 0) & (away <= 2 * self.window)
             place = away.clamp(0, 2 * self.window).expand(batch, self.heads, length, length)
             scores = scores + (query @ self.key_positions.T).gather(3, place) * near
@@ -63,10 +63,10 @@ class RelativeAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two convolutions with a ReLU between.
+    """Two convolutions with a ReLU in between.
 
     Args:
-        causal: no place sees a later one.
+        causal: use causal convolutions.
     """
 
     def __init__(self, channels: int, inner: int, kernel: int, *, dropout: float = 0.0, causal: bool = False) -> None:
@@ -83,10 +83,10 @@ class FeedForward(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Attention and feed-forward layers, normalised after each.
+    """Attention and feed-forward layers with post-normalisation.
 
     Args:
-        voice_size: values of a speaker's vector, which enters before the third layer; 0: none enters.
+        voice_size: size of the speaker vector, which is added before the third layer; 0: none.
     """
 
     VOICE_LAYER = 2

@@ -1,4 +1,4 @@
-"""Shapes of a VITS2: three sizes of the project's own, and whatever a config file asks for."""
+"""Config of a VITS2: three presets, and settings read from config files."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import PRESETS
 
-PLAIN = "none"  # flows without a transformer, those of VITS
+PLAIN = "none"  # flows without a transformer, as in VITS
 FLOWS = ("pre_conv", "pre_conv2", "fft", "mono_layer_inter_residual", "mono_layer_post_residual", PLAIN)
 DECODERS = ("hifigan", "istft")
 POSTERIORS = ("mel", "linear")
-LARGEST_VOICE = 256  # values of a voice file's row, which hold the speaker's vector
+LARGEST_VOICE = 256  # maximum size of a speaker vector: it must fit in a row of a voice file
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
-    """How audio becomes the frames that the posterior encoder reads."""
+    """Settings of the spectrogram that the posterior encoder reads."""
 
     sample_rate: int = 24_000
     """Hz."""
     hop: int = 300
-    """Samples a frame."""
+    """Samples per frame."""
     n_fft: int = 2048
     win: int = 1200
-    """Samples of the window."""
+    """Window length in samples."""
     n_mels: int = 80
-    """Bands of a mel posterior; a linear one reads all ``n_fft // 2 + 1`` frequencies."""
+    """Mel bands; a linear spectrogram has ``n_fft // 2 + 1`` bands instead."""
     f_min: float = 0.0
     """Hz."""
     f_max: float | None = None
@@ -40,28 +40,28 @@ class FrontEnd:
 
     @property
     def channels(self) -> int:
-        """Values of a frame."""
+        """Bands of a frame."""
         return self.n_mels if self.posterior == "mel" else self.n_fft // 2 + 1
 
     @property
     def is_cached(self) -> bool:
-        """Whether these frames are the ones that every corpus keeps, StyleTTS2's log-mel at 24 kHz."""
+        """True where these are the frames stored in every corpus: StyleTTS2's log-mel at 24 kHz."""
         return self == FrontEnd()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vits2Config:
-    """Widths and parts of one model; saved as ``config.json`` beside its weights."""
+    """Sizes and parts of a model; stored as ``config.json`` beside its weights."""
 
     symbols: int = 178
-    """Token ids."""
+    """Number of token ids."""
     speakers: int = 0
-    """Rows of the speaker embedding; 0 is a model of one speaker without an embedding."""
+    """Rows of the speaker table; 0 for a single-speaker model without one."""
     speaker_channels: int = 64
-    """Values of a speaker's vector; without effect where ``speakers`` is 0."""
+    """Size of a speaker vector; ignored where ``speakers`` is 0."""
     front_end: FrontEnd = FrontEnd()
     channels: int = 96
-    """Of the latent frames."""
+    """Channels of the latent frames."""
     hidden: int = 96
     filter: int = 256
     """Inner channels of the text encoder's feed-forward layers."""
@@ -69,10 +69,10 @@ class Vits2Config:
     layers: int = 4
     kernel: int = 3
     window: int = 4
-    """Tokens to either side that have relative positions of their own."""
+    """Distance in tokens up to which relative positions have their own embedding."""
     dropout: float = 0.1
     speaker_in_text: bool = True
-    """The speaker enters the text encoder, before its third layer."""
+    """Condition the text encoder on the speaker, before its third layer."""
     posterior_layers: int = 8
     flow: str = "pre_conv2"
     """One of :data:`FLOWS`."""
@@ -80,12 +80,12 @@ class Vits2Config:
     flow_layers: int = 3
     """WaveNet layers of a coupling."""
     flow_causal: bool = False
-    """The transformer of an ``fft`` flow sees earlier frames only."""
+    """Use a causal transformer in an ``fft`` flow."""
     stochastic_durations: bool = False
     duration_filter: int = 128
     duration_dropout: float = 0.5
     duration_noise: bool = True
-    """The deterministic predictor reads one channel of noise, so that it can be trained against a discriminator."""
+    """Add a noise channel to the deterministic predictor, for training with a discriminator."""
     decoder: str = "hifigan"
     """``hifigan`` or ``istft``."""
     upsample_rates: tuple[int, ...] = (10, 6, 5)
@@ -98,9 +98,9 @@ class Vits2Config:
     istft_size: int = 20
     istft_hop: int = 5
     crop_frames: int = 32
-    """Frames that the decoder gets in training."""
+    """Frames of the decoder's crop in training."""
     add_blank: bool = False
-    """A pad token stands between all tokens, as in VITS and piper."""
+    """Insert a pad token between all tokens, as in VITS and piper."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -124,7 +124,7 @@ class Vits2Config:
 
     @property
     def upsampling(self) -> int:
-        """Samples that the decoder makes of a frame."""
+        """Samples that the decoder produces per frame."""
         product = self.istft_hop if self.decoder == "istft" else 1
         for rate in self.upsample_rates:
             product *= rate
@@ -132,7 +132,7 @@ class Vits2Config:
 
     @property
     def voice_size(self) -> int:
-        """Values of a speaker's vector; 0 without speakers."""
+        """Size of a speaker vector; 0 without speakers."""
         return self.speaker_channels if self.speakers else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -144,16 +144,16 @@ class Vits2Config:
         """The inverse of ``to_json``.
 
         Raises:
-            ValueError: unknown names, or values that do not fit together.
+            ValueError: a name is unknown, or values are not consistent.
         """
         return changed(cls(), values)
 
 
 def changed(config: Vits2Config, values: Mapping[str, Any]) -> Vits2Config:
-    """``config`` with other values; the front end's are given under ``front_end``.
+    """``config`` with changed values; those of the front end are given under ``front_end``.
 
     Raises:
-        ValueError: unknown names, or values that do not fit together.
+        ValueError: a name is unknown, or values are not consistent.
     """
     values = dict(values)
     front = values.pop("front_end", {})
@@ -164,7 +164,7 @@ def changed(config: Vits2Config, values: Mapping[str, Any]) -> Vits2Config:
     lists = {name: _tuple(value) for name, value in values.items()}
     try:
         return replace(config, front_end=replace(config.front_end, **front), **lists)
-    except TypeError as error:  # a text where a number belongs
+    except TypeError as error:  # for example a string instead of a number
         raise ValueError(f"a setting of the model is of a wrong kind ({error})") from error
 
 
@@ -196,16 +196,16 @@ def vits2_preset(name: str) -> Vits2Config:
 
 
 def with_istft(config: Vits2Config) -> Vits2Config:
-    """``config`` with an iSTFT in the place of the decoder's last upsampling layer."""
+    """``config`` with an iSTFT instead of the decoder's last upsampling layer."""
     rates, kernels = config.upsample_rates[:-1], config.upsample_kernels[:-1]
     return replace(config, decoder="istft", upsample_rates=rates, upsample_kernels=kernels)
 
 
 def read_vits2_config(path: Path) -> tuple[Vits2Config, dict[str, int]]:
-    """The model and the vocabulary of a base's ``config.json``.
+    """The model config and the vocabulary of a base's ``config.json``.
 
     Raises:
-        VoicecloneError: it is missing or none of a VITS2.
+        VoicecloneError: it is missing, or is not that of a VITS2.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Latent frames to waveform: HiFi-GAN's generator (Kong et al. 2020), or with an inverse STFT at its end (iSTFTNet)."""
+"""Latent frames to waveform: HiFi-GAN's generator (Kong et al. 2020), optionally with an inverse STFT (iSTFTNet)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from voiceclone.models.vits2.layers import leaky
 
 
 class ResidualBlock(nn.Module):
-    """Dilated convolutions with residual paths; ``paired`` follows each with an undilated one (HiFi-GAN's type 1)."""
+    """Dilated convolutions with residual connections.
+
+    ``paired`` adds an undilated one after each, as in HiFi-GAN's type 1.
+    """
 
     def __init__(self, channels: int, kernel: int, dilations: Sequence[int], *, paired: bool) -> None:
         super().__init__()
@@ -31,7 +34,7 @@ class ResidualBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Upsampling by transposed convolutions, residual blocks of several kernels after each."""
+    """Transposed convolutions, each followed by residual blocks with several kernel sizes."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__()
@@ -73,7 +76,7 @@ class Decoder(nn.Module):
 
 
 class InverseStft(nn.Module):
-    """The inverse STFT as a transposed convolution, which any runtime has; Hann window."""
+    """The inverse STFT with a Hann window as a transposed convolution, which every ONNX runtime supports."""
 
     basis: Tensor
     envelope: Tensor
@@ -83,7 +86,8 @@ class InverseStft(nn.Module):
         self.size, self.hop = size, hop
         window = torch.hann_window(size)
         angle = 2 * math.pi * torch.arange(size // 2 + 1)[:, None] * torch.arange(size)[None] / size
-        twice = torch.full((size // 2 + 1, 1), 2.0)  # every frequency but the first and last stands for its mirror too
+        # every frequency but the first and last also represents its conjugate
+        twice = torch.full((size // 2 + 1, 1), 2.0)
         twice[0], twice[-1] = 1.0, 1.0
         basis = torch.cat([torch.cos(angle) * twice, -torch.sin(angle) * twice]) / size * window
         self.register_buffer("basis", basis.unsqueeze(1), persistent=False)

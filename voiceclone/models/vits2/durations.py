@@ -1,4 +1,4 @@
-"""Durations of tokens: the regression and its noise input, and how log durations become whole frames."""
+"""Durations of tokens: deterministic predictor with a noise input, and rounding to whole frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KERNEL = 3
 class DurationPredictor(nn.Module):
     """Text features to log durations.
 
-    With a noise channel one network gives many rhythms: the discriminator of durations trains it, in one step.
+    With a noise channel, the predictor generates varied durations; the duration discriminator then trains it.
     """
 
     def __init__(self, config: Vits2Config) -> None:
@@ -29,10 +29,13 @@ class DurationPredictor(nn.Module):
         self.last = nn.Conv1d(width, 1, 1)
 
     def forward(self, features: Tensor, mask: Tensor, voice: Tensor | None, noise: Tensor | None = None) -> Tensor:
-        """Features ``(B, hidden, N)`` to log frames ``(B, 1, N)``; neither they nor the voice get a gradient.
+        """Features ``(B, hidden, N)`` to log frames ``(B, 1, N)``. Features and voice get no gradient.
 
         Args:
-            noise: ``(B, 1, N)``, of unit variance; 0 where it is None.
+            features: of the text.
+            mask: ``(B, 1, N)``.
+            voice: ``(B, voice_size, 1)``.
+            noise: ``(B, 1, N)``, of unit variance; 0 where None.
         """
         x, voice = features.detach(), detached(voice)
         if self.voice is not None:
@@ -47,12 +50,13 @@ class DurationPredictor(nn.Module):
 def whole_frames(log_durations: Tensor, mask: Tensor, length_scale: Tensor | float = 1.0) -> Tensor:
     """Whole frames of each token, ``(B, N)``, at least 1 each, 0 in the padding.
 
-    The ends of the tokens are rounded, not their durations: the whole keeps its length, where rounding each up, as
-    VITS does, adds half a frame a token.
+    The cumulative ends of the tokens are rounded, so that the total length is preserved. VITS rounds each duration up,
+    which adds half a frame per token on average.
 
     Args:
         log_durations: ``(B, 1, N)``.
         mask: ``(B, 1, N)``.
+        length_scale: factor on the durations.
     """
     ends = torch.cumsum((torch.exp(log_durations) * length_scale).clamp(min=1.0) * mask, dim=2)
     ends = torch.floor(ends + 0.5)
@@ -61,12 +65,12 @@ def whole_frames(log_durations: Tensor, mask: Tensor, length_scale: Tensor | flo
 
 
 def rounded_up(log_durations: Tensor, mask: Tensor, length_scale: float = 1.0) -> Tensor:
-    """Whole frames as the public implementations have them: each token's rounded up; see :func:`whole_frames`."""
+    """Whole frames as in the public implementations, with each duration rounded up; see :func:`whole_frames`."""
     return torch.ceil(torch.exp(log_durations) * mask * length_scale).squeeze(1)
 
 
 def expansion(frames: Tensor, longest: Tensor | int) -> Tensor:
-    """Whole frames ``(B, N)`` as a path ``(B, N, longest)``: 1 where a token is spoken in a frame."""
+    """Whole frames ``(B, N)`` as an alignment ``(B, N, longest)``: 1 where a frame belongs to a token."""
     ends = torch.cumsum(frames, dim=1).unsqueeze(2)
     positions = torch.arange(longest, device=frames.device)[None, None]
     return ((positions < ends) & (positions >= ends - frames.unsqueeze(2))).float()

@@ -1,4 +1,4 @@
-"""The two encoders of a VITS2: the prior of the latent frames from text, their posterior from a spectrogram."""
+"""The two encoders: prior of the latent frames from text, posterior from a spectrogram."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voiceclone.models.vits2.config import Vits2Config
 from voiceclone.models.vits2.layers import WaveNet
 
 LOG_SCALE = (-7.0, 4.0)
-"""Bounds of the logarithms of standard deviations: beyond, the divergence of two Gaussians is no finite number."""
+"""Limits of log standard deviations, beyond which the divergence of two Gaussians overflows."""
 
 
 class TextEncoder(nn.Module):
-    """Tokens to features, and to mean and log standard deviation of the frames spoken while each lasts."""
+    """Tokens to features, and to mean and log standard deviation of their latent frames."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__()
@@ -55,6 +55,6 @@ class PosteriorEncoder(nn.Module):
 
 
 def sampled(mean: Tensor, log_scale: Tensor, mask: Tensor, noise: Tensor | None = None) -> Tensor:
-    """A draw of the Gaussians, 0 in the padding; standard normal ``noise`` of their shape is drawn where None."""
+    """A sample of the Gaussians, 0 in the padding. ``noise`` is standard normal; drawn where None."""
     noise = torch.randn_like(mean) if noise is None else noise
     return (mean + noise * torch.exp(log_scale)) * mask

@@ -1,7 +1,7 @@
-"""The normalizing flow between posterior and prior: couplings whose shift a WaveNet or a transformer computes.
+"""The normalizing flow between posterior and prior: couplings with a WaveNet or transformer.
 
-The types are those of the public implementation (github.com/p0p4k/vits2_pytorch), where the paper leaves the place of
-the transformer open. None has dropout, without which a flow could not be inverted while training.
+The types are those of the public implementation (github.com/p0p4k/vits2_pytorch), because the paper does not specify
+the position of the transformer. None has dropout, which would make the flow non-invertible in training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voiceclone.models.vits2.layers import WaveNet
 
 
 class Invertible(nn.Module, ABC):
-    """A map of latent frames that can be undone."""
+    """An invertible map of latent frames."""
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
@@ -26,18 +26,18 @@ class Invertible(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Undo :meth:`forward`."""
+        """Inverse of :meth:`forward`."""
 
     def log_determinant(self, mask: Tensor) -> Tensor:
-        """Logarithm of the volume's growth in each row, ``(B,)``; a shift alone has none."""
+        """Log-determinant of the Jacobian for each row, ``(B,)``; 0 for a shift."""
         return mask.new_zeros(len(mask))
 
 
 class Flip(Invertible):
-    """The order of the channels turned round, so that the next coupling shifts the other half."""
+    """Reverse the order of the channels, so that the next coupling shifts the other half."""
 
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Turn the channels round."""
+        """Reverse the channels."""
         return x.flip(1)
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
@@ -58,13 +58,13 @@ class Coupling(Invertible):
         return torch.cat([first, (second + self.shift(first, mask, voice)) * mask], dim=1)
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Take the shift away."""
+        """Subtract the shift."""
         first, second = y.chunk(2, dim=1)
         return torch.cat([first, (second - self.shift(first, mask, voice)) * mask], dim=1)
 
 
 class WaveNetCoupling(Coupling):
-    """VITS's own: 1x1 convolution, WaveNet, 1x1 convolution."""
+    """The coupling of VITS: 1x1 convolution, WaveNet, 1x1 convolution."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class WaveNetCoupling(Coupling):
         return self.last(self.wavenet(self.hidden(half, mask), mask, voice)) * mask
 
     def hidden(self, half: Tensor, mask: Tensor) -> Tensor:
-        """What the WaveNet reads, ``(B, hidden, T)``."""
+        """Input of the WaveNet, ``(B, hidden, T)``."""
         return self.first(half) * mask
 
 
@@ -95,7 +95,7 @@ class PreConvCoupling(WaveNetCoupling):
 
 
 class PreConv2Coupling(WaveNetCoupling):
-    """``pre_conv2``: one transformer layer with relative positions, behind the first convolution."""
+    """``pre_conv2``: one transformer layer with relative positions, after the first convolution."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__(config)
@@ -109,7 +109,7 @@ class PreConv2Coupling(WaveNetCoupling):
 
 
 class TransformerCoupling(Coupling):
-    """``fft``: a transformer in the place of the WaveNet; the speaker is added to its input."""
+    """``fft``: a transformer instead of the WaveNet; the speaker vector is added to its input."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class MonoCoupling(Coupling):
 
 
 class PostResidualCoupling(MonoCoupling):
-    """``mono_layer_post_residual``: input and shifted input added up, so that all values double."""
+    """``mono_layer_post_residual``: the input is added to the output, which doubles all values."""
 
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
         """Shift, and add the input."""
@@ -156,12 +156,12 @@ class PostResidualCoupling(MonoCoupling):
         return torch.cat([first, (second - self.shift(first, mask, voice)) / 2 * mask], dim=1)
 
     def log_determinant(self, mask: Tensor) -> Tensor:
-        """Every value of a row doubles."""
+        """Log-determinant ``(B,)`` of doubling all values."""
         return 2 * self.last.out_channels * mask.sum((1, 2)) * math.log(2)
 
 
 class Flow(Invertible):
-    """Couplings of one type, one after the other, the halves exchanged between them."""
+    """Couplings of one type in sequence, with the halves exchanged in between."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__()
@@ -191,18 +191,18 @@ class Flow(Invertible):
         return y
 
     def log_determinant(self, mask: Tensor) -> Tensor:
-        """The sum over the parts, ``(B,)``."""
+        """Sum over the couplings, ``(B,)``."""
         return torch.stack([part.log_determinant(mask) for part in self.parts]).sum(0)
 
 
 def _half_transformer(config: Vits2Config) -> Transformer:
-    """Two layers without positions on the half of the channels, as the public implementation has them."""
+    """Two layers without positions on half of the channels, as in the public implementation."""
     half = config.channels // 2
     return Transformer(half, half, heads=config.heads, layers=2, window=0)
 
 
 def _zero(conv: nn.Conv1d) -> nn.Conv1d:
-    """The same convolution with weights 0: a coupling begins as the identity."""
+    """Set the weights to 0, so that a coupling is initially the identity."""
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(conv.bias)
     return conv

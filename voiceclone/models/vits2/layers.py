@@ -1,4 +1,4 @@
-"""What several parts of a VITS2 are built of: masks, normalisation over channels, and the gated WaveNet."""
+"""Building blocks of a VITS2: masks, channel normalisation, and the gated WaveNet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.utils import weight_norm
 
 
 def length_mask(lengths: Tensor, longest: int | Tensor) -> Tensor:
-    """``(B, 1, longest)``, 1 within each length and 0 behind it."""
+    """``(B, 1, longest)``, 1 within each length and 0 in the padding."""
     positions = torch.arange(longest, device=lengths.device)
     return (positions[None] < lengths[:, None]).float().unsqueeze(1)
 
@@ -27,10 +27,10 @@ class ChannelNorm(nn.Module):
 
 
 class WaveNet(nn.Module):
-    """Gated convolutions with residual and skip paths (van den Oord et al. 2016), conditioned on a speaker.
+    """Gated convolutions with residual and skip connections (van den Oord et al. 2016), conditioned on a speaker.
 
     Args:
-        voice_size: values of a speaker's vector; 0 without speakers.
+        voice_size: size of a speaker vector; 0 without speakers.
     """
 
     def __init__(self, hidden: int, layers: int, *, kernel: int = 5, voice_size: int = 0) -> None:
@@ -67,7 +67,7 @@ class WaveNet(nn.Module):
 
 
 def detached(x: Tensor | None) -> Tensor | None:
-    """``x`` without a gradient to where it comes from."""
+    """``x`` without gradient; None for None."""
     return None if x is None else x.detach()
 
 

@@ -1,8 +1,7 @@
-"""A VITS2 as an ONNX file with the inputs of piper's voices, and the config files that other programs read beside it.
+"""Export a VITS2 as an ONNX file with the inputs of piper's voices, and config files for other programs.
 
-Inputs: ``input`` int64 ``(B, N)``, ``input_lengths`` int64 ``(B,)``, ``scales`` float32 ``(3,)`` (noise, length,
-noise of durations), and ``sid`` int64 ``(B,)`` where there are several speakers. Output: ``output`` float32
-``(B, 1, T)``.
+Inputs: ``input`` int64 ``(B, N)``, ``input_lengths`` int64 ``(B,)``, ``scales`` float32 ``(3,)`` (noise, length, noise
+of durations), and with several speakers ``sid`` int64 ``(B,)``. Output: ``output`` float32 ``(B, 1, T)``.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.synthesizer import LENGTH_SCALE, NOISE_SCALE, NOISE_SCALE_W, Synthesizer
 
 OPSET = 17
-METADATA = "voiceclone"  # name of the entry that our own reader needs: vocabulary, speakers, blanks
-PAD, BOS, EOS = "_", "^", "$"  # piper's names of the tokens between and around phonemes; all are token 0 here
-# eSpeak-NG writes with two letters what the vocabulary has one for (misaki's spelling of English).
+METADATA = "voiceclone"  # name of the metadata entry for this program: vocabulary, speakers, blanks
+PAD, BOS, EOS = "_", "^", "$"  # piper's names for padding and sentence boundaries; all are token 0 here
+# Phonemes for which eSpeak-NG uses two letters and the vocabulary one (misaki's English symbols).
 CLUSTERS = {"eɪ": "A", "aɪ": "I", "ɔɪ": "Y", "aʊ": "W", "oʊ": "O", "əʊ": "Q"}
 SPELLINGS = {"ɚ": "əɹ", "ɝ": "ɜɹ", "ɐ": "ə", "r": "ɹ", "g": "ɡ", "e": "A", "o": "O"}
 
@@ -34,7 +33,9 @@ class ExportedVits2(nn.Module):
     """A synthesizer with piper's inputs.
 
     Args:
-        noise_inputs: the noise is an input too, for comparisons: ``noise`` ``(B, channels, T)`` with T at least the
+        model: the synthesizer.
+        noise_inputs: also use the noise as an input, for comparisons: ``noise`` ``(B, channels, T)`` with T at least
+            the
             frames of the speech, and ``noise_w`` ``(B, 1 or 2, N)``.
     """
 
@@ -43,7 +44,7 @@ class ExportedVits2(nn.Module):
         self.model, self.noise_inputs = model, noise_inputs
 
     def forward(self, tokens: Tensor, lengths: Tensor, scales: Tensor, *rest: Tensor) -> Tensor:
-        """Tokens ``(B, N)`` to audio ``(B, 1, T)``; ``rest`` are ``sid`` and the noises, as far as there are any."""
+        """Tokens ``(B, N)`` to audio ``(B, 1, T)``; ``rest`` are ``sid`` and the noises, where present."""
         model, others = self.model, list(rest)
         voice = model.voices(others.pop(0)) if model.speakers is not None else None
         noise_scale, length_scale, noise_scale_w = scales.unbind()
@@ -91,7 +92,8 @@ def onnx_bytes(model: Synthesizer, metadata: dict[str, str], *, noise_inputs: bo
         axes.update(noise={0: "batch", 2: "frames"}, noise_w={0: "batch", 2: "tokens"})
     buffer = io.BytesIO()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing and of the exporter's age: the newer one does not trace durations
+        # warnings of tracing, and that the exporter is deprecated: the new one cannot trace durations
+        warnings.simplefilter("ignore")
         torch.manual_seed(0)
         torch.onnx.export(
             exported, tuple(arguments), buffer, input_names=names, output_names=["output"], opset_version=OPSET,
@@ -104,9 +106,10 @@ def onnx_bytes(model: Synthesizer, metadata: dict[str, str], *, noise_inputs: bo
 
 
 def export_onnx(model: Synthesizer, vocab: dict[str, int], speakers: list[str], language: str, out: Path) -> list[Path]:
-    """Write ``out`` and what stands beside it: ``tokens.txt`` for sherpa-onnx, and ``out.json`` for piper.
+    """Write ``out``, ``tokens.txt`` for sherpa-onnx and ``out.json`` for piper.
 
-    piper's runtime puts a pad token between all phonemes, so its config is written for models that were trained so.
+    piper's runtime inserts a pad token between all phonemes, so its config is written only for models trained like
+    that.
 
     Returns:
         The files.
@@ -125,7 +128,7 @@ def export_onnx(model: Synthesizer, vocab: dict[str, int], speakers: list[str], 
 
 
 def _sherpa(model: Synthesizer, language: str) -> dict[str, str]:
-    """What sherpa-onnx reads in the file: a model that takes phonemes as its text, by characters."""
+    """Metadata for sherpa-onnx: a model with phonemes as its text, split into characters."""
     front = model.config.front_end
     return {
         "model_type": "vits", "comment": "coqui", "frontend": "characters", "language": language,
@@ -137,7 +140,7 @@ def _sherpa(model: Synthesizer, language: str) -> dict[str, str]:
 
 
 def piper_config(model: Synthesizer, vocab: dict[str, int], speakers: list[str], language: str) -> dict[str, Any]:
-    """piper's config of a voice; English as eSpeak-NG spells it is mapped to the vocabulary's spelling."""
+    """piper's config of a voice. eSpeak-NG's English phonemes are mapped to the vocabulary's."""
     config = model.config
     ids = {symbol: [number] for symbol, number in vocab.items()}
     english = language.split("-")[0] == "en" and all(symbol in vocab for symbol in CLUSTERS.values())

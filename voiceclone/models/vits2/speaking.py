@@ -1,6 +1,7 @@
-"""A VITS2 in the place of Kokoro's model: KPipeline, and with it every command that speaks, takes it as it is.
+"""A VITS2 with the interface of Kokoro's model, for KPipeline and all commands.
 
-A voice is a speaker's vector, kept as Kokoro's voices are, ``(510, 1, 256)``: all rows alike, zeros behind the vector.
+A voice is a speaker vector, stored in the format of Kokoro's voices, ``(510, 1, 256)``: all rows are equal and padded
+with zeros.
 """
 
 from __future__ import annotations
@@ -17,32 +18,33 @@ from voiceclone.models.checkpoint import fold_weight_norm, load_strictly, read_s
 from voiceclone.models.vits2.config import Vits2Config, read_vits2_config
 from voiceclone.models.vits2.synthesizer import NOISE_SCALE, NOISE_SCALE_W, Synthesizer
 
-ROWS, VALUES = 510, 256  # of a voice file
-LONGEST = 512  # tokens, as many as Kokoro takes
+ROWS, VALUES = 510, 256  # shape of a voice file
+LONGEST = 512  # maximum number of tokens, as in Kokoro
 
 
 class Vits2KModel(KModel):
-    """Speaks phonemes with a voice through the methods of ``kokoro.KModel``.
+    """Synthesises phonemes with a voice, through the methods of ``kokoro.KModel``.
 
     Args:
+        model: the synthesizer.
         vocab: symbols to token ids.
     """
 
     def __init__(self, model: Synthesizer, vocab: dict[str, int]) -> None:
-        nn.Module.__init__(self)  # KModel's own would build Kokoro's networks
+        nn.Module.__init__(self)  # KModel's initialiser would build Kokoro's networks
         self.model, self.vocab, self.context_length = model, vocab, LONGEST
         self.noise_scale, self.noise_scale_w = NOISE_SCALE, NOISE_SCALE_W
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the weights."""
         return next(self.model.parameters()).device
 
     @torch.no_grad()
     def forward_with_tokens(self, input_ids: Tensor, ref_s: Tensor, speed: float = 1) -> tuple[Tensor, Tensor]:
         """Tokens ``(1, N)`` and a voice's row ``(1, 256)`` to audio ``(T,)`` at 24 kHz and frames of 25 ms ``(N,)``.
 
-        Frames may be halves.
+        The frames may be multiples of 0.5.
         """
         config = self.model.config
         tokens = with_blanks(input_ids) if config.add_blank else input_ids
@@ -55,19 +57,19 @@ class Vits2KModel(KModel):
         if front.sample_rate != SAMPLE_RATE:
             audio = torchaudio.functional.resample(audio, front.sample_rate, SAMPLE_RATE)
         durations = frames[0] * (front.hop / front.sample_rate * SAMPLE_RATE / FRAME_SAMPLES)
-        if config.add_blank:  # a blank belongs to the token before it
+        if config.add_blank:  # the frames of a blank are added to the token before it
             durations = torch.cat([durations, durations.new_zeros(1)]).view(-1, 2).sum(1)
         return audio.flatten(), durations
 
 
 def with_blanks(tokens: Tensor) -> Tensor:
-    """Tokens ``(..., N)`` with a pad token between all: ``(..., 2 N - 1)``; BOS and EOS are pad tokens too."""
+    """Insert a pad token between all of ``(..., N)``: ``(..., 2 N - 1)``. BOS and EOS are pad tokens too."""
     parts = torch.stack([tokens, torch.zeros_like(tokens)], dim=-1)
     return parts.flatten(-2)[..., :-1]
 
 
 def voice_rows(vector: Tensor) -> Tensor:
-    """A speaker's vector ``(voice_size,)`` as a voice ``(510, 1, 256)``."""
+    """A speaker vector ``(voice_size,)`` as a voice ``(510, 1, 256)``."""
     rows = torch.zeros(ROWS, 1, VALUES)
     rows[:, 0, : len(vector)] = vector.detach().float().cpu()
     return rows
@@ -87,6 +89,6 @@ def load_vits2(folder: Path, weights: Path) -> tuple[Synthesizer, dict[str, int]
 
 
 def build_synthesizer(config: Vits2Config) -> Synthesizer:
-    """A model with random weights; the caller's random state is kept."""
+    """A model with random weights. The caller's random state is restored."""
     with torch.random.fork_rng(devices=[]):
         return Synthesizer(config)

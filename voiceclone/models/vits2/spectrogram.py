@@ -1,4 +1,4 @@
-"""The frames that the posterior encoder reads: the project's cached log-mel, or VITS's spectrograms at any rate."""
+"""Input frames of the posterior encoder: the cached log-mel of a corpus, or VITS' spectrograms at any rate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from voiceclone.audio.features import LogMel
 from voiceclone.models.vits2.config import FrontEnd
 
-FLOOR = 1e-5  # of mel magnitudes, before their logarithm
+FLOOR = 1e-5  # minimum of mel magnitudes before the logarithm
 
 
 class Spectrogram(nn.Module):
-    """Audio to frames: StyleTTS2's log-mel with the default front end, else VITS's mel or linear spectrogram."""
+    """Audio to frames: StyleTTS2's log-mel with the default front end, else VITS' mel or linear spectrogram."""
 
     def __init__(self, front_end: FrontEnd) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Monotonic rational-quadratic splines (Durkan et al. 2019), the identity outside of an interval.
+"""Monotonic rational-quadratic splines (Durkan et al. 2019) with identity tails.
 
-Without branches and assertions on values, so that they can be exported: what lies outside is chosen by ``where``.
+There are no branches or assertions that depend on values, so that they can be exported: ``where`` selects the tails.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LEAST = 1e-3
-"""Width and height of a bin as a share of the interval, and derivative at a knot, at the least."""
+"""Minimum width and height of a bin as a fraction of the interval, and minimum derivative at a knot."""
 
 
 def spline(
@@ -36,7 +36,7 @@ def spline(
     slopes = LEAST + F.softplus(F.pad(derivatives, (1, 1), value=at_ends))
     knots_x, knots_y = _knots(widths, tail), _knots(heights, tail)
     knots = knots_y if inverse else knots_x
-    # The last knot is no start of a bin.
+    # The last knot does not start a bin.
     bin_at = ((held.unsqueeze(-1) >= knots[..., :-1]).sum(-1, keepdim=True) - 1).clamp(min=0)
     x0, y0 = _at(knots_x, bin_at), _at(knots_y, bin_at)
     width, height = _at(knots_x, bin_at + 1) - x0, _at(knots_y, bin_at + 1) - y0

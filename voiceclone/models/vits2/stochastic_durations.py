@@ -16,7 +16,7 @@ BINS, TAIL, FLOWS = 10, 5.0, 4
 
 
 class SeparableConvs(nn.Module):
-    """Dilated depthwise and pointwise convolutions with residual paths."""
+    """Dilated depthwise and pointwise convolutions with residual connections."""
 
     def __init__(self, channels: int, *, layers: int = 3, kernel: int = 3, dropout: float = 0.0) -> None:
         super().__init__()
@@ -39,14 +39,14 @@ class SeparableConvs(nn.Module):
 
 
 class Affine(nn.Module):
-    """A scale and an offset a channel."""
+    """A scale and an offset for each channel."""
 
     def __init__(self, channels: int = 2) -> None:
         super().__init__()
         self.offset, self.log_scale = (nn.Parameter(torch.zeros(channels, 1)) for _ in range(2))
 
     def forward(self, x: Tensor, mask: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, 2, N)`` mapped, and the log-determinant ``(B,)``."""
+        """Map ``(B, 2, N)``; also returns the log-determinant ``(B,)``."""
         return (self.offset + torch.exp(self.log_scale) * x) * mask, (self.log_scale * mask).sum((1, 2))
 
     def inverse(self, y: Tensor, mask: Tensor, condition: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Affine(nn.Module):
 
 
 class SplineCoupling(nn.Module):
-    """One channel mapped by a spline whose parameters follow from the other one and the text."""
+    """Map one channel by a spline whose parameters are computed from the other channel and the text."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class SplineCoupling(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, mask: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, 2, N)`` mapped, and the log-determinant ``(B,)``."""
+        """Map ``(B, 2, N)``; also returns the log-determinant ``(B,)``."""
         first, second = x.chunk(2, dim=1)
         second, log_derivative = self._mapped(first, second, mask, condition, inverse=False)
         return torch.cat([first, second], dim=1) * mask, (log_derivative * mask).sum((1, 2))
@@ -88,7 +88,7 @@ class SplineCoupling(nn.Module):
 
 
 class DurationFlow(nn.Module):
-    """Affine map and spline couplings, the two channels exchanged after each."""
+    """Affine map and spline couplings, with the two channels exchanged after each."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,10 +103,10 @@ class DurationFlow(nn.Module):
         return x, total
 
     def inverse(self, y: Tensor, mask: Tensor, condition: Tensor, *, skip: int | None = None) -> Tensor:
-        """Undo :meth:`forward`.
+        """Inverse of :meth:`forward`.
 
         Args:
-            skip: a part that is left out, with its exchange.
+            skip: index of a part to leave out, including its exchange of channels.
         """
         for number in reversed(range(len(self.parts))):
             if number != skip:
@@ -115,7 +115,7 @@ class DurationFlow(nn.Module):
 
 
 class StochasticDurationPredictor(nn.Module):
-    """Log durations drawn given text features; trained on their likelihood, by variational dequantisation."""
+    """Samples log durations given text features; trained by likelihood with variational dequantisation."""
 
     def __init__(self, config: Vits2Config) -> None:
         super().__init__()
@@ -137,10 +137,12 @@ class StochasticDurationPredictor(nn.Module):
     def negative_log_likelihood(
         self, features: Tensor, mask: Tensor, voice: Tensor | None, frames: Tensor, noise: Tensor | None = None
     ) -> Tensor:
-        """A bound of the negative log-likelihood of whole durations, ``(B,)``, in nats.
+        """An upper bound of the negative log-likelihood of whole durations, ``(B,)``, in nats.
 
         Args:
             features: ``(B, hidden, N)``; they get no gradient.
+            mask: ``(B, 1, N)``.
+            voice: ``(B, voice_size, 1)``.
             frames: ``(B, 1, N)``.
             noise: ``(B, 2, N)``, standard normal; drawn where None.
         """
@@ -156,10 +158,10 @@ class StochasticDurationPredictor(nn.Module):
         return log_posterior - _log_normal(x, mask) - growth + log_frames.sum((1, 2))
 
     def forward(self, features: Tensor, mask: Tensor, voice: Tensor | None, noise: Tensor | None = None) -> Tensor:
-        """Log frames ``(B, 1, N)`` for ``noise`` ``(B, 2, N)``, of the variance that is wanted; 0 where it is None."""
+        """Log frames ``(B, 1, N)`` for ``noise`` ``(B, 2, N)`` of any variance; 0 where None."""
         condition = self._condition(features, mask, voice)
         noise = torch.zeros_like(features[:, :2]) if noise is None else noise
-        # The first coupling maps the second channel, which nothing reads.
+        # The first coupling maps the second channel, which is not used.
         return self.flow.inverse(noise, mask, condition, skip=1)[:, :1]
 
 

@@ -1,4 +1,4 @@
-"""The whole VITS2: text and spectrogram to waveform while training, text alone to waveform afterwards."""
+"""The complete VITS2: text and spectrogram to waveform in training, text to waveform in inference."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ NOISE_SCALE, NOISE_SCALE_W, LENGTH_SCALE = 0.667, 0.8, 1.0
 
 
 class Prior(NamedTuple):
-    """What the text says: N tokens."""
+    """Distribution of the latent frames given the text, N tokens."""
 
     features: Tensor
     """``(B, hidden, N)``."""
     mean: Tensor
-    """``(B, channels, N)``, of the frames spoken while the token lasts."""
+    """``(B, channels, N)``: mean of the latent frames of each token."""
     log_scale: Tensor
     mask: Tensor
     """``(B, 1, N)``."""
 
 
 class Posterior(NamedTuple):
-    """What the recording says: T frames."""
+    """Distribution of the latent frames given the recording, T frames."""
 
     z: Tensor
-    """``(B, channels, T)``, drawn."""
+    """``(B, channels, T)``, a sample."""
     mean: Tensor
     log_scale: Tensor
     z_p: Tensor
-    """``z`` through the flow: compared to the prior."""
+    """``z`` mapped by the flow, for the comparison with the prior."""
     mask: Tensor
     """``(B, 1, T)``."""
 
 
 class Synthesizer(nn.Module):
-    """Both encoders, flow, duration predictor and decoder; with a table of speakers' vectors where there are several.
+    """Both encoders, flow, duration predictor and decoder; with a speaker table for several speakers.
 
-    A "voice" is a speaker's vector ``(B, voice_size, 1)``: a row of the table, or any other; None without speakers.
+    A "voice" is a speaker vector ``(B, voice_size, 1)``: a row of the table or any other; None without speakers.
     """
 
     def __init__(self, config: Vits2Config) -> None:
@@ -65,17 +65,17 @@ class Synthesizer(nn.Module):
         self.speakers = nn.Embedding(config.speakers, config.speaker_channels) if config.speakers else None
 
     def voices(self, speakers: Tensor | None) -> Tensor | None:
-        """Vectors ``(B, voice_size, 1)`` of speakers by number ``(B,)``."""
+        """Vectors ``(B, voice_size, 1)`` of speakers given by index ``(B,)``."""
         return None if self.speakers is None or speakers is None else self.speakers(speakers).unsqueeze(-1)
 
     def read(self, tokens: Tensor, lengths: Tensor, voice: Tensor | None) -> Prior:
-        """Tokens ``(B, N)`` and how many of them count ``(B,)``."""
+        """Encode tokens ``(B, N)`` with numbers of valid tokens ``lengths`` ``(B,)``."""
         mask = length_mask(lengths, tokens.shape[1])
         features, mean, log_scale = self.text(tokens, mask, voice)
         return Prior(features, mean, log_scale, mask)
 
     def hear(self, frames: Tensor, lengths: Tensor, voice: Tensor | None) -> Posterior:
-        """Spectrogram ``(B, bands, T)`` and how many of its frames count ``(B,)``."""
+        """Encode a spectrogram ``(B, bands, T)`` with numbers of valid frames ``lengths`` ``(B,)``."""
         mask = length_mask(lengths, frames.shape[2])
         mean, log_scale = self.posterior(frames, mask, voice)
         z = sampled(mean, log_scale, mask)
@@ -92,13 +92,16 @@ class Synthesizer(nn.Module):
         noise_scale_w: Tensor | float = NOISE_SCALE_W,
         frames: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Speak tokens ``(B, N)``: audio ``(B, 1, hop T)`` and the frames of each token ``(B, N)``.
+        """Synthesise tokens ``(B, N)``: audio ``(B, 1, hop T)`` and the frames of each token ``(B, N)``.
 
         Args:
-            noise_scale: standard deviation of the latent frames, as a share of the prior's.
-            length_scale: 2 is half as quick.
+            tokens: token ids.
+            lengths: number of valid tokens ``(B,)``.
+            voice: ``(B, voice_size, 1)``.
+            noise_scale: standard deviation of the latent frames, relative to the prior's.
+            length_scale: factor on the durations.
             noise_scale_w: standard deviation of the durations' noise.
-            frames: ``(B, N)``, to speak with instead of predicted ones.
+            frames: ``(B, N)``, durations to use instead of predicted ones.
         """
         prior = self.read(tokens, lengths, voice)
         if frames is None:
@@ -114,7 +117,7 @@ class Synthesizer(nn.Module):
 
 
 def log_likelihood(z_p: Tensor, prior: Prior) -> Tensor:
-    """``(B, N, T)``: of each frame of ``z_p`` ``(B, channels, T)`` under each token's Gaussian."""
+    """Log-likelihood ``(B, N, T)`` of each frame of ``z_p`` ``(B, channels, T)`` under each token's Gaussian."""
     precision = torch.exp(-2 * prior.log_scale)
     constant = (-prior.log_scale - 0.5 * torch.log(torch.tensor(2 * torch.pi))).sum(1)
     squares = -0.5 * torch.einsum("bct,bcn->bnt", z_p**2, precision)
@@ -124,10 +127,12 @@ def log_likelihood(z_p: Tensor, prior: Prior) -> Tensor:
 
 @torch.no_grad()
 def align(posterior: Posterior, prior: Prior, *, noise: float = 0.0) -> Tensor:
-    """The best path ``(B, N, T)`` of the frames through the tokens.
+    """The best monotonic alignment ``(B, N, T)`` of frames to tokens.
 
     Args:
-        noise: standard deviation of the noise on the likelihoods, relative to theirs: VITS2's noise-scaled search.
+        posterior: of the recording.
+        prior: of the text.
+        noise: standard deviation of the noise on the log-likelihoods, relative to theirs: VITS2's noise-scaled search.
     """
     value = log_likelihood(posterior.z_p, prior)
     if noise > 0:
@@ -136,9 +141,11 @@ def align(posterior: Posterior, prior: Prior, *, noise: float = 0.0) -> Tensor:
 
 
 def crops(lengths: Tensor, frames: int, draw: Tensor) -> tuple[Tensor, int]:
-    """First frames ``(B,)`` of crops of one length, at most ``frames`` and never longer than a row; and that length.
+    """First frames ``(B,)`` of crops of a common length, and that length: at most ``frames`` and the shortest row.
 
     Args:
+        lengths: frames of each row ``(B,)``.
+        frames: maximum length of the crops.
         draw: ``(B,)``, uniform in 0-1.
     """
     count = min(frames, int(lengths.min()))
@@ -147,17 +154,17 @@ def crops(lengths: Tensor, frames: int, draw: Tensor) -> tuple[Tensor, int]:
 
 
 def cut(x: Tensor, starts: Tensor, count: int) -> Tensor:
-    """``count`` places of each row of ``(B, C, T)`` from ``starts`` ``(B,)`` on."""
+    """``count`` frames of each row of ``(B, C, T)`` from ``starts`` ``(B,)`` on."""
     places = starts[:, None] + torch.arange(count, device=x.device)[None]
     return x.gather(2, places.unsqueeze(1).expand(-1, x.shape[1], -1))
 
 
 class SynthesizerTrn(Synthesizer):
-    """A VITS2 with the arguments and the outputs of the public implementations' class of this name.
+    """A VITS2 with the arguments and outputs of the class of this name in the public implementations.
 
     Args:
-        n_vocab: token ids.
-        spec_channels: values of a spectrogram's frame.
+        n_vocab: number of token ids.
+        spec_channels: bands of the spectrogram.
         segment_size: frames of the decoder's crop.
     """
 
