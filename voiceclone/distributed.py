@@ -54,10 +54,10 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def convolution_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The dtype of the frozen decoder's convolutions; None for float32, which everything else uses.
+    """The dtype of the frozen decoder's convolutions; None for float32.
 
-    ``auto`` selects bfloat16 on CPUs with matrix units (Intel AMX), which multiply it eight times as fast as float32.
-    AVX-512's own bfloat16 instructions alone are slower than float32, and so is bfloat16 without any.
+    ``auto`` selects bfloat16 on CPUs with Intel AMX, which multiplies it eight times as fast as float32. On CPUs with
+    only AVX-512 bfloat16 instructions, or none, bfloat16 is slower than float32.
     """
     if precision == "auto":
         return torch.bfloat16 if device.type == "cpu" and _has_matrix_units() else None

@@ -73,9 +73,9 @@ def test_pauses_and_length_part_lines_too() -> None:
         ({"character_alignments": [{"char": 3, "start": 0}]}, "entry 1 of character_alignments has no char"),
         ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": "x"}]}, "entry 2: start 'x'"),
         ({"character_alignments": [{"char": "a", "start": -1}]}, "entry 1: start '-1'"),
-        ({"character_alignments": [{"char": "a", "start": 1}, {"char": "b", "start": 0.2}]}, "before the one ahead"),
+        ({"character_alignments": [{"char": "a", "start": 1}, {"char": "b", "start": 0.2}]}, "before the previous one"),
         ({"character_alignments": [{"char": "a", "start": 1, "end": 0.2}]}, "before it starts"),
-        ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": 9}]}, "behind the end"),
+        ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": 9}]}, "after the end"),
         ({"characters": ["a"], "character_start_times_seconds": [0]}, "lists of one length"),
     ],
 )

@@ -9,10 +9,10 @@ LEAST_POWER = 1e-10  # below it, a signal counts as digital silence
 
 
 def sounding_range(audio: np.ndarray, *, top_db: float) -> tuple[int, int]:
-    """First and last sample of the sound in one channel ``(T,)``, as ``librosa.effects.trim`` finds them.
+    """First and last sample of the sound in one channel ``(T,)``, as found by ``librosa.effects.trim``.
 
-    Takes a tenth of librosa's time, which squares frames with a stride across memory; that was the slowest step before
-    the style encoder. ``(0, 0)`` for silence.
+    Ten times as fast as librosa, which squares strided frames; that was the slowest step before the style encoder.
+    ``(0, 0)`` for silence.
     """
     padded = np.pad(audio, FRAME // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP]

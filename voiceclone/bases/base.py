@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CUSTOM", "NANO", "STOCK_KOKORO", "VITS2", "Base", "kokoro_encoders", "load_base", "load_stock_voices"]
 OWN_ENCODERS, STYLETTS2 = ENCODERS = ("own", "styletts2")
-ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's file of voices, searched beside its model
+ONNX_VOICES = "voices-v1.0.bin"  # kokoro-onnx's voice file, expected beside its model
 
 
 def load_base(

@@ -122,7 +122,7 @@ def _onnx_durations(path: Path, tokens: list[int], voice: np.ndarray) -> np.ndar
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         found = session.run([rounded[0]], dict(zip(names, values)))[0]
-    except Exception:  # onnxruntime raises its own kinds; without its result there is no comparison
+    except Exception:  # onnxruntime has its own exceptions; without its result there is no comparison
         return None
     return np.maximum(found.ravel(), 1).astype(np.int64)
 

@@ -65,10 +65,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def system_of(folder: Path) -> str | None:
-    """The ``system`` that a base folder's ``config.json`` names; None where it names none."""
+    """The ``system`` in a base folder's ``config.json``; None where there is none."""
     try:
         config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # who reads it says what is wrong
+    except (OSError, ValueError, RecursionError):  # reading it later reports the error
         return None
     found = config.get("system") if isinstance(config, dict) else None
     return found if isinstance(found, str) else None
@@ -151,12 +151,12 @@ def encoder_config(folder: Path, info: Mapping[str, Any]) -> StyleEncoderConfig:
 
 
 def has_style_sampler(folder: Path) -> bool:
-    """Whether a folder brings a sampler of styles."""
+    """True where a folder contains a style sampler."""
     return (folder / STYLE_SAMPLER).is_file()
 
 
 def read_style_sampler(folder: Path, config: Mapping[str, Any]) -> StyleDiffusion:
-    """The sampler of styles that the base of this config was trained with, in eval mode.
+    """The style sampler trained with this base, in eval mode.
 
     Raises:
         VoicecloneError: its file does not fit.

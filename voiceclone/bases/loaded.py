@@ -67,7 +67,7 @@ class Base:
 
     @cached_property
     def style_sampler(self) -> StyleDiffusion | None:
-        """The sampler of styles that the base was trained with; None where it has none.
+        """The style sampler trained with the base; None where it has none.
 
         Raises:
             VoicecloneError: its file does not fit.

@@ -1,12 +1,12 @@
-"""A Mamba-Conv base folder, written and read.
+"""Read and write a Mamba-Conv base folder.
 
 Layout::
 
     config.json           ``system`` mamba-conv; vocabulary, sizes of the model and of the codec
     model.safetensors     the synthesizer
-    codec.safetensors     the codec, unless it is EnCodec, which lies in the Hub's cache
-    voices.safetensors    a voice a speaker, ``(1, 1, 256)``: all rows are alike
-    base.json             name, version, licence, what was measured
+    codec.safetensors     the codec, unless it is EnCodec, which is read from the Hub's cache
+    voices.safetensors    a voice for each speaker, ``(1, 1, 256)``: all rows are equal
+    base.json             name, version, licence, metrics
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CODEC = "codec.safetensors"
 
 
 def write_mamba_conv(folder: Path, bundle: Bundle, info: dict[str, Any]) -> None:
-    """Write a base folder; ``base.json`` last."""
+    """Write a base folder; ``base.json`` is written last."""
     folder = Path(folder)
     write_json(folder / "config.json", bundle.config_json())
     save_state(bundle.model, folder / "model.safetensors")

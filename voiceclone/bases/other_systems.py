@@ -1,4 +1,4 @@
-"""Bases of other systems than Kokoro's, in a folder whose ``base.json`` names the system."""
+"""Load bases of other systems than Kokoro's, which ``base.json`` names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from voiceclone.models.store import stamped_sha256
 from voiceclone.style.encoders import StyleEncoders
 from voiceclone.voice.pack import VoicePack
 
-VITS2 = "vits2"  # the ``system`` that such a base's ``base.json`` names
+VITS2 = "vits2"  # value of ``system`` in such a base's ``base.json``
 
 
 def load_mamba_conv(folder: Path) -> Base:
-    """Its style extractor stands for the pair of encoders: their space is the base's own."""
+    """Load a Mamba-Conv base.
+
+    Its style extractor replaces the pair of encoders; its space is the base's voice space.
+    """
     from voiceclone.bases.mamba_conv import read_mamba_conv
     from voiceclone.models.mamba_conv.speaking import StylePair
 
@@ -38,7 +41,7 @@ def load_mamba_conv(folder: Path) -> Base:
 
 
 def load_vits2_base(folder: Path, weights: Path, info: Mapping[str, Any]) -> Base:
-    """A VITS2, which speaks through the same methods as Kokoro's model; its voices are its speakers' vectors."""
+    """Load a VITS2, with the interface of Kokoro's model. Its voices are its speaker vectors."""
     from voiceclone.models.vits2.speaking import Vits2KModel, load_vits2
 
     def no_encoders() -> StyleEncoders:

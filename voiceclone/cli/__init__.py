@@ -1,1 +1,1 @@
-"""The command line: thin commands on top of the library, imported only when they are called."""
+"""The command line: thin commands on top of the library, each imported only when it is called."""

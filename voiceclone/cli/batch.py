@@ -16,7 +16,7 @@ _OF_ONE_VOICE = ("data", "name", "resume", "config")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The table, and the settings of ``clone`` for all voices that have none of their own."""
+    """Add the flags of ``batch``: the table, and settings of ``clone`` that apply to all voices without their own."""
     from voiceclone.cli.clone import add_settings, add_verbosity
 
     parser.add_argument("table", type=Path, metavar="voices.csv", help="CSV: name,data and any setting of clone")
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     out = Path(rows[0].config.out)
     reporter = Reporter(verbosity=-1 if options.json else verbosity(options))
     runner = _runner(options)
-    write_report(out, rows)  # a place that cannot be written to is found before the first clone, not after it
+    write_report(out, rows)  # before the first clone, so that an output folder that is not writable is reported at once
     outcomes = run_batch(rows, out, runner=runner, reporter=reporter)
     content = write_report(out, rows)
     if options.json:

@@ -1,4 +1,4 @@
-"""``voiceclone clone``: the main job."""
+"""``voiceclone clone``: clone a voice from a dataset."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def refuse_launcher(work: str, instead: str) -> bool:
-    """True in the further processes of a launcher (accelerate, torchrun, mpirun), which are to end without a word.
+    """True in the additional processes of a launcher (accelerate, torchrun, mpirun), which exit without output.
 
     Raises:
-        UsageError: in the first one of several.
+        UsageError: in the first of several processes.
     """
     from voiceclone.distributed import process_count, process_index
 
@@ -84,7 +84,7 @@ def refuse_launcher(work: str, instead: str) -> bool:
 
 
 def _vits2(config: CloneConfig) -> Base | None:
-    """The base where it is a folder with a VITS2, whose voices are fitted in another way; None where it is not."""
+    """The base if it is a folder with a VITS2, whose voices are fitted differently; else None."""
     if not (Path(config.base) / "base.json").is_file():
         return None
     from voiceclone.bases.base import VITS2, load_base

@@ -1,4 +1,4 @@
-"""``voiceclone demo-data``: synthesise a small dataset with eSpeak-NG, for trying everything."""
+"""``voiceclone demo-data``: synthesise a small dataset with eSpeak-NG for first tests."""
 
 from __future__ import annotations
 

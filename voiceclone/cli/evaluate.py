@@ -150,7 +150,7 @@ def _finish(
 
 
 def _provenance(options: argparse.Namespace, inputs: EvaluationInputs) -> dict[str, str]:
-    """When, with what and on what was measured, and who agreed to the voice."""
+    """Date, version, dataset and consent of the evaluation."""
     from datetime import datetime, timezone
 
     from voiceclone import __version__

@@ -1,6 +1,6 @@
-"""``python scripts/mamba_conv/main_runner.py``: the Mamba-Conv synthesizer from one recording, in four commands.
+"""``python scripts/mamba_conv/main_runner.py``: train and test a Mamba-Conv synthesizer on one recording.
 
-Thin: recordings go through ``prepare``, training is ``train-base --system mamba-conv``.
+Recordings are cut by ``prepare``; the training is ``train-base --system mamba-conv``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SENTENCES = (
     "The old lighthouse stood alone above the quiet harbour.",
     "She asked whether anybody had seen the letter on the table.",
 )
-LEAST_SECONDS = 60.0  # of a recording
-STYLE_SECONDS = 30.0  # of it, from which the style of the tests is taken
+LEAST_SECONDS = 60.0  # minimum length of the recording in seconds
+STYLE_SECONDS = 30.0  # seconds of it from which the style for the tests is computed
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -83,7 +83,7 @@ def _add_training(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run one of the four."""
+    """Run one of the four commands."""
     if options.log_level.upper() not in LEVELS:
         raise UsageError(f"--log-level {options.log_level}: use one of {', '.join(LEVELS)}")
     if options.task == "analyze":
@@ -117,7 +117,7 @@ def _check_recording(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    """``prepare``, then ``train-base``."""
+    """Run ``prepare``, then ``train-base``."""
     dataset = options.out / "dataset"
     again = "--overwrite" if options.overwrite else "--resume"
     _command(
@@ -125,7 +125,7 @@ def _train(options: argparse.Namespace) -> None:
         "--lang", options.lang, *([again] if dataset.exists() else []),
     )  # fmt: skip
     kept = [f"--{name}" for name in ("overwrite", "offline") if getattr(options, name)]
-    # A run that was interrupted in its codec's training has no checkpoint of its own yet, and goes on by itself.
+    # A run that was interrupted while training its codec has no checkpoint yet; it resumes without a flag.
     kept += ["--resume"] if options.resume and (options.out / "checkpoint.pt").is_file() else []
     given = [
         word for name in ("init", "settings") if (value := getattr(options, name)) for word in (f"--{name}", value)
@@ -147,7 +147,7 @@ def _command(*words: Any) -> None:
 
 
 def _test(options: argparse.Namespace) -> None:
-    """Speak a sentence of the recording and two new ones in its style, in few and in many rounds."""
+    """Synthesise a sentence of the recording and two new ones in its style, with few and with many rounds."""
     from voiceclone.audio.io import write_wav
     from voiceclone.distributed import choose_device
     from voiceclone.files import write_json
@@ -179,7 +179,7 @@ def _test(options: argparse.Namespace) -> None:
 
 
 def _style_of(bundle: Bundle, audio: Path) -> VoicePack:
-    """The style of the recording's first half minute as a voice."""
+    """A voice with the style of the recording's first 30 s."""
     import torch
 
     from voiceclone.audio.features import SAMPLE_RATE, LogMel
@@ -195,7 +195,7 @@ def _style_of(bundle: Bundle, audio: Path) -> VoicePack:
 
 
 def _texts(transcription: Path) -> Sequence[str]:
-    """A sentence that the recording holds, and two that it does not."""
+    """One sentence of the recording and two others."""
     from voiceclone.prepare.subtitles import read_subtitles
 
     spoken = [cue.text for cue in read_subtitles(transcription)[0] if len(cue.text.split()) > 2]
@@ -211,7 +211,7 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _open_log(path: Path, level: str) -> list[logging.Handler]:
-    """Everything that is logged goes to standard error and into the run's log."""
+    """Send all log messages to standard error and to the run's log file."""
     from voiceclone.files import write_failure
 
     try:

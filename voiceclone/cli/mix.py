@@ -1,4 +1,4 @@
-"""``voiceclone mix``: a new voice from others."""
+"""``voiceclone mix``: mix voices to a new one."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _where(options: argparse.Namespace) -> str:
 def _speak(
     options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter, output: Any
 ) -> list[dict[str, Any]]:
-    """Load the voices and their base and speak, as often as asked for; what there is to say of each time."""
+    """Load the voices and their base, and synthesise as often as requested; returns the facts of each time."""
     from voiceclone.distributed import choose_device
     from voiceclone.text.g2p import notice_of
     from voiceclone.voice.speaking import check_speed
@@ -165,7 +165,7 @@ def _say_once(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """Speak (text, voice) pairs into one file or stream; how quickly it went, and what was not spoken."""
+    """Synthesise (text, voice) pairs into one file or stream; returns speed, and what could not be spoken."""
     from voiceclone.audio.stream import sound_file, sound_stream
     from voiceclone.text.g2p import LANGUAGES
     from voiceclone.text.pieces import LeftOut
@@ -272,6 +272,6 @@ def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
 
 
 def _free_name(path: Path, variants: int | None) -> str:
-    """``speech.wav``, ``speech_2.wav``, ``speech_3.wav``...: the first that is not there, nor any of its variants."""
+    """``speech.wav``, ``speech_2.wav``...: the first name that is free, also for its variants."""
     names = (str(path) if number == 1 else f"{path.stem}_{number}{path.suffix}" for number in itertools.count(1))
     return next(name for name in names if not any(Path(each).exists() for each in variant_names(name, variants)))

@@ -1,4 +1,4 @@
-"""The flags of ``say`` that draw a style for every piece of a text, on a base with a sampler of styles."""
+"""Flags of ``say`` that sample a style for every piece of a text, on a base with a style sampler."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from voiceclone.voice.pack import VoicePack
 
 FLAGS = {"alpha": "alpha", "beta": "beta", "diffusion_steps": "steps", "guidance": "guidance", "carry": "carry"}
-"""Flags with a number, and the fields of :class:`voiceclone.style.sampling.SamplingSettings`."""
+"""Flags with a number, and the corresponding fields of :class:`voiceclone.style.sampling.SamplingSettings`."""
 MOST_VARIANTS = 100
 
 
 def add_style_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags; without one of them the voice is spoken as it is. All but the last two need a base with a sampler."""
+    """Add the flags.
+
+    Without any of them the voice is used unchanged. All but the last two need a base with a style sampler.
+    """
     parser.add_argument("--alpha", type=float, help="share of the drawn style in the timbre (default: 0.3)")
     parser.add_argument("--beta", type=float, help="share of the drawn style in melody and rhythm (default: 0.7)")
     parser.add_argument("--diffusion-steps", type=int, metavar="N", help="steps of the sampler (default: 10)")
@@ -41,16 +44,16 @@ def add_style_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def wants_sampling(options: argparse.Namespace) -> bool:
-    """Whether a flag of this group is given."""
+    """True where a flag of this group is given."""
     names = (*FLAGS, "style_from", "style_text", *(() if options.expressive is not None else ("variants",)))
     return any(getattr(options, name) is not None for name in names)
 
 
 def check_style_flags(options: argparse.Namespace) -> None:
-    """Refuse values out of range, before a model is loaded.
+    """Check the values before a model is loaded.
 
     Raises:
-        UsageError: a value is out of range, or the clip is not there.
+        UsageError: a value is out of range, or the clip does not exist.
     """
     if options.expressive is not None and not 0.0 <= options.expressive <= 1.0:
         raise UsageError(f"--expressive {options.expressive}: use a number between 0 and 1")
@@ -65,7 +68,7 @@ def check_style_flags(options: argparse.Namespace) -> None:
 
 
 def variant_names(out: str, count: int | None) -> list[str]:
-    """Where each variant goes: FILE itself for one, else FILE_1, FILE_2..."""
+    """Output file of each variant: FILE itself for one, else FILE_1, FILE_2..."""
     path = Path(out)
     if count is None:
         return [out]
@@ -75,10 +78,10 @@ def variant_names(out: str, count: int | None) -> list[str]:
 def sampled_voices(
     options: argparse.Namespace, base: Base, packs: dict[str, VoicePack], pipeline: KPipeline, *, variant: int
 ) -> dict[str, SampledVoice]:
-    """The voices by name, each with a style drawn for every piece.
+    """The voices by name, each with a style sampled for every piece.
 
     Raises:
-        UsageError: the base has no sampler, or no encoders to hear a clip with.
+        UsageError: the base has no style sampler, or no encoders for the clip.
         VoicecloneError: the clip cannot be used.
     """
     from voiceclone.style.sampling import SampledVoice
@@ -107,7 +110,7 @@ def sampled_voices(
 def expressive_voices(
     options: argparse.Namespace, base: Base, packs: dict[str, VoicePack], *, variant: int
 ) -> dict[str, ExpressiveVoice]:
-    """The voices by name, each with its delivery varied.
+    """The voices by name, with varied prosody.
 
     Raises:
         UsageError: a voice has no deviations beside its file.

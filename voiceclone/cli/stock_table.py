@@ -1,4 +1,4 @@
-"""``voiceclone stock-table``: measure how a base's stock voices sound, so that cloning tries the nearest ones alone."""
+"""``voiceclone stock-table``: measure a base's stock voices, so that cloning tries only the nearest ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Speak with every stock voice, measure, save; the exit code."""
+    """Synthesise with every stock voice, measure, save."""
     import torch
 
     from voiceclone.bases.base import load_base

@@ -1,4 +1,4 @@
-"""``voiceclone train-base``: train a Kokoro-format base from multi-speaker data, and pack it."""
+"""``voiceclone train-base``: train a base on multi-speaker data, and export it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepare the corpus, train, train the surrogate encoders, pack; the exit code.
+    """Prepare the corpus, train the base and the surrogate encoders, export.
 
-    Of several processes only the main one prints, unless another one fails by itself.
+    Of several processes only the main one prints, unless another one fails on its own.
     """
     from voiceclone.distributed import ProcessLostError, process_index
 
@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
 def _recorded(
     options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float], reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """The training on recordings, with its data and settings."""
+    """Training function, data and settings for a training on recordings."""
     from voiceclone.base_training.systems import find_recipe
 
     recipe = find_recipe(options.system)
@@ -102,7 +102,7 @@ def _recorded(
 def _finetuned(
     options: argparse.Namespace, process_group: ProcessGroup, config: TrainConfig, reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """What fine-tunes a base, and its data with speech of the base's own to rehearse."""
+    """Training function and data for fine-tuning a base, including synthesised speech for rehearsal."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.finetune import train_finetuned
     from voiceclone.base_training.finetuned_base import find_finetuned_base
@@ -129,7 +129,7 @@ def _finetuned(
 def _student(
     options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
 ) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """The training of a student, with its data."""
+    """Training function and data for a student."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
     from voiceclone.base_training.systems import STYLETTS2
@@ -161,7 +161,7 @@ def _train(
     reporter: Reporter,
     **data: Any,
 ) -> Path:
-    """Train and pack, with trackers open in the main process; the base's folder."""
+    """Train and export, with trackers in the main process; returns the base's folder."""
     import torch
 
     from voiceclone.base_training.training_tracker import TrainingTracker
@@ -182,7 +182,7 @@ def _train(
         contextlib.ExitStack() as stack,
     ):
         stack.callback(torch.set_flush_denormal, False)
-        # Denormal values cost hundreds of times more than others on most CPUs, and do not matter here.
+        # Denormal numbers are hundreds of times slower on most CPUs, and are not needed here.
         torch.set_flush_denormal(True)
         return train(
             config=config,
@@ -196,7 +196,7 @@ def _train(
 
 
 def _resumed_step(options: argparse.Namespace) -> int:
-    """The step of the checkpoint in OUT, which must be one of the system asked for."""
+    """The step of the checkpoint in OUT, which must belong to the given system."""
     from voiceclone.base_training.systems import STYLETTS2
     from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
 
@@ -210,7 +210,10 @@ def _resumed_step(options: argparse.Namespace) -> int:
 def _corpora(
     options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
 ) -> tuple[Corpus, Corpus | None]:
-    """The training data and the speakers kept out; the main process computes the features, the others wait."""
+    """The training corpus and the corpus of held-out speakers.
+
+    The main process computes the features; the others wait.
+    """
     from voiceclone.base_training.caches import prepare_caches
     from voiceclone.base_training.corpus import Corpus
 

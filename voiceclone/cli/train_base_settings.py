@@ -1,4 +1,4 @@
-"""The settings of a ``train-base`` run: defaults, then ``--settings``, then flags."""
+"""Settings of a ``train-base`` run: defaults, then ``--settings``, then flags."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(f"--settings {options.settings}: is no JSON object ({error}): correct it") from error
-    # Packing trains nothing: any length will do.
+    # Export alone does not train: the length of the run is not used.
     length = (
         {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}
     )
@@ -57,7 +57,7 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
 
 
 def _system_settings(pairs: list[str]) -> dict[str, Any]:
-    """The values of --set: JSON, or the text itself where it is none."""
+    """The values of --set, parsed as JSON or else taken as text."""
     values = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""Every listed clip, measured and phonemized once, with what is wrong with it."""
+"""Measure and phonemise every listed clip once, with the reason for each rejected one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """One clip after the check; ``problem`` says why it is left out, None where it is used."""
+    """Result of checking one clip. ``problem`` is the reason why it is left out; None where it is used."""
 
     entry: Entry
     measured: Measurement
@@ -36,7 +36,7 @@ def check_all(
     limits: QualityLimits,
     progress: Progress | None,
 ) -> list[Checked]:
-    """Check every clip once, in order; a clip that occurs twice, by path or by sound, is a problem of the second."""
+    """Check every clip once, in order. Of clips that occur twice, by path or by audio, the second is rejected."""
     by_path: dict[Path, str] = {}
     by_audio: dict[str, str] = {}
     checked = []

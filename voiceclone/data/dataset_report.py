@@ -1,4 +1,4 @@
-"""What is said of a dataset: notices for the user, the report of every clip, the fingerprint of those that are used."""
+"""Notices about a dataset, the report on every clip, and the fingerprint of the used clips."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from voiceclone.data.metadata import SPLITS
 from voiceclone.data.quality import QualityLimits
 from voiceclone.text.alphabet import count_spoken
 
-LITTLE_SECONDS = 20.0  # of speech for training, below which the user is warned
-NARROW_HZ = 10_500.0  # recordings that end below it are said to the user
+LITTLE_SECONDS = 20.0  # seconds of training speech below which the user is warned
+NARROW_HZ = 10_500.0  # Hz; recordings with a lower bandwidth are reported to the user
 
 
 def unknown_symbols(root: Path, kept: list[Checked], vocab: Container[str]) -> list[str]:
-    """A notice of phonemes that get lost, since the model does not know their symbols; none where all are known."""
+    """A notice about phoneme symbols that the model does not know and that are dropped; empty where all are known."""
     lost = [{c for c in item.phonemes if c not in vocab and unicodedata.category(c)[0] in "LM"} for item in kept]
     if not any(lost):
         return []
@@ -33,7 +33,7 @@ def unknown_symbols(root: Path, kept: list[Checked], vocab: Container[str]) -> l
 
 
 def little_speech(root: Path, kept: list[Checked]) -> list[str]:
-    """A notice where there is hardly enough to train on."""
+    """A notice where there is little training data."""
     seconds = sum(item.seconds for item in kept if item.entry.split == "train")
     if seconds >= LITTLE_SECONDS:
         return []
@@ -41,7 +41,7 @@ def little_speech(root: Path, kept: list[Checked]) -> list[str]:
 
 
 def sound_notices(kept: list[Checked]) -> list[str]:
-    """What the sound of usable clips lacks, a line each."""
+    """Notices about faults in the audio of usable clips, one line each."""
     notices = []
     narrow = [item for item in kept if (item.measured.bandwidth_hz or NARROW_HZ) < NARROW_HZ]
     if narrow:
@@ -62,7 +62,7 @@ def sound_notices(kept: list[Checked]) -> list[str]:
 
 
 def reasons(checked: list[Checked]) -> Counter[str]:
-    """How often each reason for leaving out a clip occurs."""
+    """Number of rejected clips by reason."""
     return Counter(item.problem.split(": ")[0] for item in checked if item.problem is not None)
 
 
@@ -80,7 +80,7 @@ def report_of(
     vocab: Container[str],
     notices: list[str],
 ) -> dict[str, Any]:
-    """What ``dataset_report.json`` holds: settings, counts, reasons, and every clip with its measures."""
+    """Content of ``dataset_report.json``: settings, counts, reasons, and every clip with its measurements."""
     kept = {split: [c for c in checked if c.problem is None and c.entry.split == split] for split in SPLITS}
     return {
         "root": str(root),
@@ -119,6 +119,6 @@ def _report_clip(item: Checked, vocab: Container[str]) -> dict[str, Any]:
 
 
 def fingerprint_of(kept: list[Checked]) -> str:
-    """SHA-256 over split, name, text and sound of the clips, whatever their order."""
+    """SHA-256 over split, name, text and audio of the clips, independent of their order."""
     rows = sorted([i.entry.split, i.entry.name, i.entry.text, i.measured.audio_sha256] for i in kept)
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode("utf-8")).hexdigest()

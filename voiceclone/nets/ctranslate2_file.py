@@ -1,4 +1,4 @@
-"""Read the weights out of a CTranslate2 ``model.bin`` into torch: CTranslate2 itself runs models without gradients."""
+"""Read the weights of a CTranslate2 ``model.bin`` into torch, because CTranslate2 computes no gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voiceclone.errors import VoicecloneError
 
 VERSION = 6
 _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-"""CTranslate2's numbers of the types that its Whisper models use."""
+"""CTranslate2's type numbers, as far as its Whisper models use them."""
 
 
 def read_ctranslate2(path: Path, prefix: str = "") -> dict[str, Tensor]:
@@ -31,7 +31,7 @@ def read_ctranslate2(path: Path, prefix: str = "") -> dict[str, Tensor]:
 
 
 class _Reader:
-    """Numbers and names from the front of the file to its end, little-endian."""
+    """Sequential reader of numbers and strings, little-endian."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.place = content, 0

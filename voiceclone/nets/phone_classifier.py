@@ -61,7 +61,7 @@ class PhoneClassifier(nn.Module):
     def forward(self, log_mel: Tensor) -> Tensor:
         """Normalised log-mels ``(B, 80, 2F)`` of one length to scores ``(B, phones, F)``."""
         features = log_mel * LOG_STD + LOG_MEAN
-        # Without the mean over the crop: what channel, level or voice add to every frame does not depend on the phone.
+        # The mean over the crop is subtracted: it contains channel, level and voice, but no phone information.
         hidden = self.stem(features - features.mean(dim=2, keepdim=True))
         for norm, block in zip(self.norms, self.blocks, strict=True):
             hidden = hidden + self.dropout(block(functional.gelu(norm(hidden))))

@@ -62,7 +62,7 @@ class PhoneRecognizer(nn.Module):
         if lengths is None:
             lengths = torch.full((len(features),), features.shape[2])
         mask = (torch.arange(features.shape[2])[None] < lengths[:, None]).unsqueeze(1)
-        # Without the mean over the utterance: what channel or voice add to every frame does not depend on the phone.
+        # The mean over the utterance is subtracted: it contains channel and voice, but no phone information.
         mean = (features * mask).sum(2, keepdim=True) / lengths[:, None, None]
         hidden = self.stem((features - mean) * mask / 3.0)
         lengths = 1 + (lengths - 1) // 2

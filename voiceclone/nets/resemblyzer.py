@@ -95,7 +95,7 @@ def load_resemblyzer(device: torch.device | str = "cpu") -> ResemblyzerEncoder |
         encoder.load_state_dict({**encoder.state_dict(), **own})
         if len(own) != 4 * LAYERS + 2:
             raise ValueError(f"{len(own)} tensors")
-    except Exception as error:  # torch raises many kinds for damaged files
+    except Exception as error:  # torch raises many exception types for damaged files
         raise VoicecloneError(f"{path} cannot be used ({error}): install it again: {INSTALL}") from error
     return encoder.to(device).eval().requires_grad_(False)
 

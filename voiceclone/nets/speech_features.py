@@ -1,6 +1,6 @@
-"""What a network trained on much speech hears in a sound, with a gradient to the sound: Whisper's encoder, or WavLM.
+"""Features of self-supervised or pretrained speech models, differentiable: Whisper's encoder, or WavLM.
 
-All of them take 24 kHz audio ``(B, T)`` and give hidden states ``(B, layers, width, frames)``.
+Both take 24 kHz audio ``(B, T)`` and return hidden states ``(B, layers, width, frames)``.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.errors import VoicecloneError
 from voiceclone.nets.ctranslate2_file import read_ctranslate2
 
-RATE = 16_000  # Hz, of both networks
+RATE = 16_000  # Hz; input rate of both networks
 N_FFT, HOP, N_MELS = 400, 160, 80
 Module = TypeVar("Module", bound=nn.Module)
 WAVLM = "microsoft/wavlm-base-plus"
 
 
 class SpeechFeatures(nn.Module, ABC):
-    """A frozen network that hears speech.
+    """Interface of a frozen speech model.
 
     Attributes:
-        layers: hidden states it gives.
-        width: values of each, a frame.
+        layers: number of hidden states.
+        width: size of each.
     """
 
     layers: int
@@ -45,13 +45,13 @@ class SpeechFeatures(nn.Module, ABC):
 
 
 class WhisperFeatures(SpeechFeatures):
-    """Whisper's encoder out of a CTranslate2 file; 50 frames a second, up to 30 s.
+    """Whisper's encoder from a CTranslate2 file; 50 frames per second, up to 30 s.
 
     Args:
         path: ``model.bin``.
 
     Raises:
-        VoicecloneError: the file holds no Whisper encoder.
+        VoicecloneError: the file contains no Whisper encoder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,7 +87,7 @@ class WhisperFeatures(SpeechFeatures):
         return torch.stack(states, dim=1).transpose(2, 3)
 
     def log_mel(self, audio: Tensor) -> Tensor:
-        """Whisper's log-mel ``(B, 80, frames)`` of 16 kHz audio, the last frame left out as there."""
+        """Whisper's log-mel ``(B, 80, frames)`` of 16 kHz audio, without the last frame as in Whisper."""
         spectrum = torch.stft(audio, N_FFT, HOP, window=self.window, return_complex=True)[..., :-1]
         power = spectrum.real.square() + spectrum.imag.square()
         log = (power.transpose(1, 2) @ self.filters).transpose(1, 2).clamp(min=1e-10).log10()
@@ -96,7 +96,7 @@ class WhisperFeatures(SpeechFeatures):
 
 
 class _EncoderBlock(nn.Module):
-    """Self-attention and a feed-forward layer, each behind a layer norm."""
+    """Self-attention and a feed-forward layer, each with pre-normalisation."""
 
     def __init__(self, state: dict[str, Tensor], name: str, heads: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class _EncoderBlock(nn.Module):
 
 
 class WavlmFeatures(SpeechFeatures):
-    """WavLM base+ out of the Hub's cache; 50 frames a second.
+    """WavLM base+ from the Hub's cache; 50 frames per second.
 
     Raises:
         VoicecloneError: it is not cached.
@@ -137,7 +137,7 @@ class WavlmFeatures(SpeechFeatures):
         self.eval().requires_grad_(False)
 
     def hear(self, audio: Tensor) -> Tensor:
-        """Hidden states of 16 kHz audio: before the first block, and after each."""
+        """Hidden states of 16 kHz audio: before the first block and after each."""
         states = self.model(audio, output_hidden_states=True).hidden_states
         return torch.stack(states, dim=1).transpose(2, 3)
 

@@ -1,8 +1,9 @@
-"""Transcripts with a time for every character, as text-to-speech services and aligners write them in JSON.
+"""Transcripts in JSON with a time for every character, as written by text-to-speech services and aligners.
 
-Two forms are read: ``{"character_alignments": [{"char": "T", "start": 0.12, "end": 0.18}, ...]}``, where ``end`` may be
-missing and ``metadata`` may hold ``duration_seconds``; and ElevenLabs' ``{"characters": [...],
-"character_start_times_seconds": [...], "character_end_times_seconds": [...]}``, by itself or under ``alignment``.
+There are two formats. One is ``{"character_alignments": [{"char": "T", "start": 0.12, "end": 0.18}, ...]}``; ``end`` is
+optional, and ``metadata`` may contain ``duration_seconds``. The other is ElevenLabs' ``{"characters": [...],
+"character_start_times_seconds": [...], "character_end_times_seconds": [...]}``, at the top level or under
+``alignment``.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from voiceclone.prepare.transcripts import read_text
 
 LIST = "character_alignments"
 ELEVENLABS = ("characters", "character_start_times_seconds", "character_end_times_seconds")
-TOLERANCE = 0.02  # of the recording's length, by which times may lie behind its end
-DISORDER = 0.05  # seconds by which a character may begin before the one ahead of it
-PAUSE = 0.6  # seconds between two words that part two cues
-LONGEST = 15.0  # seconds of a cue without a sentence's end
+TOLERANCE = 0.02  # fraction of the recording's length by which times may exceed its end
+DISORDER = 0.05  # seconds by which a character may start before the previous one
+PAUSE = 0.6  # seconds between two words from which they are in different cues
+LONGEST = 15.0  # maximum length in seconds of a cue without a sentence end
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimedCharacter:
-    """One character and when it is spoken, seconds."""
+    """A character with start and end in seconds."""
 
     char: str
     start: float
@@ -38,11 +39,12 @@ def read_characters(path: Path, seconds: float | None = None) -> list[TimedChara
     """The characters of a file in order.
 
     Args:
-        seconds: length of the recording; None: not known.
+        path: the file.
+        seconds: length of the recording; None if unknown.
 
     Raises:
         UsageError: there is no such file.
-        VoicecloneError: it is no such JSON, or times do not fit; the message names the entry.
+        VoicecloneError: it is not such JSON, or times are not consistent; the message gives the entry.
     """
     text = read_text(path)
     try:
@@ -57,7 +59,7 @@ def read_characters(path: Path, seconds: float | None = None) -> list[TimedChara
 
 
 def timed_lines(characters: Sequence[TimedCharacter]) -> list[tuple[float, float, str]]:
-    """Start, end and text of the stretches between ends of sentences and pauses."""
+    """Start, end and text of segments between sentence ends and pauses."""
     lines: list[tuple[float, float, str]] = []
     group: list[TimedCharacter] = []
     for index, one in enumerate(characters):
@@ -136,7 +138,7 @@ def _check(characters: Sequence[TimedCharacter], path: Path, seconds: float | No
     for number, one in enumerate(characters, 1):
         if one.start < before - DISORDER:
             raise VoicecloneError(
-                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, before the one ahead of it"
+                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, before the previous one"
                 f" ({before:.2f} s): correct the times"
             )
         if one.end < one.start - DISORDER:
@@ -145,7 +147,7 @@ def _check(characters: Sequence[TimedCharacter], path: Path, seconds: float | No
             )
         if seconds is not None and one.start > seconds * (1 + TOLERANCE):
             raise VoicecloneError(
-                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, behind the end of the recording"
+                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, after the end of the recording"
                 f" ({seconds:.2f} s): do they belong together?"
             )
         before = max(before, one.start)

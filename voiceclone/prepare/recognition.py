@@ -35,7 +35,7 @@ def load_recogniser(model: str) -> Any:
         from faster_whisper import WhisperModel
 
         return WhisperModel(model, device="auto", compute_type="default")
-    except Exception as error:  # it raises many kinds for a missing network, a wrong name, a damaged folder
+    except Exception as error:  # various exceptions: missing network, wrong name, damaged folder
         reason = " ".join(str(error).split())[:200]
         raise VoicecloneError(
             f"--transcribe {model}: the model cannot be loaded ({reason}): give the name of a model or its folder"
@@ -66,7 +66,7 @@ def recognise(recogniser: Any, path: Path, lang: str, advance: Callable[[float],
                     cues.pop()
             advance(max(0.0, end - done))
             done = max(done, end)
-    except Exception as error:  # the decoder and the model raise many kinds
+    except Exception as error:  # the decoder and the model raise various exceptions
         reason = " ".join(str(error).split())[:200]
         raise VoicecloneError(f"{path}: cannot be transcribed ({reason}): convert it to WAV") from error
     return cues

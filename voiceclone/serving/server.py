@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voiceclone.bases.base import Base
     from voiceclone.tracking.progress import Reporter
 
-GRACE_SECONDS = 5  # for requests to finish after Ctrl-C
+GRACE_SECONDS = 5  # seconds for requests to finish after Ctrl-C
 
 
 def serve(config: ServeConfig, reporter: Reporter) -> None:

@@ -93,7 +93,7 @@ def for_inference(encoders: StyleEncoders, device: torch.device) -> StyleEncoder
     the convolution is smaller; and activations work in place, because nothing else reads their input.
     """
     fast = copy.deepcopy(encoders).eval().requires_grad_(False)
-    if not isinstance(encoders, StyleEncoders):  # another system's, which has none of these layers
+    if not isinstance(encoders, StyleEncoders):  # of another system, without these layers
         return fast.to(device)
     for module in fast.modules():
         for hook in list(module._forward_pre_hooks.values()):

@@ -1,4 +1,4 @@
-"""Speak with a style drawn anew for every piece of a text, by the sampler that a base was trained with."""
+"""Synthesis with a style sampled for every piece of a text, by the base's style sampler."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ turn a single word into noise."""
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
-    """How much of a sampled style is spoken with."""
+    """Weights of a sampled style, and settings of the sampler."""
 
     alpha: float = 0.3
-    """Share of the sample in the acoustic half (timbre); the rest is the voice's own."""
+    """Weight of the sample in the acoustic half (timbre); the rest is the voice's own style."""
     beta: float = 0.7
-    """Share of the sample in the prosodic half (melody and rhythm)."""
+    """Weight of the sample in the prosodic half."""
     steps: int = 10
     guidance: float = 1.0
-    """How strongly the text decides; 1 is as learned."""
+    """Scale of classifier-free guidance by the text; 1 is none."""
     carry: float = 0.7
-    """Share of the last piece's sample in the next one's."""
+    """Weight of the previous piece's sample in the next one."""
 
     def __post_init__(self) -> None:
         for flag, value, highest in (
@@ -48,13 +48,14 @@ class SamplingSettings:
 
 
 class SampledVoice:
-    """A voice whose style is sampled for every piece; call it with the phonemes that will be spoken.
+    """A voice whose style is sampled for every piece. Call it with the phonemes to be synthesised.
 
     Args:
-        model: the base's model, whose PL-BERT reads the text.
+        model: the base's model, whose PL-BERT encodes the text.
         rows: the voice, ``(510, 1, 256)``.
-        reference: the style ``(1, 256)`` that stands for the voice, for one taken from a clip; None: the voice's row.
-        text: phonemes to sample for in the place of those spoken.
+        settings: weights and sampler settings.
+        reference: style ``(1, 256)`` of a clip, which replaces the voice's own; None: the voice's row.
+        text: phonemes to sample for instead of the synthesised ones.
         seed: the same seed draws the same styles.
     """
 
@@ -77,7 +78,7 @@ class SampledVoice:
 
     @torch.no_grad()
     def __call__(self, phonemes: str) -> Tensor:
-        """The voice to speak ``phonemes`` with, ``(510, 1, 256)`` on the CPU: one style in all rows."""
+        """The voice ``(510, 1, 256)`` for synthesising ``phonemes``, on the CPU: one style in all rows."""
         settings = self.settings
         own = self.rows[len(phonemes) - 1].float().cpu() if self.reference is None else self.reference.cpu()
         counts = min(len(phonemes) / LONG_ENOUGH, 1.0)
@@ -89,7 +90,7 @@ class SampledVoice:
         return torch.lerp(own, style, share).expand(len(self.rows), -1).unsqueeze(1)
 
     def _sampled(self, phonemes: str, own: Tensor, guidance: float) -> Tensor:
-        """A style ``(1, 256)`` for a text, near those of the training."""
+        """Sample a style ``(1, 256)`` for a text, within the distribution of the training styles."""
         device = self.model.device
         tokens = torch.tensor([token_ids(phonemes, self.model.vocab)], device=device)[:, : self.model.context_length]
         mask = torch.ones_like(tokens, dtype=torch.bool)

@@ -1,8 +1,8 @@
-"""StyleTTS2's style encoder: from a log-mel, seen as an image, to a style vector.
+"""StyleTTS2's style encoder: a 2-D convolutional network from a log-mel to a style vector.
 
-The network of Li et al. 2023 (StyleTTS2), after StarGAN v2 (Choi et al. 2020). Names, shapes and order of
-the parameters are those of the published checkpoints. Every convolution is under spectral norm of torch's older kind,
-whose ``weight_orig``, ``weight_u`` and ``weight_v`` those checkpoints hold.
+The network of Li et al. 2023 (StyleTTS2), derived from StarGAN v2 (Choi et al. 2020). Names, shapes and order of the
+parameters are those of the published checkpoints. Every convolution uses torch's older implementation of spectral norm,
+whose ``weight_orig``, ``weight_u`` and ``weight_v`` are in those checkpoints.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
 BLOCKS = 4  # each halves the image: 80 bands to 5, the height of the last convolution's kernel
-SLOPE = 0.2  # of the activations, below zero
+SLOPE = 0.2  # negative slope of the leaky ReLU
 
 
 class StyleEncoder(nn.Module):
@@ -47,7 +47,7 @@ class StyleEncoder(nn.Module):
 
 
 class HalvingBlock(nn.Module):
-    """A residual block that halves both sides of its image.
+    """A residual block that halves height and width of its input.
 
     The submodules are created in the order of the published checkpoints, which also fixes the random numbers that each
     gets from a seed.
@@ -74,17 +74,17 @@ class HalvingBlock(nn.Module):
         return (shortcut + self.residual(image)) / math.sqrt(2)
 
     def shortcut(self, image: Tensor) -> Tensor:
-        """The image itself, halved, with as many channels as the block gives."""
+        """The input, halved, with the block's number of output channels."""
         return self.downsample(self.conv1x1(image) if self.learned_sc else image)
 
     def residual(self, image: Tensor) -> Tensor:
-        """The part that the block adds to the shortcut."""
+        """The residual branch."""
         inner = self.downsample_res(self.conv1(self.actv(image)))
         return self.conv2(self.actv(inner))
 
 
 class Halve(nn.Module):
-    """The mean of each two by two values; an odd last frame is repeated."""
+    """Average pooling over 2 x 2 values; an odd last frame is repeated."""
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C, H / 2, ceil(W / 2))``."""
@@ -94,7 +94,7 @@ class Halve(nn.Module):
 
 
 class LearnedHalve(nn.Module):
-    """A strided depthwise convolution: a learned average around every second value."""
+    """A strided depthwise convolution as learned downsampling."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

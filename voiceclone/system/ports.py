@@ -1,4 +1,4 @@
-"""A socket to listen on."""
+"""Sockets to listen on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A setting is described once, at its field of a config dataclass: the help of the flag comes from there."""
+"""Settings are described once, at the field of a config dataclass; the help of the flag is generated from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WORDS = "words"
 
 
 def setting(default: Any, words: str) -> Any:
-    """A field with its default and what it is, with its unit, in a few words."""
+    """A field with its default and a short description including the unit."""
     return field(default=default, metadata={_WORDS: words})
 
 
@@ -20,12 +20,12 @@ def required(words: str) -> Any:
 
 
 def words_of(config: type, name: str) -> str:
-    """What a setting is."""
+    """Description of a setting."""
     return str(_field(config, name).metadata[_WORDS])
 
 
 def default_of(config: type, name: str) -> Any:
-    """Its default; None where it has none."""
+    """Default of a setting; None where it has none."""
     default = _field(config, name).default
     return None if default is MISSING else default
 
@@ -36,10 +36,13 @@ def as_flag(name: str) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser, config: type, **flags: dict[str, Any]) -> None:
-    """Add the flags of settings, with their words and defaults.
+    """Add the flags of settings, with their descriptions and defaults.
 
     Args:
-        flags: by the setting's name, what else argparse is to know, such as the type; it wins over words and default.
+        parser: to add to.
+        config: the dataclass.
+        flags: by the setting's name, further arguments for argparse such as the type; they override description and
+            default.
     """
     for name, given in flags.items():
         words = words_of(config, name).replace("%", "%%")

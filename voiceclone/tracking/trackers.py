@@ -13,7 +13,7 @@ import numpy as np
 from voiceclone.errors import one_line
 
 LOST = ("the work goes on", "W&B is offline")
-"""Part of every warning that a tracker does not log as requested."""
+"""Substrings of every warning that a tracker does not log as requested."""
 
 
 class Tracker(Protocol):

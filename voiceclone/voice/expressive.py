@@ -1,7 +1,7 @@
-"""A voice whose delivery varies: deviations of its prosodic half, drawn for every sentence.
+"""A voice with varied prosody: a deviation of its prosodic half is drawn for every sentence.
 
-``NAME.style.safetensors`` lies beside the voice's own file and holds directions, the deviations that were fitted to the
-speaker's clips with what their texts are like, and, where that was best, a small sampler.
+``NAME.style.safetensors`` is stored beside the voice's file. It contains the directions, the deviations fitted to the
+speaker's clips with features of their texts, and, where it scored best, a small diffusion sampler.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _SAMPLER = "sampler."
 
 
 def sampler_config(size: int) -> DenoiserConfig:
-    """Widths of the small diffusion model of ``size`` coefficients."""
+    """Sizes of the small diffusion model for ``size`` coefficients."""
     return DenoiserConfig(
         text_dim=TEXT_DIM, style_dim=size, blocks=2, heads=2, head_dim=16, reference=False, max_tokens=3
     )  # fmt: skip
 
 
 def text_summary(hidden: Tensor) -> Tensor:
-    """PL-BERT's features of a text's tokens ``(N, width)`` to ``(3, width)``: mean, first symbol's, last symbol's.
+    """PL-BERT's features of a text's tokens ``(N, width)`` to ``(3, width)``: mean, first symbol, last symbol.
 
-    BOS and EOS are left out where there is anything else.
+    BOS and EOS are ignored unless there is nothing else.
     """
     inner = hidden[1:-1] if len(hidden) > 2 else hidden
     return torch.stack([inner.mean(0), inner[0], inner[-1]])
@@ -50,7 +50,7 @@ def text_summary(hidden: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Deviations:
-    """What deviations are drawn from."""
+    """Data from which deviations are drawn."""
 
     kind: str
     directions: Tensor = field(repr=False)  # (k, 128)
@@ -59,20 +59,20 @@ class Deviations:
     text_mean: Tensor = field(repr=False)  # (width,)
     text_basis: Tensor = field(repr=False)  # (width, 32)
     limit: float
-    """Norm that a drawn deviation may have."""
+    """Maximum norm of a drawn deviation."""
     sampler: StyleDiffusion | None = field(default=None, repr=False)
 
     def project(self, summary: Tensor) -> Tensor:
-        """A text's summary ``(3, width)`` to what the deviations are conditioned on ``(3, 32)``."""
+        """Project a text's summary ``(3, width)`` to the condition of the deviations ``(3, 32)``."""
         return (summary - self.text_mean) @ self.text_basis
 
     def draw(self, text: Tensor, generator: torch.Generator) -> Tensor:
-        """A deviation ``(128,)`` for a projected text ``(3, 32)``."""
+        """Draw a deviation ``(128,)`` for a projected text ``(3, 32)``."""
         return self.coefficients(text, generator)[0] @ self.directions
 
     @torch.no_grad()
     def coefficients(self, text: Tensor, generator: torch.Generator, *, count: int = 1) -> Tensor:
-        """Coefficients ``(count, k)`` of the directions for one text, each one's norm within the limit."""
+        """Draw coefficients ``(count, k)`` of the directions for one text, each with a norm within the limit."""
         size = self.fitted.shape[1]
         if self.kind == NEAREST:
             nearest = int((self.texts[:, 0] - text[0]).square().sum(1).argmin())
@@ -105,10 +105,10 @@ class Deviations:
 
     @classmethod
     def load(cls, path: Path) -> Deviations:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises:
-            VoicecloneError: it is no such file.
+            VoicecloneError: it is not such a file.
         """
         tensors = read_safetensors(path)
         with safe_open(path, framework="pt") as file:
@@ -126,12 +126,14 @@ class Deviations:
 
 
 class ExpressiveVoice:
-    """A voice with a deviation drawn for every piece; call it with the phonemes that will be spoken.
+    """A voice with a deviation drawn for every piece. Call it with the phonemes to be synthesised.
 
     Args:
         rows: the voice, ``(510, 1, 256)``.
-        strength: 0 is the plain voice, 1 the deviations as they were found.
+        deviations: what deviations are drawn from.
+        strength: 0 is the unmodified voice, 1 the full deviations.
         hear: a text's phonemes to PL-BERT's features ``(N, width)``.
+        seed: random seed.
     """
 
     QUIET, LOUD = 10, 50
@@ -152,7 +154,7 @@ class ExpressiveVoice:
         self._before: Tensor | None = None
 
     def __call__(self, phonemes: str) -> Tensor:
-        """The voice to speak ``phonemes`` with, ``(510, 1, 256)``."""
+        """The voice ``(510, 1, 256)`` for synthesising ``phonemes``."""
         text = self.deviations.project(text_summary(self.hear(phonemes)))
         drawn = self.deviations.draw(text, self._generator)
         if self._before is not None:
@@ -170,5 +172,5 @@ def deviated(rows: Tensor, deviation: Tensor) -> Tensor:
 
 
 def deviations_beside(voice: Path) -> Path:
-    """Where the deviations of a voice's file lie."""
+    """Path of the deviations that belong to a voice's file."""
     return voice.with_name(f"{voice.stem}{SUFFIX}")

@@ -148,7 +148,7 @@ def _read_torch(path: Path) -> dict[str, VoicePack]:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # torch raises many kinds for damaged or unsafe files
+    except Exception as error:  # torch raises many exception types for damaged or unsafe files
         raise VoicecloneError(f"{path} is no Kokoro voice: it does not load as a bare tensor") from error
     return {path.stem: _pack(tensor, path.stem, path)}
 
@@ -183,7 +183,7 @@ def _read_archive(path: Path) -> dict[str, VoicePack]:
             }
     except VoicecloneError:
         raise
-    except Exception as error:  # zipfile and NumPy raise many kinds for damaged files
+    except Exception as error:  # zipfile and NumPy raise various exceptions for damaged files
         raise VoicecloneError(f"{path} is no kokoro-onnx or kokoro.js voice file: check the path") from error
 
 

@@ -1,6 +1,6 @@
-"""Whether a voice is within the range of real ones: norms, spread and the shape of the length profile.
+"""Check whether a voice is within the range of the stock voices: norms, spread and shape of the length profile.
 
-What lies outside need not sound bad: likeness and words understood, as ``evaluate`` measures them, decide.
+A voice outside of the range need not sound bad. Similarity and intelligibility as measured by ``evaluate`` decide.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 
-# Rows >= 100 of the 54 official v1.0 packs, from their mean, which is as short as a good blend gets, to the largest.
+# Rows >= 100 of the 54 official v1.0 packs. The lower limit is the norm of their mean, about the minimum for a blend.
 OFFICIAL_NORM = (1.8, 3.8)  # L2 norm of the 256 values
 OFFICIAL_TIMBRE_NORM = (1.2, 2.6)  # L2 norm of the acoustic half
 OFFICIAL_PROSODY_NORM = (1.3, 3.0)  # L2 norm of the prosodic half
@@ -25,7 +25,7 @@ _RISING = 0.8  # the prosodic norm of the shortest row is above that of long row
 
 @dataclass(frozen=True, kw_only=True)
 class HealthRange:
-    """The range of a base's voices at rows >= 100: single ones, and blends, whose values even out."""
+    """Range of a base's voices at rows >= 100: single voices and blends, whose norms are lower."""
 
     norm: tuple[float, float]  # L2 norm of a row
     timbre_norm: tuple[float, float]  # of the acoustic half

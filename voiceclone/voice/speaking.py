@@ -196,7 +196,7 @@ def _seeded(results: Iterator[np.ndarray], seed: int, device: torch.device) -> I
 def _results(
     pipeline: KPipeline, text: str, voice: Voice, speed: float, left_out: LeftOut
 ) -> Iterator[KPipeline.Result]:
-    """The pipeline's audio; many kinds of errors of the libraries below it become one."""
+    """The pipeline's audio. The various exceptions of the underlying libraries become one."""
     try:
         for phonemes in pieces(pipeline, text, pipeline.model.vocab, left_out):
             drawn = voice(phonemes) if callable(voice) else voice

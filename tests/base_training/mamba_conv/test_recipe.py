@@ -74,7 +74,7 @@ def test_its_styles_are_voices_but_none_are_trained_on_it(trained: Path, corpus,
         [("clip", lambda: corpus.audio(0))], base.own_encoders, device=torch.device("cpu")
     )  # fmt: skip
     assert styles.mean.shape == (1, 256) and torch.equal(styles.mean[:, :128], styles.mean[:, 128:])
-    with pytest.raises(UsageError, match="Kokoro-format bases alone"):
+    with pytest.raises(UsageError, match="only be trained on Kokoro-format bases"):
         FrozenKokoro(base.kmodel, torch.device("cpu"))
 
 
