@@ -31,6 +31,7 @@ from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import read_codec_facts
 from voiceclone.base_training.mamba_conv.settings import CodecTraining, MambaConvTraining
 from voiceclone.base_training.measures import spoken_measures
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.cli.main import parse
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json
@@ -148,7 +149,7 @@ def train_codec(corpus: Corpus, options: argparse.Namespace) -> tuple[Path, dict
             options, options.codec_minutes, system="codec", system_settings=CodecTraining(),
             adversarial_share=codec_recipe.ADVERSARIAL_SHARE,
         )  # fmt: skip
-        codec_recipe.train_and_pack(corpus, config, out, BaseFacts())
+        codec_recipe.train_and_pack(TrainingRun(corpus=corpus, config=config, out=out))
     return out / "codec", read_codec_facts(out / "codec")["measured"]
 
 
@@ -157,7 +158,8 @@ def train_model(
 ) -> dict[str, Any]:
     """What was measured of one synthesizer, with its accuracies, steps and time a step."""
     config = config_of(options, minutes, system="mamba-conv", system_settings=MambaConvTraining(**settings))
-    base = recipe.train_and_pack(corpus, config, options.out / name, BaseFacts(name=name), init=init)
+    run = TrainingRun(corpus=corpus, config=config, out=options.out / name, facts=BaseFacts(name=name), init=init)
+    base = recipe.train_and_pack(run)
     facts = load_bundle(options.out / name / "best_model.pt").facts
     steps = [row["step_seconds"] for row in facts["history"]]
     return {

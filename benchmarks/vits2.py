@@ -30,6 +30,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vits2.batches import Vits2Batches
 from voiceclone.base_training.vits2.recipe import averaged_model, speaker_voices, train_and_pack
 from voiceclone.data.rows import read_rows
@@ -107,7 +108,9 @@ def _train_all(options: argparse.Namespace) -> None:
                 "system_settings": own,
             }
         )
-        train_and_pack(corpus, config, out, BaseFacts(name=out.name), resume=(out / CHECKPOINT).is_file())
+        resume = (out / CHECKPOINT).is_file()
+        facts = BaseFacts(name=out.name)
+        train_and_pack(TrainingRun(corpus=corpus, config=config, out=out, facts=facts, resume=resume))
         write_json(out / MEASURES, measure(corpus, out, texts, options.utterances, timed=name == "main"))
 
 

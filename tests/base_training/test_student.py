@@ -95,11 +95,12 @@ def test_it_comes_nearer_to_its_teacher(corpus, tmp_path: Path) -> None:
 
 def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> None:
     """At the teacher's own width the decoder is the teacher's; a narrower one gets finite weights."""
-    teacher = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3)).kmodel
+    base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
+    teacher = base.kmodel
     system = StudentSystem(corpus, CONFIG)
     batch = VectorBatches(corpus, CONFIG).fixed([0])
     style, audio = batch.vectors[:, :128], []
-    system.initialize_from_teacher(teacher)
+    assert system.initialize_from_teacher(base) == f"weights of {base.name}"
     for model in (teacher, system.averaged):
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)

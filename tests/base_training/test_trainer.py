@@ -18,6 +18,7 @@ from voiceclone.base_training.facts import BaseFacts, read_facts
 from voiceclone.base_training.recipe import train_and_pack
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.bases.base import load_base
 from voiceclone.cli import main as command_line
@@ -122,9 +123,11 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
     monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     facts = BaseFacts(name="test", data=("eSpeak-NG speech",))
-    folder = train_and_pack(
-        corpus, dataclasses.replace(CONFIG, steps=3), tmp_path, facts, surrogate_share=0.7, voices=2, kept_out=unseen
-    )
+    run = TrainingRun(
+        corpus=corpus, config=dataclasses.replace(CONFIG, steps=3), out=tmp_path, facts=facts, surrogate_share=0.7,
+        voices=2, kept_out=unseen,
+    )  # fmt: skip
+    folder = train_and_pack(run)
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     card = (folder / "README.md").read_text()
     assert unseen.speakers[0] in card

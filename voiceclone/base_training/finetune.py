@@ -15,10 +15,9 @@ from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.rehearsal import SPEAKER, speaker_weights
 from voiceclone.base_training.stock_voices import stock_voice
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.trainer import read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.folder import read_info
-from voiceclone.distributed import ProcessGroup
 from voiceclone.files import sha256_of, write_json, write_text, write_torch
 from voiceclone.models.checkpoint import PARTS, save_state
 from voiceclone.voice.pack import VoicePack
@@ -39,52 +38,25 @@ def finetune_settings(base: FinetunedBase) -> dict[str, Any]:
     }
 
 
-def train_finetuned(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    facts: BaseFacts,
-    *,
-    resume: bool = False,
-    train: bool = True,
-    tracker: TrainingTracker | None = None,
-    init: Path | None = None,
-    process_group: ProcessGroup | None = None,
-) -> Path:
-    """Train into ``out`` and export to ``out/base``.
+def train_finetuned(run: TrainingRun) -> Path:
+    """Fine-tune the base that ``config.styletts2.finetune`` names, and pack it; the new base's folder.
 
-    Args:
-        corpus: the speaker's recordings, and speech synthesised by the base for rehearsal.
-        config: its ``styletts2.finetune`` names the base.
-        out: the run's folder.
-        facts: for the card.
-        resume: continue from the checkpoint.
-        train: False exports the existing checkpoint.
-        tracker: logs the training.
-        init: unused; fine-tuning starts from its base.
-        process_group: the processes that train together; None for a single process.
-
-    Returns:
-        ``out/base``.
+    The corpus holds the speaker's recordings, and speech of the base's own to rehearse.
 
     Raises:
         UsageError: there is no checkpoint to resume from, or it belongs to other data.
         VoicecloneError: training diverged, or a file cannot be read or written.
     """
-    base = find_finetuned_base(config.styletts2.finetune)
-    if train:
-        weights = speaker_weights(corpus.speakers, config.styletts2.rehearsal_share)
-        system = RecordedSystem(corpus, config, speaker_boost=weights, process_group=process_group)
-        trainer = Trainer(system, out, tracker=tracker)
-        if resume:
-            trainer.resume()
-        else:
-            trainer.init = system.initialize_from_base(base)
-        trainer.run()
+    settings = run.config.styletts2
+    base = find_finetuned_base(settings.finetune)
+    if run.train:
+        weights = speaker_weights(run.corpus.speakers, settings.rehearsal_share)
+        system = RecordedSystem(run.corpus, run.config, speaker_boost=weights, process_group=run.group)
+        run.trainer(system, initialize=lambda: system.initialize_from_base(base)).run()
         system.report_unused()
-    if process_group is None or process_group.is_main:
-        pack_finetuned(corpus, Path(out), facts, base)
-    return Path(out) / "base"
+    if run.group.is_main:
+        pack_finetuned(run.corpus, run.out, run.facts, base)
+    return run.base
 
 
 def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedBase) -> Path:

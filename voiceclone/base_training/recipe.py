@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
-from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
@@ -22,9 +20,8 @@ from voiceclone.base_training.styletts2.style_diffusion import averaged_diffusio
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.surrogate_encoders import train_surrogate_encoders
 from voiceclone.base_training.systems import Recipe
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.base_training.training_tracker import TrainingTracker
-from voiceclone.distributed import ProcessGroup
+from voiceclone.base_training.trainer import read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.presets import preset
 from voiceclone.models.styletts2.diffusion import StyleDiffusion
@@ -39,104 +36,45 @@ CALIBRATION_UTTERANCES = 400
 KEPT_OUT_UTTERANCES = 4  # for each speaker
 
 
-def train_and_pack(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    facts: BaseFacts,
-    *,
-    boost: dict[str, float] | None = None,
-    resume: bool = False,
-    train: bool = True,
-    surrogate_share: float = 0.3,
-    voices: int = 30,
-    voice_first: Sequence[str] = (),
-    tracker: TrainingTracker | None = None,
-    kept_out: Corpus | None = None,
-    init: Path | None = None,
-    process_group: ProcessGroup | None = None,
-) -> Path:
-    """Train into ``out`` and export to ``out/base``.
-
-    Args:
-        corpus: the training data.
-        config: settings.
-        out: the run's folder.
-        facts: for the card.
-        boost: relative frequency of each speaker.
-        resume: continue from the checkpoint.
-        train: False exports the existing checkpoint.
-        surrogate_share: length of the surrogate encoders' training as a fraction of the run's.
-        voices: number of stock voices, selected to be as different as possible.
-        voice_first: speakers that always become stock voices.
-        tracker: logs the training.
-        kept_out: speakers not used for training, measured with voices made by the base's own encoders.
-        init: folder of a base of the same preset whose weights are the initialization.
-        process_group: the processes that train together, of which the main one exports; None for a single process.
-
-    Returns:
-        ``out/base``.
+def train_and_pack(run: TrainingRun) -> Path:
+    """Train a Kokoro-format base and its surrogate encoders, and pack them; the base's folder.
 
     Raises:
         UsageError: there is no checkpoint to resume from, or it belongs to other data.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
-    process_group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-    tracker = tracker or TrainingTracker()
-    if train:
-        system = RecordedSystem(corpus, config, speaker_boost=boost, process_group=process_group)
-        trainer = Trainer(system, out, tracker=tracker)
-        if resume:
-            trainer.resume()
-        elif init is not None:
-            trainer.initialize_from(init)
-        trainer.run()
+    run = run.settled()
+    if run.train:
+        system = RecordedSystem(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
+        run.trainer(system).run()
         system.report_unused()
-    else:
-        config = TrainConfig.from_json(read_checkpoint(out)["config"])
-    surrogate = _surrogate_encoders(
-        corpus, config, out, boost, surrogate_share, process_group, tracker.reporter, fresh=train and not resume
-    )
-    if not process_group.is_main:
-        return Path(out) / "base"
-    return pack(
-        corpus, out, facts, surrogate, voices=voices, voice_first=voice_first, kept_out=kept_out,
-        reporter=tracker.reporter,
-    )  # fmt: skip
+    surrogate = _surrogate_encoders(run)
+    return pack(run, surrogate) if run.group.is_main else run.base
 
 
-def pack(
-    corpus: Corpus,
-    out: Path,
-    facts: BaseFacts,
-    surrogate: StyleEncoders,
-    *,
-    voices: int,
-    voice_first: Sequence[str] = (),
-    kept_out: Corpus | None = None,
-    reporter: Reporter,
-) -> Path:
-    """Make the stock voices, measure, and write ``out/base``; returns that folder."""
-    checkpoint = read_checkpoint(out)
+def pack(run: TrainingRun, surrogate: StyleEncoders) -> Path:
+    """Make the stock voices, measure, and write ``out/base``; that folder."""
+    corpus, facts, reporter = run.corpus, run.facts, run.tracker.reporter
+    checkpoint = read_checkpoint(run.out)
     config = TrainConfig.from_json(checkpoint["config"])
     trainee = averaged_trainee(checkpoint)
     batches = BatchMaker(corpus, config)
     packs = _stock_voices(corpus, trainee, batches.training, reporter)
     recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
     measured = measure_base(corpus, trainee, packs, batches, facts.recorded_speakers, recognizer, reporter=reporter)
-    if kept_out is not None:
+    if run.kept_out is not None:
         measured.update(
-            measure_kept_out(kept_out, trainee, config, facts.recorded_speakers, recognizer, reporter=reporter)
+            measure_kept_out(run.kept_out, trainee, config, facts.recorded_speakers, recognizer, reporter=reporter)
         )
     origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from scratch"
-    chosen = varied_speakers(packs, voices, [s for s in voice_first if s in packs])
+    chosen = varied_speakers(packs, run.voices, [s for s in run.voice_first if s in packs])
     card = CardFacts(
         name=facts.name,
         version=facts.version,
         language=facts.language,
         licence=facts.licence,
         data=facts.data,
-        kept_out=() if kept_out is None else kept_out.speakers,
+        kept_out=() if run.kept_out is None else run.kept_out.speakers,
         not_measured=facts.not_measured,
         limits=facts.limits,
         notes=facts.notes,
@@ -146,12 +84,11 @@ def pack(
             f"{corpus.hours:.1f} hours of {len(corpus.speakers)} speakers, preset {config.preset}."
         ),
     )
-    folder = Path(out) / "base"
     sampler = _style_sampler(checkpoint, trainee, batches)
     export_base(
-        folder, trainee, surrogate, {n: packs[n] for n in chosen}, config.preset, card, style_sampler=sampler
+        run.base, trainee, surrogate, {n: packs[n] for n in chosen}, config.preset, card, style_sampler=sampler
     )  # fmt: skip
-    return folder
+    return run.base
 
 
 def _style_sampler(checkpoint: dict[str, Any], trainee: Trainee, batches: BatchMaker) -> StyleDiffusion | None:
@@ -257,27 +194,17 @@ def measure_kept_out(
     return _measured(corpus, trainee, packs, BatchMaker(corpus, config), groups, recognizer, reporter)
 
 
-def _surrogate_encoders(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    boost: dict[str, float] | None,
-    share: float,
-    process_group: ProcessGroup,
-    reporter: Reporter,
-    *,
-    fresh: bool,
-) -> StyleEncoders:
-    """Train the surrogate encoders, or load those that an earlier call trained."""
-    path = Path(out) / SURROGATE_ENCODERS
-    if path.is_file() and not fresh:
+def _surrogate_encoders(run: TrainingRun) -> StyleEncoders:
+    """Train the surrogate encoders, or take those that an earlier call trained."""
+    config, share, path = run.config, run.surrogate_share, Path(run.out) / SURROGATE_ENCODERS
+    if path.is_file() and (run.resume or not run.train):
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
     length = {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": config.minutes * share}
     surrogate = train_surrogate_encoders(
-        corpus, config.preset, seed=config.seed, speaker_boost=boost, process_group=process_group, reporter=reporter,
-        **length,
+        run.corpus, config.preset, seed=config.seed, speaker_boost=run.boost, process_group=run.group,
+        reporter=run.tracker.reporter, **length,
     )  # fmt: skip
-    if process_group.is_main:
+    if run.group.is_main:
         save_state(surrogate, path)
     return surrogate
 

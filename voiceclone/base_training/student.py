@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from kokoro.model import KModel
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
@@ -25,6 +24,7 @@ from voiceclone.base_training.recorded import read_weights
 from voiceclone.base_training.speed import speed_up_vocoder
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.base_training.vector_batches import VectorBatches
+from voiceclone.bases.base import Base
 from voiceclone.bases.folder import read_info
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.checkpoint import load_strictly
@@ -62,15 +62,16 @@ class StudentSystem(System):
         discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
         return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=discriminate)
 
-    def initialize_from_teacher(self, teacher: KModel) -> None:
-        """Initialize decoder and text encoder from the teacher's most important channels.
+    def initialize_from_teacher(self, teacher: Base) -> str:
+        """Take decoder and text encoder from the channels of the teacher that carry most; where the weights are from.
 
         Raises:
             UsageError: the teacher's decoder does not fit.
         """
         measured = (self.batches.fixed([index]) for index in self.batches.validation[:MEASURED])
-        initialize_from_teacher(self.trained, teacher, measured)
+        initialize_from_teacher(self.trained, teacher.kmodel, measured)
         self.averaged.load_state_dict(self.trained.state_dict())
+        return f"weights of {teacher.name}"
 
     def initialize_from(self, base: Path) -> str:
         """Load the weights of the base in folder ``base``. The discriminators keep their initialization."""

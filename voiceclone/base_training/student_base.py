@@ -19,11 +19,9 @@ from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.student import StudentSystem, build_student
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.trainer import read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vector_batches import VectorBatches
-from voiceclone.bases.base import Base
-from voiceclone.distributed import ProcessGroup
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.batched_forward import decode, text_features
 from voiceclone.models.checkpoint import save_state
@@ -37,54 +35,21 @@ from voiceclone.voice.space import KOKORO_SPACE
 MEASURED_UTTERANCES = 40
 
 
-def train_student(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    facts: BaseFacts,
-    *,
-    resume: bool = False,
-    train: bool = True,
-    tracker: TrainingTracker | None = None,
-    init: Path | None = None,
-    teacher: Base | None = None,
-    process_group: ProcessGroup | None = None,
-) -> Path:
-    """Train into ``out`` and export to ``out/base``.
-
-    Args:
-        corpus: a teacher's speech.
-        config: settings.
-        out: the run's folder.
-        facts: for the card.
-        resume: continue from the checkpoint.
-        train: False exports the existing checkpoint.
-        tracker: logs the training.
-        init: folder of a student of the same preset whose weights are the initialization.
-        teacher: the base that produced the corpus, for the initialization; None: random weights, or ``init``.
-        process_group: the processes that train together; None for a single process.
-
-    Returns:
-        ``out/base``.
+def train_student(run: TrainingRun) -> Path:
+    """Train a student on a teacher's speech and pack it; the base's folder.
 
     Raises:
         UsageError: there is no checkpoint to resume from, or it is of another preset.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
-    tracker = tracker or TrainingTracker()
-    if train:
-        trainer = Trainer(StudentSystem(corpus, config, process_group=process_group), out, tracker=tracker)
-        if resume:
-            trainer.resume()
-        elif init is not None:
-            trainer.initialize_from(init)
-        elif teacher is not None:
-            trainer.system.initialize_from_teacher(teacher.kmodel)
-            trainer.init = f"weights of {teacher.name}"
-        trainer.run()
-    if process_group is None or process_group.is_main:
-        pack_student(corpus, out, facts, tracker.reporter)
-    return Path(out) / "base"
+    if run.train:
+        system = StudentSystem(run.corpus, run.config, process_group=run.group)
+        teacher = run.teacher
+        initialize = None if teacher is None else lambda: system.initialize_from_teacher(teacher)
+        run.trainer(system, initialize=initialize).run()
+    if run.group.is_main:
+        pack_student(run.corpus, run.out, run.facts, run.tracker.reporter)
+    return run.base
 
 
 def pack_student(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voiceclone.errors import UsageError
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.training_run import TrainingRun
 
 STYLETTS2 = "styletts2"
 SYSTEMS = {
@@ -49,16 +52,15 @@ class SystemSettings:
 class Recipe:
     """How a system is trained on a corpus and exported to a base folder."""
 
-    train_and_pack: Callable[..., Path]
-    """``(corpus=, config=, out=, facts=, resume=, train=, init=, tracker=, process_group=)`` to the base's folder, with
-    the arguments that ``takes`` names."""
+    train_and_pack: Callable[[TrainingRun], Path]
+    """Trains and packs a run; the base's folder."""
     settings: type[SystemSettings] | None = None
     """Class of the system's settings, for ``TrainConfig.system_settings``; None where it has none."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Values of ``TrainConfig`` with another default for this system."""
     takes: frozenset[str] = frozenset()
-    """Further arguments of ``train_and_pack``, of those that the command line has flags for: ``boost``, ``kept_out``,
-    ``surrogate_share``, ``voices``, ``voice_first``."""
+    """Fields of the run that only some recipes read, of ``boost``, ``kept_out``, ``surrogate_share``, ``voices`` and
+    ``voice_first``."""
 
     def read_settings(self, values: Mapping[str, Any] | None) -> SystemSettings | None:
         """The system's settings from JSON values.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from voiceclone.base_training.caches import Preparation
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
+    from voiceclone.base_training.training_run import TrainingRun
     from voiceclone.distributed import ProcessGroup
     from voiceclone.tracking.progress import Reporter
 
@@ -43,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from voiceclone.base_training.facts import read_facts
     from voiceclone.base_training.trainer import CHECKPOINT
+    from voiceclone.base_training.training_run import TrainingRun
     from voiceclone.cli.clone import verbosity
     from voiceclone.distributed import open_process_group, process_index
     from voiceclone.tracking.progress import QUIET, Reporter, log_goes_to
@@ -65,10 +68,11 @@ def _run(options: argparse.Namespace) -> int:
             train, data = _finetuned(options, process_group, config, reporter)
         else:
             train, data = _recorded(options, process_group, boost, reporter)
-        base = _train(
-            train, options, config, done, process_group=process_group, facts=facts, resume=resume, reporter=reporter,
-            **data,
+        training = TrainingRun(
+            config=config, out=options.out, facts=facts, resume=options.resume, train=not options.pack_only,
+            init=options.init, process_group=process_group, **data,
         )  # fmt: skip
+        base = _train(train, training, options, done, reporter)
     if main:
         print(f"base: {base}")
     return 0
@@ -76,8 +80,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _recorded(
     options: argparse.Namespace, process_group: ProcessGroup, boost: dict[str, float], reporter: Reporter
-) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """Training function, data and settings for a training on recordings."""
+) -> tuple[Callable[[TrainingRun], Path], dict[str, Any]]:
+    """The training on recordings, with its data and settings."""
     from voiceclone.base_training.systems import find_recipe
 
     recipe = find_recipe(options.system)
@@ -101,8 +105,8 @@ def _recorded(
 
 def _finetuned(
     options: argparse.Namespace, process_group: ProcessGroup, config: TrainConfig, reporter: Reporter
-) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """Training function and data for fine-tuning a base, including synthesised speech for rehearsal."""
+) -> tuple[Callable[[TrainingRun], Path], dict[str, Any]]:
+    """What fine-tunes a base, and its data with speech of the base's own to rehearse."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.finetune import train_finetuned
     from voiceclone.base_training.finetuned_base import find_finetuned_base
@@ -128,8 +132,8 @@ def _finetuned(
 
 def _student(
     options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
-) -> tuple[Callable[..., Path], dict[str, Any]]:
-    """Training function and data for a student."""
+) -> tuple[Callable[[TrainingRun], Path], dict[str, Any]]:
+    """The training of a student, with its data."""
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.student_base import train_student
     from voiceclone.base_training.systems import STYLETTS2
@@ -152,14 +156,7 @@ def _student(
 
 
 def _train(
-    train: Callable[..., Path],
-    options: argparse.Namespace,
-    config: TrainConfig,
-    done: int,
-    *,
-    process_group: ProcessGroup,
-    reporter: Reporter,
-    **data: Any,
+    train: Callable[[TrainingRun], Path], run: TrainingRun, options: argparse.Namespace, done: int, reporter: Reporter
 ) -> Path:
     """Train and export, with trackers in the main process; returns the base's folder."""
     import torch
@@ -169,12 +166,12 @@ def _train(
 
     with (
         open_trackers(
-            tensorboard=options.tensorboard and process_group.is_main,
-            wandb=options.wandb and process_group.is_main,
+            tensorboard=options.tensorboard and run.group.is_main,
+            wandb=options.wandb and run.group.is_main,
             wandb_project=options.wandb_project,
             run_name=options.out.name,
             folder=options.out,
-            config=config.to_json(),
+            config=run.config.to_json(),
             offline=options.offline,
             resume_step=done,
             warn=reporter.warn,
@@ -184,15 +181,7 @@ def _train(
         stack.callback(torch.set_flush_denormal, False)
         # Denormal numbers are hundreds of times slower on most CPUs, and are not needed here.
         torch.set_flush_denormal(True)
-        return train(
-            config=config,
-            out=options.out,
-            train=not options.pack_only,
-            init=options.init,
-            tracker=TrainingTracker(trackers, reporter),
-            process_group=process_group,
-            **data,
-        )
+        return train(dataclasses.replace(run, tracker=TrainingTracker(trackers, reporter)))
 
 
 def _resumed_step(options: argparse.Namespace) -> int:

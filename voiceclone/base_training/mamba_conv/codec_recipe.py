@@ -15,15 +15,13 @@ from torch import nn
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.mamba_conv.codec_files import load_codec, read_codec_facts, save_codec
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
 from voiceclone.base_training.mamba_conv.settings import CodecTraining
 from voiceclone.base_training.systems import Recipe
-from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
-from voiceclone.base_training.training_tracker import TrainingTracker
-from voiceclone.distributed import ProcessGroup
+from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.codec import Codec
 from voiceclone.models.mamba_conv.quantizer import codebook_use
@@ -35,66 +33,49 @@ LOW_USE = 0.3  # codebook use (perplexity / size) below which a warning is given
 ADVERSARIAL_SHARE = 0.4
 
 
-def train_and_pack(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    facts: BaseFacts,
-    *,
-    resume: bool = False,
-    train: bool = True,
-    tracker: TrainingTracker | None = None,
-    init: Path | None = None,
-    process_group: ProcessGroup | None = None,
-) -> Path:
-    """Train into ``out`` and write ``out/codec``; returns that folder. Arguments as for every recipe."""
-    group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-    if not train:
-        config = TrainConfig.from_json(read_checkpoint(out)["config"])
-    settings = config.system_settings or CodecTraining()
+def train_and_pack(run: TrainingRun) -> Path:
+    """Train a codec into ``out`` and write ``out/codec``; that folder."""
+    run = run.settled()
+    settings = run.config.system_settings or CodecTraining()
+    assert isinstance(settings, CodecTraining)
     system = CodecSystem(
-        corpus, config, codec=settings.codec_config(config.preset), training=settings, process_group=group
-    )
-    trainer = Trainer(system, out, tracker=tracker)
-    if resume or not train:
-        trainer.resume()
-    elif init is not None:
-        trainer.initialize_from(init)
-    if train:
+        run.corpus, run.config, codec=settings.codec_config(run.config.preset), training=settings,
+        process_group=run.group,
+    )  # fmt: skip
+    trainer = run.trainer(system)
+    if run.train:
         trainer.run()
-    folder = Path(out) / "codec"
-    if group.is_main:
+    folder = Path(run.out) / "codec"
+    if run.group.is_main:
         codec = system.averaged.cpu()
-        recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
-        measured = codec_measures(codec, corpus, system.batches.validation[:MEASURED], recognizer)
+        recognizer = load_recognizer() if run.facts.language.split("-")[0] == "en" else None
+        measured = codec_measures(codec, run.corpus, system.batches.validation[:MEASURED], recognizer)
         logger.info("codec: %s", measured)
         for level, use in enumerate(measured.get("codebook_use", [])):
             if use < LOW_USE:
                 logger.warning("codec: level %d uses %.0f %% of its codes: train longer", level, 100 * use)
-        save_codec(codec, folder, {"key": run_key(corpus, config), "steps": trainer.step, "measured": measured})
-    group.barrier()
+        save_codec(codec, folder, {"key": run_key(run.corpus, run.config), "steps": trainer.step, "measured": measured})
+    run.group.barrier()
     return folder
 
 
-def own_codec(
-    corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts, process_group: ProcessGroup, tracker: Any = None
-) -> Codec:
-    """The codec of a run in ``out``: that of an earlier run with the same data and settings, or a new one.
+def own_codec(run: TrainingRun) -> Codec:
+    """The codec of a run: the one that an earlier run with these data and settings left in ``out``, or a new one.
 
     An interrupted training of it is resumed.
     """
-    folder, key = Path(out) / "codec", run_key(corpus, config)
+    folder, key = Path(run.out) / "codec", run_key(run.corpus, run.config)
     if read_codec_facts(folder).get("key") == key:
         logger.info("%s: taken from an earlier run", folder)
         return load_codec(folder)
     resume = False
-    if (Path(out) / CHECKPOINT).is_file():
+    if (Path(run.out) / CHECKPOINT).is_file():
         try:
-            found = read_checkpoint(out)["config"]
-            resume = json.dumps(found, sort_keys=True) == json.dumps(config.to_json(), sort_keys=True)
-        except (UsageError, KeyError):  # from another version: it is replaced
+            found = read_checkpoint(run.out)["config"]
+            resume = json.dumps(found, sort_keys=True) == json.dumps(run.config.to_json(), sort_keys=True)
+        except (UsageError, KeyError):  # of another version: it is replaced
             resume = False
-    train_and_pack(corpus, config, out, facts, resume=resume, tracker=tracker, process_group=process_group)
+    train_and_pack(dataclasses.replace(run, resume=resume))
     return load_codec(folder)
 
 

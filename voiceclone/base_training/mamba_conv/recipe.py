@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from voiceclone.base_training.config import TrainConfig
@@ -21,11 +20,9 @@ from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
 from voiceclone.base_training.systems import Recipe
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.folder import system_of
 from voiceclone.bases.mamba_conv import read_mamba_conv, write_mamba_conv
-from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.files import write_text
 from voiceclone.models.mamba_conv.bundle import Bundle, load_bundle
@@ -41,63 +38,40 @@ SPOKEN = 24  # maximum number of utterances that are synthesised and measured
 LEAST_SECONDS, FEW_SECONDS = 30.0, 600.0
 
 
-def train_and_pack(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    facts: BaseFacts,
-    *,
-    resume: bool = False,
-    train: bool = True,
-    tracker: TrainingTracker | None = None,
-    init: Path | None = None,
-    boost: dict[str, float] | None = None,
-    process_group: ProcessGroup | None = None,
-) -> Path:
-    """Train into ``out`` and export the best model to ``out/base``; returns that folder. Arguments as for every recipe.
+def train_and_pack(run: TrainingRun) -> Path:
+    """Train a Mamba-Conv synthesizer and pack the best model; the base's folder.
 
     Raises:
         UsageError: there is no checkpoint to resume from, it belongs to other data, or there is too little speech.
     """
-    group = ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-    if not train:
-        config = TrainConfig.from_json(read_checkpoint(out)["config"])
-    check_amount(corpus)
-    settings = config.system_settings or MambaConvTraining()
-    if init is not None and settings.codec == "own":
-        # the weights are valid for the tokens of this codec only
-        settings = dataclasses.replace(settings, codec=str(init))
-    if train:
-        codec = find_codec(settings, corpus, config, out, facts, group, tracker)
-        sizes = fitted(settings.model_config(config.preset, config.prosody_batch), codec)
+    run = run.settled()
+    check_amount(run.corpus)
+    if run.train:
+        settings = run.config.system_settings or MambaConvTraining()
+        assert isinstance(settings, MambaConvTraining)
+        if run.init is not None and settings.codec == "own":
+            settings = dataclasses.replace(settings, codec=str(run.init))  # tokens of another codec would mean nothing
+        codec = find_codec(settings, run)
+        sizes = fitted(settings.model_config(run.config.preset, run.config.prosody_batch), codec)
         system = MambaConvSystem(
-            corpus, config, model=sizes, codec=codec, cache=Path(out) / "cache", vocab=full_config()["vocab"],
-            training=settings, speaker_boost=boost, process_group=group,
+            run.corpus, run.config, model=sizes, codec=codec, cache=Path(run.out) / "cache",
+            vocab=full_config()["vocab"], training=settings, speaker_boost=run.boost, process_group=run.group,
         )  # fmt: skip
-        trainer = Trainer(system, out, tracker=RunFiles(Path(out), inner=tracker))
-        if resume:
-            trainer.resume()
-        elif init is not None:
-            trainer.initialize_from(Path(init))
-        trainer.run()
-    if group.is_main:
-        pack(corpus, config, out, facts)
-    return Path(out) / "base"
+        run.trainer(system, tracker=RunFiles(Path(run.out), inner=run.tracker)).run()
+    if run.group.is_main:
+        pack(run.corpus, run.config, run.out, run.facts)
+    return run.base
 
 
-def find_codec(
-    settings: MambaConvTraining, corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts,
-    process_group: ProcessGroup, tracker: TrainingTracker | None = None,
-) -> nn.Module:  # fmt: skip
-    """The codec named by the settings, frozen. The own one is trained where it does not exist."""
+def find_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
+    """The codec that the settings name, frozen; the own one is trained where it is not there."""
     if settings.codec == "encodec":
         return load_encodec()
     if settings.codec != "own":
-        return read_mamba_conv(Path(settings.codec)).codec if system_of(Path(settings.codec)) == SYSTEM else load_codec(
-            Path(settings.codec)
-        )  # fmt: skip
-    part = codec_config_of(config, settings.codebook_size, settings.codec_share)
-    return own_codec(corpus, part, Path(out) / "codec_training", facts, process_group, tracker)
+        folder = Path(settings.codec)
+        return read_mamba_conv(folder).codec if system_of(folder) == SYSTEM else load_codec(folder)
+    part = codec_config_of(run.config, settings.codebook_size, settings.codec_share)
+    return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / "codec_training", init=None))
 
 
 def fitted(sizes: MambaConvConfig, codec: nn.Module) -> MambaConvConfig:

@@ -14,12 +14,11 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
 from voiceclone.base_training.systems import Recipe
-from voiceclone.base_training.trainer import Trainer, read_checkpoint
-from voiceclone.base_training.training_tracker import TrainingTracker
+from voiceclone.base_training.trainer import read_checkpoint
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vits2.batches import Vits2Batches
 from voiceclone.base_training.vits2.settings import TRAIN_DEFAULTS, Vits2Settings
 from voiceclone.base_training.vits2.system import Vits2System, run_model
-from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text
 from voiceclone.models.checkpoint import fold_weight_norm, save_state
@@ -34,54 +33,22 @@ logger = logging.getLogger(__name__)
 MEASURED_UTTERANCES = 60
 
 
-def train_and_pack(
-    corpus: Corpus,
-    config: TrainConfig,
-    out: Path,
-    facts: BaseFacts,
-    *,
-    boost: dict[str, float] | None = None,
-    resume: bool = False,
-    train: bool = True,
-    tracker: TrainingTracker | None = None,
-    init: Path | None = None,
-    process_group: ProcessGroup | None = None,
-) -> Path:
-    """Train into ``out`` and export to ``out/base``.
-
-    Args:
-        corpus: the training data.
-        config: settings.
-        out: the run's folder.
-        facts: for the card.
-        boost: relative frequency of each speaker.
-        resume: continue from the checkpoint.
-        train: False exports the existing checkpoint.
-        tracker: logs the training.
-        init: folder of a VITS2 of the same preset and settings whose weights are the initialization.
-        process_group: the processes that train together, of which the main one exports; None for a single process.
-
-    Returns:
-        ``out/base``.
+def train_and_pack(run: TrainingRun) -> Path:
+    """Train a VITS2 and pack it; the base's folder.
 
     Raises:
         UsageError: there is no checkpoint to resume from, it belongs to other data or settings, or the settings are
             wrong.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
-    if config.compile or config.bfloat16:
+    if run.config.compile or run.config.bfloat16:
         raise UsageError("--compile, --bfloat16: have no meaning with --system vits2: leave them out")
-    if train:
-        system = Vits2System(corpus, config, speaker_boost=boost, process_group=process_group)
-        trainer = Trainer(system, out, tracker=tracker)
-        if resume:
-            trainer.resume()
-        elif init is not None:
-            trainer.initialize_from(init)
-        trainer.run()
-    if process_group is None or process_group.is_main:
-        pack(corpus, out, facts)
-    return Path(out) / "base"
+    if run.train:
+        system = Vits2System(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
+        run.trainer(system).run()
+    if run.group.is_main:
+        pack(run.corpus, run.out, run.facts)
+    return run.base
 
 
 def averaged_model(checkpoint: dict, corpus: Corpus) -> tuple[Synthesizer, TrainConfig]:

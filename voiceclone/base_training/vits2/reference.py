@@ -21,6 +21,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.trainer import CHECKPOINT
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vits2.recipe import train_and_pack
 from voiceclone.data.rows import Row
 from voiceclone.errors import UsageError, VoicecloneError
@@ -265,9 +266,10 @@ def train_reference(
     if not cleaned and not all(str(one).startswith("english") for one in cleaners):
         raise UsageError(f"{config_path}: text_cleaners {cleaners}: other texts than English must be cleaned before")
     rows = read_filelist(Path(config.data["training_files"]), several=several, cleaned=cleaned, speakers=announced)
-    run = train_config(config, len(rows), steps, device)
+    settings = train_config(config, len(rows), steps, device)
     corpus = _corpus(rows, out / "cache" / "filelist", cleaned=cleaned)
-    return train_and_pack(corpus, run, out, BaseFacts(name=out.name), resume=(out / CHECKPOINT).is_file())
+    facts, resume = BaseFacts(name=out.name), (out / CHECKPOINT).is_file()
+    return train_and_pack(TrainingRun(corpus=corpus, config=settings, out=out, facts=facts, resume=resume))
 
 
 def _corpus(rows: list[Row], cache: Path, *, cleaned: bool) -> Corpus:
