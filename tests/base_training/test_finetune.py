@@ -124,7 +124,7 @@ def test_a_finetuned_model_of_kokoros_size_loads_in_stock_kmodel(corpus, tmp_pat
         torch.manual_seed(0)
         trainee = build_trainee(config, len(corpus.speakers))
     checkpoint = {
-        "format": 2, "config": config.to_json(), "speakers": corpus.speakers, "averaged": trainee.state_dict(),
+        "format": 3, "config": config.to_json(), "speakers": corpus.speakers, "averaged": trainee.state_dict(),
         "step": 1, "seconds": 1.0,
     }  # fmt: skip
     torch.save(checkpoint, tmp_path / "checkpoint.pt")

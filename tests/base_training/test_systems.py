@@ -69,7 +69,7 @@ def test_wrong_calls_are_refused_in_one_line(spoken, tmp_path, capsys) -> None:
 
 def test_a_run_of_another_system_is_not_resumed(tmp_path, spoken, capsys) -> None:
     config = {**TrainConfig(steps=1).to_json(), "system": "other"}
-    torch.save({"format": 2, "config": config, "step": 1}, tmp_path / "checkpoint.pt")
+    torch.save({"format": 3, "config": config, "step": 1}, tmp_path / "checkpoint.pt")
     command = ["train-base", "--data", str(spoken / "train"), "--out", str(tmp_path), "--quiet"]
     for flags in (["--steps", "2", "--resume"], ["--pack-only"]):
         assert main([*command, *flags]) == 2

@@ -6,12 +6,18 @@ That module has fixed widths (about 50M parameters) and fails on the CPU, becaus
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import weight_norm
 
 SLOPE = 0.1
+INPUT_GAIN = 10.0
+"""On waveforms: speech of RMS 0.1 reaches the first layer at about unit variance."""
+OUTPUT_GAIN = 0.3
+"""On the initial scores, so that the least squares losses begin near those of a constant score."""
 FULL_PERIODS = (2, 3, 5, 7, 11)
 FULL_RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """FFT, hop and window in samples."""
@@ -32,7 +38,7 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio ``(B, T)`` to scores ``(B, K)`` and the features of every layer."""
-        audio = F.pad(audio, (0, -audio.shape[-1] % self.period), mode="reflect")
+        audio = F.pad(INPUT_GAIN * audio, (0, -audio.shape[-1] % self.period), mode="reflect")
         x = audio.view(audio.shape[0], 1, -1, self.period)
         return _run(self.convs, self.post, x)
 
@@ -68,8 +74,8 @@ class Discriminators(nn.Module):
         *,
         periods: tuple[int, ...] = (2, 3, 5, 7),
         period_channels: tuple[int, ...] = (8, 16, 32, 48, 48),
-        resolutions: tuple[tuple[int, int, int], ...] = ((512, 120, 512), (1024, 240, 1024)),
-        spectrum_channels: int = 8,
+        resolutions: tuple[tuple[int, int, int], ...] = ((512, 120, 512), (1024, 240, 1024), (2048, 480, 2048)),
+        spectrum_channels: int = 16,
     ) -> None:
         """Resolutions are FFT size, hop and window in samples."""
         super().__init__()
@@ -77,6 +83,9 @@ class Discriminators(nn.Module):
             [PeriodDiscriminator(period, period_channels) for period in periods]
             + [SpectrumDiscriminator(size, hop, spectrum_channels, window=window) for size, hop, window in resolutions]
         )
+        self.apply(_initialize)
+        for part in self.parts:
+            _scale(part.post, OUTPUT_GAIN)
 
     def forward(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Audio ``(B, T)`` to the scores and the features of each discriminator."""
@@ -85,7 +94,7 @@ class Discriminators(nn.Module):
 
 
 def build_discriminators(kind: str, *, wide: bool = False) -> Discriminators:
-    """The ``narrow`` set of 4 periods and 2 resolutions, or the ``full`` set of 5 and 3 as in StyleTTS2.
+    """The ``narrow`` set of 4 periods and 3 resolutions, or the ``full`` set of 5 and 3 as in StyleTTS2.
 
     Args:
         kind: ``narrow`` or ``full``.
@@ -95,6 +104,26 @@ def build_discriminators(kind: str, *, wide: bool = False) -> Discriminators:
         return Discriminators()
     widths = {"period_channels": (32, 128, 512, 1024, 1024), "spectrum_channels": 32} if wide else {}
     return Discriminators(periods=FULL_PERIODS, resolutions=FULL_RESOLUTIONS, **widths)
+
+
+@torch.no_grad()
+def _initialize(module: nn.Module) -> None:
+    """He initialization (He et al. 2015) of a convolution under weight norm.
+
+    PyTorch's own default shrinks the signal in every layer: by the last one of a period discriminator nothing of it is
+    left, and its loss stays at that of a constant score for hundreds of steps.
+    """
+    if not isinstance(module, nn.Conv2d):
+        return
+    direction = module.weight_v
+    nn.init.normal_(direction, std=math.sqrt(2.0 / (1.0 + SLOPE**2) / direction[0].numel()))
+    module.weight_g.copy_(direction.flatten(1).norm(dim=1).view_as(module.weight_g))
+    nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def _scale(module: nn.Module, gain: float) -> None:
+    module.weight_g.mul_(gain)
 
 
 def _run(convs: nn.ModuleList, post: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:

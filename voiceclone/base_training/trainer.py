@@ -18,7 +18,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json, write_torch
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT = 2  # version of the checkpoint format; others are rejected
+FORMAT = 3  # version of the checkpoint format; others are rejected
 MAX_BAD_STEPS = 20
 
 
