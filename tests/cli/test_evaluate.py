@@ -208,18 +208,21 @@ def test_files_of_the_users_own_are_kept(call, voice: Path, capsys) -> None:
 
 
 def test_an_encoder_that_is_not_installed_is_said(monkeypatch) -> None:
+    from voiceclone.nets import campplus, resemblyzer
     from voiceclone.nets import phone_recognizer as recognizer
-    from voiceclone.nets import resemblyzer
     from voiceclone.nets import xvector as speaker_net
 
+    monkeypatch.setattr(campplus, "load_campplus", lambda: None)
     monkeypatch.setattr(speaker_net, "load_speaker_net", Bright)
     monkeypatch.setattr(recognizer, "load_recognizer", Phones)
     monkeypatch.setattr(resemblyzer, "load_resemblyzer", lambda: None)
     panel = load_panel("a")
     assert [encoder.name for encoder in panel.encoders] == ["xvector"] and panel.recognizer is not None
-    assert any("resemblyzer" in line and "pip install" in line for line in panel.left_out)
+    for name in ("resemblyzer", "campplus"):
+        assert any(name in line and "pip install" in line for line in panel.left_out)
     assert load_panel("f").recognizer is None
     monkeypatch.setattr(resemblyzer, "load_resemblyzer", lambda: type("R", (), {"name": "resemblyzer"})())
+    monkeypatch.setattr(campplus, "load_campplus", lambda: type("C", (), {"name": "campplus"})())
     panel = load_panel("a")
-    assert [encoder.name for encoder in panel.encoders] == ["xvector", "resemblyzer"]
-    assert not any("resemblyzer" in line for line in panel.left_out)
+    assert [encoder.name for encoder in panel.encoders] == ["campplus", "xvector", "resemblyzer"]
+    assert not any("similarity" in line for line in panel.left_out)

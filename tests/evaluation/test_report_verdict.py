@@ -1,11 +1,13 @@
 """The verdict and its intervals, from scores made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from voiceclone.evaluation.bootstrap import RESAMPLES, difference_interval, mean_interval, ratio_interval
 from voiceclone.evaluation.report_measuring import Scores
-from voiceclone.evaluation.report_verdict import MIN_PHONEMES, doubts_about_judges, reach_verdict
+from voiceclone.evaluation.report_verdict import MIN_PHONEMES, deciding_encoder, doubts_about_judges, reach_verdict
 
 ENCODERS = ("xvector", "resemblyzer")
 
@@ -61,6 +63,20 @@ def test_a_score_that_training_may_have_used_makes_no_win():
     # Where it is the only encoder there is, it has to do.
     alone = reach_verdict({"clone": voice(0.7, 0.9), "best_stock": voice(0.7, 0.7)}, ["resemblyzer"], seed=0)
     assert alone.outcome == "better"
+
+
+def test_the_most_accurate_untrained_encoder_decides():
+    def heard(campplus: float, xvector: float):
+        rows = voice(xvector, 0.9)
+        return tuple(replace(row, similarity={"campplus": campplus, **row.similarity}) for row in rows)
+
+    voices = {"clone": heard(0.5, 0.8), "best_stock": heard(0.5, 0.6)}
+    found = reach_verdict(voices, ("campplus", *ENCODERS), seed=0)
+    assert found.outcome == "unclear" and "Better: likeness by xvector" in found.line
+    found = reach_verdict({**voices, "clone": heard(0.6, 0.8)}, ("campplus", *ENCODERS), seed=0)
+    assert found.outcome == "better"
+    assert deciding_encoder(("resemblyzer", "xvector", "campplus")) == "campplus"
+    assert deciding_encoder(("resemblyzer",)) == "resemblyzer" and deciding_encoder(()) == ""
 
 
 def test_more_wrong_phones_are_a_loss_unless_likeness_is_won():

@@ -1,7 +1,7 @@
 """Measure a clone and reference voices on clips and sentences that were not used for training.
 
 Each voice speaks the dataset's validation clips and a few fixed sentences. Speaker similarity is the cosine to the
-speaker's recordings by two encoders, one of which is never used in training. F0, speaking rate and spectrum are
+speaker's recordings by up to three encoders, two of which are never used in training. F0, rate and spectrum are
 compared with the recordings of the same sentences.
 """
 

@@ -27,11 +27,15 @@ def load_panel(lang: str) -> Panel:
     Raises:
         VoicecloneError: the file of a model is damaged.
     """
+    from voiceclone.nets import campplus
     from voiceclone.nets.phone_recognizer import load_recognizer
     from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer
     from voiceclone.nets.xvector import load_speaker_net
 
     left_out = []
+    strongest = campplus.load_campplus()
+    if strongest is None:
+        left_out.append(f"similarity by campplus, the most accurate: it is not installed ({campplus.INSTALL})")
     resemblyzer = load_resemblyzer()
     if resemblyzer is None:
         left_out.append(f"similarity by resemblyzer: it is not installed ({INSTALL})")
@@ -42,9 +46,21 @@ def load_panel(lang: str) -> Panel:
     if opinion is None:
         left_out.append(why)
     return Panel(
-        encoders=tuple(encoder for encoder in (load_speaker_net(), resemblyzer) if encoder is not None),
+        encoders=tuple(encoder for encoder in (strongest, load_speaker_net(), resemblyzer) if encoder is not None),
         recognizer=load_recognizer() if lang in ENGLISH else None,
         words=words,
         left_out=tuple(left_out),
         opinion=opinion,
     )
+
+
+def load_untrained_encoder() -> SpeakerEncoder:
+    """The most accurate installed speaker encoder that is never used in training: CAM++, or else xvector.
+
+    Raises:
+        VoicecloneError: its file is damaged.
+    """
+    from voiceclone.nets.campplus import load_campplus
+    from voiceclone.nets.xvector import load_speaker_net
+
+    return load_campplus() or load_speaker_net()

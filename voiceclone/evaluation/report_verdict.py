@@ -15,8 +15,9 @@ UNINTELLIGIBLE = 0.5  # phone error rate from which a voice counts as unintellig
 # factor to the error rate of the speaker's own recordings; below it the recogniser is at fault, not the clone
 FAR_WORSE = 1.5
 MIN_PHONEMES = 15  # utterances with fewer phonemes are left out of the speaker similarity
-# the encoder that decides: the score of an encoder used as a loss can rise while the actual similarity falls
-NEVER_TRAINED_ON = "xvector"
+# speaker encoders that are never used in training, the most accurate first: the score of an encoder used as a loss can
+# rise while the actual similarity falls
+UNTRAINED = ("campplus", "xvector")
 PHONES = "phone error rate"
 # in order of priority: the first outcome that applies to any rival is the verdict
 OUTCOMES = ("unintelligible", "worse", "mixed", "unclear", "better")
@@ -122,6 +123,14 @@ def reach_verdict(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str
     )
 
 
+def deciding_encoder(encoders: Sequence[str]) -> str:
+    """Name of the encoder whose similarity decides: the most accurate one that is never used in training.
+
+    The first one where all are used in training; empty where there are none.
+    """
+    return next((name for name in UNTRAINED if name in encoders), next(iter(encoders), ""))
+
+
 def doubts_about_judges(scores: Mapping[str, Sequence[Scores]], encoders: Sequence[str]) -> list[str]:
     """Warnings about recognisers and encoders that fail on the speaker's own recordings."""
     doubts = []
@@ -200,7 +209,7 @@ def _unintelligible(scores: Mapping[str, Sequence[Scores]]) -> str | None:
 def _outcome(comparisons: Sequence[Comparison]) -> str:
     """The outcome against one rival.
 
-    A win requires the encoder that is never used in training, where it is available.
+    A win requires the deciding encoder (:func:`deciding_encoder`).
     """
     heard = next((c.result for c in comparisons if c.measure == PHONES), "unclear")
     likeness = {c.measure: c.result for c in comparisons if c.measure != PHONES}
@@ -209,7 +218,8 @@ def _outcome(comparisons: Sequence[Comparison]) -> str:
         return "worse" if lost else "unclear"
     if lost:
         return "mixed"
-    return "better" if likeness.get(NEVER_TRAINED_ON, "better") == "better" else "unclear"
+    deciding = deciding_encoder(tuple(likeness))
+    return "better" if deciding not in UNTRAINED or likeness[deciding] == "better" else "unclear"
 
 
 def _is_ahead(comparisons: Sequence[Comparison]) -> bool:

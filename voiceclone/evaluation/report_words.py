@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from voiceclone.evaluation.in_words import Findings
 from voiceclone.evaluation.report_results import VoiceResult
-from voiceclone.evaluation.report_verdict import NEVER_TRAINED_ON, Verdict
+from voiceclone.evaluation.report_verdict import Verdict, deciding_encoder
 from voiceclone.evaluation.voices import BEST_STOCK, CLONE, RECORDINGS, STRANGER, title_of
 
 WORDS, PHONES = "word_error_rate", "phone_error_rate"
@@ -19,7 +19,7 @@ def findings_of(
 
     Similarity is by the encoder that is never used in training, or else by the first one available.
     """
-    judge = NEVER_TRAINED_ON if NEVER_TRAINED_ON in encoders else next(iter(encoders), "")
+    judge = deciding_encoder(encoders)
     likeness = {name: voice.similarity[judge].mean for name, voice in voices.items() if judge in voice.similarity}
     if not {CLONE, STRANGER, RECORDINGS} <= set(likeness):
         return None

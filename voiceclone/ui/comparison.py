@@ -82,7 +82,7 @@ def measure(
     lang: str,
     nearest_name: str = "",
 ) -> Findings:
-    """Measure speaker similarity with the shipped speaker encoder, and intelligibility with a speech recogniser.
+    """Measure speaker similarity with an encoder never used in training, and intelligibility with a speech recogniser.
 
     Args:
         recordings: audio ``(T,)`` at 24 kHz; the first ``len(texts)`` are the recordings of ``texts``.
@@ -93,9 +93,9 @@ def measure(
     """
     from voiceclone.evaluation.metrics import slower_percent
     from voiceclone.evaluation.metrics_opinion import load_opinion_judge
-    from voiceclone.nets.xvector import load_speaker_net
+    from voiceclone.evaluation.report_judges import load_untrained_encoder
 
-    embed = load_speaker_net().embed
+    embed = load_untrained_encoder().embed
     known = np.stack([embed(audio) for audio in recordings])
 
     def likeness(audios: Sequence[np.ndarray]) -> float:
