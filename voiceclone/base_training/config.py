@@ -64,6 +64,8 @@ class TrainConfig:
     """Half-life in steps of the exponential moving average of the weights; shorter at the start of the run."""
     discriminator_every: int = 1
     """Adversarial training takes place every so many steps."""
+    discriminator_frames: int = 120
+    """Longest stretch of audio for the discriminators, frames of 25 ms: of longer audio a random stretch."""
     crop_frames: int = 32
     """Length of a training crop in frames of 25 ms."""
     crop_batch: int = 8

@@ -11,6 +11,7 @@ from kokoro.model import KModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voiceclone.audio.features import FRAME_SAMPLES
 from voiceclone.base_training.batch import Batch, StyledBatch
 from voiceclone.base_training.batches import ATTRIBUTES
 from voiceclone.base_training.config import TrainConfig
@@ -110,9 +111,10 @@ class SpeechObjective:
             audio = self.model.decoder(features @ alignment, f0, energy, style).squeeze(1)
         terms = self.spectral(audio, batch.audio)
         if adversarial:
+            made, true = self._stretch(audio, batch.audio)
             with torch.no_grad():
-                true_scores, real = self._discriminator_outputs(batch.audio)
-            scores, fake = self._discriminator_outputs(audio)
+                true_scores, real = self._discriminator_outputs(true)
+            scores, fake = self._discriminator_outputs(made)
             terms["adversarial"] = adversarial_loss(scores)
             if self.config.styletts2.tprls:
                 terms["adversarial"] = terms["adversarial"] + relative_loss(scores, true_scores)
@@ -136,8 +138,9 @@ class SpeechObjective:
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
         """Loss of the discriminators on real audio and on ``audio``."""
-        real = self._discriminator_outputs(batch.audio)[0]
-        fake = self._discriminator_outputs(audio.detach())[0]
+        made, true = self._stretch(audio.detach(), batch.audio)
+        real = self._discriminator_outputs(true)[0]
+        fake = self._discriminator_outputs(made)[0]
         loss = discriminator_loss(real, fake)
         return loss + relative_loss(real, fake) if self.config.styletts2.tprls else loss
 
@@ -145,6 +148,14 @@ class SpeechObjective:
         """The weighted sum."""
         weight = self.config.weight
         return sum(weight[name] * value for name, value in terms.items())
+
+    def _stretch(self, *audios: Tensor) -> list[Tensor]:
+        """The same random stretch of each ``(B, T)``, of the length that the discriminators get at most."""
+        length, longest = audios[0].shape[-1], self.config.discriminator_frames * FRAME_SAMPLES
+        if length <= longest:
+            return list(audios)
+        start = int(torch.randint(length - longest + 1, ()))
+        return [audio[..., start : start + longest] for audio in audios]
 
     def _discriminator_outputs(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
