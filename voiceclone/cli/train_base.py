@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voiceclone.base_training.caches import Preparation
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
+    from voiceclone.base_training.facts import BaseFacts
     from voiceclone.base_training.training_run import TrainingRun
     from voiceclone.distributed import ProcessGroup
     from voiceclone.tracking.progress import Reporter
@@ -44,16 +45,29 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from voiceclone.base_training.facts import read_facts
-    from voiceclone.base_training.trainer import CHECKPOINT
-    from voiceclone.base_training.training_run import TrainingRun
     from voiceclone.cli.clone import verbosity
-    from voiceclone.distributed import open_process_group, process_index
-    from voiceclone.tracking.progress import QUIET, Reporter, log_goes_to
+    from voiceclone.distributed import process_index
+    from voiceclone.files import held
+    from voiceclone.tracking.progress import QUIET, Reporter
 
     main = process_index() == 0
     reporter = Reporter(verbosity(options)) if main else Reporter(QUIET, io.StringIO())
     facts = read_facts(options.facts)
     resume = options.resume or options.pack_only
+    with held(options.out, instead="--out") if main else contextlib.nullcontext():
+        base = _run_alone(options, reporter, facts, resume=resume)
+    if main:
+        print(f"base: {base}")
+    return 0
+
+
+def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts, *, resume: bool) -> Path:
+    """Train and pack in a folder that no other run writes to; the base's folder."""
+    from voiceclone.base_training.trainer import CHECKPOINT
+    from voiceclone.base_training.training_run import TrainingRun
+    from voiceclone.distributed import open_process_group
+    from voiceclone.tracking.progress import log_goes_to
+
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
         raise UsageError(f"{options.out} holds a run: go on with --resume, or start anew with --overwrite")
     config = run_config(options)
@@ -72,10 +86,7 @@ def _run(options: argparse.Namespace) -> int:
             config=config, out=options.out, facts=facts, resume=options.resume, train=not options.pack_only,
             init=options.init, process_group=process_group, **data,
         )  # fmt: skip
-        base = _train(train, training, options, done, reporter)
-    if main:
-        print(f"base: {base}")
-    return 0
+        return _train(train, training, options, done, reporter)
 
 
 def _recorded(
