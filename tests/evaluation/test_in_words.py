@@ -24,8 +24,8 @@ FOUND = {"clone": 0.7, "stranger": 0.0, "recordings": 0.8, "nearest": 0.5, "near
 def test_the_verdict_is_said_in_words() -> None:
     good = verdict_in_words(Findings(**FOUND, understood=1.0, slower_percent=-6.2, natural=4.2, natural_recordings=4.3))
     assert good == [
-        "Much nearer to you than any stock voice: 9/10 of the way from a stranger to a second recording of yours. "
-        "The nearest stock voice, af_heart, goes 6/10.",
+        "Much nearer to you than any stock voice: 9/10 of the way to a second recording of yours.",
+        "0/10 is a stranger. The nearest stock voice, af_heart, goes 6/10.",
         "Every word was understood.",
         "It speaks 6 % faster than you.",
         "It sounds as natural as your recordings: 4.2 of 5 as a judge of naturalness estimates it, and they 4.3.",
@@ -36,14 +36,15 @@ def test_the_verdict_is_said_in_words() -> None:
     ("changed", "says"),
     [
         ({"clone": 0.58}, "Nearer to you than"),
-        ({"nearest_clear": False}, "Not clearly nearer to you than the nearest stock voice, af_heart"),
-        ({"clone": 0.5}, "No nearer to you than the nearest stock voice, af_heart"),
+        ({"clone": 0.3, "nearest": 0.1}, "Nearer to you than any stock voice, but still far from you: 4/10 of the way"),
+        ({"nearest_clear": False}, "Not clearly nearer to you than the nearest stock voice on these sentences: 9/10"),
+        ({"clone": 0.5}, "No nearer to you than the nearest stock voice: 6/10 of the way"),
         ({"clone": 0.2}, "Further from you than the stock voice af_heart"),
         ({"nearest": None}, "The voice goes 9/10"),
         ({"stranger": 0.75}, "cannot be said: the judge hardly tells your recordings from a stranger's"),
         ({"nearest": 0.85, "clone": 0.9}, "hardly tells your recordings from the stock voice af_heart"),
-        ({"clone": 0.85}, "10/10 of the way from a stranger to a second recording of yours"),
-        ({"clone": 0.85}, "Nearer than that the judge cannot tell."),
+        ({"clone": 0.85}, "10/10 of the way to a second recording of yours"),
+        ({"clone": 0.85}, "Nearer than 10/10 the judge cannot tell."),
         ({"understood": 0.85, "understood_recordings": 0.95}, "fewer than in your recordings (95)"),
         ({"understood": 0.85, "understood_recordings": 0.86}, "as many as in your recordings"),
         ({"understood": 0.9, "understood_recordings": 0.3}, "of your recordings only 30: it hardly knows such speech"),

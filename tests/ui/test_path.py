@@ -193,10 +193,37 @@ def test_the_bar_only_goes_forward_and_the_time_follows_the_pace() -> None:
     seen.append(gauge.read(COMPARE, [], 10))
     shares = [position.share for position in seen]
     assert shares == sorted(shares) and 0.0 <= shares[0] < shares[-1] < 1.0
-    assert "round 5 of at most 10" in training.doing and 50 <= training.seconds_left - 34 <= 60
+    assert "round 5 of at most 10" in training.doing
+    # Half of the rounds are left at ten seconds each; what follows takes as many times its cost as a round does.
+    assert training.seconds_left == pytest.approx(50.0 + 34.0 * 10.0 / 3.0)
+    assert seen[-1].seconds_left == pytest.approx(30.0 * 10.0 / 3.0)
+
+
+def test_no_time_is_told_before_a_round_of_training_was_timed() -> None:
+    now = [0.0]
+    gauge = Gauge(clips=10, epochs=10, clock=lambda: now[0])
+    for line in ("Checking clips: 3/10 clips, 1 s left", "Initialization and alignment: 35/70 steps, 13 s left"):
+        now[0] += 100.0
+        assert gauge.read("", [line], 0).seconds_left is None
+    lines = ["Initialization and alignment: 70/70 steps in 100 s (1 s/step)"]
+    assert gauge.read("", lines, 6).seconds_left is None  # a resumed run: these rounds were not watched
+    now[0] += 10.0
+    assert gauge.read("", lines, 6).seconds_left is None
+    now[0] += 10.0
+    first = gauge.read("", lines, 7).seconds_left
+    assert first is not None and first > 60.0
+    now[0] += 15.0  # between two rounds the time goes down
+    assert gauge.read("", lines, 7).seconds_left == pytest.approx(first - 15.0)
+
+
+def test_the_time_left_is_told_in_words() -> None:
     assert [left_in_words(s) for s in (None, 20, 61, 200, 4000)] == [
-        "", "less than a minute left", "about 1 minute left", "about 3 minutes left", "about 1 h 07 min left",
-    ]  # fmt: skip
+        "time left not known yet",
+        "less than a minute left",
+        "about 1 minute left",
+        "about 3 minutes left",
+        "about 1 h 07 min left",
+    ]
 
 
 def test_stopping_promises_only_what_was_learnt() -> None:
@@ -394,6 +421,14 @@ def test_only_loopback_is_quiet(tmp_path: Path, base_folder: Path, monkeypatch: 
     monkeypatch.setattr("voiceclone.ui.page._end_as_by_interrupt", lambda number: None)
     monkeypatch.setitem(os.environ, "GRADIO_TEMP_DIR", str(tmp_path))
     call = ["ui", "--base", str(base_folder), "--out", str(tmp_path / "out"), "--port", "0", "--offline"]
-    for flags, warned in (([], False), (["--host", "0.0.0.0"], True), (["--share"], True)):
+    for flags, warned in (([], False), (["--host", "0.0.0.0"], True)):
         main([*call, *flags])
         assert ("whoever reaches it can clone" in capsys.readouterr().err) is warned
+    assert main([*call, "--share"]) == 2
+    assert "leave --offline or --share out" in capsys.readouterr().err
+    # Without an answer from gradio's server: one line, none of gradio's own ten.
+    monkeypatch.setattr("gradio.Blocks.launch", lambda self, **settings: (print("1. Download"), None, None))
+    assert main([*call[:-1], "--share"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "whoever reaches it can clone" in told.err
+    assert told.err.splitlines()[-1].startswith("error: --share: gradio could not open a public address")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 TENTHS = 10
 CLEAR = 2  # difference in tenths of the likeness scale from which the text says "much nearer"
+HALFWAY = 5  # tenths of the likeness scale below which the text says "still far from you"
 SAME_RATE = 3.0  # difference of the speaking rate in percent below which the text says "as fast as"
 WELL = 0.02  # difference of the share of understood words that counts as equal
 HARDLY = 0.5  # share of understood words below which the text says so first
@@ -69,12 +70,12 @@ class Findings:
 
 
 def verdict_in_words(found: Findings) -> list[str]:
-    """One line for each metric: likeness, words, speaking rate, naturalness.
+    """Lines of text: likeness (headline, then the ends of its scale), words, speaking rate, naturalness.
 
     An unintelligible clone is reported first.
     """
     likeness, words = _likeness(found), _understood(found)
-    lines = [words, likeness] if found.hardly_understood else [likeness, words]
+    lines = [words, *likeness] if found.hardly_understood else [*likeness, words]
     if found.slower_percent is not None:
         lines.append(_rate(found.slower_percent))
     if found.natural is not None:
@@ -82,29 +83,36 @@ def verdict_in_words(found: Findings) -> list[str]:
     return [line for line in lines if line]
 
 
-def _likeness(found: Findings) -> str:
+def _likeness(found: Findings) -> list[str]:
+    """The headline, and a line with the other ends of the scale."""
     clone, nearest = found.tenths(found.clone), None if found.nearest is None else found.tenths(found.nearest)
     if clone is None:
         other = "a stranger's"
         if found.nearest is not None and found.nearest >= found.recordings:
             other = f"the stock voice {found.nearest_name}"
-        return f"How near the voice is to you cannot be said: the judge hardly tells your recordings from {other}."
-    way = f"{clone}/{TENTHS} of the way from a stranger to a second recording of yours"
-    end = " Nearer than that the judge cannot tell." if found.clone >= found.recordings else ""
+        return [f"How near the voice is to you cannot be said: the judge hardly tells your recordings from {other}."]
+    way = f"{clone}/{TENTHS} of the way to a second recording of yours."
+    details = [f"0/{TENTHS} is a stranger."]
+    if nearest is not None:
+        details.append(f"The nearest stock voice, {found.nearest_name}, goes {nearest}/{TENTHS}.")
+    if found.clone >= found.recordings:
+        details.append(f"Nearer than {TENTHS}/{TENTHS} the judge cannot tell.")
+    return [f"{_beside_stock(found, clone, nearest)} {way}", " ".join(details)]
+
+
+def _beside_stock(found: Findings, clone: int, nearest: int | None) -> str:
+    """How the headline begins."""
     if nearest is None:
-        return f"The voice goes {way}.{end}"
-    other = f"The nearest stock voice, {found.nearest_name}, goes {nearest}/{TENTHS}."
+        return "The voice goes"
     if found.nearest_clear is False:
-        return (
-            f"Not clearly nearer to you than the nearest stock voice, {found.nearest_name}, on these sentences: {way}. "
-            f"{other}{end}"
-        )
-    if clone > nearest:
-        much = "Much nearer" if clone >= nearest + CLEAR else "Nearer"
-        return f"{much} to you than any stock voice: {way}. {other}{end}"
+        return "Not clearly nearer to you than the nearest stock voice on these sentences:"
     if clone == nearest:
-        return f"No nearer to you than the nearest stock voice, {found.nearest_name}: {way}.{end}"
-    return f"Further from you than the stock voice {found.nearest_name}: {way}. {other}"
+        return "No nearer to you than the nearest stock voice:"
+    if clone < nearest:
+        return f"Further from you than the stock voice {found.nearest_name}:"
+    if clone < HALFWAY:
+        return "Nearer to you than any stock voice, but still far from you:"
+    return f"{'Much nearer' if clone >= nearest + CLEAR else 'Nearer'} to you than any stock voice:"
 
 
 def _understood(found: Findings) -> str:

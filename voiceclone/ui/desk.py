@@ -109,9 +109,10 @@ def head_html(number: int) -> str:
     for place, title in enumerate(STEPS, 1):
         kind = "now" if place == number else "done" if place < number else "to-come"
         current = ' aria-current="step"' if place == number else ""
-        text = f"{place} {title}"
+        text = f'<span class="number">{place}</span> {title}'
         if place < min(number, BUSY):
-            text = f'<button type="button" data-step="{place}" aria-label="Back to step {text}">{text}</button>'
+            label = f"Back to step {place} {title}"
+            text = f'<button type="button" data-step="{place}" aria-label="{label}"><span>{text}</span></button>'
         items.append(f'<li class="{kind}"{current}>{text}</li>')
     return f'<ol class="steps" aria-label="Steps">{"".join(items)}</ol>'
 

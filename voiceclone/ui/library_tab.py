@@ -117,7 +117,7 @@ def _listed(gr: Any, desk: Desk, value: str | None) -> list[Any]:
     ]
 
 
-STOCK_INFO = "Voices that come with the base."
+STOCK_INFO = "Voices that come with the base: choose one to hear it."
 
 
 def _own_tools(gr: Any) -> dict[str, Any]:

@@ -6,19 +6,21 @@ It listens on localhost only unless told otherwise, and loads nothing from other
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.errors import VoicecloneError, shown
+from voiceclone.errors import UsageError, VoicecloneError, shown
 from voiceclone.evaluation.pages import asset
 from voiceclone.system.ports import listening_socket
 from voiceclone.ui.desk import STEPS, Desk, Path, head_html
 from voiceclone.ui.draft import MAX_FILE_BYTES
+from voiceclone.ui.handlers import sentence
 from voiceclone.ui.library_tab import build_library_tab
-from voiceclone.ui.look import FONTS, STYLE
+from voiceclone.ui.look import STYLE, theme
 from voiceclone.ui.shield import Shield
 from voiceclone.ui.step_clone import TICK_SECONDS, build_clone_step
 from voiceclone.ui.step_consent import build_consent_step
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
 TITLE = "voiceclone"
-INTRODUCTION = "# Your own voice for Kokoro\nOnly clone voices whose owners agree."
+INTRODUCTION = '<div class="title"><h1>Your own voice for Kokoro</h1><p>Only clone voices whose owners agree.</p></div>'
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN_WARNING = (
     "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
@@ -55,9 +57,11 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
         reporter: for messages.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is taken, or ``share`` is set and the studio is offline.
         VoicecloneError: there is no public address, or the page does not answer.
     """
+    if share and studio.offline:
+        raise UsageError("--share opens a public address through the network: leave --offline or --share out")
     _end_as_by_interrupt(signal.SIGTERM)
     with listening_socket(host, port) as probe:
         port = probe.getsockname()[1]
@@ -70,16 +74,17 @@ def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, r
     page = build_page(desk)
     try:
         try:
-            _, address, public = page.launch(
-                server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk)
-            )
+            with contextlib.redirect_stdout(io.StringIO()):  # gradio explains a failure in ten lines
+                _, address, public = page.launch(
+                    server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk)
+                )
         except ValueError as error:
             if "localhost" not in str(error):
                 raise
             # gradio probes its own server once after the start, and fails where a busy machine answers too late.
             raise VoicecloneError("the page's server did not answer in time: try again when less else runs") from error
         if share and not public:
-            raise VoicecloneError("--share: gradio's server did not answer: check the network, or leave it out")
+            raise VoicecloneError("--share: gradio could not open a public address: check the network, or leave it out")
         reporter.info(f"page: {address} (Ctrl-C ends it)" + (f"\npublic: {public}" if public else ""))
         with contextlib.suppress(KeyboardInterrupt):
             while True:
@@ -96,9 +101,9 @@ def build_page(desk: Desk) -> gr.Blocks:
     os.environ["GRADIO_RUN_HISTORY"] = "False"
     import gradio as gr
 
-    desk.studio.warn = lambda line: gr.Warning(shown(line))
+    desk.studio.warn = lambda line: gr.Warning(sentence(shown(line)))
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
-        gr.Markdown(INTRODUCTION)
+        gr.HTML(INTRODUCTION)
         # A fixed secret is fine: only the visitor can read the browser's storage.
         visit = gr.BrowserState("", storage_key="voiceclone-visit", secret="voiceclone")
         timer = gr.Timer(TICK_SECONDS, active=False)
@@ -130,11 +135,10 @@ def _restored(desk: Desk, way: Path, token: Any) -> list[Any]:
 
 def _settings(desk: Desk) -> dict[str, Any]:
     """Arguments of gradio's ``launch``."""
-    import gradio as gr
     from starlette.middleware import Middleware
 
     return {
-        "theme": gr.themes.Soft(font=FONTS, font_mono=["monospace"]),
+        "theme": theme(),
         "css": asset("gauge.css") + STYLE,
         "js": SCRIPT,
         "footer_links": [],

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 FIRST, COMPARE, PROJECTION = "First sound", "Comparison", "Projection"
-# Stages in order: the text shown, and the estimated duration in seconds as a constant plus an amount for each clip.
+# Stages in order: the text shown, and the estimated duration in seconds as a constant plus an amount for each clip, for
+# nano on two cores. The bar is computed from these estimates. They depend so much on base and machine that a remaining
+# time is shown only after an epoch of the training was timed.
 STAGES: Mapping[str, tuple[str, float, float]] = {
     FIRST: ("Making the first sound", 8.0, 0.0),
     "Checking clips": ("Checking the clips", 6.0, 0.2),
@@ -30,7 +32,7 @@ class Position:
     share: float
     """Finished fraction of the whole run, 0-1."""
     seconds_left: float | None
-    """Estimated remaining seconds; None where it is too early for an estimate."""
+    """Estimated remaining seconds; None until an epoch of the training was timed."""
     doing: str
 
 
@@ -49,6 +51,8 @@ class Gauge:
         self._cost[PROJECTION] = epochs * (EPOCH_SECONDS[0] + EPOCH_SECONDS[1] * clips)
         self._began = self._stage_began = clock()
         self._stage, self._begun_at = FIRST, 0.0
+        self._pace: float | None = None  # seconds that pass for each second of the costs
+        self._within = self._timed = 0.0  # share of the training at the end of its last round, and when that was
 
     def read(self, stage: str, lines: Sequence[str], epochs: int) -> Position:
         """The current progress.
@@ -71,13 +75,18 @@ class Gauge:
         )
 
     def _left(self, within: float, now: float) -> float | None:
-        """Remaining seconds: the rest of this stage at its measured rate, plus the estimates of the later stages."""
+        """Remaining seconds of this stage and the later ones: their estimates, scaled by the measured epochs."""
         order = list(STAGES)
         later = sum(self._cost[name] for name in order[order.index(self._stage) + 1 :])
-        gained, spent = within - self._begun_at, now - self._stage_began
-        if gained > 0.02:
-            return (1.0 - within) * spent / gained + later
-        return max(0.0, (1.0 - within) * self._cost[self._stage] - spent) + later
+        since = self._stage_began
+        if self._stage == PROJECTION:
+            if within > max(self._begun_at, self._within):  # a round has just ended
+                gained = (within - self._begun_at) * self._cost[PROJECTION]
+                self._pace, self._within, self._timed = (now - since) / gained, within, now
+            since = self._timed
+        if self._pace is None:
+            return None
+        return max(0.0, self._pace * (1.0 - within) * self._cost[self._stage] - (now - since)) + self._pace * later
 
     def _of_lines(self, lines: Sequence[str], epochs: int) -> tuple[str, float]:
         """The stage of the training and its finished fraction."""
@@ -104,7 +113,7 @@ class Gauge:
 def left_in_words(seconds: float | None) -> str:
     """Remaining time as text, such as ``about 3 minutes left``; empty for None."""
     if seconds is None:
-        return ""
+        return "time left not known yet"
     if seconds < 50:
         return "less than a minute left"
     minutes = round(seconds / 60)

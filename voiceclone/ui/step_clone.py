@@ -106,9 +106,9 @@ def base_choices(desk: Desk) -> list[tuple[str, str]]:
     own = str(desk.studio.base)
     planned = planned_base(own, offline=desk.studio.offline) if own == AUTO else own
     named = {
-        AUTO: f"Automatic ({'Kokoro-82M, fetched if need be' if planned == AUTO else planned})",
-        KOKORO: "Kokoro-82M: the real one",
-        NANO: "nano: small, comes with the package, plainer sound",
+        AUTO: f"Automatic ({'Kokoro-82M' if planned == AUTO else planned})",
+        KOKORO: "Kokoro-82M (best sound)",
+        NANO: "nano (small, plainer sound)",
     }
     return [*([] if own in named else [(own, own)]), *((title, name) for name, title in named.items())]
 
@@ -163,7 +163,7 @@ def _progress(state: JobState) -> str:
     return (
         f'<div class="bar"><label for="bar">{escape(state.name)}: {escape(state.line)}</label>'
         f'<progress id="bar" max="100" value="{percent}">{percent} %</progress>'
-        f'<p class="hint">{percent} %{", " + left if left else ""}</p></div>'
+        f'<p class="hint">{percent} %, {left}</p></div>'
     )
 
 
@@ -182,6 +182,8 @@ def _curve(state: JobState) -> str:
     import base64
     import io
 
+    from matplotlib.ticker import MaxNLocator
+
     from voiceclone.plotting.plots import loss_figure
 
     if not state.snapshot.losses:
@@ -189,6 +191,7 @@ def _curve(state: JobState) -> str:
     buffer = io.BytesIO()
     figure = loss_figure(state.snapshot.losses)
     figure.axes[0].set_xlabel("training step", fontsize=9)
+    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(buffer, format="png", dpi=110)
     picture = base64.b64encode(buffer.getvalue()).decode()
     return f'<img class="curve" alt="Loss of the training and of held-out clips" src="data:image/png;base64,{picture}">'

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError
-from voiceclone.ui.clip_words import UNFIT
+from voiceclone.ui.clip_words import GOOD, UNFIT
 from voiceclone.ui.clips import MIN_CLIPS
 from voiceclone.ui.desk import Desk, Path, Step, note
 from voiceclone.ui.draft import MAX_TEXT
@@ -120,7 +120,16 @@ def keep_texts(draft: Draft, start: int, texts: tuple[str, ...]) -> None:
 def _row(gr: Any, number: int) -> tuple[Any, Any, Any, Any]:
     with gr.Group(visible=False, elem_classes="clip") as group:
         head = gr.HTML(elem_id=f"clip-{number}")
-        text = gr.Textbox(label="What is said", lines=2, max_lines=6, elem_id=f"text-{number}", max_length=MAX_TEXT)
+        text = gr.Textbox(
+            label="What is said",
+            show_label=False,  # it stands under the clip's name; screen readers read the label
+            container=False,
+            lines=2,
+            max_lines=6,
+            elem_id=f"text-{number}",
+            max_length=MAX_TEXT,
+            placeholder="What is said?",
+        )
         remove = gr.Button("Remove this clip", size="sm", elem_id=f"remove-{number}", elem_classes="remove")
     return group, head, text, remove
 
@@ -128,7 +137,11 @@ def _row(gr: Any, number: int) -> tuple[Any, Any, Any, Any]:
 def _shown_row(gr: Any, draft: Draft, clip: Clip | None) -> list[Any]:
     if clip is None:
         return [gr.Group(visible=False), gr.HTML(value=""), gr.Textbox(value="")]
-    head = player(draft.path_of(clip), clip.label, note=f"{clip.seconds:.1f} s") + note(clip.words, clip.grade)
+    length = f"{clip.seconds:.1f} s"
+    if clip.grade == GOOD:
+        head = player(draft.path_of(clip), clip.label, note=f"{length} · {clip.words}")
+    else:
+        head = player(draft.path_of(clip), clip.label, note=length) + note(clip.words, clip.grade)
     return [
         gr.Group(visible=True),
         gr.HTML(value=head),

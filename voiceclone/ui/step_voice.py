@@ -33,7 +33,12 @@ def build_voice_step(desk: Desk, way: Way) -> None:
         with gr.Tab("Read aloud", elem_id="way-read"):
             sentence = gr.HTML(elem_id="sentence")
             microphone = gr.Audio(
-                sources=["microphone"], type="filepath", label="Your microphone", elem_id="microphone", buttons=[]
+                sources=["microphone"],
+                type="filepath",
+                label="Your microphone",
+                show_label=False,
+                elem_id="microphone",
+                buttons=[],
             )
             heard = gr.HTML(visible=False, elem_id="heard")
             with gr.Row(elem_classes="pair-of-buttons"):
@@ -150,10 +155,11 @@ def _take(desk: Desk, token: str, path: str) -> list[Any]:
 def _sentence(draft: Draft, number: int) -> str:
     done = intake.readings_done(draft)
     mark = " ✓ recorded" if number in done else ""
+    so_far = f" {len(done)} recorded so far." if done else ""
     return (
         f'<p class="count">Sentence {number + 1} of {len(SENTENCES)}{mark}</p>'
         f'<p class="reading" role="status">{escape(SENTENCES[number])}</p>'
-        f'<p class="hint">Press record, read the sentence, press stop. {len(done)} are recorded.</p>'
+        f'<p class="hint">Press Record, read the sentence, press Stop.{so_far}</p>'
     )
 
 
@@ -174,5 +180,5 @@ def _counted(draft: Draft) -> list[Any]:
         line += " Enough for a first try; a minute or two makes a better voice."
     return [
         gr.HTML(value=note(line, "good" if len(fit) >= MIN_CLIPS else "info", live=True), visible=True),
-        gr.Button(visible=True),
+        gr.Button(visible=True, variant="primary" if len(fit) >= MIN_CLIPS else "secondary"),
     ]

@@ -1,7 +1,10 @@
-"""Navigation to an earlier step by a click on its name in the header.
+"""The page's script: navigation to an earlier step by its name in the header, and corrections of gradio's labels.
 
 The header is plain HTML and cannot call Python. A script clicks a hidden gradio button instead. It is passed to gradio
 as a JavaScript function, because the page's Content-Security-Policy blocks scripts that are added to the head.
+
+gradio's upload button has an accessible name other than its visible text, and the header of a toast message is a button
+that contains the close button: both are accessibility faults, which the script corrects.
 """
 
 from __future__ import annotations
@@ -17,6 +20,16 @@ SCRIPT = """() => {
     const step = event.target.closest(".steps [data-step]");
     if (step) document.getElementById("back-to-" + step.dataset.step)?.click();
   });
+  const mend = () => {
+    for (const button of document.querySelectorAll("button.upload-container[aria-label]"))
+      button.removeAttribute("aria-label");
+    for (const head of document.querySelectorAll(".toast-header[role]")) {
+      head.removeAttribute("role");
+      head.removeAttribute("tabindex");
+    }
+  };
+  mend();
+  new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
 }"""
 
 
