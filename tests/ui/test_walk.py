@@ -21,6 +21,8 @@ import pytest
 from support import REPOSITORY
 
 from voiceclone.data.demo import make_demo_dataset
+from voiceclone.system.extras import is_installed
+from voiceclone.ui.whisper import find_whisper
 
 pytestmark = pytest.mark.slow
 WAIT_MS = 300_000.0
@@ -287,11 +289,14 @@ def test_another_visitor_sees_none_of_it_and_the_dark_page_fits(
     url, _ = server
     first = Visitor(chromium, url, "phone", dark=True)
     first.page.get_by_role("tab", name="Clips").click()
-    first.page.locator("#clips input[type=file]").set_input_files(sorted(map(str, speech.iterdir()))[:6])
+    clips = sorted(speech.glob("*.wav"))[:3]
+    with_texts = [*clips, *(clip.with_suffix(".txt") for clip in clips[:2])]
+    first.page.locator("#clips input[type=file]").set_input_files(list(map(str, with_texts)))
     first.see("#summary", "3 clips")
     first.shot("1-clips")
     first.press("to-texts")
     first.plays("#clip-0")
+    _missing_text(first)
     first.shot("2-texts")
     sound = first.page.locator("#clip-0 audio").get_attribute("src")
     second = Visitor(chromium, url, "desktop", dark=True)
@@ -301,5 +306,22 @@ def test_another_visitor_sees_none_of_it_and_the_dark_page_fits(
     assert second.page.request.get(f"{url}/{sound}").ok and not second.page.request.get(f"{url}/{guessed}").ok
     elsewhere = second.page.request.get(f"{url}/gradio_api/file=http://127.0.0.1:1/secret")
     assert elsewhere.status == 403
+    second.page.get_by_role("tab", name="Library").click()
+    second.page.locator("#stock").wait_for(state="visible")
+    second.shot("6-library")
     for visitor in (first, second):
         visitor.context.close()
+
+
+def _missing_text(visitor: Visitor) -> None:
+    """The third clip has no text: Whisper writes it where it can, else the page says how to get Whisper."""
+    box = visitor.page.locator("#text-2 textarea")
+    assert box.input_value() == ""
+    visitor.see("#whisper", "Whisper")
+    if find_whisper("a", offline=True).model is None:
+        visitor.see("#whisper", "pip install" if not is_installed("transcribe") else "none of its models")
+        assert not visitor.page.locator("#fill").is_visible()
+        return
+    visitor.press("fill")
+    visitor.page.wait_for_function("document.querySelector('#text-2 textarea').value.split(' ').length > 2")
+    visitor.page.locator("#whisper").wait_for(state="hidden")

@@ -32,8 +32,6 @@ def build_library_tab(desk: Desk, tab: Any) -> None:
     stock = gr.Dropdown(label="Stock voices", choices=[], value=None, elem_id="stock", info=STOCK_INFO)
     with gr.Column(visible=False, elem_id="chosen") as chosen:
         title = gr.HTML(elem_id="chosen-title")
-        with gr.Accordion("Card", open=False, visible=False, elem_id="card") as card_box:
-            card = gr.Markdown()
         text = gr.Textbox(label="Text", value=TEXT, lines=2, elem_id="library-text", max_length=3000)
         speed = gr.Slider(0.5, 2.0, value=1.0, step=0.05, label="Speed")
         speak = gr.Button("Speak", variant="primary", elem_id="library-speak")
@@ -41,6 +39,8 @@ def build_library_tab(desk: Desk, tab: Any) -> None:
         mix_box = build_mix_box(gr)
         with gr.Column(visible=False) as own_tools:
             tools = _own_tools(gr)
+        with gr.Accordion("Card: how it was made", open=False, visible=False, elem_id="card") as card_box:
+            card = gr.Markdown()
     voice = gr.State("")
 
     lists = [own, stock]

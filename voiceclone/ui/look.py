@@ -26,7 +26,7 @@ footer { display: none !important; }
 .gradio-container { --body-text-color-subdued: var(--quiet); --block-info-text-color: var(--quiet); }
 .gradio-container { --color-accent: #4338ca; }
 .code_wrap .token { color: inherit !important; }
-.code_wrap pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+.code_wrap pre, .code_wrap pre code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 .dark .gradio-container { --color-accent: #a5b4fc; }
 .dark.gradio-container { --color-accent: #a5b4fc; }
 #walk .stepper-wrapper, #walk .stepper-container, #walk .step-title, #walk .step-button, #walk .step-connector {
@@ -131,6 +131,12 @@ def theme() -> Any:
         **dark,
         **plain,
         background_fill_primary="*neutral_50",  # of the soft theme; what is set anew falls back to white
+        button_cancel_background_fill="#b91c1c",
+        button_cancel_background_fill_dark="#b91c1c",
+        button_cancel_background_fill_hover="#991b1b",
+        button_cancel_background_fill_hover_dark="#991b1b",
+        button_cancel_text_color="white",
+        button_cancel_text_color_dark="white",
         link_text_color="#3730a3",
         link_text_color_dark="#a5b4fc",
         input_placeholder_color="#6b7280",

@@ -42,9 +42,10 @@ def find_whisper(lang: str, *, offline: bool) -> Whisper:
     if english and (packaged := packaged_model()) is not None:
         return Whisper(model=str(packaged), line="Whisper tiny.en writes the texts.")
     if hub.is_offline(offline):
-        return Whisper(
-            model=None, line="Whisper is installed, but none of its models is here, and the page is offline."
-        )
+        line = "Whisper is installed, but none of its models is here, and the page is offline."
+        if english:
+            line += f" A small English one comes with `{install_command('judges')}`."
+        return Whisper(model=None, line=line)
     return Whisper(model=FETCHED, line=f"Whisper fetches its model {FETCHED} ({FETCHED_MEGABYTES} MB) once.")
 
 
