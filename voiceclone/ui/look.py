@@ -64,6 +64,7 @@ footer { display: none !important; }
 .pair > * { min-width: 0; }
 .pair .said { grid-column: 1 / -1; font-style: italic; margin: 0; }
 .clip { padding: .75rem !important; background: var(--block-background-fill) !important; }
+.clip .block { border: 0 !important; }
 .clip .styler { background: none !important; gap: .5rem; }
 .clip .remove { max-width: 12rem; align-self: flex-end; box-shadow: none;
   border: 1px solid var(--button-secondary-border-color) !important; border-radius: var(--button-small-radius); }

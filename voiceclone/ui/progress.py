@@ -111,7 +111,7 @@ class Gauge:
 
 
 def left_in_words(seconds: float | None) -> str:
-    """Remaining time as text, such as ``about 3 minutes left``; empty for None."""
+    """Remaining time as text, such as ``about 3 minutes left``."""
     if seconds is None:
         return "time left not known yet"
     if seconds < 50:
