@@ -129,8 +129,8 @@ def _cut_up(desk: Desk, token: str, recording: str | None, said: str) -> list[An
 def _long_way(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
     whisper = find_whisper(desk.studio.lang, offline=desk.studio.offline)
     gr.HTML(
-        "<p>It is cut into clips at its pauses, which takes minutes for a long one. The text must be what is really said "
-        "in it.</p>"
+        "<p>It is cut into clips at its pauses, which takes minutes for a long one. The text must be what is really "
+        "said in it.</p>"
     )
     long = gr.File(label="Recording", elem_id="long", file_types=SOUND_TYPES, height=140)
     script = gr.Textbox(label="What is said in it", elem_id="script", lines=4, placeholder=_script_hint(whisper.model))
