@@ -15,7 +15,10 @@ from support import REPOSITORY, project_requirements, write_base
 from talks import SENTENCES, speak_talk
 
 from voiceclone.cli.main import COMMANDS, _parser, main
+from voiceclone.cli.say_config import SayConfig
 from voiceclone.cloning.config import CloneConfig
+from voiceclone.evaluation.config import EvaluateConfig
+from voiceclone.recording.config import RecordConfig
 from voiceclone.serving.config import ServeConfig
 from voiceclone.system.settings import words_of
 
@@ -138,16 +141,21 @@ def test_flag_tables_hold_every_flag_of_their_command() -> None:
         assert rows == flags - {"--help", "--version", "--quiet", "--verbose"}, name
 
 
-@pytest.mark.parametrize(("document", "config"), [("clone.md", CloneConfig), ("serve.md", ServeConfig)])
+@pytest.mark.parametrize(
+    ("document", "config"),
+    [("clone.md", CloneConfig), ("serve.md", ServeConfig), ("say.md", SayConfig), ("evaluate.md", EvaluateConfig),
+     ("record.md", RecordConfig)],
+)  # fmt: skip
 def test_tables_of_settings_say_what_the_fields_say(document: str, config: type) -> None:
     """Links, code marks and a link in brackets at the end aside; the flags' help is made from the fields, too."""
     page = (REPOSITORY / "docs" / document).read_text()
-    rows = dict(re.findall(r"^\| `--([a-z-]+)` \| (.*) \|$", page, re.M))
+    tables = re.findall(r"^\| flag \| default \| meaning \|\n(?:\|.*\n)+", page, re.M)
+    rows = dict(re.findall(r"^\| `--([a-z-]+)` \| (.*) \|$", "".join(tables), re.M))
     for field in fields(config):
         default, words = rows[field.name.replace("_", "-")].split(" | ")
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r" \(\[[^]]*\]\([^)]*\)\)$", "", words)).replace("`", "")
         assert plain == words_of(config, field.name), field.name
-        if field.default not in (MISSING, None, False, ""):
+        if field.default not in (MISSING, None, False, "", ()):
             assert default == f"`{field.default}`", field.name
 
 

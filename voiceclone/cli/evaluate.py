@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.errors import UsageError
+from voiceclone.evaluation.config import EvaluateConfig
+from voiceclone.system.settings import add_flags, given, words_of
 
 if TYPE_CHECKING:
     from voiceclone.evaluation.api import EvaluationInputs
@@ -20,63 +22,51 @@ REPORT, PAGE = "evaluation.json", "evaluation.html"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``evaluate``."""
-    parser.add_argument("--voice", required=True, metavar="FILE|NAME",
-                        help="a file of a voice, a stock voice's name, or a mix")  # fmt: skip
-    parser.add_argument("--data", required=True, metavar="DIR", help="dataset of the speaker, with validation clips")
-    parser.add_argument(
-        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
-    )
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=VOICE",
-                        help="a further voice, a file or a stock voice; may be given several times")  # fmt: skip
-    parser.add_argument("--clips", type=int, default=10, help="validation clips used at most (default: 10)")
-    parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
-    parser.add_argument("--seed", type=int, default=None,
-                        help="seed of split, noise and intervals (default: of the voice's run, or 0)")  # fmt: skip
-    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER",
-                        help=f"where {REPORT} and {PAGE} go (default: the voice's folder)")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--keep-best", type=Path, metavar="FILE.pt",
-                        help="also write the better voice: the clone, or the one that beats it")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing --keep-best FILE")
-    parser.add_argument("--offline", action="store_true", help="never use the network")
+    switch = {"action": "store_true"}
+    add_flags(
+        parser, EvaluateConfig, voice={"required": True, "metavar": "FILE|NAME"},
+        data={"required": True, "metavar": "DIR"}, base={},
+        also={"action": "append", "default": [], "metavar": "NAME=VOICE"}, clips={"type": int}, lang={},
+        seed={"type": int, "help": f"{words_of(EvaluateConfig, 'seed')} (default: of the voice's run, or 0)"},
+        device={}, out={"type": Path, "metavar": "FOLDER",
+                        "help": f"{words_of(EvaluateConfig, 'out')} (default: the voice's folder)"},
+        json=switch, keep_best={"type": Path, "metavar": "FILE.pt"}, overwrite=switch, offline=switch,
+    )  # fmt: skip
     add_verbosity(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Load, measure, write the report, print the verdict."""
-    out = _checked(options)
+    from voiceclone.text.g2p import language_code
+
+    config = given(EvaluateConfig, options, lang=language_code(options.lang), also=tuple(options.also))
+    out = _folder_of_report(config)
     from voiceclone.evaluation.api import load_inputs, measure
     from voiceclone.tracking.progress import Reporter
 
     reporter = Reporter(verbosity=verbosity(options))
     inputs = load_inputs(
-        options.voice,
-        options.data,
-        base=options.base,
-        also=options.also,
-        lang=options.lang,
-        seed=options.seed,
-        device=options.device,
-        offline=options.offline,
+        config.voice,
+        config.data,
+        base=config.base,
+        also=config.also,
+        lang=config.lang,
+        seed=config.seed,
+        device=config.device,
+        offline=config.offline,
         reporter=reporter,
     )
-    evaluation = measure(inputs, clips=options.clips, offline=options.offline, reporter=reporter)
-    _finish(options, evaluation, inputs, out, reporter)
+    evaluation = measure(inputs, clips=config.clips, offline=config.offline, reporter=reporter)
+    _finish(config, evaluation, inputs, out, reporter, quiet=options.quiet)
     return 0
 
 
-def _checked(options: argparse.Namespace) -> Path:
-    """Check the arguments before anything is loaded; returns the folder of the report."""
-    from voiceclone.text.g2p import language_code
-
-    options.lang = language_code(options.lang)
-    if (best := options.keep_best) is not None:
-        if best.suffix != ".pt":
-            raise UsageError(f"--keep-best {best}: the file of a voice ends in .pt")
-        if best.exists() and not options.overwrite:
-            raise UsageError(f"{best} exists: choose another --keep-best, or replace it with --overwrite")
-    out = options.out or _folder_of_voice(options.voice)
+def _folder_of_report(config: EvaluateConfig) -> Path:
+    """The folder of the report, which can take it; checked before anything is loaded."""
+    best = config.keep_best
+    if best is not None and best.exists() and not config.overwrite:
+        raise UsageError(f"{best} exists: choose another --keep-best, or replace it with --overwrite")
+    out = config.out or _folder_of_voice(config.voice)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
     # An earlier report is replaced; another file of that name belongs to the user.
@@ -104,11 +94,13 @@ def _folder_of_voice(voice: str) -> Path:
 
 
 def _finish(
-    options: argparse.Namespace,
+    config: EvaluateConfig,
     evaluation: Evaluation,
     inputs: EvaluationInputs,
     out: Path,
     reporter: Reporter,
+    *,
+    quiet: bool,
 ) -> None:
     """Write the report, the page and, if asked, the better voice; print."""
     from voiceclone.evaluation.html import PageInfo, draw, render_page
@@ -119,11 +111,11 @@ def _finish(
     base, dataset, doubts = inputs.base, inputs.dataset, list(inputs.doubts)
     facts: dict[str, Any] = {
         **evaluation.as_json(),
-        "voice": options.voice,
+        "voice": config.voice,
         "base": {"name": base.name, "sha256": base.sha256, "weights": base.weights},
-        "data": options.data,
+        "data": config.data,
         "notes": list(dataset.notices),
-        **_provenance(options, inputs),
+        **_provenance(config, inputs),
     }
     facts["doubts"] = [*doubts, *facts["doubts"]]
     with reporter.task("Drawing", total=4, unit="picture") as task:
@@ -137,20 +129,20 @@ def _finish(
     )
     write_json(out / REPORT, facts)
     write_text(out / PAGE, render_page(evaluation, pictures, info))
-    if options.json:
+    if config.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        print(verdict_text(evaluation) if options.quiet else as_text(evaluation))
+        print(verdict_text(evaluation) if quiet else as_text(evaluation))
     reporter.info(f"report: {out / REPORT}")
     reporter.info(f"page: {out / PAGE}")
-    if options.keep_best is not None and evaluation.verdict is not None:
+    if config.keep_best is not None and evaluation.verdict is not None:
         best = evaluation.verdict.best
-        evaluation.packs[best].save(options.keep_best)
-        reporter.info(f"{options.keep_best}: {best}")
+        evaluation.packs[best].save(config.keep_best)
+        reporter.info(f"{config.keep_best}: {best}")
 
 
-def _provenance(options: argparse.Namespace, inputs: EvaluationInputs) -> dict[str, str]:
-    """Date, version, dataset and consent of the evaluation."""
+def _provenance(config: EvaluateConfig, inputs: EvaluationInputs) -> dict[str, str]:
+    """When, with what and on what was measured, and who agreed to the voice."""
     from datetime import datetime, timezone
 
     from voiceclone import __version__
@@ -161,6 +153,6 @@ def _provenance(options: argparse.Namespace, inputs: EvaluationInputs) -> dict[s
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "version": f"voiceclone {__version__}",
-        "dataset": f"{Path(options.data).resolve().name}: {clips}, fingerprint {dataset.fingerprint[:12]}",
+        "dataset": f"{Path(config.data).resolve().name}: {clips}, fingerprint {dataset.fingerprint[:12]}",
         "consent": inputs.consent,
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.prepare.config import PrepareConfig
-from voiceclone.system.settings import add_flags, words_of
+from voiceclone.system.settings import add_flags, default_of, given, words_of
 
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
@@ -42,25 +42,10 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.prepare.run import LittleUsed, prepare_dataset
     from voiceclone.tracking.progress import Reporter
 
-    given = {} if options.min_seconds is None else {
-        "min_seconds": options.min_seconds, "min_ready_seconds": options.min_seconds
-    }  # fmt: skip
-    config = PrepareConfig(
-        text=options.text,
-        subtitles=options.subtitles,
-        metadata=options.metadata,
-        transcribe=options.transcribe,
-        lang=options.lang,
-        speaker=options.speaker,
-        validation=options.validation,
-        seed=options.seed,
-        max_seconds=options.max_seconds,
-        loudness=options.loudness,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        force=options.force,
-        **given,
-    )
+    shortest = options.min_seconds
+    own = {name: default_of(PrepareConfig, name) if shortest is None else shortest
+           for name in ("min_seconds", "min_ready_seconds")}  # fmt: skip
+    config = given(PrepareConfig, options, **own)
     reporter = Reporter(verbosity=verbosity(options))
     try:
         report = prepare_dataset(options.sources, options.out, config, reporter)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.recording.config import RecordConfig
 from voiceclone.system.extras import require
+from voiceclone.system.settings import add_flags, given, words_of
 
 if TYPE_CHECKING:
     from voiceclone.recording.microphone import Microphone
@@ -30,17 +32,13 @@ ADVICE = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``record``."""
-    parser.add_argument("--out", type=Path, default=Path("my_dataset"), help="dataset folder")
-    parser.add_argument(
-        "--sentences",
-        type=Path,
-        metavar="FILE",
-        help="read these aloud, one a line, UTF-8 (default: 20 English sentences that hold every sound)",
-    )
-    parser.add_argument(
-        "--mic", metavar="NAME", help="number or part of the name of a microphone (default: the system's)"
-    )
-    parser.add_argument("--list-mics", action="store_true", help="only list the microphones")
+    sentences, mic = words_of(RecordConfig, "sentences"), words_of(RecordConfig, "mic")
+    add_flags(
+        parser, RecordConfig, out={"type": Path},
+        sentences={"type": Path, "metavar": "FILE",
+                   "help": f"{sentences} (default: 20 English sentences that hold every sound)"},
+        mic={"metavar": "NAME", "help": f"{mic} (default: the system's)"}, list_mics={"action": "store_true"},
+    )  # fmt: skip
     add_verbosity(parser)
 
 
@@ -52,23 +50,24 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.recording.session import Session
     from voiceclone.tracking.progress import Reporter
 
-    if options.list_mics:
+    config = given(RecordConfig, options)
+    if config.list_mics:
         require("record", what="--list-mics")
         print("\n".join(inputs()) or "no microphones")
         return 0
-    sentences = read_sentences(options.sentences) if options.sentences else SENTENCES
-    session = Session(options.out)  # refuses a folder with other content before a lock file is created in it
+    sentences = read_sentences(config.sentences) if config.sentences else SENTENCES
+    session = Session(config.out)  # refuses a folder with other content before a lock file is created in it
     require("record", what="recording")
-    microphone = Microphone(options.mic)
+    microphone = Microphone(config.mic)
     reporter = Reporter(verbosity=verbosity(options))
-    with held(options.out, instead="--out"):
+    with held(config.out, instead="--out"):
         _record_all(sentences, session, microphone, reporter)
     done = sum(text in session.texts for text in sentences)
-    reporter.info(f"{options.out}: {done} of {len(sentences)} sentences")
+    reporter.info(f"{config.out}: {done} of {len(sentences)} sentences")
     if done < len(sentences):
         reporter.info("go on with the same command")
     else:
-        reporter.info(f"next: voiceclone clone --data {options.out} --name my_voice")
+        reporter.info(f"next: voiceclone clone --data {config.out} --name my_voice")
     return 0
 
 

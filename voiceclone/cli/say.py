@@ -8,20 +8,22 @@ import itertools
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.cli.say_config import SayConfig
 from voiceclone.cli.say_style import (
     add_style_arguments,
-    check_style_flags,
     expressive_voices,
     sampled_voices,
+    sampling_settings,
     variant_names,
-    wants_sampling,
 )
 from voiceclone.errors import UsageError
+from voiceclone.system.settings import add_flags, given, words_of
 
 if TYPE_CHECKING:
     from kokoro import KPipeline
@@ -43,28 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="what to say; - reads standard input; [voice:NAME] in it changes the voice",
     )
-    parser.add_argument("--file", type=Path, metavar="FILE", help="read the text from a UTF-8 file instead")
-    parser.add_argument(
-        "--voice",
-        help="a file of a voice (FILE:NAME for one of several), a stock voice's name, or a mix: "
-        '"0.7*v.pt + 0.3*af_heart", "af_bella(2)+af_sky(1)" (default: af_heart)',
-    )
-    parser.add_argument(
-        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="where the speech goes: a name in .wav, .flac, .ogg, .opus or .mp3; - is WAV on standard output "
-        f"(default: {DEFAULT_OUT}, or the next free name)",
-    )
-    parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
-    parser.add_argument("--speed", type=float, default=1.0, help="times the voice's own rate (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sound source's noise (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu (default: auto)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object (to stderr where --out is -)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    parser.add_argument("--offline", action="store_true", help="never use the network")
+    voice, out, switch = words_of(SayConfig, "voice"), words_of(SayConfig, "out"), {"action": "store_true"}
+    add_flags(
+        parser, SayConfig, file={"type": Path, "metavar": "FILE"}, voice={"help": f"{voice} (default: af_heart)"},
+        base={}, out={"metavar": "FILE", "help": f"{out} (default: {DEFAULT_OUT}, or the next free name)"}, lang={},
+        speed={"type": float}, seed={"type": int}, device={}, json=switch, overwrite=switch, offline=switch,
+    )  # fmt: skip
     add_style_arguments(parser)
     add_verbosity(parser)
 
@@ -74,18 +60,20 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.text.voice_markers import parts_by_voice
     from voiceclone.tracking.progress import Reporter
 
-    parts = parts_by_voice(_text(options))
-    check_style_flags(options)
-    options.out, chosen = _checked_out(options)
-    planned = _check_voices(options, parts)
+    parts = parts_by_voice(_text(options.text, options.file))
+    config = given(SayConfig, options)
+    if config.samples_styles:
+        sampling_settings(config)  # refuses values out of range
+    config, chosen = _with_out(config)
+    config, planned = _with_base(config, parts)
     reporter = Reporter(verbosity=verbosity(options))
     # Standard output may carry the audio, so output of libraries goes to standard error.
     output = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        spoken = _speak(options, parts, planned, chosen, reporter, output)
-    if options.json:
-        shown = spoken if options.variants is not None else spoken[0]
-        print(json.dumps(shown, indent=2), file=sys.stderr if options.out == STDOUT else output)
+        spoken = _speak(config, parts, planned, chosen, reporter, output)
+    if config.json:
+        shown = spoken if config.variants is not None else spoken[0]
+        print(json.dumps(shown, indent=2), file=sys.stderr if config.out == STDOUT else output)
         return 0
     for facts in spoken:
         count = f"{facts['pieces']} piece{'' if facts['pieces'] == 1 else 's'}"
@@ -97,66 +85,71 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_voices(options: argparse.Namespace, parts: Parts) -> str | Path:
-    """Refuse unknown voices before torch is imported; returns the base that will be used, as far as known."""
+def _with_base(config: SayConfig, parts: Parts) -> tuple[SayConfig, str | Path]:
+    """The config with the base of its voices, and the base that will be used, as far as known.
+
+    Unknown voices are refused here, before torch is imported.
+    """
     from voiceclone.bases.stock_names import checked_base, planned_base, stock_names
     from voiceclone.voice.lookup import check_names
     from voiceclone.voice.origin import base_for
 
-    for voice in dict.fromkeys((options.voice, *(voice for voice, _ in parts))):
-        if voice is not None:
-            options.base = base_for(voice, options.base)
-    planned = planned_base(checked_base(options.base), offline=options.offline)
-    names = stock_names(planned)
-    for voice in dict.fromkeys((options.voice, *(voice for voice, _ in parts))):
-        if voice is not None and names is not None:
-            check_names(voice, names, where=_where(options))
-    return planned
+    voices = [voice for voice in dict.fromkeys((config.voice, *(voice for voice, _ in parts))) if voice is not None]
+    base = config.base
+    for voice in voices:
+        base = base_for(voice, base)
+    config = replace(config, base=base)
+    planned = planned_base(checked_base(base), offline=config.offline)
+    if (names := stock_names(planned)) is not None:
+        for voice in voices:
+            check_names(voice, names, where=_where(config))
+    return config, planned
 
 
-def _where(options: argparse.Namespace) -> str:
+def _where(config: SayConfig) -> str:
     """The base of the stock voices, for messages."""
-    return "the base" if options.base == "auto" else f"--base {options.base}"
+    return "the base" if config.base == "auto" else f"--base {config.base}"
 
 
 def _speak(
-    options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter, output: Any
+    config: SayConfig, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter, output: Any
 ) -> list[dict[str, Any]]:
     """Load the voices and their base, and synthesise as often as requested; returns the facts of each time."""
     from voiceclone.distributed import choose_device
     from voiceclone.text.g2p import notice_of
     from voiceclone.voice.speaking import check_speed
 
-    check_speed(options.speed)
-    device = choose_device(options.device)
+    check_speed(config.speed)
+    device = choose_device(config.device)
     started = time.perf_counter()
-    packs, base = _voices_and_base(options, parts, planned, chosen, reporter)
+    config, packs, base = _voices_and_base(config, parts, planned, chosen, reporter)
     base.kmodel.to(device)
-    pipeline = base.pipeline(options.lang, offline=options.offline)
+    pipeline = base.pipeline(config.lang, offline=config.offline)
     if notice := notice_of(pipeline):
         reporter.warn(notice)
     common = {
-        "voice": options.voice,
+        "voice": config.voice,
         "voices": list(packs),
         "base": base.title,
         "load_seconds": round(time.perf_counter() - started, 3),
         "device": str(device),
     }
+    assert config.out is not None
     spoken = []
-    for number, out in enumerate(variant_names(options.out, options.variants)):
-        voices: dict[str, Any] = {name: pack.tensor for name, pack in packs.items()}
-        if wants_sampling(options):
-            voices = dict(sampled_voices(options, base, packs, pipeline, variant=number))
-        elif options.expressive is not None:
-            voices = dict(expressive_voices(options, base, packs, variant=number))
-        said = [(text, voices[voice or options.voice]) for voice, text in parts]
-        facts = _say_once(options, pipeline, said, out, reporter, output, seed=options.seed + number)
+    for number, out in enumerate(variant_names(config.out, config.variants)):
+        voices: dict[Any, Any] = {name: pack.tensor for name, pack in packs.items()}
+        if config.samples_styles:
+            voices = dict(sampled_voices(config, base, packs, pipeline, variant=number))
+        elif config.expressive is not None:
+            voices = dict(expressive_voices(config, base, packs, variant=number))
+        said = [(text, voices[voice or config.voice]) for voice, text in parts]
+        facts = _say_once(config, pipeline, said, out, reporter, output, seed=config.seed + number)
         spoken.append({"out": out, **common, **facts})
     return spoken
 
 
 def _say_once(
-    options: argparse.Namespace,
+    config: SayConfig,
     pipeline: KPipeline,
     said: list[tuple[str, Any]],
     out: str,
@@ -179,7 +172,7 @@ def _say_once(
             write(audio)
             task.advance(1)
 
-        pieces = speak_parts(pipeline, said, speed=options.speed, seed=seed, left_out=left_out)
+        pieces = speak_parts(pipeline, said, speed=config.speed, seed=seed, left_out=left_out)
         delivery = deliver(pieces, write_piece)
     for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
         reporter.warn(warning)
@@ -194,11 +187,11 @@ def _say_once(
 
 
 def _voices_and_base(
-    options: argparse.Namespace, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter
-) -> tuple[dict[str, VoicePack], Base]:
+    config: SayConfig, parts: Parts, planned: str | Path, chosen: str, reporter: Reporter
+) -> tuple[SayConfig, dict[str, VoicePack], Base]:
     """The voices first, because wrong names should be reported before a model is loaded.
 
-    ``options.voice`` becomes the default voice if none is given and a part of the text has none.
+    The config returned has the default voice if none is given and a part of the text has none.
     """
     from voiceclone.bases.base import NANO, load_base, load_stock_voices
     from voiceclone.bases.stock_names import default_voice
@@ -207,68 +200,65 @@ def _voices_and_base(
 
     @cache
     def base() -> Base:
-        return load_base(options.base, offline=options.offline, notice=reporter.info)
+        return load_base(config.base, offline=config.offline, notice=reporter.info)
 
     # The base that ``auto`` selects may only be known after loading.
     finder = VoiceFinder(
-        lambda: base().stock_voices if planned == "auto" else load_stock_voices(planned), where=_where(options)
+        lambda: base().stock_voices if planned == "auto" else load_stock_voices(planned), where=_where(config)
     )
-    if options.voice is None and any(voice is None for voice, _ in parts):
-        options.voice = default_voice(finder.stock)
-        if options.voice is None:
-            raise UsageError(f"no --voice is given, and {_where(options)} has no stock voices: give --voice FILE")
-        chosen = f"with {options.voice}{' ' if chosen else ''}{chosen}"
+    if config.voice is None and any(voice is None for voice, _ in parts):
+        config = replace(config, voice=default_voice(finder.stock))
+        if config.voice is None:
+            raise UsageError(f"no --voice is given, and {_where(config)} has no stock voices: give --voice FILE")
+        chosen = f"with {config.voice}{' ' if chosen else ''}{chosen}"
     if chosen:
         reporter.info(f"speaking {chosen}")
-    packs = {voice: finder.find(voice) for voice in dict.fromkeys(voice or options.voice for voice, _ in parts)}
-    if base().kind == NANO and options.base == "auto":
+    wanted = dict.fromkeys(voice or config.voice for voice, _ in parts)
+    packs = {voice: finder.find(voice) for voice in wanted if voice is not None}
+    if base().kind == NANO and config.base == "auto":
         reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
     for line in (line for voice in packs for line in misfits(voice, base())):
         reporter.warn(line)
-    return packs, base()
+    return config, packs, base()
 
 
-def _text(options: argparse.Namespace) -> str:
+def _text(text: str | None, file: Path | None) -> str:
     """The text, from the command line, a file or standard input."""
-    if (options.text is None) == (options.file is None):
+    if (text is None) == (file is None):
         raise UsageError("give the text to say either as TEXT (- reads standard input) or with --file")
     try:
-        if options.file is not None:
-            text = options.file.read_text(encoding="utf-8-sig")
-        else:
-            text = sys.stdin.read() if options.text == "-" else options.text
+        if file is not None:
+            text = file.read_text(encoding="utf-8-sig")
+        elif text == "-":
+            text = sys.stdin.read()
     except OSError as error:
-        raise UsageError(f"--file {options.file}: {error.strerror or error}: check the path") from error
+        raise UsageError(f"--file {file}: {error.strerror or error}: check the path") from error
     except UnicodeDecodeError as error:
-        source = options.file if options.file is not None else "standard input"
+        source = file if file is not None else "standard input"
         raise UsageError(f"the text of {source} is not UTF-8: save it as UTF-8") from error
-    if not text.strip():
+    if text is None or not text.strip():
         raise UsageError("nothing to say: the text is empty")
     return text
 
 
-def _checked_out(options: argparse.Namespace) -> tuple[str, str]:
-    """Check the output path before any work is done.
-
-    Returns:
-        the output path, and ``into FILE`` if it is a default.
-    """
+def _with_out(config: SayConfig) -> tuple[SayConfig, str]:
+    """The config with its output path, checked before any work is done; and ``into FILE`` if that is a default."""
     from voiceclone.audio.sound_formats import format_of
 
-    if options.out is None:
-        out = DEFAULT_OUT if options.overwrite else _free_name(Path(DEFAULT_OUT), options.variants)
-        return out, f"into {', '.join(variant_names(out, options.variants))}"
-    if options.out == STDOUT:
-        if options.variants is not None:
+    if config.out is None:
+        out = DEFAULT_OUT if config.overwrite else _free_name(Path(DEFAULT_OUT), config.variants)
+        return replace(config, out=out), f"into {', '.join(variant_names(out, config.variants))}"
+    if config.out == STDOUT:
+        if config.variants is not None:
             raise UsageError("--variants: several files need a name: give --out FILE")
         if sys.stdout.isatty():
             raise UsageError("--out -: standard output is a terminal: send it to a file or to a player")
-        return STDOUT, ""
-    format_of(Path(options.out))
-    for each in map(Path, variant_names(options.out, options.variants)):
-        if each.exists() and not options.overwrite:
+        return config, ""
+    format_of(Path(config.out))
+    for each in map(Path, variant_names(config.out, config.variants)):
+        if each.exists() and not config.overwrite:
             raise UsageError(f"{each} exists: choose another --out, or replace it with --overwrite")
-    return options.out, ""
+    return config, ""
 
 
 def _free_name(path: Path, variants: int | None) -> str:

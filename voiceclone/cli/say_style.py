@@ -6,65 +6,51 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voiceclone.cli.say_config import SayConfig
 from voiceclone.errors import UsageError
+from voiceclone.ranges import range_of
+from voiceclone.system.settings import add_flags, words_of
 
 if TYPE_CHECKING:
     from kokoro import KPipeline
     from torch import Tensor
 
     from voiceclone.bases.base import Base
-    from voiceclone.style.sampling import SampledVoice
+    from voiceclone.style.sampling import SampledVoice, SamplingSettings
     from voiceclone.voice.expressive import Deviations, ExpressiveVoice
     from voiceclone.voice.pack import VoicePack
 
 FLAGS = {"alpha": "alpha", "beta": "beta", "diffusion_steps": "steps", "guidance": "guidance", "carry": "carry"}
-"""Flags with a number, and the corresponding fields of :class:`voiceclone.style.sampling.SamplingSettings`."""
-MOST_VARIANTS = 100
+"""Flags with a number, and the fields of :class:`voiceclone.style.sampling.SamplingSettings`."""
+MOST_VARIANTS = range_of("variants")[1]
 
 
 def add_style_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags.
+    """The flags; their defaults in the help are those of the sampler, which only takes part where one is given."""
+    number, numbers = {"type": float}, {"type": int, "metavar": "N"}
 
-    Without any of them the voice is used unchanged. All but the last two need a base with a style sampler.
-    """
-    parser.add_argument("--alpha", type=float, help="share of the drawn style in the timbre (default: 0.3)")
-    parser.add_argument("--beta", type=float, help="share of the drawn style in melody and rhythm (default: 0.7)")
-    parser.add_argument("--diffusion-steps", type=int, metavar="N", help="steps of the sampler (default: 10)")
-    parser.add_argument("--guidance", type=float, help="how strongly the text decides (default: 1)")
-    parser.add_argument("--carry", type=float, help="share of the last piece's style in the next (default: 0.7)")
-    parser.add_argument("--style-from", type=Path, metavar="CLIP", help="take the style from a recording's")
-    parser.add_argument("--style-text", metavar="TEXT", help="draw the style for this text instead")
-    parser.add_argument(
-        "--expressive",
-        type=float,
-        metavar="0..1",
-        help="vary the delivery of a voice made with `clone --expressive`, on any base (default: 0)",
-    )
-    parser.add_argument("--variants", type=int, metavar="N", help="speak it N times, into FILE_1, FILE_2...")
+    def with_default(name: str, default: str, **more: Any) -> dict[str, Any]:
+        return {**more, "help": f"{words_of(SayConfig, name)} (default: {default})"}
+
+    add_flags(
+        parser, SayConfig, alpha=with_default("alpha", "0.3", **number), beta=with_default("beta", "0.7", **number),
+        diffusion_steps=with_default("diffusion_steps", "10", **numbers),
+        guidance=with_default("guidance", "1", **number), carry=with_default("carry", "0.7", **number),
+        style_from={"type": Path, "metavar": "CLIP"}, style_text={"metavar": "TEXT"},
+        expressive=with_default("expressive", "0", **number, metavar="0..1"), variants=numbers,
+    )  # fmt: skip
 
 
-def wants_sampling(options: argparse.Namespace) -> bool:
-    """True where a flag of this group is given."""
-    names = (*FLAGS, "style_from", "style_text", *(() if options.expressive is not None else ("variants",)))
-    return any(getattr(options, name) is not None for name in names)
-
-
-def check_style_flags(options: argparse.Namespace) -> None:
-    """Check the values before a model is loaded.
+def sampling_settings(config: SayConfig) -> SamplingSettings:
+    """How styles are sampled: what is given, and the sampler's own defaults for the rest.
 
     Raises:
-        UsageError: a value is out of range, or the clip does not exist.
+        UsageError: a value is out of range.
     """
-    if options.expressive is not None and not 0.0 <= options.expressive <= 1.0:
-        raise UsageError(f"--expressive {options.expressive}: use a number between 0 and 1")
-    if options.expressive is not None and wants_sampling(options):
-        raise UsageError("--expressive: goes with no flag of a base's own sampler (--alpha, --beta...): leave one out")
-    if wants_sampling(options):
-        _settings(options)
-    if options.variants is not None and not 1 <= options.variants <= MOST_VARIANTS:
-        raise UsageError(f"--variants {options.variants}: use a number from 1 to {MOST_VARIANTS}")
-    if options.style_from is not None and not options.style_from.is_file():
-        raise UsageError(f"--style-from {options.style_from}: no such file")
+    from voiceclone.style.sampling import SamplingSettings
+
+    values = {field: getattr(config, flag) for flag, field in FLAGS.items()}
+    return SamplingSettings(**{field: value for field, value in values.items() if value is not None})
 
 
 def variant_names(out: str, count: int | None) -> list[str]:
@@ -76,7 +62,7 @@ def variant_names(out: str, count: int | None) -> list[str]:
 
 
 def sampled_voices(
-    options: argparse.Namespace, base: Base, packs: dict[str, VoicePack], pipeline: KPipeline, *, variant: int
+    config: SayConfig, base: Base, packs: dict[str, VoicePack], pipeline: KPipeline, *, variant: int
 ) -> dict[str, SampledVoice]:
     """The voices by name, each with a style sampled for every piece.
 
@@ -91,15 +77,15 @@ def sampled_voices(
             f"{base.title} has no sampler of styles: leave out --alpha, --beta, --style-from and the like, or use a "
             "base that was trained with --diffusion"
         )
-    reference = None if options.style_from is None else _style_of(options.style_from, base)
-    text = None if options.style_text is None else _phonemes(options.style_text, pipeline)
+    reference = None if config.style_from is None else _style_of(config.style_from, base)
+    text = None if config.style_text is None else _phonemes(config.style_text, pipeline)
     return {
         name: SampledVoice(
             base.kmodel,
             base.style_sampler,
             pack.tensor,
-            _settings(options),
-            seed=options.seed + variant,
+            sampling_settings(config),
+            seed=config.seed + variant,
             reference=reference,
             text=text,
         )
@@ -108,9 +94,9 @@ def sampled_voices(
 
 
 def expressive_voices(
-    options: argparse.Namespace, base: Base, packs: dict[str, VoicePack], *, variant: int
+    config: SayConfig, base: Base, packs: dict[str, VoicePack], *, variant: int
 ) -> dict[str, ExpressiveVoice]:
-    """The voices by name, with varied prosody.
+    """The voices by name, each with its delivery varied as strongly as ``config.expressive`` says.
 
     Raises:
         UsageError: a voice has no deviations beside its file.
@@ -126,10 +112,10 @@ def expressive_voices(
         name: ExpressiveVoice(
             deviations_of(name),
             pack.tensor,
-            strength=options.expressive,
+            strength=config.expressive or 0.0,
             hear=kokoro.text_states,
-            seed=options.seed + variant,
-            carry=_settings(options).carry,
+            seed=config.seed + variant,
+            carry=sampling_settings(config).carry,
         )
         for name, pack in packs.items()
     }
@@ -152,13 +138,6 @@ def deviations_of(voice: str) -> Deviations:
             f"{voice} has no .style.safetensors beside it: make the voice with `clone --expressive`, or leave this out"
         )
     return Deviations.load(path)
-
-
-def _settings(options: argparse.Namespace) -> Any:
-    from voiceclone.style.sampling import SamplingSettings
-
-    given = {field: getattr(options, flag) for flag, field in FLAGS.items()}
-    return SamplingSettings(**{field: value for field, value in given.items() if value is not None})
 
 
 def _style_of(clip: Path, base: Base) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.serving.config import ServeConfig
 from voiceclone.system.extras import require
-from voiceclone.system.settings import add_flags
+from voiceclone.system.settings import add_flags, given
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,5 @@ def run(options: argparse.Namespace) -> int:
     require("serve", what="the server")
     from voiceclone.serving.server import serve
 
-    names = ("out", "base", "device", "host", "port", "offline", "max_characters", "queue", "seed")
-    config = ServeConfig(lang=lang, **{name: getattr(options, name) for name in names})
-    serve(config, Reporter(verbosity=verbosity(options)))
+    serve(given(ServeConfig, options, lang=lang), Reporter(verbosity=verbosity(options)))
     return 0

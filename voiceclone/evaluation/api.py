@@ -15,7 +15,8 @@ from voiceclone.bases.base import NANO, Base, load_base
 from voiceclone.data.dataset import Dataset, load_dataset
 from voiceclone.distributed import choose_device
 from voiceclone.evaluation import report_judges
-from voiceclone.evaluation.report import VALIDATION_CLIPS, evaluate_voices
+from voiceclone.evaluation.config import VALIDATION_CLIPS
+from voiceclone.evaluation.report import evaluate_voices
 from voiceclone.evaluation.report_results import Evaluation
 from voiceclone.evaluation.voices import (
     CANDIDATES,

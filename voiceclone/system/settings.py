@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import MISSING, Field, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 _WORDS = "words"
+_Config = TypeVar("_Config")
 
 
 def setting(default: Any, words: str) -> Any:
@@ -33,6 +34,12 @@ def default_of(config: type, name: str) -> Any:
 def as_flag(name: str) -> str:
     """``lr_projection`` -> ``--lr-projection``."""
     return "--" + name.replace("_", "-")
+
+
+def given(config: type[_Config], options: argparse.Namespace, **more: Any) -> _Config:
+    """The config from the parsed flags of its fields; ``more`` are further fields, or win over the flags."""
+    values = {found.name: getattr(options, found.name) for found in fields(config) if hasattr(options, found.name)}  # type: ignore[arg-type]
+    return config(**{**values, **more})
 
 
 def add_flags(parser: argparse.ArgumentParser, config: type, **flags: dict[str, Any]) -> None:
