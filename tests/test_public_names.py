@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -67,3 +68,13 @@ def test_paths_of_any_kind(tmp_path: Path, base_folder: Path) -> None:
 def test_what_is_no_path_is_refused(wrong: dict) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))}.*str expected"):
         CloneConfig(**{"data": "d", **wrong})
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in Path(voiceclone.__file__).parent.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.name)
+    assert len(places) > 300
+    assert not {name: files for name, files in places.items() if len(files) > 1}

@@ -32,13 +32,12 @@ class GrowingArray:
 
     def close(self) -> None:
         """Write the number of rows to the header."""
-        self._tail = self._tail or ()
         self._stream.seek(0)
         self._write_header()
 
     def _write_header(self) -> None:
         """Write the header in place: numpy reserves space in it for the first axis to grow."""
-        shape = (self._rows, *self._tail)
+        shape = (self._rows, *(self._tail or ()))
         facts = {"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._stream, facts)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+_Batch = TypeVar("_Batch", bound="Batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ class Batch:
         """``(B, N)``, True at tokens."""
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self: _Batch, device: torch.device) -> _Batch:
         """The same batch on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return type(self)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})

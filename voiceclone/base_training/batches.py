@@ -6,7 +6,7 @@ In distributed training, all processes draw the same batch and each takes its ow
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -28,7 +28,10 @@ STYLETTS2_SMOOTHING = ((1, 3, 7), (1, 3, 7, 15))
 """StyleTTS2's window lengths for F0 and for energy."""
 
 
-class Batches(ABC):
+B = TypeVar("B", bound=Batch)
+
+
+class Batches(ABC, Generic[B]):
     """Draws crops for the decoder and whole utterances for the prosody predictor from a corpus.
 
     Args:
@@ -58,18 +61,18 @@ class Batches(ABC):
         """Random values for the voice of each row."""
 
     @abstractmethod
-    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> Batch:
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> B:
         """Make the batch of these utterances, given its other fields."""
 
-    def acoustic(self, step: int) -> Batch:
+    def acoustic(self, step: int) -> B:
         """Crops of equal length for the decoder."""
         config = self.config
         rng = np.random.default_rng([config.seed, step, 0])
         long = config.long_every > 0 and step % config.long_every == config.long_every - 1
         count, crop = (config.long_batch, 3 * config.crop_frames) if long else (config.crop_batch, config.crop_frames)
         # Only clips that are long enough: one short clip would shorten all crops of the batch.
-        crop = crop_length(crop, self.corpus.frames[self._by_length])
-        picked = []
+        crop = crop_length(crop, self.corpus.frames[self._by_length].tolist())
+        picked: list[int] = []
         while len(picked) < count:
             group = self._groups[int(rng.choice(len(self._groups), p=self._weights))]
             index = int(rng.choice(self.training[group]))
@@ -77,7 +80,7 @@ class Batches(ABC):
                 picked.append(index)
         return self._batch(picked, crop, rng, with_audio=True)
 
-    def prosody(self, step: int) -> Batch:
+    def prosody(self, step: int) -> B:
         """Whole utterances of similar length, with F0 and energy cut to the shortest."""
         rng = np.random.default_rng([self.config.seed, step, 1])
         picked = self.similar_lengths(rng, self.config.prosody_batch)
@@ -101,7 +104,7 @@ class Batches(ABC):
             tokens[row, : lengths[row]] = self.corpus.utterances[index].tokens
         return torch.from_numpy(tokens), torch.tensor(lengths)
 
-    def fixed(self, indices: list[int], frames: int | None = None) -> Batch:
+    def fixed(self, indices: list[int], frames: int | None = None) -> B:
         """Whole utterances (or their first ``frames``) with styles from the same speakers; the same at every call.
 
         They are never divided among processes.
@@ -120,7 +123,7 @@ class Batches(ABC):
         with_audio: bool,
         from_start: bool = False,
         whole: bool = False,
-    ) -> Batch:
+    ) -> B:
         """Draw the random values of all rows, then make the rows of this process."""
         corpus = self.corpus
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
@@ -179,36 +182,30 @@ class Batches(ABC):
         return tokens, durations, frame_tokens
 
 
-class BatchMaker(Batches):
-    """Batches of recordings. One utterance of every speaker with at least 5 is held out for validation.
+S = TypeVar("S", bound=StyledBatch)
 
-    Args:
-        process_group: the processes that share every batch; None for a single process.
-    """
+
+class SpeakerBatches(Batches[S]):
+    """Batches whose styles are computed from recordings of their speakers. Arguments as for :class:`Batches`."""
 
     def __init__(
         self,
         corpus: Corpus,
         config: TrainConfig,
+        training: dict[str, list[int]],
         *,
-        speaker_boost: dict[str, float] | None = None,
+        boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        rng = np.random.default_rng(config.seed + 17)
-        self.validation: list[int] = []
-        training: dict[str, list[int]] = {}
-        for speaker, indices in corpus.by_speaker.items():
-            held = int(rng.choice(indices)) if len(indices) >= 5 else None
-            self.validation += [] if held is None else [held]
-            training[speaker] = [i for i in indices if i != held]
-        super().__init__(corpus, config, training, boost=speaker_boost, process_group=process_group)
+        super().__init__(corpus, config, training, boost=boost, process_group=process_group)
         self._attributes = self._speaker_attributes()
 
     def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
         cuts = self._style_cuts(picked, rng)
         return list(zip(cuts, rng.standard_normal((len(picked), STYLE_SIZE), dtype=np.float32), strict=True))
 
-    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:
+    def _styled(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:
+        """The batch of these utterances with the fields of their styles."""
         speakers = [self.corpus.speakers.index(self.corpus.utterances[i].speaker) for i in picked]
         return StyledBatch(
             **common,
@@ -230,17 +227,6 @@ class BatchMaker(Batches):
             sources.append(int(rng.choice(own)) if rng.random() < self.config.other_utterance else index)
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
-
-    def slm(self, step: int) -> StyledBatch:
-        """Crops of utterances of similar length, as long as the speech-model adversary's input."""
-        settings = self.config.styletts2
-        rng = np.random.default_rng([self.config.seed, step, 3])
-        picked = self.similar_lengths(rng, settings.slm_batch)
-        low, high = settings.slm_frames
-        crop = min(int(rng.integers(low, high + 1)), int(self.corpus.frames[picked].min()))
-        batch = self._batch(picked, crop, rng, with_audio=True)
-        assert isinstance(batch, StyledBatch)
-        return batch
 
     def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
         """A crop of maximum length from any utterance of the same speaker: utterance, first frame, number of frames."""
@@ -264,3 +250,43 @@ class BatchMaker(Batches):
             log_f0 = np.log(f0[f0 > 0]) if (f0 > 0).sum() > 10 else np.log(np.array([100.0, 120.0]))
             rows.append(((np.log(rate) - 2.5) / 0.15, (log_f0.mean() - 5.0) / 0.35, (log_f0.std() - 0.2) / 0.08))
         return np.array(rows, dtype=np.float32)
+
+
+class BatchMaker(SpeakerBatches[StyledBatch]):
+    """Batches of recordings. One utterance of every speaker with at least 5 is held out for validation.
+
+    Args:
+        corpus: the training data.
+        config: settings.
+        speaker_boost: relative frequency of each speaker.
+        process_group: the processes that share every batch; None for a single process.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        *,
+        speaker_boost: dict[str, float] | None = None,
+        process_group: ProcessGroup | None = None,
+    ) -> None:
+        rng = np.random.default_rng(config.seed + 17)
+        self.validation: list[int] = []
+        training: dict[str, list[int]] = {}
+        for speaker, indices in corpus.by_speaker.items():
+            held = int(rng.choice(indices)) if len(indices) >= 5 else None
+            self.validation += [] if held is None else [held]
+            training[speaker] = [i for i in indices if i != held]
+        super().__init__(corpus, config, training, boost=speaker_boost, process_group=process_group)
+
+    def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:
+        return self._styled(common, picked, drawn)
+
+    def slm(self, step: int) -> StyledBatch:
+        """Crops of utterances of similar length, as long as the speech-model adversary's input."""
+        settings = self.config.styletts2
+        rng = np.random.default_rng([self.config.seed, step, 3])
+        picked = self.similar_lengths(rng, settings.slm_batch)
+        low, high = settings.slm_frames
+        crop = min(int(rng.integers(low, high + 1)), int(self.corpus.frames[picked].min()))
+        return self._batch(picked, crop, rng, with_audio=True)

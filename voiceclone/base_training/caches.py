@@ -76,8 +76,10 @@ def prepare_caches(
     for cache, part in rows.items():
         whole = all(row.durations is not None for row in part)
         f0 = partial(track_f0, quick=True) if config.quick_f0 and whole else None
-        aligned = {} if whole else {"align": align, "aligned_by": aligned_by}
-        prepare_corpus(part, cache, config.vocab, phonemize=phonemize, f0=f0, reporter=reporter, **aligned)
+        prepare_corpus(
+            part, cache, config.vocab, phonemize=phonemize, f0=f0, reporter=reporter,
+            align=None if whole else align, aligned_by="" if whole else aligned_by,
+        )  # fmt: skip
 
 
 def _aligner(

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 MAX_TOKENS = 508
 VECTORS = "vectors"  # array that exists only in caches of a teacher's speech
-_ARRAYS = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
+_ARRAYS: dict[str, type[np.generic]] = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
 _VERSION = 2
 
 Aligner = Callable[[np.ndarray, str, str], np.ndarray]
@@ -183,9 +183,11 @@ def _features(
     f0: Callable[[np.ndarray], np.ndarray],
     start: int,
 ) -> tuple[Utterance, dict[str, np.ndarray]]:
-    if (row.phonemes is None and phonemize is None) or (row.durations is None and align is None):
+    phonemes = row.phonemes
+    if phonemes is None and phonemize is not None:
+        phonemes = phonemize(row.text)
+    if phonemes is None or (row.durations is None and align is None):
         raise VoicecloneError("the row brings no phonemes or durations and none can be computed here")
-    phonemes = row.phonemes if row.phonemes is not None else phonemize(row.text)
     phonemes = "".join(c for c in phonemes if c in vocab)
     if not 1 <= len(phonemes) <= MAX_TOKENS:
         raise VoicecloneError(f"{len(phonemes)} phonemes: 1 to {MAX_TOKENS} are usable")
@@ -193,6 +195,7 @@ def _features(
         raise VoicecloneError("the file is shorter than its header says: the end of its text is missing")
     audio = read_audio(row.path)
     if row.durations is None:
+        assert align is not None
         audio = condition(audio)
         durations = align(audio, row.text, phonemes)
     else:

@@ -102,8 +102,14 @@ def build_discriminators(kind: str, *, wide: bool = False) -> Discriminators:
     """
     if kind == "narrow":
         return Discriminators()
-    widths = {"period_channels": (32, 128, 512, 1024, 1024), "spectrum_channels": 32} if wide else {}
-    return Discriminators(periods=FULL_PERIODS, resolutions=FULL_RESOLUTIONS, **widths)
+    if not wide:
+        return Discriminators(periods=FULL_PERIODS, resolutions=FULL_RESOLUTIONS)
+    return Discriminators(
+        periods=FULL_PERIODS,
+        resolutions=FULL_RESOLUTIONS,
+        period_channels=(32, 128, 512, 1024, 1024),
+        spectrum_channels=32,
+    )
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from voiceclone.errors import UsageError
 
@@ -37,11 +38,12 @@ def read_facts(path: Path | None) -> BaseFacts:
     if path is None:
         return BaseFacts()
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         unknown = set(values) - {field.name for field in fields(BaseFacts)}
         if unknown:
             raise UsageError(f"{path}: unknown keys {', '.join(sorted(unknown))}: correct them")
-        return BaseFacts(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return BaseFacts(**given)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, UsageError):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def _measure_group(vectors: dict[str, np.ndarray], centres: dict[str, np.ndarray
     joined = np.concatenate(list(vectors.values()))
     upper = np.triu_indices(len(joined), 1)
     scores, equal = (joined @ joined.T)[upper], (labels[:, None] == labels[None])[upper]
-    measures = {
+    measures: dict[str, Any] = {
         "same_cosine": np.mean(same),
         "nearest_other_cosine": np.mean(nearest),
         "first_percent": 100 * np.mean(first),

@@ -91,7 +91,7 @@ def spoken_measures(
             vector = embed(audio)
             scores = {name: float(vector @ centre) for name, centre in centres.items()}
             similar.append(scores[utterance.speaker])
-            first.append(max(scores, key=scores.get) == utterance.speaker)
+            first.append(max(scores, key=scores.__getitem__) == utterance.speaker)
             ceiling.append(float(embed(corpus.audio(index)) @ centres[utterance.speaker]))
         if recognizer is not None:
             heard.append(recognizer.error_rate(audio, utterance.phonemes))

@@ -42,7 +42,8 @@ class LabelledSpeech:
 
     def crops(self, count: int, frames: int, recorded_share: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Random crops: normalised log-mels ``(count, 80, 2 frames)`` and labels ``(count, frames)``."""
-        mels, labels = [], []
+        mels: list[Tensor] = []
+        labels: list[Tensor] = []
         while len(mels) < count:
             others = self.recorded and (not self.synthesised or rng.random() < recorded_share)
             group = self.recorded if others else self.synthesised

@@ -62,8 +62,8 @@ def teacher_speech(corpus: Corpus, indices: Iterable[int]) -> list[Labelled]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
-    """A recording with its phonemes, but without times."""
+class PhonemizedRecording:
+    """A recording with its phonemes and without times."""
 
     mel: np.ndarray = field(repr=False)
     """float16 ``(80, 2F)``."""
@@ -74,8 +74,8 @@ class Recording:
 
 
 @torch.no_grad()
-def read_recordings(rows: Iterable[Row], phonemize: Callable[[str], str]) -> list[Recording]:
-    """Read rows of datasets as recordings. Unreadable ones are skipped with a warning."""
+def read_recordings(rows: Iterable[Row], phonemize: Callable[[str], str]) -> list[PhonemizedRecording]:
+    """Rows of datasets as recordings; unreadable ones are left out with a warning."""
     log_mel, found = LogMel(), []
     for row in rows:
         try:
@@ -87,7 +87,7 @@ def read_recordings(rows: Iterable[Row], phonemize: Callable[[str], str]) -> lis
         power = np.square(audio.reshape(frames, FRAME_SAMPLES)).mean(axis=1)
         mel = log_mel(torch.from_numpy(audio)[None])[0, :, : 2 * frames]
         found.append(
-            Recording(
+            PhonemizedRecording(
                 mel=mel.numpy().astype(np.float16),
                 silent=10 * np.log10(power / power.max() + 1e-9) < SILENCE_DB,
                 phonemes=row.phonemes or phonemize(row.text),
@@ -98,8 +98,8 @@ def read_recordings(rows: Iterable[Row], phonemize: Callable[[str], str]) -> lis
 
 
 @torch.no_grad()
-def align_recording(recording: Recording, net: PhoneClassifier) -> Labelled | None:
-    """Label the recording by forced alignment; None where it has fewer frames than symbols."""
+def align_recording(recording: PhonemizedRecording, net: PhoneClassifier) -> Labelled | None:
+    """The recording with labels by forced alignment; None where it has fewer frames than symbols."""
     symbols = [s for s in recording.phonemes if s not in DROPPED]
     codes = [_code(symbol) for symbol in symbols]
     chances = torch.softmax(net(torch.from_numpy(recording.mel.astype(np.float32))[None])[0], dim=0)
@@ -117,8 +117,8 @@ def align_recording(recording: Recording, net: PhoneClassifier) -> Labelled | No
     return Labelled(mel=recording.mel, labels=labels.numpy(), speaker=recording.speaker)
 
 
-def align_recordings(recordings: Iterable[Recording], net: PhoneClassifier) -> list[Labelled]:
-    """Label the recordings that can be aligned."""
+def align_recordings(recordings: Iterable[PhonemizedRecording], net: PhoneClassifier) -> list[Labelled]:
+    """Those recordings that can be aligned."""
     return [found for recording in recordings if (found := align_recording(recording, net)) is not None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def _measured(
         with reporter.task(f"Measuring {name}", total=len(indices), unit="utterance") as task:
             results[name] = spoken_measures(
                 trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer,
-                advance=lambda task=task: task.advance(1),
+                advance=partial(task.advance, 1),
             )  # fmt: skip
             mel = teacher_forced_mel(trainee.model, trainee.encoders, batches, indices)
             results[name]["mel_l1_true_prosody"] = round(mel, 4)
@@ -199,10 +200,11 @@ def _surrogate_encoders(run: TrainingRun) -> StyleEncoders:
     config, share, path = run.config, run.surrogate_share, Path(run.out) / SURROGATE_ENCODERS
     if path.is_file() and (run.resume or not run.train):
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
-    length = {"steps": max(round(config.steps * share), 1)} if config.steps else {"minutes": config.minutes * share}
     surrogate = train_surrogate_encoders(
         run.corpus, config.preset, seed=config.seed, speaker_boost=run.boost, process_group=run.group,
-        reporter=run.tracker.reporter, **length,
+        reporter=run.tracker.reporter,
+        steps=None if config.steps is None else max(round(config.steps * share), 1),
+        minutes=None if config.minutes is None else config.minutes * share,
     )  # fmt: skip
     if run.group.is_main:
         save_state(surrogate, path)

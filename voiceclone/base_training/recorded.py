@@ -115,6 +115,7 @@ class RecordedSystem(System):
         settings = self.config.styletts2
         if self.alignment is not None and not self.aligner_ready:
             self.alignment.pretrain(settings.aligner_pretraining, self.config.seed)
+            assert self.averaged.aligner is not None and self.trained.aligner is not None
             self.averaged.aligner.load_state_dict(self.trained.aligner.state_dict())
             self.aligner_ready = True
         if not self.prosodic_started and progress >= self.config.acoustic_share:
@@ -145,7 +146,7 @@ class RecordedSystem(System):
         if self.slm is not None and self.slm.takes_part(step, progress):
             terms["slm_features"] = self.slm.match(audio, batch.audio)
         terms = batch.share.of(terms)
-        if stage == ACOUSTIC:
+        if self.stages is not None and stage == ACOUSTIC:
             self.stages.observe(terms["mel"])
         total = self.objective.total(terms)
         if self.prosodic_started and step % self.config.prosody_every == 0:

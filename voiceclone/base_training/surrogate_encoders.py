@@ -148,7 +148,7 @@ def train_surrogate_encoders(
                 optimizer.step()
             step += 1
             seconds = process_group.broadcast(time.monotonic() - began)
-            progress = step / steps if steps is not None else seconds / (60.0 * minutes)
+            progress = step / steps if steps is not None else seconds / (60.0 * (minutes or 0.0))
             if step % config.log_every == 0:
                 note = " ".join(f"{name} {float(value):.3f}" for name, value in terms.items())
             task.advance(1, note, seconds_left=config.seconds_left(seconds))

@@ -19,7 +19,7 @@ from voiceclone.tracking.progress import QUIET, Reporter
 
 logger = logging.getLogger(__name__)
 TEACHER = "teacher"
-_ARRAYS = {"audio": np.int16, "f0": np.float32, "energy": np.float32, VECTORS: np.float32}
+_ARRAYS: dict[str, type[np.generic]] = {"audio": np.int16, "f0": np.float32, "energy": np.float32, VECTORS: np.float32}
 _VERSION = 1
 
 

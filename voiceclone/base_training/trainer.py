@@ -53,6 +53,7 @@ class Trainer:
         """Finished fraction of the run, 0-1."""
         if self.config.steps is not None:
             return min(self.step / self.config.steps, 1.0)
+        assert self.config.minutes is not None
         return min(self.seconds / (60.0 * self.config.minutes), 1.0)
 
     def run(self) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from voiceclone.base_training.batch import Batch, VectorBatch
+from voiceclone.base_training.batch import VectorBatch
 from voiceclone.base_training.batches import Batches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.distributed import ProcessGroup
 
 
-class VectorBatches(Batches):
+class VectorBatches(Batches[VectorBatch]):
     """Batches of a teacher's speech with known voice vectors. The last utterances are held out.
 
     The decoder gets one whole utterance in each step. As it normalises over time, its output for a crop of the input
@@ -37,7 +37,7 @@ class VectorBatches(Batches):
         if not len(self._spoken_whole):
             self._spoken_whole = np.arange(count - held)
 
-    def acoustic(self, step: int) -> Batch:
+    def acoustic(self, step: int) -> VectorBatch:
         """One whole utterance for the decoder, ``(1, ...)``."""
         rng = np.random.default_rng([self.config.seed, step, 0])
         index = int(rng.choice(self._spoken_whole))

@@ -33,7 +33,7 @@ class Interval:
 
 def mean_interval(values: Sequence[float], *, seed: int) -> Interval:
     """The mean of ``values`` (at least one) with its interval."""
-    return ratio_interval(values, np.ones(len(values)), seed=seed)
+    return ratio_interval(values, [1.0] * len(values), seed=seed)
 
 
 def ratio_interval(amounts: Sequence[float], sizes: Sequence[float], *, seed: int) -> Interval:
@@ -62,10 +62,10 @@ def difference_interval(
 
 
 def _checked(amounts: Sequence[float], sizes: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    amounts, sizes = np.asarray(amounts, dtype=float), np.asarray(sizes, dtype=float)
-    if amounts.ndim != 1 or not len(amounts) or amounts.shape != sizes.shape:
-        raise ValueError(f"amounts {amounts.shape} and sizes {sizes.shape}: expected two rows of one length, not empty")
-    return amounts, sizes
+    a, s = np.asarray(amounts, dtype=float), np.asarray(sizes, dtype=float)
+    if a.ndim != 1 or not len(a) or a.shape != s.shape:
+        raise ValueError(f"amounts {a.shape} and sizes {s.shape}: expected two rows of one length, not empty")
+    return a, s
 
 
 def _ratio(amounts: np.ndarray, sizes: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -64,7 +64,7 @@ def similarity_bars(evaluation: Evaluation) -> bytes:
             interval = evaluation.voices[name].similarity[encoder]
             axes.barh(position, interval.mean, color=colour_of(name), height=0.68)
             ends = [interval.mean]
-            if interval.low is not None:
+            if interval.low is not None and interval.high is not None:
                 ends += [interval.low, interval.high]
                 axes.plot([interval.low, interval.high], [position] * 2, color="black", linewidth=1.4)
                 for end in (interval.low, interval.high):

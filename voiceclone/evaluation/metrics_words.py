@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class Whisper:
     Both texts are normalised by Whisper's English normaliser before comparison.
     """
 
-    def __init__(self, model: object, name: str, language: str) -> None:
+    def __init__(self, model: Any, name: str, language: str) -> None:
         self.name = f"faster-whisper {name}"
         self._model, self._language = model, language
 

@@ -15,6 +15,7 @@ import numpy as np
 from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import Base
 from voiceclone.data.dataset import Clip, Dataset
+from voiceclone.evaluation.config import VALIDATION_CLIPS
 from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
 from voiceclone.evaluation.metrics_opinion import OpinionJudge
 from voiceclone.evaluation.metrics_words import WordRecognizer
@@ -38,8 +39,6 @@ from voiceclone.evaluation.voices import CLONE, RECORDINGS, in_order, stock_name
 from voiceclone.tracking.progress import QUIET, Progress, Reporter
 from voiceclone.voice.health import HealthRange, examine
 from voiceclone.voice.pack import VoicePack
-
-VALIDATION_CLIPS = 10  # default maximum number of validation clips
 
 
 def evaluate_voices(
@@ -152,7 +151,7 @@ def _summed_up(
     expected = HealthRange.of(base.stock_voices.values())
     return {
         name: summed_up(
-            scores[name],
+            tuple(scores[name]),
             encoders,
             seed=seed,
             health=examine(voices[name], expected) if name in voices else None,

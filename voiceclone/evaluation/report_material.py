@@ -56,11 +56,11 @@ def choose_references(clips: Sequence[Clip], spoken: Sequence[ReportUtterance], 
 
 def samples_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
     """Validation clips of medium length for listening, with ``speech`` by voice."""
-    clips = [(number, u) for number, u in enumerate(spoken) if u.recording is not None]
-    clips.sort(key=lambda item: abs(len(item[1].recording) / SAMPLE_RATE - SAMPLE_SECONDS))
+    clips = [(number, u.text, u.recording) for number, u in enumerate(spoken) if u.recording is not None]
+    clips.sort(key=lambda clip: abs(len(clip[2]) / SAMPLE_RATE - SAMPLE_SECONDS))
     return tuple(
-        Sample(text=u.text, audio={**{name: said[number] for name, said in speech.items()}, RECORDINGS: u.recording})
-        for number, u in clips[:SAMPLES]
+        Sample(text=text, audio={**{name: said[number] for name, said in speech.items()}, RECORDINGS: recording})
+        for number, text, recording in clips[:SAMPLES]
     )
 
 

@@ -78,7 +78,7 @@ class References:
     ) -> None:
         self.names = tuple(recordings)
         self.encoders = tuple(encoders)
-        embedded = {encoder.name: [] for encoder in encoders}
+        embedded: dict[str, list[np.ndarray]] = {encoder.name: [] for encoder in encoders}
         for audio in recordings.values():
             for encoder in encoders:
                 embedded[encoder.name].append(encoder.embed(audio))
@@ -116,7 +116,7 @@ class Judges:
 
     def errors(self, utterance: ReportUtterance, audio: np.ndarray) -> dict[str, float]:
         """Phone errors, word errors and opinion score."""
-        found = {}
+        found: dict[str, float] = {}
         if self.phones is not None:
             try:
                 errors, phones = self.phones.error_rate(audio, utterance.phonemes)

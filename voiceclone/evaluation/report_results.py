@@ -138,12 +138,12 @@ def _measures(scores: Sequence[Scores], seed: int) -> dict[str, Interval]:
         if values := [getattr(s, name) for s in scores if getattr(s, name) is not None]:
             found[name] = mean_interval(values, seed=seed)
     if slower := [s.slower_percent for s in scores if s.slower_percent is not None]:
-        found["rate_error_percent"] = mean_interval(np.abs(slower), seed=seed)
+        found["rate_error_percent"] = mean_interval([abs(value) for value in slower], seed=seed)
         found["rate_bias_percent"] = mean_interval(slower, seed=seed)
-    words = [s for s in scores if s.words]
+    words = [(s.word_errors, s.words) for s in scores if s.word_errors is not None and s.words]
     pairs: dict[str, Pairs] = {
         "phone_error_rate": phone_pairs(scores),
-        "word_error_rate": ([s.word_errors for s in words], [s.words for s in words]),
+        "word_error_rate": ([errors for errors, _ in words], [count for _, count in words]),
     }
     found.update({name: ratio_interval(*pair, seed=seed) for name, pair in pairs.items() if pair[0]})
     return found
@@ -151,6 +151,6 @@ def _measures(scores: Sequence[Scores], seed: int) -> dict[str, Interval]:
 
 def _of_length(scores: Scores) -> dict[str, float]:
     found = {name: round(value, 4) for name, value in scores.similarity.items()}
-    if scores.phones:
+    if scores.phones and scores.phone_errors is not None:
         found["phone_error_rate"] = round(scores.phone_errors / scores.phones, 4)
     return found

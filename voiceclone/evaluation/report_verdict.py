@@ -162,8 +162,8 @@ def similarity_pairs(scores: Sequence[Scores], encoder: str) -> Pairs:
 
 def phone_pairs(scores: Sequence[Scores]) -> Pairs:
     """Amounts and sizes of the phone error rate, for :func:`ratio_interval`."""
-    known = [s for s in scores if s.phone_errors is not None and s.phones]
-    return [s.phone_errors for s in known], [s.phones for s in known]
+    known = [(s.phone_errors, s.phones) for s in scores if s.phone_errors is not None and s.phones]
+    return [errors for errors, _ in known], [phones for _, phones in known]
 
 
 def counts(scores: Scores) -> bool:
@@ -199,8 +199,8 @@ def _unintelligible(scores: Mapping[str, Sequence[Scores]]) -> str | None:
     if CLONE not in rates:
         return None
     clone = rates.pop(CLONE)
-    against = RECORDINGS if RECORDINGS in rates else min(rates, key=rates.get, default=None)
-    if clone < max(UNINTELLIGIBLE, FAR_WORSE * rates.get(against, 0.0)):
+    against = RECORDINGS if RECORDINGS in rates else min(rates, key=rates.__getitem__, default=None)
+    if clone < max(UNINTELLIGIBLE, FAR_WORSE * (0.0 if against is None else rates[against])):
         return None
     other = f" against {rates[against]:.0%} ({title_of(against)})" if against is not None else ""
     return f"THE CLONE IS UNINTELLIGIBLE: {PHONES} {clone:.0%}{other}."

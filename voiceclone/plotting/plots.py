@@ -65,7 +65,7 @@ def training_figure(
     parts = [*([BESIDE_STOCK_INCHES] if yardstick else []), *([2.3 * rows] if rows else []), MELS_INCHES]
     figure = new_figure(12.0, 0.4 + sum(parts))
     heading(figure, title)
-    *above, lower = np.atleast_1d(figure.subfigures(len(parts), 1, height_ratios=parts))
+    *above, lower = figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0]
     if yardstick:
         draw_beside_stock(above[0].subplots(), yardstick, history, best)
     if rows:
@@ -118,9 +118,12 @@ def matrix_figure(matrix: np.ndarray) -> Figure:
 
 def figure_to_rgb(figure: Figure) -> np.ndarray:
     """The figure as an image ``(H, W, 3)``, uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
     with _no_glyph_warnings():
-        figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -63,13 +63,15 @@ def _draw_map(axes: Axes, pack: VoicePack, stock: Mapping[str, VoicePack], half:
     nearest = neighbours(pack, stock, half)[:NEAREST]
     others = np.array([point for name, point in points.items() if name not in {other.name for other in nearest}])
     if len(others):
-        axes.scatter(*others.T, s=16, color=STOCK_COLOUR, alpha=0.6, label="other stock voices")
-    axes.scatter(*chart.own.numpy(), s=150, marker="*", color=OWN_COLOUR, zorder=2, label="this voice")
+        axes.scatter(others[:, 0], others[:, 1], s=16, color=STOCK_COLOUR, alpha=0.6, label="other stock voices")
+    x, y = chart.own.tolist()
+    axes.scatter(x, y, s=150, marker="*", color=OWN_COLOUR, zorder=2, label="this voice")
     for rank, other in enumerate(nearest, 1):
         # Points are labelled by number, with the names in the legend: names of neighbouring points would overlap.
         place = NUMBER_PLACES[rank % len(NUMBER_PLACES)]
         label = f"{rank}  {other.name} ({other.distance:.2f})"
-        axes.scatter(*points[other.name], s=24, color=NEAR_COLOUR, zorder=3, label=label)
+        x, y = points[other.name]
+        axes.scatter(x, y, s=24, color=NEAR_COLOUR, zorder=3, label=label)
         axes.annotate(
             str(rank), points[other.name], xytext=place, textcoords="offset points", fontsize=9, color=NEAR_COLOUR,
             ha="center", va="center", fontweight="bold", zorder=4,

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from voiceclone.audio.sound_formats import FORMATS
 from voiceclone.audio.stream import PCM, STREAMS
 from voiceclone.errors import UsageError, VoicecloneError, shown
-from voiceclone.serving.engine import Engine, Job, SpeechStream
+from voiceclone.serving.engine import Engine, SpeechJob, SpeechStream
 from voiceclone.serving.requests import MODELS, ApiError, SpeechRequest, parse_json, parse_speech
 from voiceclone.system.ports import LOOPBACK
 from voiceclone.text.voice_markers import parts_by_voice
@@ -100,7 +100,7 @@ class Api:
         body = self._until_broken(speech.rest(first))
         return StreamingResponse(body, media_type=TYPES[wanted.form], headers=headers)
 
-    def _job(self, wanted: SpeechRequest) -> Job:
+    def _job(self, wanted: SpeechRequest) -> SpeechJob:
         """The texts with their voices, which are loaded here."""
         try:
             named = parts_by_voice(wanted.text)
@@ -108,7 +108,7 @@ class Api:
             raise ApiError(400, str(error), param="input", code="invalid_value") from error
         names = dict.fromkeys(voice or wanted.voice for voice, _ in named)
         packs = {name: self._shelf.find(name) for name in (*names, wanted.voice)}
-        return Job(
+        return SpeechJob(
             parts=tuple((text, packs[voice or wanted.voice].tensor) for voice, text in named),
             form=wanted.form,
             speed=wanted.speed,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SpeechJob:
     """A text to synthesise."""
 
     parts: tuple[tuple[str, Tensor], ...] = field(repr=False)
@@ -101,7 +101,7 @@ class Engine:
         if notice := notice_of(self._pipeline(lang)):
             self._reporter.warn(notice)
 
-    def start(self, job: Job) -> SpeechStream:
+    def start(self, job: SpeechJob) -> SpeechStream:
         """Queue a job.
 
         Raises:
@@ -117,7 +117,7 @@ class Engine:
         task.add_done_callback(self._tasks.discard)
         return speech
 
-    async def _run(self, job: Job, speech: SpeechStream) -> None:
+    async def _run(self, job: SpeechJob, speech: SpeechStream) -> None:
         try:
             async with self._turn:
                 if not speech.stopped.is_set():
@@ -126,7 +126,7 @@ class Engine:
             self._present -= 1
             speech.stopped.set()  # also at shutdown: its thread is joined
 
-    def _speak(self, job: Job, speech: SpeechStream) -> None:
+    def _speak(self, job: SpeechJob, speech: SpeechStream) -> None:
         """Runs in the job's thread."""
         started, length, left_out = time.perf_counter(), 0.0, LeftOut()
         try:
@@ -150,7 +150,7 @@ class Engine:
 class _Output:
     """A function for pieces of audio: sent at once if the format allows it, else together at the end."""
 
-    def __init__(self, job: Job, speech: SpeechStream) -> None:
+    def __init__(self, job: SpeechJob, speech: SpeechStream) -> None:
         self._job, self._speech, self._pieces = job, speech, list["np.ndarray"]()
         self._stream = sound_stream(_Sender(speech), job.form) if job.stream and job.form in STREAMS else None
 

@@ -32,7 +32,7 @@ _STATE = "draft.json"
 
 
 @dataclass(kw_only=True)
-class Clip:
+class DraftClip:
     """An audio clip and its transcript."""
 
     file: str
@@ -55,7 +55,7 @@ class Clip:
 class State:
     """Everything that is stored about a visitor except the audio."""
 
-    clips: list[Clip] = field(default_factory=list)
+    clips: list[DraftClip] = field(default_factory=list)
     step: int = 1
     """The step shown last, 1 to 5."""
     name: str = ""
@@ -85,15 +85,15 @@ class Draft:
         return self.folder.name
 
     @property
-    def clips(self) -> list[Clip]:
+    def clips(self) -> list[DraftClip]:
         """The clips in order of arrival."""
         return self.state.clips
 
-    def path_of(self, clip: Clip) -> Path:
+    def path_of(self, clip: DraftClip) -> Path:
         """Path of a clip's audio file."""
         return self.folder / "clips" / clip.file
 
-    def usable(self) -> list[Clip]:
+    def usable(self) -> list[DraftClip]:
         """The clips that can be used for training."""
         return [clip for clip in self.clips if clip.usable]
 
@@ -102,7 +102,7 @@ class Draft:
         with self.lock:
             write_json(self.folder / _STATE, asdict(self.state))
 
-    def add(self, source: Path, label: str, text: str) -> Clip:
+    def add(self, source: Path, label: str, text: str) -> DraftClip:
         """Copy an audio file into the folder and grade it. The caller has to call :meth:`save`.
 
         Args:
@@ -123,7 +123,9 @@ class Draft:
                 )
             taken = {clip.file for clip in self.clips}
             number = next(n for n in range(1, MAX_CLIPS + 2) if f"clip_{n:03d}" not in {Path(t).stem for t in taken})
-            clip = Clip(file=f"clip_{number:03d}{source.suffix.lower()}", label=label[:80], text=" ".join(text.split()))
+            clip = DraftClip(
+                file=f"clip_{number:03d}{source.suffix.lower()}", label=label[:80], text=" ".join(text.split())
+            )
             with atomic_path(self.path_of(clip)) as temporary:
                 shutil.copyfile(source, temporary)
             verdict = judge_clip(self.path_of(clip))
@@ -131,7 +133,7 @@ class Draft:
             self.clips.append(clip)
             return clip
 
-    def remove(self, clip: Clip) -> None:
+    def remove(self, clip: DraftClip) -> None:
         """Remove a clip and its file."""
         with self.lock:
             self.state.clips = [other for other in self.clips if other is not clip]
@@ -156,13 +158,13 @@ class Drafts:
     def of(self, token: object) -> Draft:
         """The draft for a token. An unknown token gives an empty draft with a new token."""
         with self._lock:
-            known = isinstance(token, str) and _TOKEN.fullmatch(token)
-            if known and token in self._open:
-                return self._open[token]
-            if not (known and (self.folder / str(token) / _STATE).is_file()):
-                token = secrets.token_urlsafe(18)
-            self._open[token] = Draft(self.folder / token)
-            return self._open[token]
+            name = token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
+            if name in self._open:
+                return self._open[name]
+            if name is None or not (self.folder / name / _STATE).is_file():
+                name = secrets.token_urlsafe(18)
+            self._open[name] = Draft(self.folder / name)
+            return self._open[name]
 
     def sweep(self, now: float | None = None) -> None:
         """Delete drafts that were not changed for :data:`MAX_DAYS` days. ``now`` is in seconds since the epoch."""
@@ -179,7 +181,7 @@ def _read_state(path: Path) -> State:
     """Read the state from disk; an empty one where the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        clips = [Clip(**clip) for clip in content.pop("clips", [])]
+        clips = [DraftClip(**clip) for clip in content.pop("clips", [])]
         known = {one.name for one in fields(State)}
         return State(clips=clips, **{key: value for key, value in content.items() if key in known})
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceclone.audio.cleaning import mono
 from voiceclone.audio.io import AUDIO_SUFFIXES, decode, write_wav
@@ -17,13 +18,16 @@ from voiceclone.recording.sentences import SENTENCES
 from voiceclone.recording.session import trimmed
 from voiceclone.ui.clip_words import UNFIT
 from voiceclone.ui.clips import transcripts_of
-from voiceclone.ui.draft import MAX_CLIPS, Clip, Draft
+from voiceclone.ui.draft import MAX_CLIPS, Draft, DraftClip
+
+if TYPE_CHECKING:
+    from voiceclone.prepare.config import PrepareConfig
 
 SUBTITLES = (".srt", ".vtt", ".json")
 MAX_SCRIPT = 500_000  # characters of the text of one long recording: about ten hours of speech
 
 
-def add_reading(draft: Draft, number: int, recording: Path) -> Clip:
+def add_reading(draft: Draft, number: int, recording: Path) -> DraftClip:
     """Add the recording of sentence ``number``. It replaces an earlier recording of that sentence.
 
     Returns:
@@ -61,7 +65,7 @@ def next_sentence(draft: Draft, after: int = -1) -> int:
     return next(iter([*behind, *missing]), len(SENTENCES) - 1)
 
 
-def add_files(draft: Draft, files: Sequence[Path]) -> list[Clip]:
+def add_files(draft: Draft, files: Sequence[Path]) -> list[DraftClip]:
     """Add audio files, with transcripts from files among them (``metadata.jsonl`` and others, or ``NAME.txt``).
 
     Raises:
@@ -79,7 +83,7 @@ def add_files(draft: Draft, files: Sequence[Path]) -> list[Clip]:
         draft.save()
 
 
-def add_folder(draft: Draft, folder: Path) -> list[Clip]:
+def add_folder(draft: Draft, folder: Path) -> list[DraftClip]:
     """Add the clips of a dataset folder on this machine.
 
     Raises:
@@ -99,7 +103,7 @@ def add_folder(draft: Draft, folder: Path) -> list[Clip]:
 
 def add_long(
     draft: Draft, recording: Path, script: str | Path, *, model: str | None, lang: str, say: Callable[[str], None]
-) -> list[Clip]:
+) -> list[DraftClip]:
     """Cut one long recording into clips with ``prepare`` and add them.
 
     Args:
@@ -114,7 +118,6 @@ def add_long(
         UsageError: there is neither a text nor a Whisper model, or no clip was found.
         VoicecloneError: the recording cannot be read.
     """
-    from voiceclone.prepare.config import PrepareConfig
     from voiceclone.prepare.run import LittleUsed, prepare_dataset
 
     if isinstance(script, str) and len(script) > MAX_SCRIPT:
@@ -123,7 +126,7 @@ def add_long(
         place = Path(folder)
         source = place / f"recording{recording.suffix.lower()}"
         shutil.copyfile(recording, source)
-        config = PrepareConfig(**_said(script, place, model), lang=lang, validation=0.0)
+        config = _settings(script, place, model, lang)
         try:
             prepare_dataset([source], place / "made", config)
         except LittleUsed:
@@ -135,13 +138,20 @@ def add_long(
             draft.save()
 
 
-def _said(script: str | Path, place: Path, model: str | None) -> dict[str, object]:
-    """The setting of ``prepare`` that gives the transcript."""
-    if isinstance(script, Path):
-        return {"subtitles" if script.suffix.lower() in SUBTITLES else "text": script}
-    if script.strip():
-        write_text(place / "said.txt", script)
-        return {"text": place / "said.txt"}
-    if model is None:
+def _settings(script: str | Path, place: Path, model: str | None, lang: str) -> PrepareConfig:
+    """The settings of ``prepare`` with the transcript; nothing is held out."""
+    from voiceclone.prepare.config import PrepareConfig
+
+    text = subtitles = transcribe = None
+    if isinstance(script, Path) and script.suffix.lower() in SUBTITLES:
+        subtitles = script
+    elif isinstance(script, Path):
+        text = script
+    elif script.strip():
+        text = place / "said.txt"
+        write_text(text, script)
+    elif model is not None:
+        transcribe = model
+    else:
         raise UsageError("what is said in the recording is missing: paste its text")
-    return {"transcribe": model}
+    return PrepareConfig(text=text, subtitles=subtitles, transcribe=transcribe, lang=lang, validation=0.0)

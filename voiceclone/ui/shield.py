@@ -104,6 +104,7 @@ class _Rewriting:
 
     async def _send_html(self) -> None:
         start, self._start = self._start, None
+        assert start is not None
         body = without_outside(self._body.decode("utf-8", "replace"), self._nonce).encode()
         headers = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"]
         headers.append((b"content-length", str(len(body)).encode()))

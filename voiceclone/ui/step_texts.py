@@ -15,7 +15,7 @@ from voiceclone.ui.player import player
 from voiceclone.ui.whisper import fill_in, find_whisper
 
 if TYPE_CHECKING:
-    from voiceclone.ui.draft import Clip, Draft
+    from voiceclone.ui.draft import Draft, DraftClip
 
 ROWS = 6  # clips on one page of the list
 
@@ -134,7 +134,7 @@ def _row(gr: Any, number: int) -> tuple[Any, Any, Any, Any]:
     return group, head, text, remove
 
 
-def _shown_row(gr: Any, draft: Draft, clip: Clip | None) -> list[Any]:
+def _shown_row(gr: Any, draft: Draft, clip: DraftClip | None) -> list[Any]:
     if clip is None:
         return [gr.Group(visible=False), gr.HTML(value=""), gr.Textbox(value="")]
     length = f"{clip.seconds:.1f} s"

@@ -21,7 +21,7 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whisper:
+class WhisperChoice:
     """Whether transcription is available, and the message about it."""
 
     model: str | None
@@ -30,23 +30,23 @@ class Whisper:
     """The message that the page shows."""
 
 
-def find_whisper(lang: str, *, offline: bool) -> Whisper:
+def find_whisper(lang: str, *, offline: bool) -> WhisperChoice:
     """Find a cached model for a language code of Kokoro's. Nothing is downloaded."""
     if not is_installed("transcribe"):
         line = f"Whisper can write the texts for you. To get it: `{install_command('transcribe')}`, then start again."
-        return Whisper(model=None, line=line)
+        return WhisperChoice(model=None, line=line)
     english = LANGUAGES[lang] == "en"
     for name in (*(f"{name}.en" for name in MODELS if english), *MODELS):
         if (folder := _cached(name)) is not None:
-            return Whisper(model=folder, line=f"Whisper {name} writes the texts.")
+            return WhisperChoice(model=folder, line=f"Whisper {name} writes the texts.")
     if english and (packaged := packaged_model()) is not None:
-        return Whisper(model=str(packaged), line="Whisper tiny.en writes the texts.")
+        return WhisperChoice(model=str(packaged), line="Whisper tiny.en writes the texts.")
     if hub.is_offline(offline):
         line = "Whisper is installed, but none of its models is here, and the page is offline."
         if english:
             line += f" A small English one comes with `{install_command('judges')}`."
-        return Whisper(model=None, line=line)
-    return Whisper(model=FETCHED, line=f"Whisper fetches its model {FETCHED} ({FETCHED_MEGABYTES} MB) once.")
+        return WhisperChoice(model=None, line=line)
+    return WhisperChoice(model=FETCHED, line=f"Whisper fetches its model {FETCHED} ({FETCHED_MEGABYTES} MB) once.")
 
 
 def fill_in(draft: Draft, model: str, lang: str) -> int:

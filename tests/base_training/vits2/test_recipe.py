@@ -85,8 +85,8 @@ def test_a_voice_is_fitted_and_evaluated(run: Path, corpus, spoken, tmp_path: Pa
     """The model stays as it is; the voice explains the held-out clips better than the nearest speaker of the table."""
     from voiceclone.base_training.vits2 import fitting
 
-    short = functools.partial(fitting.FitConfig, steps=6, check_every=3, clips_a_step=2)
-    monkeypatch.setattr(fitting, "FitConfig", short)
+    short = functools.partial(fitting.VectorFitConfig, steps=6, check_every=3, clips_a_step=2)
+    monkeypatch.setattr(fitting, "VectorFitConfig", short)
     base = (run / "base" / "model.safetensors").read_bytes()
     command = ["clone", "--data", str(spoken / "heldout"), "--name", "fitted", "--base", str(run / "base")]
     out = ["--out", str(tmp_path), "--offline", "--quiet"]

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.base_training.batches import Batches, BatchMaker, StyledBatch
+from voiceclone.base_training.batch import StyledBatch
+from voiceclone.base_training.batches import SpeakerBatches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.mamba_conv.codes import CodeCache
@@ -57,8 +58,8 @@ def training_groups(corpus: Corpus, held: list[int]) -> dict[str, list[int]]:
     return {speaker: own for speaker, own in groups.items() if own}
 
 
-class CodeBatches(BatchMaker):
-    """Draws as :class:`BatchMaker` does and adds codec tokens.
+class CodeBatches(SpeakerBatches[CodeBatch]):
+    """Batches with codec tokens. One utterance of every speaker with at least 5 is held out for validation.
 
     For a single speaker the last utterances are held out.
     """
@@ -74,13 +75,12 @@ class CodeBatches(BatchMaker):
     ) -> None:
         self.validation = held_out(corpus, config.seed)
         groups = training_groups(corpus, self.validation)
-        Batches.__init__(self, corpus, config, groups, boost=speaker_boost, process_group=process_group)
+        super().__init__(corpus, config, groups, boost=speaker_boost, process_group=process_group)
         self.cache, self.rate = cache, 600 / cache.hop
-        self._attributes = self._speaker_attributes()
         self._spreads = {speaker: self._mean_and_spread(own) for speaker, own in corpus.by_speaker.items()}
 
     def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> CodeBatch:
-        styled = super()._with_voices(common, picked, drawn)
+        styled = self._styled(common, picked, drawn)
         crop, width = common["frame_tokens"].shape[1], common["tokens"].shape[1]
         count = int(crop * self.rate)
         codes, places = [], []

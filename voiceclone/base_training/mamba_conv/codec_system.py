@@ -33,7 +33,7 @@ class AudioCrops:
         self.corpus, self.config, self.process_group = corpus, config, process_group
         self.validation = held_out(corpus, config.seed)
         self.groups = list(training_groups(corpus, self.validation).values())
-        self.crop = crop_length(config.crop_frames, corpus.frames[[i for own in self.groups for i in own]])
+        self.crop = crop_length(config.crop_frames, [int(corpus.frames[i]) for own in self.groups for i in own])
 
     def draw(self, step: int, *, whole: bool = False) -> tuple[Tensor, float]:
         """Waveforms ``(B, 600 crop)`` of this process, and their fraction of the batch.

@@ -142,8 +142,9 @@ def prepare(
     mask = batch.mask.unsqueeze(-1).float()
     features = model.text(batch.tokens, acoustic, mask)
     truth = Prosody(pitch=batch.token_pitch, voiced=batch.token_voiced, energy=batch.token_energy)
+    log_duration, log_scale = model.durations(features, prosodic, mask)
     terms = {
-        **duration_terms(*model.durations(features, prosodic, mask), batch.durations, batch.mask),
+        **duration_terms(log_duration, log_scale, batch.durations, batch.mask),
         **prosody_terms(model.variance.predict(features, prosodic, mask), truth, batch.mask),
     }
     text = expand(model.variance.add(features, truth, mask), batch.code_tokens)

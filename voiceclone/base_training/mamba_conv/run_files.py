@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.base_training.mamba_conv.codes import codec_key
+from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.mamba_conv.validation import calibration_figures, token_figures
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.errors import VoicecloneError
@@ -44,6 +45,7 @@ class RunFiles(TrainingTracker):
     def checkpoint(self, trainer: Trainer) -> None:
         """Write the files of a checkpoint."""
         system, step = trainer.system, trainer.step
+        assert isinstance(system, MambaConvSystem)
         if step == self.done:
             return
         self.done = step
@@ -74,8 +76,10 @@ class RunFiles(TrainingTracker):
         except VoicecloneError:  # missing, or of another version
             return None
         facts: dict[str, Any] = dict(bundle.facts)
+        system = trainer.system
+        assert isinstance(system, MambaConvSystem)
         same = _lasting(facts.get("config", {})) == _lasting(trainer.config.to_json())
-        same = same and codec_key(bundle.codec) == codec_key(trainer.system.codec)
+        same = same and codec_key(bundle.codec) == codec_key(system.codec)
         same = same and facts.get("step", 0) <= trainer.step
         return facts.get("validation", {}).get("tokens") if same else None
 

@@ -36,8 +36,8 @@ COMPARED_ROWS = 64  # number of rows of the speaker table that are tried as the 
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Settings of the fit."""
+class VectorFitConfig:
+    """How a vector is fitted."""
 
     steps: int = 200
     learning_rate: float = 0.2
@@ -94,7 +94,7 @@ def fit_vector(
     model: Synthesizer,
     train: Sequence[FitClip],
     held_out: Sequence[FitClip],
-    config: FitConfig,
+    config: VectorFitConfig,
     *,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, dict[str, float]]:
@@ -134,7 +134,7 @@ def fit_vector(
 class _Loss:
     """Loss of a vector on clips."""
 
-    def __init__(self, model: Synthesizer, config: FitConfig) -> None:
+    def __init__(self, model: Synthesizer, config: VectorFitConfig) -> None:
         self.model, self.config, self.spectral = model, config, SpectralLoss()
 
     def __call__(self, clip: FitClip, vector: Tensor) -> Tensor:
@@ -159,8 +159,8 @@ class _Loss:
         return float(torch.stack([self(clip, vector) for clip in clips]).mean())
 
 
-def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: FitConfig | None = None) -> Path:
-    """Fit a voice to a dataset and write ``OUT/NAME/NAME.pt`` with its report; returns the voice's file.
+def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: VectorFitConfig | None = None) -> Path:
+    """Fit a voice to a dataset and write ``OUT/NAME/NAME.pt`` with its report; the voice's file.
 
     Raises:
         UsageError: the base has one speaker only, or there is already a voice.
@@ -186,7 +186,7 @@ def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: Fi
             raise VoicecloneError(
                 f"{config.data}: no clip can be fitted: all are too long, or too short for their text"
             )
-        fit = FitConfig(seed=config.seed) if fit is None else fit
+        fit = VectorFitConfig(seed=config.seed) if fit is None else fit
         with reporter.task("Fitting", total=fit.steps, unit="step") as task:
             vector, found = fit_vector(kmodel.model, train, held_out, fit, progress=lambda: task.advance(1))
         folder.clear()
