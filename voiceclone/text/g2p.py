@@ -1,20 +1,15 @@
 """Text to phonemes through ``kokoro.KPipeline``'s G2P, also on machines without the spaCy English model.
 
-misaki's English G2P downloads ``en_core_web_sm`` on construction and exits the process if that fails. Here the
-download is tried once, in a child process with a time limit; without the model, a blank spaCy pipeline with rule-based
-tags (:mod:`voiceclone.text.offline_tagger`) replaces it. Only the ``spacy`` that misaki sees is replaced, under a lock
-and during the construction.
+misaki's English G2P installs ``en_core_web_sm`` on construction and exits the process if that fails. Here nothing is
+installed: without the model, a blank spaCy pipeline with rule-based tags (:mod:`voiceclone.text.offline_tagger`)
+replaces it, and a notice says how to install it. Only the ``spacy`` that misaki sees is replaced, under a lock and
+during the construction.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -45,7 +40,6 @@ ALIASES = {
 INSTALLS = {"j": "pip install 'misaki[ja]' && python -m unidic download", "z": "pip install 'misaki[zh]'"}
 SPACY_MODEL = "en_core_web_sm"
 REPO_ID = "hexgrad/Kokoro-82M"
-FETCH_SECONDS = 20.0
 # eSpeak-NG drops the end of a clause of more than some 900 phonemes, which only occurs with numbers and signs.
 CLAUSE_WEIGHT = 600
 CLAUSE_MARKS = frozenset(';:,.!?¡¿—…"«»“”(){}[]')
@@ -54,15 +48,7 @@ NOTICE = (
     f" pronunciations (read, record) may come out wrong; to mend: python -m spacy download {SPACY_MODEL}"
 )
 
-# The index of spaCy's models is asked first: it answers or fails at once, while pip retries for a long time.
-_FETCH_SCRIPT = f"""
-import sys, urllib.request
-urllib.request.urlopen("https://raw.githubusercontent.com/explosion/spacy-models/master/compatibility.json", timeout=5)
-from spacy.cli import download
-download("{SPACY_MODEL}", False, False, "--quiet", "--no-input", "--disable-pip-version-check")
-"""
 _lock = threading.RLock()
-_fetch_tried = False
 _lexicons: dict[bool, Any] = {}  # misaki's, by whether they are British; nothing writes to them
 
 
@@ -71,7 +57,7 @@ class Phonemizer:
 
     Args:
         lang: one of :data:`LANGUAGES`, or an alias that KPipeline takes (``en-us``).
-        offline: never try to download the English spaCy model.
+        offline: without effect, because phonemes never need the network.
 
     Raises:
         UsageError: the language is not known.
@@ -80,7 +66,7 @@ class Phonemizer:
 
     def __init__(self, lang: str, *, offline: bool = False) -> None:
         self.lang = language_code(lang)
-        self._pipeline = build_pipeline(self.lang, False, offline=offline)
+        self._pipeline = build_pipeline(self.lang, False)
         self.notice = notice_of(self._pipeline)
         """One line to show the user once, or None."""
 
@@ -147,6 +133,7 @@ def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, re
     """A ``kokoro.KPipeline`` on ``model`` (False for phonemes only) that needs no internet and no spaCy model.
 
     Args:
+        offline: without effect, because the G2P never needs the network.
         repo_id: where KPipeline looks for voices named without ``.pt``; given so that it prints no warning.
 
     Raises:
@@ -156,7 +143,7 @@ def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, re
     code = language_code(lang)
     from kokoro import KPipeline
 
-    context = _spacy_for_misaki(offline) if code in "ab" else contextlib.nullcontext()
+    context = _spacy_for_misaki() if code in "ab" else contextlib.nullcontext()
     with context:
         try:
             return KPipeline(lang_code=code, repo_id=repo_id, model=model)
@@ -217,14 +204,14 @@ def _shared_lexicons(en: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _spacy_for_misaki(offline: bool) -> Iterator[None]:
+def _spacy_for_misaki() -> Iterator[None]:
     """Within the block, ``misaki.en.G2P`` can be built; the spaCy model is used if it is installed."""
     import spacy
     from misaki import en
 
     with _lock, _shared_lexicons(en):
         nlp = None
-        if not _model_loads() and (offline or _hub_is_offline() or not _fetch_model()):
+        if not _model_loads():
             from voiceclone.text.offline_tagger import build_offline_nlp
 
             nlp = build_offline_nlp()
@@ -250,41 +237,3 @@ def _model_loads() -> bool:
         logger.warning("the installed %s does not load (%s)", SPACY_MODEL, error)
         return False
     return True
-
-
-def _hub_is_offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
-
-
-def _fetch_model() -> bool:
-    """Try once in this process to download the spaCy model, for ``FETCH_SECONDS`` at most."""
-    global _fetch_tried
-    if _fetch_tried:
-        return False
-    _fetch_tried = True
-    logger.info("fetching the spaCy model %s", SPACY_MODEL)
-    null = subprocess.DEVNULL
-    try:
-        # A session of its own, so that pip below it can be ended with it.
-        command = [sys.executable, "-c", _FETCH_SCRIPT]
-        process = subprocess.Popen(command, start_new_session=True, stdin=null, stdout=null, stderr=null)
-    except OSError:
-        return False
-    try:
-        process.wait(timeout=FETCH_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        _end(process)
-    importlib.invalidate_caches()
-    return process.returncode == 0 and _model_loads()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
