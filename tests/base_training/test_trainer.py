@@ -15,7 +15,7 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.export import FILES
 from voiceclone.base_training.facts import BaseFacts, read_facts
-from voiceclone.base_training.recipe import train_and_pack
+from voiceclone.base_training.recipe import stages_line, train_and_pack
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -269,3 +269,9 @@ def test_a_start_from_a_trained_base_takes_its_weights(corpus, tmp_path):
     assert read_checkpoint(tmp_path / "second")["init"] == "base"
     with pytest.raises(UsageError, match="no trained base of preset tiny"):
         Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "third").initialize_from(tmp_path)
+
+
+def test_what_follows_the_training_is_announced() -> None:
+    """The time left of the training does not include it."""
+    assert "surrogate encoders (18 s), voices, measurement" in stages_line(TrainConfig(minutes=1.0), 0.3)
+    assert "surrogate encoders (30 steps), voices" in stages_line(TrainConfig(steps=100), 0.3)

@@ -31,6 +31,15 @@ def test_help_loads_nothing_heavy() -> None:
         assert "--" in done.stdout
 
 
+def test_a_missing_dataset_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom voiceclone.cli.main import main\n"
+        f"assert main(['clone', '--data', {str(tmp_path / 'none')!r}]) == 2\nassert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 0 and "no such dataset folder" in done.stderr
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_help_with_its_flags(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -28,7 +28,7 @@ from voiceclone.models.presets import preset
 from voiceclone.models.styletts2.diffusion import StyleDiffusion
 from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
-from voiceclone.tracking.progress import Reporter
+from voiceclone.tracking.progress import Reporter, format_seconds
 
 SURROGATE_ENCODERS = "surrogate_encoders.safetensors"
 MEASURED_UTTERANCES = 100
@@ -46,11 +46,21 @@ def train_and_pack(run: TrainingRun) -> Path:
     """
     run = run.settled()
     if run.train:
+        run.tracker.reporter.info(stages_line(run.config, run.surrogate_share))
         system = RecordedSystem(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
         run.trainer(system).run()
         system.report_unused()
     surrogate = _surrogate_encoders(run)
     return pack(run, surrogate) if run.group.is_main else run.base
+
+
+def stages_line(config: TrainConfig, surrogate_share: float) -> str:
+    """A line about what follows the training, whose time left does not include it."""
+    if config.minutes is not None:
+        length = format_seconds(60.0 * config.minutes * surrogate_share)
+    else:
+        length = f"{max(round((config.steps or 0) * surrogate_share), 1)} steps"
+    return f"stages: training, surrogate encoders ({length}), voices, measurement; each shows its own time left"
 
 
 def pack(run: TrainingRun, surrogate: StyleEncoders) -> Path:

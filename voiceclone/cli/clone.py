@@ -56,6 +56,9 @@ def run(options: argparse.Namespace) -> int:
     """Merge flags and config file, then clone."""
     flags = {name: getattr(options, name) for name in CloneConfig(data="").as_dict()}
     config = merge(flags, read_config_file(options.config) if options.config else {})
+    from voiceclone.data.metadata import read_dataset
+
+    read_dataset(config.data)  # a wrong folder is reported before torch is imported
     if refuse_launcher("one voice", "`voiceclone batch` clones several voices at once"):
         return UsageError.exit_code
     from voiceclone.cloning.api import clone_with
