@@ -84,7 +84,7 @@ footer { display: none !important; }
 .cards label { width: 100%; padding: .7rem .9rem !important; }
 .downloads button { white-space: nowrap; padding-inline: .4rem; font-size: .95rem; }
 .pair-of-buttons { flex-wrap: nowrap !important; }
-.pair-of-buttons > button { min-width: 0 !important; white-space: nowrap; padding-inline: .5rem; }
+.pair-of-buttons > button { min-width: fit-content !important; white-space: nowrap; padding-inline: .5rem; }
 .pair-of-buttons > button.primary { flex-grow: 2 !important; }
 @media (max-width: 600px) {
   .reading { font-size: 1.25rem; }
