@@ -63,7 +63,7 @@ def main() -> int:
         held_out = [(read_audio(clip.path), clip.text) for clip in dataset.validation]
         print(judges.row("held-out recordings", held_out), flush=True)
         for name, pack in voices.items():
-            spoken = _speak(base, pack)
+            spoken = speak(base, pack)
             print(judges.row(name, spoken), flush=True)
             if options.wavs is not None:
                 _keep(options.wavs, f"{options.run.name}_{name}", spoken)
@@ -113,7 +113,8 @@ def _voices(run: Path) -> dict[str, VoicePack]:
     return {**voices, "clone": VoicePack.load(run / f"{run.name}.pt")}
 
 
-def _speak(base: Base, pack: VoicePack) -> list[tuple[np.ndarray, str]]:
+def speak(base: Base, pack: VoicePack) -> list[tuple[np.ndarray, str]]:
+    """Each of :data:`SENTENCES` spoken with a voice: audio ``(T,)`` at 24 kHz, and the text."""
     pipeline = base.pipeline("a", offline=True)
     return [(np.asarray(speak_whole(pipeline, text, pack.tensor)), text) for text in SENTENCES]
 

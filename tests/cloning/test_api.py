@@ -18,6 +18,9 @@ import torch
 from support import QUICK, REPOSITORY
 
 from voiceclone import CloneReport, VoicePack, clone, load_base
+from voiceclone.cli.main import main
+from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.fidelity import at_fidelity
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
@@ -52,6 +55,45 @@ def test_it_leaves_exactly_these_files(finished: Path) -> None:
     found = files_in(finished)
     events = {name for name in found if name.startswith("tensorboard/")}
     assert found - events == FILES and len(events) == 1
+
+
+def test_fidelity_moves_between_initialization_and_trained_voice(
+    finished: Path, dataset_folder: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    """Chosen before the training or after it, the voice is the same; nothing else of the training depends on it."""
+    first, half, last = (at_fidelity(finished / "v.pt", fidelity).tensor for fidelity in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(last, VoicePack.load(finished / "v.pt").tensor)
+    assert (last - first).abs().max() > 1e-3
+    torch.testing.assert_close(half, (first + last) / 2)
+    result = clone(**settings(dataset_folder, base_folder, tmp_path, fidelity=0.5))
+    torch.testing.assert_close(VoicePack.load(result.folder / "v.pt").tensor, half)
+    assert result.report["fidelity"] == 0.5
+    torch.testing.assert_close(at_fidelity(result.folder / "v.pt", 1.0).tensor, last)
+
+
+def test_fidelity_as_a_command(finished: Path, tmp_path: Path, capsys) -> None:
+    call = ["fidelity", str(finished / "v.pt"), "0.25", "--out"]
+    assert main([*call, str(tmp_path / "softer.pt")]) == 0
+    wanted = at_fidelity(finished / "v.pt", 0.25).tensor
+    torch.testing.assert_close(VoicePack.load(tmp_path / "softer.pt").tensor, wanted)
+    stray = tmp_path / "v" / "v.pt"
+    stray.parent.mkdir()
+    shutil.copy(finished / "v.pt", stray)
+    broken = tmp_path / "b" / "b.pt"
+    broken.parent.mkdir()
+    (broken.parent / "b_artifacts.pt").write_bytes(b"no archive")
+    for wrong, code, says in (
+        ([*call, str(tmp_path / "softer.pt")], 2, "exists"),
+        ([*call, str(tmp_path / "softer.wav")], 2, "ends in .pt"),
+        (["fidelity", str(finished / "v.pt"), "1.5", "--out", str(tmp_path / "o.pt")], 2, "use a number from 0"),
+        (["fidelity", str(stray), "0.5", "--out", str(tmp_path / "o.pt")], 2, "has no artifacts of a clone"),
+        (["fidelity", str(broken), "0.5", "--out", str(tmp_path / "o.pt")], 1, "is damaged"),
+    ):
+        assert main(wrong) == code
+        assert says in capsys.readouterr().err.splitlines()[-1]
+        assert not (tmp_path / "o.pt").exists()
+    with pytest.raises(UsageError, match=r"-0\.1"):
+        CloneConfig(data="d", fidelity=-0.1)
 
 
 def test_the_voice_is_what_stock_kokoro_loads(finished: Path, base_folder: Path) -> None:

@@ -25,8 +25,8 @@ _GROUP_OF = {
         NEED,
     ),
     **dict.fromkeys(
-        ("epochs_projection", "max_style_samples", "max_training_clips", "validation", "min_seconds", "max_seconds",
-         "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out",
+        ("epochs_projection", "max_style_samples", "max_training_clips", "fidelity", "validation", "min_seconds",
+         "max_seconds", "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out",
          "alpha", "beta", "diffusion_steps", "guidance", "carry", "style_from", "style_text", "expressive", "variants"),
         QUALITY,
     ),
@@ -50,6 +50,7 @@ EXAMPLES = {
     "evaluate": "voiceclone evaluate --voice output/my_voice/my_voice.pt --data ./my_dataset",
     "inspect": "voiceclone inspect output/my_voice/my_voice.pt --plot my_voice.png",
     "mix": 'voiceclone mix "0.7*output/my_voice/my_voice.pt + 0.3*af_heart" --out softer.pt',
+    "fidelity": "voiceclone fidelity output/my_voice/my_voice.pt 0.7 --out my_voice_70.pt",
     "export": "voiceclone export output/my_voice/my_voice.pt --to safetensors --out my_voice.safetensors",
     "prepare": "voiceclone prepare reading.wav --text reading.txt --out ./my_dataset",
     "demo-data": "voiceclone demo-data --out datasets/demo",

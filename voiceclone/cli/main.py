@@ -31,6 +31,10 @@ COMMANDS = {
     "evaluate": ("voiceclone.cli.evaluate", "measure a voice beside stock voices and recordings, with a verdict"),
     "inspect": ("voiceclone.cli.inspect", "look at a voice: shape, norms by row, health"),
     "mix": ("voiceclone.cli.mix", "mix voices, whole or half by half"),
+    "fidelity": (
+        "voiceclone.cli.fidelity",
+        "a finished clone more natural, or more like the speaker, without training",
+    ),
     "export": ("voiceclone.cli.export", "write a voice for kokoro-onnx, kokoro.js or as safetensors, and back"),
     "prepare": ("voiceclone.cli.prepare", "long recordings and their text to a dataset of clips"),
     "demo-data": ("voiceclone.cli.demo_data", "speak a small dataset with eSpeak-NG"),

@@ -46,6 +46,11 @@ class CloneConfig:
     )
     recipe: str = setting("best", "best, or plain (a baseline: mel error of free-running synthesis only)")
     without: str = setting("", f"parts of the recipe to leave out, comma-separated: {', '.join(PARTS)}")
+    fidelity: float = setting(
+        1.0,
+        "0-1: how far the voice goes from the blend of stock voices where training begins (more natural) to the "
+        "trained voice (more like the speaker); the command fidelity changes it later",
+    )
     base: str = setting(
         "auto",
         "auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file; auto: kokoro when its weights are available, "
@@ -92,6 +97,8 @@ class CloneConfig:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
         for name in ("epochs_projection", "max_style_samples", "max_training_clips", "seed"):
             check_range(name, getattr(self, name))
+        if not 0.0 <= self.fidelity <= 1.0:
+            raise UsageError(f"--fidelity {self.fidelity:g}: use a number from 0 to 1")
         if not 0.0 < self.lr_projection < 1.0:
             raise UsageError(f"--lr-projection {self.lr_projection}: use a number between 0 and 1")
 

@@ -15,6 +15,7 @@ from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import STOCK_KOKORO
 from voiceclone.cloning.expressive import write_expressive
+from voiceclone.cloning.fidelity import between
 from voiceclone.cloning.report import CloneMetrics, CloneReport
 from voiceclone.cloning.verdict import likeness_line, verdict_line
 from voiceclone.errors import VoicecloneError
@@ -47,7 +48,8 @@ def finish_voice(
 ) -> CloneReport:
     """Write all outputs. The report is written last, because it marks the voice as finished."""
     state = trainer.state
-    base_vector = state.best_vector if state.best_vector is not None else state.anchor
+    trained = state.best_vector if state.best_vector is not None else state.anchor
+    base_vector = between(state.anchor, trained, run.config.fidelity)
     voice = run.profile.expand(base_vector, run.config.name)
     initialization = run.profile.expand(state.anchor, "initialization")
     # Both with the final alignment, because losses with different alignments are not comparable.
@@ -65,7 +67,7 @@ def finish_voice(
     health = examine(voice, HealthRange.of(run.base.stock_voices.values()))
     for reason in health.reasons:
         run.reporter.warn(f"the voice looks unusual: {reason}")
-    _save_artifacts(run, trainer, styles, base_vector, metrics)
+    _save_artifacts(run, trainer, styles, trained, metrics)
     voice.save(run.folder.voice)
     expressive = write_expressive(run, trainer, base_vector)
     spoken = _speak_tests(run)
@@ -93,6 +95,7 @@ def finish_voice(
         "initialization": {"timbre": state.timbre_from, "prosody": state.prosody_from, "best_stock": state.best_stock},
         "phone_classifier": _phone_classifier(trainer),
         "dropped_clips": state.dropped,
+        "fidelity": run.config.fidelity,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "skipped_steps": state.skipped_steps,
@@ -147,7 +150,7 @@ def _consent(run: Run) -> str:
 
 
 def _save_artifacts(
-    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, base_vector: torch.Tensor, metrics: CloneMetrics
+    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, trained: torch.Tensor, metrics: CloneMetrics
 ) -> None:
     """Write tensors and plain values only, so that the file loads with ``weights_only=True``."""
     content = {
@@ -158,7 +161,7 @@ def _save_artifacts(
         "style_spread": styles.spread,
         "style_outliers": list(styles.outliers),
         "anchor": trainer.state.anchor,
-        "base_vector": base_vector,
+        "base_vector": trained,
         "length_scale": run.profile.scale,
         "length_delta": run.profile.delta,
         "config": run.config.as_dict(),

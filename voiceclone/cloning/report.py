@@ -43,6 +43,8 @@ class CloneReport(TypedDict):
     phone_classifier: dict[str, Any]
     dropped_clips: dict[str, str]
     """Clips that do not match their transcripts, as ``split/name``, with the reason."""
+    fidelity: float
+    """0: the initialization, 1: the trained voice."""
     epochs: int
     best_epoch: int
     skipped_steps: int
