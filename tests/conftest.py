@@ -1,4 +1,4 @@
-"""Fixtures of several tests; no test reaches for the network."""
+"""Shared fixtures. No test uses the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported, so it is set before
 
-os.environ.setdefault("VOICECLONE_TRACEBACK", "1")  # a bug that a test meets should show where
+os.environ.setdefault("VOICECLONE_TRACEBACK", "1")  # an unexpected error in a test should show its traceback
 
 from support import write_base, write_dataset
 from synthesized import SENTENCES, crude_phonemes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voiceclone.bases.base import Base
     from voiceclone.models.frozen_kokoro import FrozenKokoro
 
-# The user's own cache may hold the real Kokoro, and ``--base auto`` would take it: tests have a cache of their own.
+# Tests have their own cache, because ``--base auto`` would use Kokoro from the user's cache.
 USERS_CACHE = os.environ.get("XDG_CACHE_HOME")
 _CACHE = tempfile.TemporaryDirectory(prefix="voiceclone-tests-cache-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name

@@ -1,4 +1,4 @@
-"""What the documents hold: their code blocks, and the command lines in them."""
+"""Code blocks of the documents and the command lines in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALL = re.compile(r"^(?:python -m voiceclone|python training_styletts2\.py|voice
 
 
 def blocks(kind: str, *, mark: str | None = None) -> list[tuple[str, str]]:
-    """(document, code) of every block of a kind; ``mark`` wants those below a comment ``<!-- MARK -->``."""
+    """(document, code) of every block of a kind; with ``mark`` only those after a comment ``<!-- MARK -->``."""
     found = []
     for document in DOCUMENTS:
         for match in BLOCK.finditer(document.read_text()):
@@ -36,7 +36,7 @@ def lines(code: str) -> list[str]:
 
 
 def call(line: str) -> list[str] | None:
-    """The arguments of a command line of ours, without a pipe or comment behind it; None for another command."""
+    """The arguments of a voiceclone command line, without a pipe or comment; None for other commands."""
     if not CALL.match(line):
         return None
     words = shlex.split(line, comments=True)
@@ -47,6 +47,6 @@ def call(line: str) -> list[str] | None:
 
 
 def commands(*, mark: str | None = None) -> list[tuple[str, list[str]]]:
-    """(document, arguments) of every command line of ours in the shell blocks."""
+    """(document, arguments) of every voiceclone command line in the shell blocks."""
     calls = [(document, call(line)) for document, code in blocks("bash", mark=mark) for line in lines(code)]
     return [(document, arguments) for document, arguments in calls if arguments is not None]

@@ -1,4 +1,4 @@
-"""What several tests share: a tiny base with random weights, a small dataset of synthetic tones, the real data."""
+"""Shared helpers: a tiny base with random weights, a small dataset of synthetic tones, the real data."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:
 
 
 def settle(encoders: StyleEncoders) -> StyleEncoders:
-    """Let spectral norm find its vectors, as training does: else random weights give styles of norm 1e3 to 1e21."""
+    """Run passes that calibrate spectral norm as training does: otherwise random weights give norms of 1e3 to 1e21."""
     encoders.train()
     with torch.no_grad():
         for _ in range(5):
@@ -116,11 +116,11 @@ def styletts2_checkpoint(path: Path) -> tuple[Path, object]:
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """New tensors are float64 within.
+    """Use float64 for new tensors.
 
-    The decoder takes the phase of its source's spectrum as an input. Where a bin is almost empty, the phase is rounding
-    and may jump by pi: in float32 two correct ways of computing a gradient then differ by percents, in float64 by
-    1e-15 of the gradient.
+    The decoder takes the phase of its source's spectrum as an input. Where a bin is almost empty, the phase is
+    determined by rounding and may jump by pi. In float32 two correct ways of computing a gradient then differ by
+    several percent, in float64 by 1e-15 of the gradient.
     """
     torch.set_default_dtype(torch.float64)
     try:

@@ -1,4 +1,4 @@
-"""What the tests of a training corpus share: sentences, and quick stand-ins for G2P and F0 tracking."""
+"""Shared helpers for training corpora: sentences, and fast stand-ins for G2P and F0 tracking."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ SENTENCES = (
 
 
 def crude_phonemes(text):
-    """Letters stand in for phonemes: quick, and enough where only the plumbing is tested."""
+    """Letters instead of phonemes: fast, and sufficient where only the data flow is tested."""
     return text.lower().replace("c", "k").replace("g", "ɡ")
 
 

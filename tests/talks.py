@@ -1,4 +1,4 @@
-"""Recordings for the tests of ``prepare``, with everything that is known of them."""
+"""Recordings for the tests of ``prepare``, with known words and times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Talk:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return " ".join(text for _, _, text in self.spans)
 
     def subtitles(self, comma: str = ",", late: float = 0.0) -> str:

@@ -1,4 +1,4 @@
-"""The releases of the libraries: ranges, the newest set that they are tested with, and the old one of styletts2."""
+"""Versions of the libraries: ranges, the pinned set used by the tests, and the old set for styletts2."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_requirements_txt_is_the_whole_list_and_lies_in_the_ranges() -> None:
 
 
 def test_constraints_txt_names_a_release_of_everything_that_is_asked_for() -> None:
-    """Else `make constraints` was forgotten."""
+    """Fails where `make constraints` was forgotten."""
     newest = lines_of("constraints.txt")
     for asked in project_requirements(*EXTRAS):
         pinned = newest[canonicalize_name(asked.name)]

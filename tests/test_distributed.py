@@ -1,4 +1,4 @@
-"""What the frozen decoder's convolutions are computed in."""
+"""Precision of the frozen decoder's convolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the documents: commands parse or run, messages exist, Python compiles, figures were recorded."""
+"""Tests of the documents: commands parse or run, messages exist, Python compiles, figures are recorded."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_marked_python_runs(workplace: Path, capsys) -> None:
 
 
 def test_every_line_of_the_ten_minutes_parses() -> None:
-    """Also what is no command of ours: a target of make, an extra of pip."""
+    """Including lines that are not voiceclone commands: make targets and pip extras."""
     page = (REPOSITORY / "docs" / "ten_minutes.md").read_text()
     makefile = (REPOSITORY / "Makefile").read_text()
     ours = 0
@@ -114,7 +114,7 @@ def test_the_ten_minutes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_figures_in_the_tables_were_recorded() -> None:
-    """What README and quality state with decimals stands in the lab notes or in the benchmarks' page."""
+    """Decimal figures in README and quality must be in the lab notes or in the benchmarks' page."""
     recorded = "".join(path.read_text() for path in (REPOSITORY / "docs" / "lab_notes").glob("*.md"))
     recorded += (REPOSITORY / "benchmarks" / "README.md").read_text()
     known = set(re.findall(r"\d+\.\d+", recorded))
@@ -147,7 +147,7 @@ def test_flag_tables_hold_every_flag_of_their_command() -> None:
      ("record.md", RecordConfig)],
 )  # fmt: skip
 def test_tables_of_settings_say_what_the_fields_say(document: str, config: type) -> None:
-    """Links, code marks and a link in brackets at the end aside; the flags' help is made from the fields, too."""
+    """Compared without links and code marks; the flags' help is generated from the fields as well."""
     page = (REPOSITORY / "docs" / document).read_text()
     tables = re.findall(r"^\| flag \| default \| meaning \|\n(?:\|.*\n)+", page, re.M)
     rows = dict(re.findall(r"^\| `--([a-z-]+)` \| (.*) \|$", "".join(tables), re.M))
@@ -160,7 +160,7 @@ def test_tables_of_settings_say_what_the_fields_say(document: str, config: type)
 
 
 def test_messages_in_troubleshooting_exist() -> None:
-    """``...`` stands for what varies; the rest must stand in this order in one text of the code."""
+    """``...`` stands for variable parts; the rest must occur in this order in one string of the code."""
     page = (REPOSITORY / "docs" / "troubleshooting.md").read_text()
     cells = [row.split(" | ", 1)[0] for row in re.findall(r"^\| (`.*)$", page, re.M)]
     messages = [message.replace("\\|", "|") for cell in cells for message in re.findall(r"`([^`]+)`", cell)]

@@ -1,4 +1,4 @@
-"""Whole files or none, also on a full disk."""
+"""Files are written completely or not at all, also on a full disk."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_is_not_held_twice_in_memory(tmp_path: Path) -> None:
 
 
 def test_a_write_sets_no_umask(tmp_path: Path, monkeypatch) -> None:
-    """The umask belongs to all threads: set for a moment, another thread's file would be open to everybody."""
+    """The umask applies to all threads: changing it briefly would affect files of other threads."""
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was set"))
     write_text(tmp_path / "a.txt", "x")
 

@@ -1,4 +1,4 @@
-"""The whole job on files in the official format and size, with random weights: the real ones are not needed."""
+"""A whole clone with files in the official format and size but random weights."""
 
 from __future__ import annotations
 

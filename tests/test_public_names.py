@@ -1,4 +1,4 @@
-"""``from voiceclone import ...``: the public names, loaded on first use, and paths of any kind."""
+"""``from voiceclone import ...``: the public names, loaded on first use, and path arguments of any type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package as it is installed: a wheel is built, holds everything, and runs away from the source folder."""
+"""The installed package: a wheel is built, is complete, and works outside the source folder."""
 
 from __future__ import annotations
 

@@ -57,12 +57,12 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_text(target: Path, content: str) -> None:
-    """Write UTF-8 ``content`` to ``target`` in one step; bytes that are no UTF-8 (in paths) are escaped."""
+    """Write UTF-8 ``content`` to ``target`` in one step; bytes that are not UTF-8 (in paths) are escaped."""
     write_bytes(target, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(target: Path, content: Any) -> None:
-    """Write ``content`` as indented JSON; NaN and infinities are refused (they are no JSON)."""
+    """Write ``content`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
     write_text(target, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Recordings whose words and times are known: sentences spoken by eSpeak-NG, in a voice that no reader of ours has."""
+"""Recordings with known words and times: sentences by eSpeak-NG, in a voice that the aligners do not use."""
 
 from __future__ import annotations
 

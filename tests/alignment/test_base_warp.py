@@ -1,4 +1,4 @@
-"""Warping carries phone boundaries over."""
+"""Dynamic time warping transfers phone boundaries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_whole_frames_are_at_least_one_and_sum_up(frames: int, boundaries: list[
 
 
 def phones(durations: list[int], seed: int = 0) -> torch.Tensor:
-    """A mel ``(80, 2F)`` in which each phone is one spectrum with a little noise."""
+    """A mel ``(80, 2F)`` in which each phone has a constant spectrum plus a little noise."""
     generator = torch.Generator().manual_seed(seed)
     spectra = torch.randn(80, len(durations), generator=torch.Generator().manual_seed(99))
     mel = torch.cat([spectra[:, i : i + 1].expand(-1, 2 * d) for i, d in enumerate(durations)], dim=1)
@@ -52,7 +52,7 @@ def test_another_level_or_colour_does_not_move_them_and_another_text_scores_low(
 
 
 def test_what_is_heard_finds_the_boundaries_that_two_unlike_voices_hide() -> None:
-    """The clip's mel is noise, as good as another voice's; the phones heard in either are plain."""
+    """The clip's mel is noise, as for a very different voice; the phone posteriors of both are unambiguous."""
     spoken, true = [4, 3, 6, 2, 5, 4], [7, 2, 4, 5, 3, 8]
     noise = torch.randn(80, 2 * sum(true), generator=torch.Generator().manual_seed(5))
     posteriors = tuple(

@@ -1,4 +1,4 @@
-"""Durations: whole frames that sum up, and symbols at the places the synthesiser spoke them."""
+"""Durations are whole frames with the right sum, and symbols are placed at the synthesiser's times."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_whole_frames_keep_whole_boundaries():
 
 
 def test_whole_frames_move_as_little_as_they_can():
-    # Three boundaries in one place: one frame each, around that place.
+    # Three boundaries at the same position: one frame each, around it.
     durations = whole_frames(np.array([0.0, 10.0, 10.0, 10.0, 20.0]), 20)
     assert durations.tolist() in ([9, 1, 1, 9], [8, 1, 1, 10], [10, 1, 1, 8])
 

@@ -1,4 +1,4 @@
-"""Speech without phoneme times gets durations close to the true ones."""
+"""Durations estimated without phoneme times are close to the true ones."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_boundaries_of_another_voice_are_found():
     found = EspeakAligner(("en-us+m3",))(audio, TEXT, PHONEMES)
     assert found.sum() == truth.sum()
     assert found.min() >= 1
-    # 2 frames are 50 ms; a straight line through the utterance is off by more than 5.
+    # 2 frames are 50 ms; uniform durations have an error of more than 5.
     error = np.abs(np.cumsum(found) - np.cumsum(truth)).mean()
     even = np.abs(np.cumsum(np.full(len(truth), truth.sum() / len(truth))) - np.cumsum(truth)).mean()
     assert error < 2.0 < even

@@ -1,4 +1,4 @@
-"""Sums over alignments and the best one, against all alignments written out."""
+"""The sum over alignments and the best alignment, compared with brute force."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from voiceclone.alignment.forward_sum import best_path, even, posteriors
 
 
 def alignments(states, frames):
-    """Every way to give ``frames`` frames to ``states`` states, each at least one: lengths of the states."""
+    """All ways to assign ``frames`` frames to ``states`` states with at least one each: lengths of the states."""
     for cuts in itertools.combinations(range(1, frames), states - 1):
         yield np.diff([0, *cuts, frames])
 

@@ -1,4 +1,4 @@
-"""An aligner learns phone boundaries from recordings and phonemes alone, is kept, and serves a whole run."""
+"""The aligner learns phone boundaries from recordings and phonemes, and is cached for a whole run."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ VOCAB = tiny_config()["vocab"]
 
 @pytest.fixture(scope="module")
 def readings(tmp_path_factory):
-    """(row, audio, true durations) of eSpeak-NG's readings; the phonemes are those it spoke."""
+    """(row, audio, true durations) of eSpeak-NG's synthesis, with the phonemes that it reports."""
     folder, engine, found = tmp_path_factory.mktemp("readings"), EspeakSynthesizer(), []
     for voice, rate in VOICES:
         for sentence in SENTENCES:
@@ -44,7 +44,7 @@ def readings(tmp_path_factory):
 
 
 def share_within(readings, durations, milliseconds=50):
-    """Share of the phones whose start lies within so much of the true one."""
+    """Fraction of the phones whose start is within a tolerance of the true one."""
     errors = []
     for (row, _, truth), found in zip(readings, durations):
         phones = [i for i, c in enumerate(row.phonemes) if c not in PAUSES and c not in STRESSES]
@@ -53,7 +53,7 @@ def share_within(readings, durations, milliseconds=50):
 
 
 def evenly(truth):
-    """All phonemes of one length between the silences at the ends, which are given away."""
+    """Baseline: equal durations between the (known) silences at both ends."""
     inner = np.linspace(truth[0], truth[:-1].sum(), len(truth) - 1)
     return whole_frames(np.concatenate([[0], inner, [truth.sum()]]), int(truth.sum()))
 
@@ -113,7 +113,7 @@ def test_a_run_learns_its_alignment_and_given_refuses(spoken, tmp_path, monkeypa
     command = ["train-base", "--data", str(data), "--preset", "tiny", "--out", str(tmp_path / "run"), "--quiet",
                "--steps", "1", "--surrogate-share", "1", "--voices", "1"]  # fmt: skip
     assert command_line.main([*command, "--alignment", "given"]) == 2
-    assert "bring no durations" in capsys.readouterr().err
+    assert "have no durations" in capsys.readouterr().err
     assert command_line.main([*command, "--alignment", "learned"]) == 0
     cache = tmp_path / "run" / "cache"
     assert (cache / "aligner.safetensors").is_file()

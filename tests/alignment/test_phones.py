@@ -1,4 +1,4 @@
-"""The models of a speaker's phones."""
+"""Phone models of a speaker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ THIRDS = [None, ("a", 0), ("a", 1), ("b", 0)]
 
 
 def labelled(frames: int, seed: int = 0) -> tuple[np.ndarray, list]:
-    """Features of well separated phones, each of which holds for 20 frames."""
+    """Features of well separated phones, each constant for 20 frames."""
     chance = np.random.default_rng(seed)
     centres = 3.0 * np.random.default_rng(9).standard_normal((len(THIRDS), SIZE))
     rows = np.repeat(chance.integers(0, len(THIRDS), frames // 20), 20)
@@ -52,7 +52,7 @@ def test_sums_do_not_depend_on_how_they_were_gathered() -> None:
 
 
 def test_no_frame_is_judged_by_what_it_taught() -> None:
-    """A quarter at a time, or half a thousand frames: the others' models judge them."""
+    """Frames are scored by models trained without their part (a quarter, or 500 frames)."""
     for frames, length in ((3000, 500), (800, 200)):
         check_held_out(frames, length)
 

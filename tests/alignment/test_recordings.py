@@ -1,4 +1,4 @@
-"""Which word is where: against eSpeak-NG's own times, in another voice than the readers'."""
+"""Word times compared with eSpeak-NG's own times, in a voice that the aligners do not use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sure(found: Planned) -> list[tuple[float, float, str]]:
 
 def test_every_word_is_in_the_clip_that_holds_its_sound(talk: Talk, learned: Learned) -> None:
     found = planned(talk, talk.text, learned)
-    # Half a minute teaches little, so that the fit of some words may be doubted, but not their place.
+    # Half a minute is little training material: the fit of some words may be low, but not their position.
     assert len(sure(found)) >= len(found.clips) - 1
     clips = [(clip.start, clip.end, clip.text) for clip in found.clips]
     assert [word for _, _, text in clips for word in plain_words(text)] == plain_words(talk.text)
@@ -45,7 +45,7 @@ def test_every_word_is_in_the_clip_that_holds_its_sound(talk: Talk, learned: Lea
     for start, end, text in clips:
         inside = [(a, b) for a, b, _ in talk.spans[at : at + text.count(".")]]
         at += len(inside)
-        # Cut in the pause before and the pause behind: at a full stop, half a second of silence.
+        # Cuts are in the pauses before and after: half a second of silence at a full stop.
         assert inside[0][0] - 0.5 <= start <= inside[0][0] + 0.02
         assert inside[-1][1] - 0.05 <= end <= inside[-1][1] + 0.5
 

@@ -1,4 +1,4 @@
-"""What is no speech goes, what is speech stays, and the bandwidth is what the recording has."""
+"""Non-speech is removed, speech is preserved, and the bandwidth is measured correctly."""
 
 import io
 
@@ -17,7 +17,7 @@ RATE = 24_000
 
 
 def speech(seconds: float = 3.0, rate: int = RATE, seed: int = 0) -> np.ndarray:
-    """Syllables of a buzz in the low and of hiss in the high frequencies, with pauses, over the whole band."""
+    """Syllables of a buzz at low and noise at high frequencies, with pauses, over the full band."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate
     buzz = lfilter([1.0], [1.0, -0.95], np.sign(np.sin(2 * np.pi * 120 * time)) + 0.01 * rng.standard_normal(len(time)))
@@ -29,7 +29,7 @@ def speech(seconds: float = 3.0, rate: int = RATE, seed: int = 0) -> np.ndarray:
 
 
 def cut(sound: np.ndarray, hertz: float, rate: int = RATE) -> np.ndarray:
-    """Sent through a rate that holds ``hertz`` at most."""
+    """Low-pass by resampling through a rate that contains at most ``hertz``."""
     there = soxr.resample(sound, rate, 2 * hertz, quality="HQ")
     return soxr.resample(there, 2 * hertz, rate, quality="HQ")[: len(sound)].astype(np.float32)
 

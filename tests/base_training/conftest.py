@@ -1,4 +1,4 @@
-"""A small corpus of two eSpeak-NG speakers, made once for all tests of training."""
+"""A small corpus of two eSpeak-NG speakers, made once for all training tests."""
 
 import pytest
 from synthesized import crude_f0
@@ -27,7 +27,7 @@ def corpus(cache):
 
 @pytest.fixture(scope="session")
 def unseen(spoken, tmp_path_factory):
-    """The speaker kept out."""
+    """The held-out speaker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_module, "track_f0", crude_f0)
         return prepare_corpus(read_rows([spoken / "heldout"]), tmp_path_factory.mktemp("cache"), tiny_config()["vocab"])

@@ -1,4 +1,4 @@
-"""What the processes of a process group run in tests; a module of its own, since they import it by name."""
+"""Functions that the processes of a process group run in tests; a module of their own because they run by name."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ from voiceclone.base_training.trainer import Trainer
 from voiceclone.distributed import ProcessLostError, open_process_group
 
 LOST = 7
-"""Exit code of a process that noticed that another one is gone."""
+"""Exit code of a process that detected the loss of another one."""
 CONFIG = TrainConfig(
     preset="tiny", steps=4, warmup_steps=1, crop_frames=16, crop_batch=3, long_batch=2, long_every=2, prosody_batch=3,
     prosody_frames=40, prosody_every=1, acoustic_share=0.25, adversarial_share=0.5, learning_rate=0.01,
@@ -29,13 +29,13 @@ CONFIG = TrainConfig(
 
 
 def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> None:
-    """Train a base (``job`` "base" or "resume"), surrogate encoders, or leave the others alone ("dies", "sleeps")."""
+    """Train a base (``job`` "base" or "resume") or surrogate encoders, or stop responding ("dies", "sleeps")."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1",
                       MASTER_PORT=str(port))  # fmt: skip
     torch.set_num_threads(1)
     for module, name, function in REPLACED:
         setattr(module, name, function)
-    # Adam makes a whole step of the rounding of a gradient that is zero.
+    # Adam amplifies the rounding error of a zero gradient to a full step.
     torch.optim.AdamW = lambda parameters, lr, **options: torch.optim.SGD(parameters, lr=lr)
     if job == "sleeps":
         distributed.STEP_TIMEOUT = timedelta(seconds=4)
@@ -59,7 +59,7 @@ def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> 
 
 
 def _compute_in_double() -> None:
-    """In single precision the vocoder's source branch makes thousandths of a gradient out of rounding."""
+    """In single precision the vocoder's source amplifies rounding to 0.001 of a gradient."""
     torch.set_default_dtype(torch.float64)
     to = Batch.to
 
@@ -67,9 +67,9 @@ def _compute_in_double() -> None:
 
 
 def _every_row_the_same(*shape: int) -> torch.Tensor:
-    """Normal noise that is the same in every row, whatever the number of rows.
+    """Normal noise that is the same in every row, independent of the number of rows.
 
-    Not zeros: the phase of a spectrum of nothing is rounding.
+    Zeros cannot be used, because the phase of an all-zero spectrum is determined by rounding.
     """
     noise = torch.randn(shape[1:], generator=torch.Generator().manual_seed(0))
     return noise.expand(shape).clone()
@@ -80,4 +80,5 @@ REPLACED = (
     (torch, "randn_like", lambda x, **_: _every_row_the_same(*x.shape)),
     (torch, "rand", lambda *shape, **_: _every_row_the_same(*shape).sigmoid()),
 )
-"""Replacements for what is not the same in a process group inside Kokoro's modules: (module, name, function)."""
+"""Replacements inside Kokoro's modules for functions that depend on the number of processes: (module, name,
+function)."""

@@ -1,4 +1,4 @@
-"""The corpus: what is read, refused, cached and given back."""
+"""Reading, validation and caching of the corpus."""
 
 import json
 import tracemalloc
@@ -101,7 +101,7 @@ def test_rows_that_do_not_fit_are_skipped_and_none_left_is_an_error(tmp_path):
 
 
 def test_features_go_to_disk_as_they_are_made(tmp_path, monkeypatch):
-    """40 utterances of 1.2 MB: a corpus in memory would take all of them."""
+    """40 utterances of 1.2 MB: a corpus in memory would exceed the limit."""
     rng = np.random.default_rng(0)
     made = []
 
@@ -125,7 +125,7 @@ def test_features_go_to_disk_as_they_are_made(tmp_path, monkeypatch):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 25e6  # one utterance as float64 audio and float32 mel, and what the standard library holds
+    assert peak < 25e6  # one utterance as float64 audio and float32 mel, plus memory of the standard library
     assert [float(corpus._arrays[0]["mel"][2000 * i + 5, 7]) for i in range(40)] == [np.float16(v) for v in made]
     assert [round(float(corpus.audio(i)[0]) * 32767) for i in range(40)] == list(range(1, 41))
     assert {p.name for p in (tmp_path / "cache").iterdir()} == {

@@ -1,4 +1,4 @@
-"""Fine-tuning a base on one speaker: what it starts from, what it rehearses, and what it leaves."""
+"""Fine-tuning a base on one speaker: initialization, rehearsal, and output."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_command_line_finetunes_resumes_and_packs_the_speakers_voice(old_base, s
     assert (out / "base" / "own_encoders.safetensors").is_file() and base.own_encoders is not None
     old = load_base(old_base).kmodel.state_dict()
     differences = [(value - old[key]).abs().max() for key, value in base.kmodel.state_dict().items()]
-    assert 0 < max(differences) < 0.1  # it went on from there
+    assert 0 < max(differences) < 0.1  # it was resumed
     result = next(iter(base.pipeline("a", offline=True)("Hello there.", voice=name)))
     assert torch.isfinite(result.audio).all()
 
@@ -96,7 +96,7 @@ def test_encoders_of_a_shared_voice_space_stay_as_they_are(old_base, corpus, tmp
     ("flags", "message"),
     [
         (["--finetune", "nowhere"], "no base lies there"),
-        (["--finetune", "OLD", "--init", "x"], "--init: has no meaning with --finetune"),
+        (["--finetune", "OLD", "--init", "x"], "--init: cannot be used with --finetune"),
         (["--finetune", "BARE"], "lacks own_encoders.safetensors"),
         (["--slm", "hubert"], "slm 'hubert': use one of none, auto, whisper, wavlm"),
         (["--decoder", "wavenet"], "decoder 'wavenet': use one of istftnet, hifigan"),

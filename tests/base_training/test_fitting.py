@@ -1,4 +1,4 @@
-"""The loop that fits small nets."""
+"""The training loop for small networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every term is least where it should be."""
+"""Every loss term has its minimum at the target."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_duration_losses_are_small_at_the_truth_and_ignore_the_padding():
     durations = torch.tensor([[2.0, 3.0, 1.0, 4.0], [1.0, 2.0, 1.0, 0.0]])
     mask = durations > 0
     logits = torch.where(durations[..., None] > torch.arange(10), 12.0, -12.0)
-    logits[1, 3] = 7.0  # padding: anything may stand there
+    logits[1, 3] = 7.0  # padding: its values must not matter
     terms = duration_losses(logits, durations, mask)
     assert all(float(value) < 1e-3 for value in terms.values())
     wrong = logits.clone()

@@ -1,4 +1,4 @@
-"""Speech with known phones: a model's own durations, and recordings aligned by a classifier."""
+"""Speech with phone labels: by a model's own durations, and by forced alignment with a classifier."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_recording_is_aligned_near_the_true_boundaries(tmp_path, utterance) ->
     aligned = align_recording(recording, load_phone_classifier())
     assert aligned is not None and aligned.speaker == "s" and len(aligned.labels) == recording.mel.shape[1] // 2
     true = labelled(audio, symbols, durations, LogMel()).labels
-    # The silence at both ends was trimmed: compare where the first labelled frames lie on each other.
+    # The silence at both ends was trimmed: align the first labelled frames before comparing.
     shift = int(np.argmax(true != UNLABELLED)) - int(np.argmax(aligned.labels != UNLABELLED))
     count = min(len(true) - max(shift, 0), len(aligned.labels) - max(-shift, 0))
     true, found = true[max(shift, 0) :][:count], aligned.labels[max(-shift, 0) :][:count]

@@ -1,4 +1,4 @@
-"""Several processes train what one would, resume, and notice when one of them is gone."""
+"""Training with several processes equals training with one, can be resumed, and detects the loss of a process."""
 
 import json
 import multiprocessing
@@ -21,7 +21,7 @@ from voiceclone.errors import UsageError
 
 
 def start(size, cache, out, job="base", timeout=900):
-    """Run the job in ``size`` processes; their exit codes."""
+    """Run the job in ``size`` processes; returns their exit codes."""
     out.mkdir(exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["voiceclone.base_training.trainer"])  # imported once for all processes
@@ -45,7 +45,7 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def alone(cache, tmp_path_factory):
-    """What one process trains."""
+    """Result of training with one process."""
     out = tmp_path_factory.mktemp("alone")
     assert start(1, cache, out) == [0]
     return out
@@ -53,7 +53,7 @@ def alone(cache, tmp_path_factory):
 
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_several_processes_train_what_one_does(corpus, cache, alone, tmp_path, size):
-    """Three processes: shares of one and of no row, since every other batch has two."""
+    """Three processes: some get one row and some none, because every other batch has two rows."""
     assert start(size, cache, tmp_path) == [0] * size
     expected, found = read_checkpoint(alone), read_checkpoint(tmp_path)
     fresh = untrained(corpus, tmp_path)
@@ -71,8 +71,9 @@ def test_several_processes_train_what_one_does(corpus, cache, alone, tmp_path, s
 
 
 def untrained(corpus, out):
-    """A trainer before its first step; its prosodic encoder is the copy that training starts it as."""
-    with double_precision():  # as in the processes: other draws than in single precision
+    """A trainer before its first step, its prosodic encoder copied from the acoustic one as at the start of
+    training."""
+    with double_precision():  # as in the processes: random numbers differ from those in single precision
         trainer = Trainer(RecordedSystem(corpus, CONFIG), out)
     for trainee in (trainer.system.trained, trainer.system.averaged):
         trainee.encoders.prosodic.load_state_dict(trainee.encoders.acoustic.state_dict())
@@ -80,7 +81,7 @@ def untrained(corpus, out):
 
 
 def apart(ours, theirs):
-    """Distance between two sets of weights; spectral norm's vectors turn by themselves and do not count."""
+    """Distance between two sets of weights, without spectral norm's vectors, which are updated in every pass."""
     weights = {name: value for name, value in ours.items() if f"{name[:-1]}u" not in ours}
     return float(torch.stack([(value - theirs[name]).norm() for name, value in weights.items()]).norm())
 
@@ -110,7 +111,7 @@ def test_another_number_of_processes_goes_on(corpus, cache, tmp_path):
 def test_a_process_that_stops_ends_the_others(cache, tmp_path, job):
     began = time.monotonic()
     assert start(2, cache, tmp_path, job, timeout=600)[0] == LOST
-    assert time.monotonic() - began < 600  # torch itself would wait for half an hour
+    assert time.monotonic() - began < 600  # torch's own timeout is half an hour
 
 
 def test_rows_of_the_processes_make_up_the_batch(corpus):
@@ -126,7 +127,7 @@ def test_rows_of_the_processes_make_up_the_batch(corpus):
 
 
 def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
-    """Every term but feature matching, which asks the other processes."""
+    """Every term but feature matching, which communicates between processes."""
     for module, name, function in REPLACED:
         monkeypatch.setattr(module, name, function)
     with double_precision():
@@ -144,7 +145,7 @@ def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
 
 
 def gradients(trainer, process_group):
-    """The gradient of each parameter in the prosodic and the acoustic terms of the rows of one process."""
+    """Gradient of each parameter for the prosodic and acoustic terms of the rows of one process."""
 
     def acoustic(batch):
         return trainer.system.objective.acoustic(batch, adversarial=False)[0]
@@ -155,7 +156,7 @@ def gradients(trainer, process_group):
         batch = doubled(batch)
         trainer.system.trained.zero_grad()
         trainer.system.objective.total(batch.share.of(term(batch))).backward()
-        trainer.system.trained.load_state_dict(initial_state)  # spectral norm moves on with every pass
+        trainer.system.trained.load_state_dict(initial_state)  # spectral norm is updated in every pass
         for name, parameter in trainer.system.trained.named_parameters():
             if parameter.grad is not None:
                 found[term.__name__, name] = parameter.grad.clone()
@@ -171,7 +172,7 @@ def test_a_launcher_that_starts_one_process_for_several_is_refused(monkeypatch):
 
 @pytest.mark.slow
 def test_command_line_under_accelerate(spoken, tmp_path):
-    """Features once, one set of files, one voice on the terminal; a wrong call ends all processes."""
+    """Features are computed once, one set of files is written, one process prints; an error ends all processes."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                "--main_process_port", str(free_port()), "-m", "voiceclone", "train-base", "--device", "cpu",
                "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path / "run"),

@@ -1,4 +1,4 @@
-"""Stock voices: the right shape, smooth over the rows, and chosen to differ."""
+"""Stock voices have the right shape, are smooth over the rows, and are selected to differ."""
 
 import torch
 

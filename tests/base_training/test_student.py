@@ -1,4 +1,4 @@
-"""A student learns to speak as a teacher does, with the teacher's own voice vectors."""
+"""A student learns to reproduce a teacher's speech with the teacher's voice vectors."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_it_comes_nearer_to_its_teacher(corpus, tmp_path: Path) -> None:
 
 
 def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> None:
-    """At the teacher's own width the decoder is the teacher's; a narrower one gets finite weights."""
+    """At the teacher's width the decoder equals the teacher's; a narrower one gets finite weights."""
     base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
     teacher = base.kmodel
     system = StudentSystem(corpus, CONFIG)
@@ -126,7 +126,7 @@ def test_phases_count_in_the_complex_distance() -> None:
     audio = torch.sin(torch.arange(4800) * 0.1)[None]
     assert float(complex_distance(audio, audio)) < 1e-2
     turned = torch.sin(torch.arange(4800) * 0.1 + 1.5)[None]
-    magnitudes = float(SpectralLoss()(turned, audio)["convergence"])  # does not see them, but for the ends
+    magnitudes = float(SpectralLoss()(turned, audio)["convergence"])  # does not depend on them, except at the ends
     assert float(complex_distance(turned, audio)) > 1.0 > 4 * magnitudes
 
 
@@ -169,7 +169,7 @@ def test_the_command_trains_a_base_that_speaks_with_kokoros_voices(speech: Path,
 def test_flags_without_a_meaning_for_a_student_are_refused(speech: Path, tmp_path: Path, capsys) -> None:
     train = ["train-base", "--teacher", str(speech), "--preset", "tiny", "--steps", "1", "--out", str(tmp_path / "o")]
     assert main([*train, "--boost", "lj=3"]) == 2
-    assert "--boost: has no meaning with --teacher" in capsys.readouterr().err
+    assert "--boost: cannot be used with --teacher" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main([*train, "--data", str(tmp_path)])
     assert main(["train-base", "--teacher", str(tmp_path), "--steps", "1", "--out", str(tmp_path / "o")]) == 2

@@ -1,4 +1,4 @@
-"""The synthetic corpus: speakers by seed, silences and level of an utterance, clear errors."""
+"""The synthetic corpus: speakers by seed, silence and level of an utterance, error messages."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Systems by name: each is found with its own settings, and what it does not know is refused in one line."""
+"""Systems by name: each has its own settings, and unknown ones are rejected with one line."""
 
 from __future__ import annotations
 

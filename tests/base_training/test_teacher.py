@@ -1,4 +1,4 @@
-"""Speech of a base with drawn voices, and style encoders that learn from it."""
+"""Speech of a base with sampled voices, and style encoders trained on it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_an_utterance_depends_on_the_seed_and_its_number_alone(base: Base, spoke
         torch.equal(getattr(ours, n), getattr(theirs, n)) for n in ("vector", "base", "durations", "f0", "energy")
     )
     assert (ours.voice, ours.phonemes) == (theirs.voice, theirs.phonemes)
-    assert speak_teacher_utterance(4, kokoro, sampler(base), TEXTS, tmp_path) == 0.0  # there already
+    assert speak_teacher_utterance(4, kokoro, sampler(base), TEXTS, tmp_path) == 0.0  # exists already
     assert utterance_numbers(spoken) == list(range(6))
 
 
@@ -112,7 +112,7 @@ def test_crops_are_of_one_length_and_short_mels_are_repeated() -> None:
 
 
 def test_encoders_learn_what_is_in_the_speech() -> None:
-    """Mels whose bands say what the vector is: after some steps unseen ones are found better than by the mean voice."""
+    """Vectors encoded in the mel bands are predicted better than by the mean voice after some steps."""
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(80, 4, generator=generator)
     traits = torch.randn(120, 4, generator=generator)

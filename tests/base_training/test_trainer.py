@@ -1,4 +1,4 @@
-"""Training end to end at the tiny preset: the loss falls, a resumed run is the same run, the packed base speaks."""
+"""Training end to end with the tiny preset: the loss falls, a resumed run is identical, the exported base speaks."""
 
 import copy
 import dataclasses
@@ -63,7 +63,7 @@ def test_resumed_run_is_equal_bit_for_bit(corpus, tmp_path):
             part.train_step()
         part.step += 1
     part.save()
-    torch.manual_seed(99)  # the caller's random state has no say
+    torch.manual_seed(99)  # the result must not depend on the caller's random state
     resumed = Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "part")
     resumed.resume()
     resumed.run()
@@ -133,7 +133,7 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
     assert unseen.speakers[0] in card
     assert "oracle" in card
     assert "duration_frames" in card
-    # Nothing is made up: no licence was given, and nobody said whether the speech is recorded.
+    # The card states only what was given: no licence, and nothing about whether the speech is recorded.
     assert "license: unknown" in card and "\nnot stated. The vocabulary" in card
     assert "| speakers |" in card and "synthesised" not in card and "recorded speakers" not in card
     base = load_base(folder)
@@ -175,7 +175,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
         torch.save(older, tmp_path / CHECKPOINT)
         for flags in (["--steps", "4", "--resume"], ["--pack-only"]):
             assert command_line.main([*command, *flags]) == 2
-            assert "is no checkpoint of this version: train again with --overwrite" in capsys.readouterr().err
+            assert "is not a checkpoint of this version: train again with --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
         (["--steps", "2", "--preset", "huge"], "nano, full, tiny"),
         (["--steps", "2", "--boost", "lj"], "SPEAKER=WEIGHT"),
         (["--steps", "2", "--device", "tpu"], "auto, cpu or cuda"),
-        (["--steps", "2", "--settings", "none.json"], "no JSON object"),
+        (["--steps", "2", "--settings", "none.json"], "not a JSON object"),
         (["--steps", "2", "--resume"], "no such file"),
         (["--steps", "2", "--kept-out", "DATA"], "in the training data too"),
     ],
@@ -223,7 +223,7 @@ def test_full_preset_trains_two_steps(corpus, tmp_path):
 
 
 class Kept:
-    """A tracker that keeps the tags it was given."""
+    """A tracker that stores the tags it was given."""
 
     name = notice = "kept"
 
@@ -267,7 +267,7 @@ def test_a_start_from_a_trained_base_takes_its_weights(corpus, tmp_path):
     assert second.system.prosodic_started and second.init == "base"
     second.run()
     assert read_checkpoint(tmp_path / "second")["init"] == "base"
-    with pytest.raises(UsageError, match="no trained base of preset tiny"):
+    with pytest.raises(UsageError, match="not a trained base of preset tiny"):
         Trainer(RecordedSystem(corpus, CONFIG), tmp_path / "third").initialize_from(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Bases: folder layouts, strict loading, hashes, and the choice of ``auto``."""
+"""Bases: folder layouts, strict loading, hashes, and the selection by ``auto``."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_half_precision_files_give_a_float32_model(folder: Path) -> None:
 
 BROKEN = [
     ("config.json", lambda p: p.unlink(), "config.json"),
-    ("config.json", lambda p: p.write_text("{"), "no JSON"),
+    ("config.json", lambda p: p.write_text("{"), "not a JSON"),
     ("config.json", lambda p: p.write_text("{}"), "lacks"),
     ("config.json", lambda p: p.write_text(p.read_text().replace('"hidden_dim": 32', '"hidden_dim": 40')), "."),
     ("model.safetensors", lambda p: p.unlink(), "0 weight files"),
@@ -100,7 +100,7 @@ BROKEN = [
 def test_a_damaged_base_is_one_clear_error(folder: Path, name: str, damage, message: str) -> None:
     damage(folder / name)
     with pytest.raises(VoicecloneError, match=message) as caught:
-        _ = load_base(folder).style_encoders  # read only when they are asked for
+        _ = load_base(folder).style_encoders  # read on first access only
     assert "\n" not in str(caught.value)
 
 
@@ -177,7 +177,7 @@ def test_a_file_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest
 def test_the_real_base_is_put_together_from_the_hub_cache(
     monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
 ) -> None:
-    """Files of the same format in the place of the real ones: only the hash check is left out."""
+    """Files in the published format instead of the published ones; only the hash check is disabled."""
     from support import styletts2_checkpoint
 
     checkpoint, widths = styletts2_checkpoint(tmp_path / "epochs_2nd_00020.pth")
@@ -194,7 +194,7 @@ def test_the_real_base_is_put_together_from_the_hub_cache(
     monkeypatch.setattr(bases, "StyleEncoderConfig", lambda: widths)
     base = load_base("auto", offline=True, style_encoders="styletts2")
     assert base.kind == "kokoro" and base.name == "Kokoro-82M" and not base.styles_are_voices
-    assert list(base.stock_voices) == sorted(hub.KOKORO_VOICES)  # out of the package
+    assert list(base.stock_voices) == sorted(hub.KOKORO_VOICES)  # from the package
     assert base.weights == "full precision" and base.style_encoders.config == widths
     assert torch.equal(base.pipeline("a", offline=True).voices["af_heart"], base.stock_voices["af_heart"].tensor)
 

@@ -1,4 +1,4 @@
-"""ONNX files become bases: converted once, under the hash of the source, also by several processes at once."""
+"""Conversion of ONNX files to bases: once, stored by the hash of the source, also with several processes at a time."""
 
 from __future__ import annotations
 

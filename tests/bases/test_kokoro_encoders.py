@@ -1,4 +1,4 @@
-"""The style encoders of the real Kokoro that lie in the package."""
+"""The packaged style encoders for Kokoro-82M."""
 
 from __future__ import annotations
 

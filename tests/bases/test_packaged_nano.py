@@ -1,4 +1,4 @@
-"""The base inside the package: there, small, named, of Kokoro's voice space, and it speaks."""
+"""The packaged nano base: present, small, in Kokoro's voice space, and able to speak."""
 
 from __future__ import annotations
 

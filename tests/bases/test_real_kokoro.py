@@ -1,4 +1,4 @@
-"""The real Kokoro-82M, where its weights are at hand: skipped elsewhere, saying so."""
+"""Kokoro-82M where its weights are available; skipped with a message elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def real(users_cache) -> Base:
 
 
 def test_every_official_voice_speaks(real: Base) -> None:
-    """The same words take each of the 54 voices between one and four seconds, at a speaking level."""
+    """The same words take between one and four seconds with each of the 54 voices, at a normal level."""
     from voiceclone.models.frozen_kokoro import FrozenKokoro
 
     kokoro = FrozenKokoro(real.kmodel, torch.device("cpu"))
@@ -44,7 +44,7 @@ def test_a_pipeline_finds_stock_voices_by_name_and_takes_a_new_one_by_path(real:
 
 
 def test_the_same_voice_speaks_alike_with_full_and_int8_weights(users_cache) -> None:
-    """The bounds are set beforehand: full precision has not been at hand where this was written."""
+    """The bounds were set in advance, because full-precision weights were not available."""
     from voiceclone.audio.features import LogMel
     from voiceclone.bases import conversion
     from voiceclone.models import hub, registry

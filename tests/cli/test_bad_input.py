@@ -1,8 +1,4 @@
-"""A wrong call is one clear line and the right exit code, never a traceback, and nothing is written over.
-
-One row a case: arguments (``{ds}`` a good dataset, ``{base}`` a good base, ``{tmp}`` an empty folder), a function that
-prepares the folder, the exit code, and what the line must say.
-"""
+"""Wrong input gives one clear line and the right exit code, never a traceback, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +48,7 @@ def table(content: bytes | str) -> Prepare:
 
 
 def shortened(folder: str, share: float) -> Prepare:
-    """The WAV files of a folder, whose ends are lost; headers and all stay."""
+    """Truncated WAV files of a folder, with their original headers."""
 
     def prepare(tmp: Path, base: Path) -> None:
         for path in (tmp / folder).glob("*.wav"):
@@ -96,7 +92,7 @@ def text(name: str, content: str | bytes) -> Prepare:
 
 
 def both(*steps: Prepare) -> Prepare:
-    """One after the other."""
+    """Apply two preparations in order."""
 
     def prepare(tmp: Path, base: Path) -> None:
         for step in steps:
@@ -106,7 +102,7 @@ def both(*steps: Prepare) -> Prepare:
 
 
 def saved(name: str, content: object) -> Prepare:
-    """A file that ``torch.save`` wrote."""
+    """A file written by ``torch.save``."""
 
     def prepare(tmp: Path, base: Path) -> None:
         torch.save(content, tmp / name)
@@ -174,13 +170,13 @@ def config(**values: object) -> Callable[[bytes], bytes]:
 
 
 def checkpoint(**values: object) -> Prepare:
-    """A file ``c.pt`` of the form of a run's checkpoint."""
+    """A file ``c.pt`` in the format of a run's checkpoint."""
     state = {"anchor": torch.zeros(1, 256), **values}
     return saved("c.pt", {"format": FORMAT, "identity": {}, "state": {"alignments": {}, **state}})
 
 
 class Evil:
-    """Unpickled for real, it would make a file."""
+    """Creates a file if it is really unpickled."""
 
     def __reduce__(self):
         return os.mkdir, ("canary",)
@@ -246,22 +242,27 @@ CASES = [
     ([*CLONE, "--name", "_" + 5000 * "9"], nothing, 2, "use letters"),
     ([*CLONE, "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
     ([*CLONE, "--base", "{tmp}/k.onnx"], nothing, 2, "or a Kokoro ONNX file"),
-    ([*CLONE, "--base", "{tmp}/k.onnx"], text("k.onnx", "no onnx"), 1, "is no ONNX file or is damaged"),
-    ([*CLONE, "--base", "{tmp}/k.onnx"], onnx_graph("k.onnx", "Relu"), 1, "it is no Kokoro-82M"),
-    ([*SAY, "--voice", "af_heart", "--base", "{tmp}/k.onnx"], text("k.onnx", ""), 1, "is no ONNX file or is damaged"),
+    ([*CLONE, "--base", "{tmp}/k.onnx"], text("k.onnx", "no onnx"), 1, "is not an ONNX file or is damaged"),
+    ([*CLONE, "--base", "{tmp}/k.onnx"], onnx_graph("k.onnx", "Relu"), 1, "it is not Kokoro-82M"),
+    (
+        [*SAY, "--voice", "af_heart", "--base", "{tmp}/k.onnx"],
+        text("k.onnx", ""),
+        1,
+        "is not an ONNX file or is damaged",
+    ),
     ([*CLONE, "--style-encoders", "mine"], nothing, 2, "--style-encoders 'mine'"),
     ([*CLONE, "--base", "{tmp}"], nothing, 1, "0 weight files"),
     ([*CLONE, "--base", "kokoro"], nothing, 1, "--base nano"),
     ([*CLONE, "--quiet", "--verbose"], nothing, 2, "--verbose"),
     ([*CLONE, "--resume", "{tmp}/none.pt"], nothing, 2, "no such checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/x.pt"], text("x.pt", b"junk"), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/x.pt"], text("x.pt", b"junk"), 1, "not a checkpoint"),
     ([*CLONE, "--resume", "{tmp}"], nothing, 2, "no such checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", {"format": 99}), 1, "no checkpoint of this version"),
-    ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", Evil()), 1, "no checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(anchor=torch.full((1, 256), torch.nan)), 1, "no checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(epoch=-1), 1, "no checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phone_accuracy=float("nan")), 1, "no checkpoint"),
-    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_stock=-1.0), 1, "no checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", {"format": 99}), 1, "not a checkpoint of this version"),
+    ([*CLONE, "--resume", "{tmp}/x.pt"], saved("x.pt", Evil()), 1, "not a checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(anchor=torch.full((1, 256), torch.nan)), 1, "not a checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(epoch=-1), 1, "not a checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phone_accuracy=float("nan")), 1, "not a checkpoint"),
+    ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(phones_stock=-1.0), 1, "not a checkpoint"),
     ([*CLONE, "--resume", "{tmp}/c.pt"], checkpoint(), 2, "a different dataset"),
     ([*CLONE, "--epochs-projection", "9" * 30], nothing, 2, "from 0 to 1000000000"),
     ([*CLONE, "--lr-projection", "1.5"], nothing, 2, "--lr-projection"),
@@ -273,8 +274,8 @@ CASES = [
     ([*CLONE, "--out", "{tmp}/" + "x" * 300], nothing, 1, "too long"),
     # base
     ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: None), 1, "cannot read"),
-    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: b"[" * 99999), 1, "no JSON"),
-    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: b"[]"), 1, "no Kokoro config"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: b"[" * 99999), 1, "not a JSON"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", lambda old: b"[]"), 1, "not a Kokoro config"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(hidden_dim="wide")), 1, "config.json"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(hidden_dim=-4)), 1, "config.json"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("config.json", config(vocab=[1])), 1, "config.json"),
@@ -283,7 +284,7 @@ CASES = [
     ([*CLONE, "--base", "{tmp}/b"], damaged("model.safetensors", lambda old: None), 1, "0 weight files"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("style_encoders.safetensors", lambda old: None), 1, "no style encoders"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("voices.safetensors", lambda old: b"\xff" * 40), 1, "voices.safetensors"),
-    ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"a": ' * 99999), 1, "no JSON"),
+    ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"a": ' * 99999), 1, "not a JSON"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"encoder": {"dim_in": 1e9}}'), 1, "widths"),
     ([*CLONE, "--base", "{tmp}/b"], damaged("base.json", lambda old: b'{"encoder": [1]}'), 1, "widths"),
     # config file
@@ -422,12 +423,12 @@ CASES = [
     ([*SAY, "--voice", "{tmp}/v.bin:a"], nothing, 2, "no voice file"),
     ([*SAY, "--voice", "{tmp}/v.bin"], arrays("v.bin", a=ROWS, b=ROWS), 2, "v.bin:NAME (a, b)"),
     ([*SAY, "--voice", "{tmp}/v.bin:c"], arrays("v.bin", a=ROWS, b=ROWS), 2, "no voice 'c', but a, b"),
-    ([*SAY, "--voice", "{tmp}/v.bin"], arrays("v.bin", a=np.array([Evil()])), 1, "no kokoro-onnx"),
-    ([*SAY, "--voice", "{tmp}/v.bin"], saved("v.bin", Evil()), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], arrays("v.bin", a=np.array([Evil()])), 1, "not a kokoro-onnx"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], saved("v.bin", Evil()), 1, "not a Kokoro voice"),
     ([*SAY, "--voice", "{tmp}/v.bin"], saved("v.bin", torch.zeros(3)), 1, "shape"),
-    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", bytes(510 * 1024 + 4)), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", bytes(510 * 1024 + 4)), 1, "not a Kokoro voice"),
     ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", b"\xff" * 510 * 1024), 1, "NaN"),
-    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", b""), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.bin"], text("v.bin", b""), 1, "not a Kokoro voice"),
     ([*SAY, "--voice", "{tmp}/v.safetensors"], tensors("v.safetensors"), 1, "is empty"),
     ([*SAY, "--voice", "{tmp}/v.safetensors"], tensors("v.safetensors", a=torch.zeros(4)), 1, "shape"),
     (
@@ -437,16 +438,16 @@ CASES = [
         "lacks basis",
     ),
     ([*SAY, "--voice", "{tmp}/my voice, old.pt"], nothing, 2, "nor is there a file"),
-    ([*SAY, "--voice", "stock_0(x)+stock_1(2)"], nothing, 2, "'x' is no weight of 'stock_0'"),
+    ([*SAY, "--voice", "stock_0(x)+stock_1(2)"], nothing, 2, "'x' is not a weight of 'stock_0'"),
     ([*SAY, "--voice", "stock_0:60,stock_1"], nothing, 2, "'stock_1' has no weight"),
-    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "no Kokoro voice"),
+    ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "not a Kokoro voice"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 256)), 1, "shape"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", {"a": torch.zeros(510, 1, 256)}), 1, "shape"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.full((510, 1, 256), torch.nan)), 1, "NaN"),
     ([*SAY, "--voice", "{tmp}/v.pt"], saved("v.pt", torch.zeros(510, 1, 256, dtype=torch.int32)), 1, "floating"),
     # voices
     (["voices", "--base", "{tmp}/nowhere"], nothing, 2, "no base"),
-    (["voices", "--base", "{tmp}"], text("voices.safetensors", "{"), 1, "no safetensors file"),
+    (["voices", "--base", "{tmp}"], text("voices.safetensors", "{"), 1, "not a safetensors file"),
     # mix, export
     (["mix", "a +", "--out", "{tmp}/m.pt"], nothing, 2, "missing"),
     (["mix", "(" * 999, "--out", "{tmp}/m.pt"], nothing, 2, "brackets"),
@@ -462,14 +463,19 @@ CASES = [
     (["mix", "0.7*a,b", "--out", "{tmp}/m.pt"], nothing, 2, "unexpected '0.7'"),
     (["mix", "af_bella,nobody", "--out", "{tmp}/m.pt"], nothing, 2, "stock voice of Kokoro-82M"),
     ([*EXPORT, "--to", "compact", "--out", "{tmp}/x"], arrays("v.npz", a=NOISE), 1, "has no compact form"),
-    ([*EXPORT, "--name", "a/b", "--to", "bin", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS), 2, "no name of a voice"),
+    (
+        [*EXPORT, "--name", "a/b", "--to", "bin", "--out", "{tmp}/x"],
+        arrays("v.npz", a=ROWS),
+        2,
+        "not a name of a voice",
+    ),
     (["export", "{tmp}/v.npz:b", "--to", "pt", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS), 2, "no voice 'b', but a"),
     ([*EXPORT, "--to", "mp3", "--out", "{tmp}/x"], nothing, 2, "use one of"),
     ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], nothing, 2, "no voice file"),
     ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", v=np.zeros(4)), 1, "shape"),
-    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", v=np.array([Evil()])), 1, "no kokoro-onnx"),
-    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", **{"../v": ROWS}), 1, "no name of a voice"),
-    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], text("v.npz", b"PK\x05\x06" + bytes(18)), 1, "no voice"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", v=np.array([Evil()])), 1, "not a kokoro-onnx"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], arrays("v.npz", **{"../v": ROWS}), 1, "not a name of a voice"),
+    ([*EXPORT, "--to", "npz", "--out", "{tmp}/x"], text("v.npz", b"PK\x05\x06" + bytes(18)), 1, "not a voice file"),
     ([*EXPORT, "--to", "pt", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS, b=ROWS), 2, "exactly one voice"),
     ([*EXPORT, "--to", "pt", "--out", "{tmp}/v.npz"], arrays("v.npz", a=ROWS), 2, "exists"),
     ([*EXPORT, "--name", "c", "--to", "pt", "--out", "{tmp}/x"], arrays("v.npz", a=ROWS, b=ROWS), 2, "--name 'c'"),
@@ -490,7 +496,7 @@ CASES = [
     (["inspect", "{tmp}/none.pt"], nothing, 2, "no voice file"),
     (["inspect", "{tmp}/none.safetensors:a"], nothing, 2, "no voice file"),
     (["inspect", "{tmp}/v.npz"], arrays("v.npz", a=ROWS, b=ROWS), 2, "holds 2 voices"),
-    (["inspect", "{tmp}/v.pt"], text("v.pt", b"PK junk"), 1, "no Kokoro voice"),
+    (["inspect", "{tmp}/v.pt"], text("v.pt", b"PK junk"), 1, "not a Kokoro voice"),
     (["demo-data", "--out", "{tmp}/d", "--clips", "1"], nothing, 2, "4 to 24"),
     (
         ["demo-data", "--out", "{tmp}/d", "--seed", "-1"],
@@ -532,8 +538,8 @@ CASES = [
     ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--lang", "xx"], nothing, 2, "language"),
     ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r", "--keep-best", "{tmp}/b.wav"], nothing, 2, ".pt"),
     ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}/r"], text("r", "mine"), 2, "not a folder"),
-    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}"], text("evaluation.json", "{}"), 2, "no evaluation"),
-    ([*EVALUATE, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "no Kokoro voice"),
+    ([*EVALUATE, "--voice", "stock_0", "--out", "{tmp}"], text("evaluation.json", "{}"), 2, "not an evaluation"),
+    ([*EVALUATE, "--voice", "{tmp}/v.pt"], saved("v.pt", Evil()), 1, "not a Kokoro voice"),
     ([*EVALUATE, "--voice", "nobody", "--out", "{tmp}/r"], nothing, 2, "no voice 'nobody'"),
     # prepare
     (["prepare", "{tmp}/a.wav", "--out", "{tmp}/o"], nothing, 2, "one of --text"),
@@ -570,7 +576,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def phonemizer() -> Callable:
-    """One a language for all rows: it takes most of a second to build, and is no part of what is tested here."""
+    """One for each language, for all rows: it takes most of a second to build and is not tested here."""
     return functools.cache(dataset.Phonemizer)
 
 
@@ -594,8 +600,8 @@ def test_one_clear_line(
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path.parent / "empty_hub"))
     monkeypatch.setattr("voiceclone.data.dataset.Phonemizer", phonemizer)
-    monkeypatch.setattr("voiceclone.models.registry.installed", lambda file: None)  # an extra that may be there
-    monkeypatch.chdir(tmp_path)  # where pickled code would leave its mark
+    monkeypatch.setattr("voiceclone.models.registry.installed", lambda file: None)  # an extra that may be installed
+    monkeypatch.chdir(tmp_path)  # where executed pickle code would create a file
     prepare(tmp_path, base_folder)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     places = {"{ds}": dataset_folder, "{base}": base_folder, "{tmp}": tmp_path}

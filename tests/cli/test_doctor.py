@@ -1,4 +1,4 @@
-"""``doctor``: says what is there and what each missing part would add, fetches nothing, fails only where it must."""
+"""``doctor`` reports what is installed and what missing parts would add; it fails only if required parts are broken."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_lists_are_those_of_pyproject() -> None:
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_an_extra_is_what_its_packages_bring(extra: str) -> None:
-    """Module and package names agree, so that what is installed is found."""
+    """Module and package names agree, so that installed extras are found."""
     packages = {canonicalize_name(r.name) for r in project_requirements(extra)}
     packages -= {canonicalize_name(r.name) for r in project_requirements()}
     assert {canonicalize_name(module) for module in EXTRAS[extra].modules} == packages

@@ -1,4 +1,4 @@
-"""``download`` with the real Hub client against a small Hub on the loopback: fetch, go on, check, refuse."""
+"""``download`` with the real Hub client and a small local Hub: fetch, continue, check, reject."""
 
 from __future__ import annotations
 

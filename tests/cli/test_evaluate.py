@@ -1,4 +1,4 @@
-"""``evaluate`` as a user calls it, on a tiny base; the judges are stand-ins."""
+"""``evaluate`` from the command line on a tiny base, with stand-ins for the recognisers and encoders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voiceclone.voice.formats import write_voices
 
 
 class Bright:
-    """A judge to whom louder is more like the speaker: the figures are those of no one, but they differ."""
+    """An encoder for which louder is more similar: the values are meaningless but differ."""
 
     name = "xvector"
 
@@ -36,7 +36,7 @@ class Phones:
 
 @pytest.fixture
 def voice(tmp_path: Path, base_folder: Path, monkeypatch) -> Path:
-    """A voice with its candidates beside it, and judges that are always there."""
+    """A voice with its candidates, and stand-ins that are always available."""
     panel = Panel(encoders=(Bright(),), recognizer=Phones(), words=None, left_out=("words: none",))
     monkeypatch.setattr(report_judges, "load_panel", lambda lang: panel)
     monkeypatch.setattr(sentences, "HELD_OUT", sentences.HELD_OUT[:2])  # the long ones take long
@@ -68,7 +68,7 @@ def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None
     assert page.startswith("<!DOCTYPE html>") and page.count("<audio") == 3 + 4 + 2 * 2
     assert report["dataset"].startswith(f"{Path(call[4]).name}: ") and report["consent"] == "not stated"
     assert report["date"] in page and report["version"] in page and report["dataset"] in page
-    # What is not there is said: no blend, no encoders of the base's own.
+    # Missing parts are reported: no blend, no encoders of the base's own.
     assert any("best_blend" in line for line in report["left_out"])
     assert any("oracle" in line for line in report["left_out"])
     assert "words: none" in shown.out
@@ -143,7 +143,7 @@ def test_a_clone_that_loses_is_said_first_and_the_better_voice_kept(call, tmp_pa
 
 
 def test_the_split_of_the_run_is_used_and_doubts_are_said(call, voice: Path, capsys) -> None:
-    """The clips are held out by seed: another seed would judge the voice on clips it was trained on."""
+    """The clips are held out by the seed: another seed would evaluate the voice on its training clips."""
     names = [f"clip_{number}.wav" for number in range(4)]
     seed = next(seed for seed in range(1, 99) if hold_out(names, seed) != hold_out(names, 0))
     (voice.parent / "config.json").write_text(json.dumps({"seed": seed}))
@@ -199,7 +199,7 @@ def test_wrong_calls_are_one_line(call, extra: list[str], says: str, voice: Path
 def test_files_of_the_users_own_are_kept(call, voice: Path, capsys) -> None:
     (voice.parent / "evaluation.json").write_text("my notes")
     assert main(call) == 2
-    assert "is no evaluation" in capsys.readouterr().err
+    assert "is not an evaluation" in capsys.readouterr().err
     assert (voice.parent / "evaluation.json").read_text() == "my notes"
     (voice.parent / "evaluation.json").unlink()
     (voice.parent / "artifacts" / "candidates.safetensors").write_bytes(b"junk")

@@ -1,4 +1,4 @@
-"""``say --expressive`` and ``export --variants`` with deviations beside a voice, and what is said without them."""
+"""``say --expressive`` and ``export --variants``, with and without deviations beside the voice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--help``: one example a command that parses, defaults shown, every flag in its group; and no command at all."""
+"""``--help``: valid examples, defaults, grouped flags; and the output without a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``inspect``: what it says of a voice, whom it compares it with, and the picture."""
+"""``inspect``: its output, the voices it compares with, and the figure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_stock_voices_and_mixes_are_voices_too(base_folder: Path, capsys) -> Non
 
 def test_a_cloned_voice_is_compared_with_the_base_its_report_names(voice: Path, capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    assert inspect_json(capsys, str(voice))["compared_with"] == "54 stock voices"  # Kokoro's, out of the package
+    assert inspect_json(capsys, str(voice))["compared_with"] == "54 stock voices"  # Kokoro's voices, from the package
     (voice.parent / "report.json").write_text('{"base": {"kind": "nano"}}')
     nano = inspect_json(capsys, str(voice))
     assert nano["compared_with"].endswith("stock voices") and len(nano["nearest"]["timbre"]) == 5

@@ -1,4 +1,4 @@
-"""The commands as a user calls them."""
+"""The command line as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voiceclone.ranges import range_of
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """Help must answer in under a second; what makes it slow is importing torch, so that is what is checked."""
+    """Help must take less than a second; as importing torch is what takes long, the imports are checked."""
     by_module = "runpy.run_module('voiceclone', run_name='__main__')"
     by_file = "runpy.run_path('training_styletts2.py', run_name='__main__')"
     for run, arguments in ((by_module, []), (by_module, ["clone"]), (by_file, [])):

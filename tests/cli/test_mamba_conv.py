@@ -1,4 +1,4 @@
-"""The four commands of main_runner.py on a spoken minute with its JSON, at the tiny preset."""
+"""The four commands of main_runner.py on one minute of speech with its JSON, with the tiny preset."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def training(recording: list[object], out: Path) -> list[object]:
 
 @pytest.fixture(scope="module")
 def piped(recording, tmp_path_factory) -> Path:
-    """What ``pipeline`` leaves."""
+    """Output of ``pipeline``."""
     out = tmp_path_factory.mktemp("runs") / "piped"
     assert runner("pipeline", *training(recording, out)) == 0
     return out

@@ -1,4 +1,4 @@
-"""``prepare`` as a user calls it: every source of transcripts, interruptions, bad input, what is dropped and why."""
+"""``prepare`` from the command line: all sources of transcripts, interruptions, bad input, and dropped clips."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def check_dataset(out: Path, talk: Talk) -> None:
-    """What every way to a dataset must end in: all sentences, each in the clip that holds its sound."""
+    """Requirements for every dataset: all sentences are present, each in the clip with its audio."""
     entries = read_dataset(out)
     report = report_of(out)
     rows = {row["name"]: row for row in report["clips"]}
@@ -229,7 +229,7 @@ def test_the_source_is_never_changed(talk: Talk, tmp_path: Path) -> None:
 
 
 def test_what_is_dropped_says_why(talk: Talk, cut_clips: Path, tmp_path: Path, capsys) -> None:
-    """Clips spoilt in one way each, in a language in which text and sound are not compared."""
+    """Clips with one fault each, in a language without comparison of text and audio."""
     source = tmp_path / "spoilt"
     source.mkdir()
     sound, rate = soundfile.read(cut_clips / "0.wav")
@@ -283,7 +283,7 @@ def test_nothing_usable_is_an_error_that_names_the_report(tmp_path: Path, capsys
 
 
 def test_a_wrong_text_is_no_dataset_without_force(cut_clips: Path, tmp_path: Path, capsys) -> None:
-    """Two of the five sentences of the text were spoken."""
+    """Two of the five sentences of the text are spoken."""
     sounds = [soundfile.read(cut_clips / f"{number}.wav") for number in range(2)]
     soundfile.write(tmp_path / "t.wav", np.concatenate([sound for sound, _ in sounds]), sounds[0][1])
     (tmp_path / "t.txt").write_text(" ".join(SENTENCES[:5]))
@@ -323,7 +323,7 @@ BAD: list[tuple[list[str], Callable, int, str]] = [
     ([*TALK, "--subtitles", "{tmp}/s.srt"], nothing, 2, "no such text file"),
     ([*TALK, "--subtitles", "{tmp}/s.srt"], wrote("s.srt", "1\nHello\n"), 1, "holds no subtitle that can be used"),
     ([*TALK, "--subtitles", "{tmp}/s.srt"], wrote("s.srt", "00:02 --> 00:01\nHi\n"), 1, "ends before it starts"),
-    ([*TALK, "--metadata", "{tmp}/m.csv"], nothing, 2, "is no folder"),
+    ([*TALK, "--metadata", "{tmp}/m.csv"], nothing, 2, "is not a folder"),
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], nothing, 2, "m.csv: no such file"),
     (["{tmp}", *TALK[1:], "--metadata", "{tmp}/m.csv"], wrote("m.csv", "no bar\n"), 1, "line 1"),
     (["{tmp}", "--out", "{out}", "--metadata", "{tmp}/m.csv"], wrote("m.csv", "a|b\n"), 2, "no such file"),

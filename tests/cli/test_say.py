@@ -1,4 +1,4 @@
-"""``say`` as a user calls it: sources of text, kinds of voices, where the sound goes, what a failure leaves."""
+"""``say`` from the command line: sources of text, kinds of voices, output formats, and failures."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_the_ending_says_the_format(ending: str, kind: tuple[str, str], lossy: b
 
 
 def _envelopes_correlate(expected: np.ndarray, heard: np.ndarray) -> bool:
-    """Whether two sounds have the same envelope: what a lossy format keeps of noise."""
+    """True where two signals have the same envelope, which lossy formats preserve even for noise."""
     frames = min(len(expected), len(heard)) // 1200
     envelopes = [np.abs(x[: frames * 1200]).reshape(-1, 1200).mean(1) for x in (expected, heard)]
     return float(np.corrcoef(*envelopes)[0, 1]) > 0.9

@@ -1,4 +1,4 @@
-"""``say`` with styles drawn for every piece, on a base with a sampler of random weights."""
+"""``say`` with a style sampled for every piece, on a base with a random style sampler."""
 
 from __future__ import annotations
 
@@ -120,5 +120,5 @@ def test_a_base_without_a_sampler_refuses(base_folder, tmp_path, capsys):
     out = tmp_path / "a.wav"
     command = ["say", TEXT, "--voice", "stock_1", "--base", str(base_folder), "--out", str(out)]
     assert main([*command, "--beta", "0.5"]) == 2
-    assert "has no sampler of styles" in capsys.readouterr().err
+    assert "has no style sampler" in capsys.readouterr().err
     assert not out.exists()

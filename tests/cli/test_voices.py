@@ -1,4 +1,4 @@
-"""``voices``: what lies in the output folder and what a base brings; names are checked before torch is imported."""
+"""``voices``: own and stock voices; names are checked before torch is imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voiceclone.voice.space import space_of
 
 @pytest.fixture
 def out(tmp_path: Path, base_folder: Path) -> Path:
-    """Three voices: a judged clone, a mix without a report, a clone whose files are damaged; and what is no voice."""
+    """Three voices (evaluated clone, mix without a report, clone with damaged files), and files that are no voices."""
     folder = tmp_path / "output"
     stock = load_stock_voices(base_folder)
     for age, name in enumerate(("anna", "mixed", "broken")):

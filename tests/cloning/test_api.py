@@ -1,4 +1,4 @@
-"""The whole job on a tiny base: the exact file set, determinism, interruption and resuming, what trackers recorded."""
+"""A whole clone on a tiny base: file set, determinism, interruption and resuming, tracking."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_tensorboard_read_back_with_its_own_reader(finished: Path) -> None:
 def test_the_same_command_gives_the_same_voice_and_another_seed_another(
     finished: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path
 ) -> None:
-    torch.manual_seed(int(time.time()))  # whatever the caller's state is
+    torch.manual_seed(int(time.time()))  # independent of the caller's random state
     state = torch.random.get_rng_state()
     again = clone(**settings(dataset_folder, base_folder, tmp_path))
     assert torch.equal(torch.random.get_rng_state(), state)

@@ -1,4 +1,4 @@
-"""A base of Kokoro's voice space is aligned and initialized by its small student; any other one by itself."""
+"""Clones for a base in Kokoro's voice space are aligned and initialized by the student; others by the base itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voiceclone.voice.space import KOKORO_SPACE
 
 @pytest.fixture
 def spoken_by(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
-    """Every model that speaks a whole text, in order: alignment speaks through it."""
+    """Record which models synthesise whole texts, in order, as alignment does."""
     models: list[torch.nn.Module] = []
     plain = FrozenKokoro.speak
 
@@ -48,7 +48,7 @@ def run(dataset: Path, base: str, out: Path, **changes):
 
 
 def models_of(spoken_by: list, dataset: Path, base: str, out: Path, **changes) -> int:
-    """How many models spoke."""
+    """Number of different models that synthesised."""
     spoken_by.clear()
     result = run(dataset, base, out, **changes)
     assert result.report["stock_kokoro"] is (base == "nano" or "shared" in base)

@@ -1,4 +1,4 @@
-"""A voice without training: whole, found again, spoken; what cannot give one is refused in a line."""
+"""A voice without training: complete output, usable by other commands, and clear errors."""
 
 from __future__ import annotations
 

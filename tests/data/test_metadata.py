@@ -154,7 +154,7 @@ def test_empty_metadata_lists_no_clips(tmp_path):
 
 
 def outcome(path, root):
-    """The entries, or the one line that refuses them."""
+    """The entries, or the error line."""
     try:
         return read_metadata(path, root, "train")
     except VoicecloneError as error:

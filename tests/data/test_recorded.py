@@ -1,4 +1,4 @@
-"""Two recorded clips of LJSpeech, which lie beside this file, on the way that a user's own take."""
+"""Two recorded clips of LJSpeech, stored beside this file, in the usual processing order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def nano() -> Base:
 
 @pytest.fixture(scope="module")
 def clips(nano: Base, tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
-    """As ``prepare`` leaves them: cut to their words, at one level, split."""
+    """Output of ``prepare``: trimmed, levelled, split."""
     out = tmp_path_factory.mktemp("recorded") / "ds"
     assert (
         main(["prepare", str(LJSPEECH), "--metadata", str(LJSPEECH / "metadata.csv"), "--out", str(out), "--quiet"])

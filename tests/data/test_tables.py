@@ -1,4 +1,4 @@
-"""Tables of clips as people write them: each is read right, or refused with its line."""
+"""Tables in various formats are read correctly, or rejected with the line number."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""The page: whole in itself, escaped, well formed, with pictures and sound that open."""
+"""The page is self-contained, escaped and well formed, with valid images and audio."""
 
 import base64
 import hashlib
@@ -185,7 +185,7 @@ def test_the_verdict_in_words_comes_first_then_bars_sounds_and_the_tables(page, 
 
 
 def test_people_read_no_name_of_a_file(page, evaluation):
-    """`best_stock` is a key in files."""
+    """`best_stock` is a key for files only."""
     for text in (" ".join(outline(page).text), as_text(evaluation)):
         assert not re.search(r"best_stock|best_blend|zero_shot", text)
 

@@ -1,4 +1,4 @@
-"""The verdict in words and as bars, from figures made by hand."""
+"""The verdict in words and as bars, for given metrics."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_each_finding_has_its_words(changed: dict, says: str) -> None:
 def test_what_cannot_be_understood_is_said_first() -> None:
     lines = verdict_in_words(Findings(**FOUND, understood=0.3, understood_recordings=0.9))
     assert lines[0].startswith("It can hardly be understood: only 30 of 100 words")
-    # A recogniser that does not understand the speaker either says nothing about the clone.
+    # If the recogniser does not understand the speaker either, its result does not apply to the clone.
     lines = verdict_in_words(Findings(**FOUND, understood=0.3, understood_recordings=0.31))
     assert lines[0].startswith("Much nearer")
 

@@ -1,4 +1,4 @@
-"""Measures of speech, on signals whose answer is known."""
+"""Metrics on signals with known results."""
 
 import sys
 import types
@@ -17,7 +17,7 @@ RATE = 24_000
 
 
 def buzz(semitones: np.ndarray, base: float = 120.0) -> np.ndarray:
-    """A harmonic tone that follows ``semitones`` above ``base`` Hz, a value a sample."""
+    """A harmonic tone ``semitones`` above ``base`` Hz, with one value per sample."""
     phase = 2 * np.pi * np.cumsum(base * 2 ** (semitones / 12)) / RATE
     return (0.1 * sum(np.sin(k * phase) / k for k in range(1, 12))).astype(np.float32)
 
@@ -57,7 +57,7 @@ def test_pace_leaves_pauses_out():
 
 @pytest.mark.parametrize("noise_db", [-60, -32, -26])
 def test_room_noise_in_the_recording_is_no_speech(noise_db: int):
-    """A recording's pauses hiss, a clone's are silent: the same sentence at the same pace is no slower for that."""
+    """Pauses with noise in a recording and silence in a clone: the same sentence at the same rate has one duration."""
     tone, pause = buzz(np.zeros(RATE)), np.zeros(RATE // 2, dtype=np.float32)
     clone = np.concatenate([pause, tone, pause, tone, pause])
     noise = np.random.default_rng(0).standard_normal(len(clone)) * tone.std() * 10 ** (noise_db / 20)

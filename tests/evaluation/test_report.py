@@ -1,4 +1,4 @@
-"""The evaluation on a tiny base, with judges whose answers are known."""
+"""The evaluation on a tiny base, with stand-ins of known behaviour."""
 
 import json
 
@@ -28,7 +28,7 @@ PHONEMES = ("həlˈO ðˌɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə jˈu", "wˌi �
 
 
 class Loudness:
-    """An encoder that turns with the level of the audio."""
+    """An encoder whose output depends on the level."""
 
     name = "xvector"
 
@@ -38,7 +38,7 @@ class Loudness:
 
 
 class OneHot:
-    """An encoder that takes every recording for another person."""
+    """An encoder that gives every recording its own orthogonal vector."""
 
     name = "onehot"
 
@@ -53,7 +53,7 @@ class OneHot:
 
 
 class Phones:
-    """A recogniser that misses one phone in ten, but knows no French ones."""
+    """A recogniser that misses one phone in ten and does not support French."""
 
     def error_rate(self, audio, phonemes):
         if "ʁ" in phonemes:
@@ -114,7 +114,7 @@ def test_phone_errors_are_summed_before_they_are_divided(evaluation):
 
 
 def test_no_recording_is_compared_with_itself(evaluation):
-    """All recordings differ for this encoder: a recording among its own references would give more than zero."""
+    """All recordings are orthogonal for this encoder: any self-comparison would give a value above zero."""
     recordings = evaluation.voices["recordings"]
     assert recordings.similarity["onehot"].mean == 0.0
     assert len(recordings.scores) == 4

@@ -1,4 +1,4 @@
-"""The verdict and its intervals, from scores made by hand."""
+"""The verdict and its intervals, for given scores."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_a_score_that_training_may_have_used_makes_no_win():
     gamed = verdict(clone=voice(0.6, 0.9), best_stock=voice(0.7, 0.7))
     assert gamed.outcome == "mixed" and gamed.line.startswith("The clone does not simply win")
     assert "Worse: likeness by xvector 0.60 against 0.70" in gamed.line
-    # Where it is the only encoder there is, it has to do.
+    # It is used where it is the only encoder.
     alone = reach_verdict({"clone": voice(0.7, 0.9), "best_stock": voice(0.7, 0.7)}, ["resemblyzer"], seed=0)
     assert alone.outcome == "better"
 
@@ -160,7 +160,7 @@ def test_intervals():
     assert mean_interval([0.5], seed=0).rounded() == {"mean": 0.5, "low": None, "high": None}
     with pytest.raises(ValueError, match="not empty"):
         mean_interval([], seed=0)
-    # What both share does not blur the difference of the two.
+    # Common variance of both does not widen the interval of the difference.
     ones = np.ones(400)
     paired = difference_interval((values + 0.1, ones), (values, ones), seed=0)
     assert paired.low == pytest.approx(0.1) and paired.high == pytest.approx(0.1)
@@ -170,7 +170,7 @@ def test_intervals():
 
 @pytest.mark.parametrize("count", [2, 7, 40])
 def test_the_interval_is_the_middle_of_the_means_of_clips_drawn_anew(count: int) -> None:
-    """The draws are those of a seeded generator, so that a report of earlier days can be made again."""
+    """The resampling is seeded, so that earlier reports can be reproduced."""
     rng = np.random.default_rng(count)
     amounts, sizes, others = rng.random(count), 1 + rng.random(count), rng.random(count)
     drawn = np.random.default_rng(3).integers(0, count, (RESAMPLES, count))

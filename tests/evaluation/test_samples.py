@@ -1,4 +1,4 @@
-"""The samples page: sounds beside it, played by relative addresses, with what an evaluation said."""
+"""The samples page: audio files with relative URLs, and the results of an evaluation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def script(name: str):
 
 @pytest.fixture
 def run_folder(tmp_path: Path, base_folder: Path, dataset_folder: Path) -> Path:
-    """What a clone run leaves, as far as samples need it."""
+    """Output of a clone run, as far as samples need it."""
     stock = load_base(base_folder).stock_voices
     folder = tmp_path / "anna"
     (folder / "artifacts").mkdir(parents=True)

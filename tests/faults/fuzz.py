@@ -1,12 +1,4 @@
-"""Fuzz everything that reads what others wrote: every input is read, or refused in one line; nothing else.
-
-    python tests/faults/fuzz.py                             # 100,000 inputs for each target
-    python tests/faults/fuzz.py --target mix --count 1000   # one target
-
-Each target runs in a process of its own, so that a crash of a library, an input that takes more than 10 s of work and
-one that wants more than 2 GiB are findings, too. The input at fault is kept (``--keep FOLDER``). One JSON line at the
-end; exit code 1 where anything was found.
-"""
+"""Fuzz all readers of external files: every input is read, or rejected with one line."""
 
 from __future__ import annotations
 
@@ -33,13 +25,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from voiceclone.errors import VoicecloneError, shown
 
-INPUT_SECONDS = 10  # of work; an input that takes more hangs
+INPUT_SECONDS = 10  # seconds of processor time; an input that takes more counts as a hang
 MEMORY_BYTES = 2 * 2**30  # on top of what the process holds when it begins
 BATCH = 500  # inputs of one hypothesis run: what it keeps of them grows with their number
 
 
 def attempt(check: Callable[[bytes, Path], None], content: bytes, folder: Path) -> bool:
-    """True where the input was read, False where it was refused as it should be; raises on everything else."""
+    """True where the input was read, False where it was correctly rejected; other outcomes raise."""
     try:
         check(content, folder)
     except VoicecloneError as error:
@@ -52,7 +44,7 @@ def attempt(check: Callable[[bytes, Path], None], content: bytes, folder: Path) 
 
 
 def needs(target: str, require: Callable[[str], object] = importlib.import_module) -> None:
-    """Import what a target cannot do without; ``require`` decides what happens where it is not there."""
+    """Import the dependencies of a target; ``require`` decides what happens if one is missing."""
     if target == "subtitles":
         require("voiceclone.prepare.subtitles")
 
@@ -60,7 +52,10 @@ def needs(target: str, require: Callable[[str], object] = importlib.import_modul
 def fuzz(
     target: str, count: int, first_seed: int, folder: Path, *, progress: bool = False, limited: bool = True
 ) -> dict:
-    """Run ``count`` inputs in this process; raises what a check raised, shrunk, with the input in ``last-input``."""
+    """Run ``count`` inputs in this process.
+
+    A failed check is raised after shrinking, with the input in ``last-input``.
+    """
     make, check = TARGETS[target]
     inputs = make()
     facts = {"target": target, "inputs": 0, "read": 0, "refused": 0, "slowest_ms": 0.0}
@@ -69,7 +64,7 @@ def fuzz(
     started = time.perf_counter()
 
     def one(content: bytes) -> None:
-        os.ftruncate(handle, 0)  # kept outside this process: a crash must not take it along
+        os.ftruncate(handle, 0)  # stored on disk, so that it survives a crash
         os.pwrite(handle, content, 0)
         _limit_work(INPUT_SECONDS if limited else 0)
         began = time.perf_counter()
@@ -104,7 +99,7 @@ def fuzz(
 
 
 def _limit_work(seconds: float) -> None:
-    """End the process, not just Python's part of it, after that much processor time; 0 lifts the limit."""
+    """Kill the process after that much processor time; 0 removes the limit."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 

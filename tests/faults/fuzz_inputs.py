@@ -1,4 +1,4 @@
-"""What hostile files are made of: edits of good files, words of a language in any order, archives, pickle programs."""
+"""Generators of hostile files: edits of valid files, words in any order, archives, pickle programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EDIT = st.one_of(
 
 
 def edited(content: bytes, edits: list[tuple]) -> bytes:
-    """``content`` after edits, each at a position counted modulo its length."""
+    """``content`` after edits, each at a position modulo its length."""
     data = bytearray(content)
     for kind, where, what in edits:
         at = where % (len(data) + 1)
@@ -49,7 +49,7 @@ def mutations(*seeds: bytes) -> st.SearchStrategy[bytes]:
 
 
 def soup(*words: str | bytes, free: st.SearchStrategy | None = None, most: int = 40) -> st.SearchStrategy:
-    """Words of a language in any order, with anything between them."""
+    """Words in any order with arbitrary bytes between them."""
     kind = type(words[0])
     piece = st.sampled_from(words)
     piece = piece if free is None else piece | free
@@ -72,14 +72,14 @@ def unzipped(content: bytes) -> dict[str, bytes]:
 
 
 def inside(content: bytes, part: str) -> st.SearchStrategy[bytes]:
-    """An archive whose member ``part`` is edited, with checksums that are right again."""
+    """An archive whose member ``part`` is edited, with valid checksums."""
     files = unzipped(content)
     name = next(name for name in files if name.endswith(part))
     return mutations(files[name]).map(lambda new: zipped({**files, name: new}))
 
 
 def canary_code() -> bytes:
-    """A pickle that would make the canary file."""
+    """A pickle that creates the canary file if it is executed."""
 
     class Canary:
         def __reduce__(self):

@@ -1,4 +1,4 @@
-"""The readers under test, each as (inputs, check); a check raises on whatever a user must never see."""
+"""The readers under test, each as (inputs, check). A check raises on anything but a result or a one-line error."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def check_config(content: bytes, folder: Path) -> None:
     assert Path(config.folder).parent == Path(config.out)
     try:
         RunFolder(config.folder).check_free(resume=None, overwrite=False)
-    except OSError as error:  # the command has one line for all of these; only this one can come of what a file says
+    # the command reports all of these in one line; only this one can be caused by a file's content
+    except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise VoicecloneError("file name too long") from error
@@ -254,7 +255,7 @@ def check_checkpoint(content: bytes, folder: Path) -> None:
         with contextlib.suppress(VoicecloneError):  # never the right widths
             load_styletts2_checkpoint(path, StyleEncoderConfig(dim_in=4, max_conv_dim=8))
     finally:
-        assert before == known()  # what the file did stays in the file
+        assert before == known()  # the file must have no effect outside
 
 
 def audio_inputs() -> st.SearchStrategy[bytes]:

@@ -1,15 +1,5 @@
-"""Kill a clone run with ``kill -9`` at random moments, resume it, and hold the voice against the uninterrupted one.
-
-    python tests/faults/kill.py --count 100 --seed 0
-
-Half of the kills come at random moments of the whole run (counted in processor time, so that a busy machine does not
-shift them), half around a random write: with the temporary file half-written, just before it takes the file's name,
-or just after. One resumed run in five is killed again. After each kill every finished file must be whole; after each
-resume the voice and the spoken sentences must be those of the uninterrupted run, bit for bit, and nothing else may lie
-beside them. Runs are forked from a process that has imported everything; ``--fresh`` starts each one anew instead.
-
-One JSON line at the end; exit code 1 where anything was found. Needs a POSIX system.
-"""
+"""Kill a clone run with ``kill -9`` at random moments, resume it, and compare with the voice of an uninterrupted
+run."""
 
 from __future__ import annotations
 
@@ -59,7 +49,7 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Where the voice goes."""
+        """Output folder of the voice."""
         return self.out / NAME
 
 
@@ -144,7 +134,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def broken(folder: Path) -> list[str]:
-    """Finished files (all but temporary ones) that are not whole."""
+    """Finished (not temporary) files that are incomplete."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.is_dir() or path.name.startswith(".partial-") or path.name == ".lock":
@@ -184,7 +174,7 @@ def read_whole(path: Path) -> Any:
 
 
 def difference(folder: Path, reference: dict[str, bytes], whole: Path) -> list[str]:
-    """What a resumed run left otherwise than the uninterrupted one in ``whole``."""
+    """Differences between a resumed run and the uninterrupted one in ``whole``."""
     found, now = [], contents(folder)
     found += [f"stray: {name}" for name in sorted(set(now) - set(reference))]
     found += [f"missing: {name}" for name in sorted(set(reference) - set(now))]
@@ -214,7 +204,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def stage(folder: Path, epochs: int) -> str:
-    """How far a killed run had come, by what it left."""
+    """The stage a killed run had reached, from its files."""
     import torch
 
     last = folder / "checkpoints" / "last.pt"
@@ -238,7 +228,7 @@ def moments(count: int, seconds: float, writes: int, chance: random.Random, *, f
 
 
 def kill_and_resume(job: Job, log: Path, moment: Moment, again: Moment | None, check: Callable[[], None]) -> int:
-    """Kill a fresh run, perhaps its resumed run too, then let it end; returns the kills that came in time."""
+    """Kill a new run, possibly also its resumed run, then let it finish; returns the kills that happened in time."""
     kills = 0
     status, _ = run(job, log, resume=False, moment=moment)
     if status == -signal.SIGKILL:
@@ -257,7 +247,7 @@ def kill_and_resume(job: Job, log: Path, moment: Moment, again: Moment | None, c
 
 
 def kill_test(job: Job, count: int, seed: int, epochs: int, minutes: float, scratch: Path) -> dict[str, Any]:
-    """Run the whole test; the figures."""
+    """Run the whole test; returns the figures."""
     chance, started = random.Random(seed), time.monotonic()
     whole_job = Job(job.arguments, job.out / "whole", job.fresh)
     whole_job.out.mkdir()
@@ -301,7 +291,7 @@ def kill_test(job: Job, count: int, seed: int, epochs: int, minutes: float, scra
         if not found:
             shutil.rmtree(case.out)
     voice = hashlib.sha256(reference[f"{NAME}.pt"]).hexdigest()
-    # Of other libraries: nothing of this package's own is written outside the output folder.
+    # These belong to other libraries: this package writes nothing outside the output folder.
     left = sorted({str(p.relative_to(scratch)) for p in scratch.rglob("*") if p.is_file()} - before)
     own = {"run_processor_seconds": round(seconds, 1), "writes_of_a_run": writes, "stages": dict(stages)}
     own["first_kills"] = dict(around)

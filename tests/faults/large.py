@@ -1,14 +1,4 @@
-"""Clone from a large dataset and hold the memory it takes against that of a small one; then add a clip of one hour.
-
-    python tests/faults/large.py                              # 5,000 clips of 7.2 s: 10 hours
-    python tests/faults/large.py --clips 500 --seconds 5
-
-The clips are demo sentences, two or three in a row, each at its own level and with its own noise, so that no two are
-alike. Every run is a process of its own with the same limits on the clips it keeps (``--max-training-clips``,
-``--max-style-samples``), so all that can grow is what is held for each clip of the dataset. One JSON line at the end;
-exit code 1 where the peak of the large run lies more than 10 % above that of the small one, or the long clip is not
-refused by name. Needs a POSIX system and about 170 MB of disk for an hour of clips.
-"""
+"""Compare the memory of a clone from a large dataset with that from a small one; then add a clip of one hour."""
 
 from __future__ import annotations
 

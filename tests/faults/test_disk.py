@@ -1,4 +1,4 @@
-"""Full disks, read-only ones, other file systems, two runs at once: one clear line, and nothing is lost."""
+"""Full disks, read-only disks, other file systems, two runs at once: one clear line, and no loss."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def partial(folder: Path) -> list[Path]:
 def test_a_disk_that_fills_up_at_each_stage_loses_nothing(run: Run, disk, voices, tmp_path: Path, capsys) -> None:
     """The same run on a disk that is too small for the report, the checkpoint, the products; then large enough.
 
-    It is another file system than that of the temporary folder, too: a rename cannot cross from one to the other.
+    The disk is also another file system than that of the temporary folder, so that renames between the two would fail.
     """
     expected = whole(voices, run, tmp_path)
     assert disk("4k").stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev
@@ -131,7 +131,7 @@ def test_a_failing_device_keeps_the_old_file(call: str, says: str, tmp_path: Pat
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a second process")
 def test_two_runs_at_once_and_one_that_is_killed(run: Run, tmp_path: Path, capsys) -> None:
-    """The second is refused while the first one lives; a first one that was killed stands in nobody's way."""
+    """The second run is rejected while the first one lives; a killed first run does not block it."""
     first = os.fork()
     if first == 0:
         with RunFolder(tmp_path / "v").locked():

@@ -1,4 +1,4 @@
-"""Files made to harm: nothing in them is run, nothing outside is read or written, nothing goes on forever."""
+"""Malicious files: no code is executed, nothing outside is read or written, and processing time is bounded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CANARY = "canary"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in an empty folder, where pickled code would leave its canary."""
+    """Every test works in an empty folder, where executed pickle code would create the canary file."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -48,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Calls:
-    """Unpickled for real, it calls something."""
+    """Calls a function if it is really unpickled."""
 
     def __init__(self, function: Callable, *arguments: Any) -> None:
         self.call = function, arguments
@@ -129,7 +129,7 @@ def test_a_whole_base_of_pickled_code(here: Path, base_folder: Path) -> None:
 
 
 def test_no_source_of_this_package_unpickles_or_unpacks() -> None:
-    """By the syntax tree: the calls that could, and with what."""
+    """By the syntax tree: which functions could do so, and with which arguments."""
     found = []
     for path in sorted((REPOSITORY / "voiceclone").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -171,7 +171,7 @@ def number(value: int) -> bytes:
 
 
 def tensor(count: int, *, offset: int = 0, size: tuple = (4,), stride: tuple = (1,), kind: str = "Float") -> bytes:
-    """Instructions that rebuild a tensor over record 0, which is said to hold ``count`` values."""
+    """Instructions that rebuild a tensor over record 0, with a declared size of ``count`` values."""
     storage = b"(" + text("storage") + f"ctorch\n{kind}Storage\n".encode() + text("0") + text("cpu") + number(count)
     sizes = b"(" + b"".join(map(number, size)) + b"t(" + b"".join(map(number, stride)) + b"t"
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"tQ" + number(offset) + sizes + b"\x89}tR"
@@ -277,7 +277,7 @@ def test_no_pickle_costs_much_time_or_memory(what: str, here: Path) -> None:
 
 
 def test_compressed_records_are_refused(here: Path) -> None:
-    """Torch writes none; a few bytes could stand for gigabytes."""
+    """torch writes none; a few bytes could expand to gigabytes."""
     content = archive(b"\x80\x02" + tensor(2**22, size=(2**22,)) + b".", compress=True, r0=bytes(2**24))
     assert len(content) < 2**17
     with pytest.raises(VoicecloneError, match="is damaged"):
@@ -285,7 +285,7 @@ def test_compressed_records_are_refused(here: Path) -> None:
 
 
 def test_a_torchscript_archive_is_refused_however_it_is_hidden(here: Path) -> None:
-    """Readers of zip files may disagree on which directory counts: only one reader is asked, and it runs nothing."""
+    """Zip readers may disagree on which directory is valid: only one reader is used, and it executes nothing."""
     script = io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), script)
     honest = archive(b"\x80\x02" + tensor(4) + b".", r0=bytes(16))
@@ -314,13 +314,13 @@ def test_names_in_archives_are_no_paths(name: str, here: Path) -> None:
     (inside / "v.npz").write_bytes(buffer.getvalue())
     save_file({name: torch.zeros(SHAPE)}, inside / "v.safetensors")
     for file in ("v.npz", "v.safetensors"):
-        with pytest.raises(VoicecloneError, match="no name of a voice"):
+        with pytest.raises(VoicecloneError, match="not a name of a voice"):
             read_voices(inside / file)
     assert os.listdir(here) == ["inside"] and sorted(os.listdir(inside)) == ["v.npz", "v.safetensors"]
 
 
 def test_a_voice_may_have_any_plain_name(here: Path) -> None:
-    """``file`` is the first parameter of NumPy's writer, and ``arr_0`` what it calls what has no name."""
+    """``file`` is the first parameter of NumPy's writer, and ``arr_0`` its default name."""
     for name in ("file", "arr_0", "allow_pickle", "my voice", "é"):
         VoicePack(torch.ones(SHAPE), name).save(here / f"{name}.pt")
         assert main(["export", str(here / f"{name}.pt"), "--to", "npz", "--out", f"{name}.npz"]) == 0
@@ -345,7 +345,7 @@ def test_what_steers_a_terminal_is_shown_not_obeyed(here: Path, base_folder: Pat
 
 
 def test_names_that_are_no_utf8_are_written_down_all_the_same(here: Path, dataset_folder: Path, run) -> None:
-    """A folder's name on Linux may be any bytes; the reports are UTF-8 all the same."""
+    """File names on Linux may be any bytes; reports are UTF-8 in any case."""
     strange = Path(os.fsdecode(b"caf\xe9"))
     try:
         shutil.copytree(dataset_folder, strange)

@@ -1,4 +1,4 @@
-"""Short runs of the scripts beside this file; the long ones are for hand and for ``-m slow``."""
+"""Short runs of the scripts beside this file; the long ones run by hand or with ``-m slow``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_fuzz(target: str, tmp_path: Path) -> None:
 
 
 def test_a_check_that_fails_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The harness itself: a traceback, a run of pickled code and a message of two lines are each found."""
+    """The harness itself detects a traceback, executed pickle code, and a message of two lines."""
 
     def traceback(content: bytes, folder: Path) -> None:
         raise KeyError(content)

@@ -1,4 +1,4 @@
-"""A Hub that is gone, silent, slow, cut short or false: one clear line in bounded time, and nothing false is kept."""
+"""A Hub that is unreachable, silent, slow, truncating or wrong: one clear line in bounded time, no wrong file used."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_auto_waits_for_a_silent_hub_no_longer_than_it_says(server: Hub, tmp_pat
 
 
 def test_trackers_that_fail_cost_a_run_one_line_each(run: Callable[..., int], tmp_path: Path, capsys) -> None:
-    """Where the events should go there is a file, and the same for W&B: the voice is made all the same."""
+    """A file blocks the folder of TensorBoard and of W&B: the voice is made in any case."""
     (tmp_path / "v").mkdir()
     for name in ("tensorboard", "wandb"):
         (tmp_path / "v" / name).write_text("mine")

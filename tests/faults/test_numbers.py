@@ -1,4 +1,4 @@
-"""Values that are not finite never reach a voice: steps are skipped and counted, then the run stops at a good state."""
+"""Non-finite values never reach a voice: steps are skipped and counted, then the run stops at a valid state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_weights_that_break_in_the_last_step_of_an_epoch_are_not_saved(
     run: Run, tmp_path: Path, capsys, monkeypatch
 ) -> None:
-    """Neither loss nor gradient shows them; the next epoch would. The checkpoint stays, and leads to the same voice."""
+    """Neither loss nor gradient shows them before the next epoch. The checkpoint is kept and gives the same voice."""
     assert run(tmp_path / "whole") == 0
     train_epoch = ProjectionTrainer._train_epoch
 

@@ -1,4 +1,4 @@
-"""Every voice says who agreed to it and what it was made of, and can be made again from what it says."""
+"""Every voice records its consent and its inputs, and can be reproduced from these."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_consent_and_origin_stand_in_report_card_artifacts_and_header(voice: Pat
     assert report["consent"] == CONSENT and report["seed"] == 7 and report["voice_sha256"] == sha256_of(voice)
     card = (voice.parent / "README.md").read_text()
     line = next(line for line in card.splitlines() if line.startswith("consent:"))
-    assert "Ann Example, in writing, 1 May 2025" in line and "<b>" not in line  # shown, not obeyed
+    assert "Ann Example, in writing, 1 May 2025" in line and "<b>" not in line  # displayed, not interpreted
     for fact in (report["base"]["sha256"], report["dataset"]["fingerprint"], report["versions"]["torch"]):
         assert fact in card
     assert "| seed | 7 |" in card

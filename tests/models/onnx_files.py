@@ -1,4 +1,4 @@
-"""ONNX files of narrow Kokoro models with the names that kokoro-onnx's files have."""
+"""ONNX files of narrow Kokoro models with the names used in kokoro-onnx's files."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def export(model: NanoKModel, path: Path, *, tokens: int = 8) -> Path:
 
 
 def take_narrow_models(folder: Path) -> None:
-    """A narrow model in the place of the real one. It speaks no sentence, so the limits of the self-test are wide."""
+    """Replace the real model by a narrow one. It does not speak, so the limits of the self-test are wide."""
     config = folder / "config.json"
     config.write_text(json.dumps(preset("tiny")[0]))
     conversion.full_config = lambda: preset("tiny")[0]

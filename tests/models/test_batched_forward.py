@@ -1,4 +1,4 @@
-"""Batched passes give what the model gives alone: nothing leaks out of the padding."""
+"""Batched passes give the same results as single ones; padding has no effect."""
 
 import pytest
 import torch

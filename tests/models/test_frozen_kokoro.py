@@ -1,4 +1,4 @@
-"""The differentiable forward is Kokoro's own, and lets gradients through where Kokoro's does not."""
+"""The differentiable forward pass equals Kokoro's, and gives gradients where Kokoro's does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_free_speech_equals_kokoros_own_forward(kokoro: FrozenKokoro, voice: tor
 
 
 def test_kokoros_forward_gives_no_gradient_and_ours_does(kokoro: FrozenKokoro, voice: torch.Tensor) -> None:
-    """The trap that the best known public attempt fell into."""
+    """Kokoro's forward pass runs under ``no_grad``, so that training through it changes nothing."""
     text = kokoro.text(TEXT)
     leaf = voice.clone().requires_grad_()
     audio, durations = kokoro.kmodel.forward_with_tokens(text.input_ids, leaf)

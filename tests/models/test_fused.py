@@ -1,4 +1,4 @@
-"""The lean residual blocks are Kokoro's: the same values and gradients, and only while a gradient is recorded."""
+"""The fused residual blocks have Kokoro's values and gradients, and are used only if gradients are recorded."""
 
 from __future__ import annotations
 

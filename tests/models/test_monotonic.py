@@ -1,4 +1,4 @@
-"""Monotonic alignment search is the best of all alignments, by both implementations."""
+"""Monotonic alignment search gives the best of all alignments, in both implementations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_path_is_the_best_of_all(monkeypatch: pytest.MonkeyPatch, package: b
         tokens = torch.randint(1, 6, (4,), generator=generator)
         frames = torch.tensor([int(torch.randint(int(n), 9, (), generator=generator)) for n in tokens])
         value = torch.randn(4, 5, 8, generator=generator)
-        for row in range(4):  # what lies outside must have no part in it, however good it looks
+        for row in range(4):  # values in the padding must have no effect, even large ones
             value[row, tokens[row] :] = value[row, :, frames[row] :] = 1e4
         paths = best_paths(value, tokens, frames)
         for path, scores, n, t in zip(paths, value, tokens.tolist(), frames.tolist(), strict=True):

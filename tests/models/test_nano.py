@@ -1,4 +1,4 @@
-"""NanoKModel: Kokoro's own modules at full size, a narrow decoder of the same data flow where the config asks."""
+"""NanoKModel: Kokoro's own modules at full size, and a narrow decoder with the same data flow if configured."""
 
 import copy
 

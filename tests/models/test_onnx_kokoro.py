@@ -1,4 +1,4 @@
-"""Kokoro's weights out of ONNX files: float32, float16, int8, and files of another make."""
+"""Kokoro's weights from ONNX files: float32, float16, int8, and unsupported files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def float_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def folded(model: NanoKModel) -> dict[str, torch.Tensor]:
-    """The weights as they act: weight norm multiplied out, without what the graph leaves out."""
+    """The effective weights: weight norm folded, without those that the graph leaves out."""
     fold_weight_norm(model)
     return {k: v for k, v in model.state_dict().items() if "pooler" not in k and "position_ids" not in k}
 
@@ -125,7 +125,7 @@ def test_a_graph_of_another_size_is_refused(float_file: Path) -> None:
 def test_what_is_no_onnx_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
-    with pytest.raises(VoicecloneError, match=r"x\.onnx is no ONNX file or is damaged"):
+    with pytest.raises(VoicecloneError, match=r"x\.onnx is not an ONNX file or is damaged"):
         read_onnx_state(path, NanoKModel(preset("tiny")[0]))
 
 
@@ -135,7 +135,7 @@ def test_a_graph_that_is_no_kokoro_is_one_line(tmp_path: Path) -> None:
     onnx.save(
         onnx.helper.make_model(onnx.helper.make_graph([node], "g", values[:1], values[1:])), str(tmp_path / "r.onnx")
     )
-    with pytest.raises(VoicecloneError, match=r"r\.onnx lacks .*: it is no Kokoro-82M"):
+    with pytest.raises(VoicecloneError, match=r"r\.onnx lacks .*: it is not Kokoro-82M"):
         read_onnx_state(tmp_path / "r.onnx", NanoKModel(preset("tiny")[0]))
 
 

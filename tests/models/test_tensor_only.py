@@ -1,4 +1,4 @@
-"""StyleTTS2's checkpoint is read without running what it names."""
+"""StyleTTS2's checkpoint is read without executing code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TINY = StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=8)
 
 
 class Canary:
-    """Unpickled for real, it would create a file."""
+    """Creates a file if it is really unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +61,7 @@ def test_weights_only_refuses_such_a_file_and_ours_reads_it_without_running_it(t
         torch.testing.assert_close(value, nets["predictor_encoder"][f"module.{key}"])
     content = load_tensors(path)
     assert isinstance(content["bad"], Placeholder) and isinstance(content["optimizer"], Placeholder)
-    # The canary does sing when it is unpickled for real: otherwise this test could not fail.
+    # Really unpickled, the canary does create its file: otherwise this test could not fail.
     torch.load(path, weights_only=False)
     assert canary.exists()
 
@@ -70,7 +70,7 @@ def test_weights_only_refuses_such_a_file_and_ours_reads_it_without_running_it(t
 def test_a_missing_encoder_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / "epochs_2nd_00001.pth"
     write_checkpoint(path, tmp_path / "canary", drop=name)
-    with pytest.raises(VoicecloneError, match="no StyleTTS2 checkpoint"):
+    with pytest.raises(VoicecloneError, match="not a StyleTTS2 checkpoint"):
         load_styletts2_checkpoint(path, TINY)
 
 
@@ -92,7 +92,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 def test_torchscript_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "script.pth"
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
-    with pytest.raises(VoicecloneError, match="no PyTorch checkpoint of weights"):
+    with pytest.raises(VoicecloneError, match="not a PyTorch checkpoint of weights"):
         load_tensors(path)
 
 

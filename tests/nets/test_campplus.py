@@ -1,4 +1,4 @@
-"""CAM++ is read from the package that carries it: absent, damaged, and telling speakers apart where it is there."""
+"""CAM++ from its package: missing, damaged, and separating speakers where it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phone classifier tells the phones in speech apart, labels fit frames, and its training learns."""
+"""The phone classifier: accuracy on speech, frame labels, and training."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_it_recognizes_the_phones_that_are_spoken_and_no_others(phone_classifier
 
 
 def test_its_posteriors_bring_boundaries_nearer_to_the_true_ones(phone_classifier, spoken) -> None:
-    """Kokoro-82M's speech of known timing, aligned by nano: with phone posteriors, without, and not warped at all."""
+    """Kokoro-82M's speech with known timing, aligned by nano: with phone posteriors, without, and without warping."""
     *_, base, kokoro = spoken
     voice = neutral_initialization(base.stock_voices).vector
     errors = {"posteriors": [], "mel": [], "stretched": []}
@@ -133,7 +133,7 @@ def test_loading_is_strict(tmp_path) -> None:
 
 
 class Tones:
-    """Speech in which each phone lights a band of its own."""
+    """Speech in which each phone has its own band."""
 
     def crops(self, count: int, frames: int, recorded_share: float, rng: np.random.Generator):
         labels = np.repeat(rng.integers(0, 6, (count, frames // 4)), 4, axis=1)

@@ -1,4 +1,4 @@
-"""The differentiable speaker encoder against the package whose weights it takes."""
+"""The differentiable speaker encoder compared with the original package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whisper's encoder out of a CTranslate2 file hears what transformers' own does, and gives the sound a gradient."""
+"""Whisper's encoder from a CTranslate2 file gives the same features as transformers', and gradients to the audio."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_damaged_and_other_files_are_refused_in_one_line(encoder, tmp_path):
     for number, bad in enumerate((content[:5000], b"", b"\7" + content[1:])):
         path = tmp_path / f"{number}.bin"
         path.write_bytes(bad)
-        with pytest.raises(VoicecloneError, match="is no CTranslate2 model"):
+        with pytest.raises(VoicecloneError, match="is not a CTranslate2 model"):
             read_ctranslate2(path)
     with pytest.raises(VoicecloneError, match="no encoder of Whisper's"):
         WhisperFeatures(write_ctranslate2(tmp_path / "other.bin", {"encoder/a": np.zeros(3, dtype=np.float32)}))

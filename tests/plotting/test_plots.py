@@ -1,4 +1,4 @@
-"""Figures: what is drawn, on which axes, and that no global state is touched."""
+"""Figures: their content, axes, and independence of global state."""
 
 import sys
 import warnings
@@ -47,7 +47,7 @@ def test_a_panel_for_each_term_with_train_and_validation():
     assert list(train.get_ydata()) == [9.0, 3.0, 0.5]
     assert list(validation.get_xdata()) == [1, 2, 3]
     assert list(best.get_xdata()) == [2, 2]
-    # The value that is not finite leaves a gap, no zero.
+    # A non-finite value leaves a gap, not a zero.
     assert list(axes["mel_mse"].get_lines()[1].get_ydata()) == [2.5, 2.0]
 
 

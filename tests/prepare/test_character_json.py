@@ -1,4 +1,4 @@
-"""JSON with a time for every character: both forms, what is refused and how it is said, and a dataset made of one."""
+"""JSON with a time for every character: both formats, error messages, and a dataset made from one."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_pauses_and_length_part_lines_too() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ([1], "must hold a JSON object"),
         ({"text": "hello"}, "holds no characters with times"),
         ({"character_alignments": []}, "holds no characters with times"),
-        ({"character_alignments": "abc"}, "is no list"),
+        ({"character_alignments": "abc"}, "is not a list"),
         ({"character_alignments": [{"char": 3, "start": 0}]}, "entry 1 of character_alignments has no char"),
         ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": "x"}]}, "entry 2: start 'x'"),
         ({"character_alignments": [{"char": "a", "start": -1}]}, "entry 1: start '-1'"),

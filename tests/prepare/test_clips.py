@@ -1,4 +1,4 @@
-"""Cutting and levelling, and what is measured for it."""
+"""Cutting and levelling of clips, and their measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real recordings, joined: their edges are known, so a word in the wrong clip shows."""
+"""Joined real recordings: their boundaries are known, so that a word in the wrong clip is detected."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def joined(speaker: str, path: Path, count: int) -> Truth:
 
 
 def check(out: Path, truth: Truth) -> None:
-    """Nine words in ten are in a clip; of those, at most one in a hundred is in a wrong one or missing from its own."""
+    """At least 90 % of the words are in a clip; of those, at most 1 % are in a wrong one."""
     report = json.loads((out / "prepare_report.json").read_text())
     kept = sorted((row for row in report["clips"] if row["status"] == "kept"), key=lambda row: row["start"])
     words = [(word, index) for index, (_, _, text) in enumerate(truth) for word in plain_words(text)]

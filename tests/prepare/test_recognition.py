@@ -1,4 +1,4 @@
-"""Transcripts by a recogniser that answers as faster-whisper does."""
+"""Transcripts by a recogniser with faster-whisper's interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says of clips whose figures are known."""
+"""The report for clips with known measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a recording is cut, on made-up words and pauses."""
+"""Positions of cuts, for given words and pauses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_long_pauses_at_the_ends_of_sentences_are_preferred() -> None:
 
 
 def test_without_punctuation_the_longest_pauses_are_preferred() -> None:
-    """Clips of better lengths would come of a cut at the short pause in the middle."""
+    """A cut at the short pause in the middle would give better clip lengths."""
     words = [(1.5, 1.5 if number in (2, 6) else 0.35, NO_BREAK) for number in range(1, 9)]
     units, silent = recording(words)
     assert spans(cut(units, silent, min_seconds=3.0, max_seconds=12.0)) == [(0, 2), (2, 6), (6, 8)]

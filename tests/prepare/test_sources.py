@@ -1,4 +1,4 @@
-"""Which files are meant, and what their clips are called."""
+"""Selection of files, and names of their clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subtitles as people have them, well formed and not."""
+"""Well-formed and malformed subtitles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files from anywhere."""
+"""Text files in various encodings and layouts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(VoicecloneError, match="line 3: is not UTF-8"):
         read_text(tmp_path / "t.txt")
     monkeypatch.setattr(transcripts, "MAX_BYTES", 10)
-    with pytest.raises(VoicecloneError, match="MB are no transcript"):
+    with pytest.raises(VoicecloneError, match="MB are not a transcript"):
         read_text(tmp_path / "t.txt")
 
 

@@ -1,4 +1,4 @@
-"""Deviations of delivery: fitted through the predictor, judged by halves, drawn by what foretells held-out clips."""
+"""Prosody deviations: the fit through the predictor, the split-half test, and the sampler chosen on held-out clips."""
 
 from __future__ import annotations
 

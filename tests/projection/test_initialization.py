@@ -1,4 +1,4 @@
-"""The initialization of a training: the best half wins, a blend is convex, the covariance is whitened."""
+"""Initialization: the best half is selected, blends are convex."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every named term is zero where it should be, has a gradient where it must, and is finite."""
+"""Every named term is zero at the target, has a gradient, and is finite."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_dips_to_silence_do_not_raise_the_pitch() -> None:
 
 
 def test_dips_at_the_edges_of_voicing_do_not_move_the_pitch_level() -> None:
-    """On its way to an unvoiced phone the predicted F0 falls; what is heard, and measured, is the pitch between."""
+    """At transitions to unvoiced phones the predicted F0 falls; the perceived pitch is that between them."""
     true = 120.0 * 2 ** (torch.linspace(-2, 2, 40) / 12)
     dipping = true.clone()
     dipping[[0, 1, 2, 20, 21, 37, 38, 39]] *= 0.55
@@ -102,7 +102,7 @@ def test_dips_at_the_edges_of_voicing_do_not_move_the_pitch_level() -> None:
 
 
 def test_no_frame_jumps_into_the_f0_term() -> None:
-    """A frame whose predicted F0 rises from nothing to the clip's must cost less at every step of the way."""
+    """A frame whose predicted F0 rises from zero to the clip's must have a monotonically falling loss."""
     true = torch.full((10,), 120.0)
     values = []
     for hertz in torch.linspace(0.0, 120.0, 241):
@@ -114,7 +114,7 @@ def test_no_frame_jumps_into_the_f0_term() -> None:
 
 
 def test_descending_the_f0_term_lowers_it_where_voicing_sets_in() -> None:
-    """Frames on their way to an unvoiced phone lie around the voicing limit; training must not drag more of them in."""
+    """Frames at transitions lie around the voicing threshold; training must not add more of them to the term."""
     true = torch.full((200,), 120.0)
     start = torch.cat([torch.linspace(0.0, 90.0, 60), torch.full((140,), 110.0)])
     predicted, before = start.clone(), float(losses.f0_terms(start, true)["f0"])
@@ -127,7 +127,7 @@ def test_descending_the_f0_term_lowers_it_where_voicing_sets_in() -> None:
 
 
 def lowpassed(audio: torch.Tensor, hertz: float) -> torch.Tensor:
-    """Noise ``(B, T)`` at 24 kHz without what lies above ``hertz``."""
+    """Noise ``(B, T)`` at 24 kHz, low-pass filtered at ``hertz``."""
     spectrum = torch.fft.rfft(audio)
     spectrum[:, torch.linspace(0, 12_000, spectrum.shape[1]) > hertz] = 0
     return torch.fft.irfft(spectrum, audio.shape[1])

@@ -1,4 +1,4 @@
-"""Crops a few at a time give the loss and the gradient of all at once."""
+"""Micro-batches give the same loss and gradient as one batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
         )  # fmt: skip
         made.log_mel.double()
         made.multi_mel.double()
-        # The vocoder's source draws its noise for a whole batch at once: without it, parts and whole can be compared.
+        # The vocoder's source draws its noise per batch: it is disabled, so that micro-batches and batch can be
+        # compared.
         monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
         monkeypatch.setattr(torch, "rand", lambda *size, **kind: torch.zeros(*size, **kind))
         # Random weights predict F0 about the limit of voicing; this one keeps well above it.

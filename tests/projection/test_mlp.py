@@ -1,4 +1,4 @@
-"""The projection as drawn."""
+"""The projection network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_values_that_tanh_cannot_reach_are_clamped() -> None:
 
 @pytest.mark.parametrize("lr", [1e-4, 1e-3, 1e-2])
 def test_one_step_moves_the_output_by_about_the_learning_rate(lr: float) -> None:
-    """Otherwise 1e-3 would leave the space of real voices within three steps."""
+    """Otherwise 1e-3 would leave the range of real voices within three steps."""
     torch.manual_seed(0)
     projection = Projection(MlpConfig(dropout=0.0))
     projection.initialize_at(0.2 * torch.randn(1, 256))

@@ -1,4 +1,4 @@
-"""Gradients reach the voice: the claim that everything rests on."""
+"""Gradients of the objective reach the voice vector."""
 
 from __future__ import annotations
 

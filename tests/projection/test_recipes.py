@@ -1,4 +1,4 @@
-"""Recipes and their parts; the plain recipe; clips whose speech does not fit the text."""
+"""Recipes and their parts; the plain recipe; clips that do not match their text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of stock voices: measured, kept, and used to look at fewer voices."""
+"""The table of stock voices: measured, stored, and used to reduce the candidates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voiceclone.projection.stock_table import FILE, NEAREST, StockTable, find_ta
 
 
 class Ear:
-    """In the place of a speaker encoder: the spectrum's shape in 256 bands."""
+    """Replaces the speaker encoder: the spectral shape in 256 bands."""
 
     def embed(self, audio: np.ndarray) -> np.ndarray:
         spectrum = np.abs(np.fft.rfft(audio))[: 256 * (len(audio) // 1024)]

@@ -1,4 +1,4 @@
-"""Schedule, early end and state of a projection training."""
+"""Schedule, early stopping and state of a projection training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, v
 
 
 class Loudness(torch.nn.Module):
-    """An encoder to whom loud and soft are two speakers."""
+    """An encoder for which loud and soft are two speakers."""
 
     name = "loudness"
 
@@ -162,7 +162,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path, targets, kokoro, profile, v
 @pytest.mark.parametrize("content", [b"", b"junk"])
 def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(VoicecloneError, match="no checkpoint"):
+    with pytest.raises(VoicecloneError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "last.pt")
 
 

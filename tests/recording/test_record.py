@@ -1,4 +1,4 @@
-"""``record`` with a sound library that plays what the test gives it."""
+"""``record`` with a simulated sound library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLIPPED = np.clip(40 * GOOD, -1, 1)
 
 
 class FakeLibrary(types.ModuleType):
-    """Stands in for sounddevice: each recording hears the next of ``takes``."""
+    """Replaces sounddevice: each recording returns the next of ``takes``."""
 
     class PortAudioError(Exception):
         pass
@@ -79,7 +79,7 @@ class FakeLibrary(types.ModuleType):
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Call ``record`` with keys pressed and sounds heard; gives the exit code; ``record.library`` is the library."""
+    """Call ``record`` with given keys and audio; returns the exit code. ``record.library`` is the library."""
     (tmp_path / "three.txt").write_text(THREE)
 
     def call(keys: str, takes: list[np.ndarray], *more: str, overflows: set[int] = frozenset()) -> int:

@@ -1,4 +1,4 @@
-"""A real server on the loopback, asked as OpenAI's client, Kokoro-FastAPI's clients and worse ones do."""
+"""A real local server, with requests as by OpenAI's client, Kokoro-FastAPI's clients, and invalid ones."""
 
 from __future__ import annotations
 

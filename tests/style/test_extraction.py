@@ -1,4 +1,4 @@
-"""Stage 1 against StyleTTS2's own preprocessing, and the averaging."""
+"""Stage 1 compared with StyleTTS2's own preprocessing, and the mean style."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ TINY = StyleEncoderConfig(dim_in=4, style_dim=128, max_conv_dim=8)
 
 
 def settled_encoders(config: StyleEncoderConfig = TINY) -> StyleEncoders:
-    """Random weights as after training: styles of a natural size."""
+    """Random weights with calibrated spectral norm, so that styles have a realistic norm."""
     return settle(build_style_encoders(config))
 
 
 def styletts2_compute_style(encoders: StyleEncoders):
-    """``StyleTTS2.compute_style`` of the installed package, with what it needs and nothing else.
+    """``StyleTTS2.compute_style`` of the installed package.
 
-    ``styletts2/tts.py`` cannot be imported (it downloads), so the function, ``preprocess`` and the constants it
-    uses are taken out of its source as they stand there.
+    ``styletts2/tts.py`` cannot be imported because it downloads files, so the function, ``preprocess`` and the
+    constants it uses are extracted from its source unchanged.
     """
     package = importlib.util.find_spec("styletts2")
     if package is None:
@@ -122,7 +122,7 @@ def test_damaged_weights_are_noticed() -> None:
 
 
 def test_encoders_that_were_never_trained_stop_stage_one() -> None:
-    """Random weights whose spectral norms are not calibrated give huge styles: one line, before any slow step."""
+    """Random weights with uncalibrated spectral norm give huge styles: one error line, before any slow step."""
     encoders, clips = settled_encoders(), [("a", lambda: np.sin(np.arange(48000) / 20).astype(np.float32))]
     norm = float(extract_styles(clips, encoders, device=torch.device("cpu")).vectors.norm())
     extract_styles(clips, encoders, device=torch.device("cpu"), largest=1.1 * norm)

@@ -1,4 +1,4 @@
-"""The style encoder: its checkpoint's form, and the styletts2 package's own class beside it where that is installed."""
+"""The style encoder: its checkpoint format, and equality with the styletts2 package's class where that is installed."""
 
 from __future__ import annotations
 

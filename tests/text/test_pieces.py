@@ -1,4 +1,4 @@
-"""Texts of any length: nothing is lost, the order is kept, no piece is longer than the model reads."""
+"""Texts of any length: nothing is lost, the order is kept, no piece exceeds the model's context."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Progress: plain lines, bars on a terminal, silence when quiet, and no trouble when the terminal is gone."""
+"""Progress: plain lines, bars on a terminal, no output when quiet, and a closed terminal."""
 
 import io
 import logging
@@ -13,7 +13,7 @@ from voiceclone.tracking.progress import Reporter, format_rate, format_seconds, 
 
 
 class Clock:
-    """Time that moves only when told to."""
+    """A clock that advances only when told to."""
 
     now = 100.0
 

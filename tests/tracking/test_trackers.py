@@ -1,4 +1,4 @@
-"""The container: everything goes to every tracker, and none of them can stop the work."""
+"""The container sends everything to every tracker, and no tracker can stop the training."""
 
 import sys
 
@@ -11,7 +11,7 @@ from voiceclone.tracking.trackers import Trackers, open_trackers
 
 
 class Recorder:
-    """Notes its calls; raises on the calls named in ``broken``."""
+    """Records its calls; raises on those in ``broken``."""
 
     name = "Recorder"
     notice = "nowhere to look"

@@ -1,4 +1,4 @@
-"""W&B runs: an offline run read back from its file; no key, no server, a hanging server, no prompt."""
+"""W&B runs: an offline run read from its file; no key, no server, a hanging server, no prompt."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The page's parts without a browser: clips, events, the training process, mixes; and what is said without gradio."""
+"""Parts of the page without a browser: clips, events, the training process, mixes; and the message without gradio."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_an_old_gradio_is_refused_in_one_line(monkeypatch, capsys) -> None:
 
 
 def test_the_page_sends_nothing_home(studio: Studio, monkeypatch) -> None:
-    """No statistics, no version check, no history in the browser, no button that uploads a sound."""
+    """No statistics, no version check, no history in the browser, no upload button for audio."""
     pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):
         monkeypatch.setenv(name, "True")

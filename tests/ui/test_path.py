@@ -1,4 +1,4 @@
-"""What stands behind the steps: drafts, the verdict on a clip, consent, progress, runs, the library, the shield."""
+"""Logic of the steps: drafts, clip verdicts, consent, progress, runs, library, security middleware."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from voiceclone.voice.formats import read_voices
 
 
 def speech(seconds: float = 2.0, *, level: float = 0.2) -> np.ndarray:
-    """Bursts of noise with pauses between, which the measures take for clear speech."""
+    """Bursts of noise with pauses, which the measurements accept as clear speech."""
     rng, time = np.random.default_rng(0), np.arange(int(24_000 * seconds)) / 24_000
     return (level * rng.normal(size=len(time)).clip(-3, 3) * (np.sin(2 * np.pi * 1.5 * time) > 0)).astype(np.float32)
 
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_sound_is_unfit(tmp_path: Path) -> None:
 def test_a_draft_is_found_again_by_its_token_alone(tmp_path: Path) -> None:
     drafts = Drafts(tmp_path)
     first = drafts.of("")
-    assert not first.folder.exists()  # who only looks leaves nothing
+    assert not first.folder.exists()  # a visitor without input leaves no files
     write_wav(tmp_path / "a.wav", speech())
     first.add(tmp_path / "a.wav", "a.wav", " Good  morning. ")
     first.state.name = "anna"

@@ -1,7 +1,4 @@
-"""A walk through the page in a real browser: from an empty folder to a downloaded voice that KPipeline speaks with.
-
-``VOICECLONE_SCREENSHOTS`` names a folder for a picture of each step.
-"""
+"""The page in a real browser: from an empty folder to a downloaded voice that works with KPipeline."""
 
 from __future__ import annotations
 
@@ -90,7 +87,7 @@ def chromium(speech: Path) -> Iterator[Any]:
 
 
 class Visitor:
-    """A browser window of its own, which notes what the page asks for elsewhere and what its policy refuses."""
+    """A browser window that records external requests and policy violations."""
 
     def __init__(self, browser: Any, url: str, size: str, *, dark: bool = False) -> None:
         width, height = SIZES[size]
@@ -130,13 +127,13 @@ class Visitor:
         (found.filter(has_text=text) if text else found).first.wait_for(state="visible")
 
     def plays(self, selector: str) -> None:
-        """Wait until a player knows how long its sound is."""
+        """Wait until a player has loaded its audio."""
         self.page.wait_for_function(
             "s => { const a = document.querySelector(s); return a && a.duration > 0.2 }", arg=f"{selector} audio"
         )
 
     def fits(self) -> None:
-        """Nothing is wider than the window."""
+        """Check that nothing is wider than the window."""
         assert self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
     def shot(self, name: str) -> None:
@@ -222,7 +219,7 @@ def _clone(visitor: Visitor, name: str) -> None:
 
 
 def _reload(visitor: Visitor, name: str) -> None:
-    """A closed tab loses nothing: the run goes on and is found again."""
+    """Reload as after closing the tab: the run continues and is shown again."""
     visitor.page.close()
     visitor.page = visitor.context.new_page()
     visitor.open()

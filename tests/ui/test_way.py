@@ -1,4 +1,4 @@
-"""The header's steps, going back by them, the result's bars; and the stages that the progress bar knows."""
+"""The steps in the header and their navigation, the bars of the result, and the stages of the progress bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card beside a voice: readable front matter, the right snippet, and no doubt about the base."""
+"""The voice's card: valid front matter, the right code snippet, and a clear statement of the base."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The compact form: how exact it is, how small, and what is refused."""
+"""The compact format: accuracy, size, and rejected voices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voiceclone.voice.profile import LengthProfile
 
 
 def smooth(seed: int = 0) -> VoicePack:
-    """A voice as a clone makes it: one vector, spread over the lengths as official voices are."""
+    """A voice as made by a clone: one vector expanded over the lengths."""
     base = 0.2 * torch.randn(1, 256, generator=torch.Generator().manual_seed(seed))
     profile = LengthProfile.measured([official_voice(name) for name in ("af_heart", "am_adam", "bf_emma")])
     return profile.expand(base, f"v{seed}")

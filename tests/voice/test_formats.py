@@ -1,4 +1,4 @@
-"""Other programs' voice files, there and back; what those programs do when they read them."""
+"""Other programs' voice formats, both directions, and reading by those programs' code."""
 
 from __future__ import annotations
 

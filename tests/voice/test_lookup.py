@@ -1,4 +1,4 @@
-"""A voice wherever one is asked for: every file that export writes, by its content, and one of several by its name."""
+"""Finding a voice: all export formats by their content, and one of several voices by name."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_raw_file_needs_the_exact_size(tmp_path: Path) -> None:
     assert len(content) == RAW_BYTES
     for wrong in (content[:-4], content + bytes(4)):
         (tmp_path / "x.bin").write_bytes(wrong)
-        with pytest.raises(VoicecloneError, match="is no Kokoro voice: its content"):
+        with pytest.raises(VoicecloneError, match="is not a Kokoro voice: its content"):
             find(tmp_path / "x.bin")
 
 
@@ -81,7 +81,7 @@ def test_a_pickle_of_impossible_size_is_not_even_opened(tmp_path: Path) -> None:
     with (tmp_path / "v.pt").open("wb") as file:
         file.write(b"\x80\x02")
         file.truncate(65 * 2**20)
-    with pytest.raises(VoicecloneError, match="is no Kokoro voice: a voice has half a megabyte"):
+    with pytest.raises(VoicecloneError, match="is not a Kokoro voice: a voice has half a megabyte"):
         find(tmp_path / "v.pt")
 
 
@@ -151,7 +151,7 @@ def test_a_name_that_could_not_be_read_back_is_not_written(tmp_path: Path, capsy
     PACK.save(tmp_path / "a:b.pt")
     export = ["export", str(tmp_path / "a:b.pt"), "--to", "bin", "--out", str(tmp_path / "v.bin")]
     assert main(export) == 2
-    assert "'a:b' is no name of a voice within a file: give another with --name" in capsys.readouterr().err
+    assert "'a:b' is not a name of a voice within a file: give another with --name" in capsys.readouterr().err
     assert main([*export, "--name", "ab"]) == 0
     assert torch.equal(find(tmp_path / "v.bin"), PACK.tensor)
 

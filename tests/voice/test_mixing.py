@@ -1,4 +1,4 @@
-"""Mix expressions: what they mean, and that nothing else than one clear error comes of nonsense."""
+"""Mix expressions: their meaning, and one clear error for invalid ones."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_names(name: str) -> None:
         ("a)", "unexpected"),
         ("a b", "unexpected"), ("0.5 a", "cannot read|unexpected|alone"), ("a + ", "missing"), ("#", "cannot read"),
         ("(" * 100 + "a", "brackets"), ("a+" * 2000, "characters"),
-        ("a(x)+b(1)", "'x' is no weight of 'a'"), ("a(2+b(1)", r"missing after 'a\(2'"), ("a(2)(3)", "unexpected"),
+        ("a(x)+b(1)", "'x' is not a weight of 'a'"), ("a(2+b(1)", r"missing after 'a\(2'"), ("a(2)(3)", "unexpected"),
         ("a:60,b", "'b' has no weight"), ("a:60,b:x", "'b:x' has no weight"), ("a,,b", "unexpected ','"),
         ("a,", "missing at the end"), ("a(0)+b(0)", "sum to 0"), (f"a({'9' * 400})+b(1)", "sum to inf"),
         ("a(2)-b(1)", "1.3"), ("a+b,a", "either by"), ("0.5*a,b", "unexpected '0.5'"),
         ("a(2)+0.5*b", "unexpected '0.5'"), (",", "unexpected"),
-        ("timbre(a,b)+prosody(b)", "'a' is no weight of 'timbre'"), ("timbre(2)+a", "stands alone"),
+        ("timbre(a,b)+prosody(b)", "'a' is not a weight of 'timbre'"), ("timbre(2)+a", "stands alone"),
     ],
 )  # fmt: skip
 def test_nonsense_is_one_clear_error(expression: str, says: str) -> None:

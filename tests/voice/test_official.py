@@ -1,4 +1,4 @@
-"""The official voices in the package: beside the published files where they are, and beside values out of them."""
+"""The packaged official voices, compared with the published files where available, else with stored values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A voice is used with the base it was made for, and with another one only after a warning."""
+"""A voice is used with the base it was made for; another base gives a warning."""
 
 from __future__ import annotations
 

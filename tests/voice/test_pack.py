@@ -149,7 +149,7 @@ def test_a_voice_out_of_range_is_called_so_with_a_reason() -> None:
 
 
 def test_blends_are_no_unusual_voices_and_one_that_fades_away_is() -> None:
-    """The values of a blend even out: its norm lies below that of every voice in it."""
+    """The norm of a blend is below that of its voices."""
     stock = [VoicePack(random_pack(i).tensor[100:101].expand(SHAPE)) for i in range(6)]
     expected = HealthRange.of(stock)
     generator = np.random.default_rng(0)

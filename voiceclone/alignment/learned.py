@@ -158,7 +158,7 @@ class LearnedAligner:
                 phonemes = row.phonemes
                 if phonemes is None:
                     if self.phonemize is None:
-                        raise VoicecloneError("the row brings no phonemes and none can be computed here")
+                        raise VoicecloneError("the row has no phonemes and none can be computed here")
                     phonemes = self.phonemize(row.text)
                 tokens = self._tokens("".join(c for c in phonemes if c in self.vocab))
                 features = self._features(condition(read_audio(row.path)))

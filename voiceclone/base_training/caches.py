@@ -106,5 +106,5 @@ def _refuse_missing(folder: Path, rows: Sequence[Row]) -> None:
     count = sum(row.durations is None for row in rows)
     if count:
         raise UsageError(
-            f"{folder}: {count} of {len(rows)} rows bring no durations: use --alignment warp or --alignment learned"
+            f"{folder}: {count} of {len(rows)} rows have no durations: use --alignment warp or --alignment learned"
         )

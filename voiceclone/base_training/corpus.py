@@ -187,7 +187,7 @@ def _features(
     if phonemes is None and phonemize is not None:
         phonemes = phonemize(row.text)
     if phonemes is None or (row.durations is None and align is None):
-        raise VoicecloneError("the row brings no phonemes or durations and none can be computed here")
+        raise VoicecloneError("the row has no phonemes or durations and none can be computed here")
     phonemes = "".join(c for c in phonemes if c in vocab)
     if not 1 <= len(phonemes) <= MAX_TOKENS:
         raise VoicecloneError(f"{len(phonemes)} phonemes: 1 to {MAX_TOKENS} are usable")

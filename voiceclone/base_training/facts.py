@@ -47,4 +47,4 @@ def read_facts(path: Path | None) -> BaseFacts:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{path}: is no JSON object with facts for the card ({error}): correct it") from error
+        raise UsageError(f"{path}: is not a JSON object with facts for the card ({error}): correct it") from error

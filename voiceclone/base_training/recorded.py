@@ -275,5 +275,5 @@ def read_weights(base: Path, preset_name: str, *, decoder: str = "istftnet") -> 
     """
     weights = base / "model.safetensors"
     if not weights.is_file() or read_config(base / "config.json") != preset(preset_name, decoder=decoder)[0]:
-        raise UsageError(f"--init {base}: is no trained base of preset {preset_name}: give its folder")
+        raise UsageError(f"--init {base}: is not a trained base of preset {preset_name}: give its folder")
     return read_state(weights)

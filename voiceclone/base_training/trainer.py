@@ -251,5 +251,5 @@ def read_checkpoint(out: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many exception types for a damaged file
         raise UsageError(f"{path}: is damaged ({type(error).__name__}): delete it and train again") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UsageError(f"{path}: is no checkpoint of this version: train again with --overwrite")
+        raise UsageError(f"{path}: is not a checkpoint of this version: train again with --overwrite")
     return state

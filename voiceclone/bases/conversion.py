@@ -37,7 +37,7 @@ def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: Non
         notice: called with a line before a long operation.
 
     Raises:
-        VoicecloneError: the file is no Kokoro-82M, the converted model does not speak, or the cache is not writable.
+        VoicecloneError: the file is not Kokoro-82M, the converted model does not speak, or the cache is not writable.
     """
     try:
         sha256 = stamped_sha256(path)

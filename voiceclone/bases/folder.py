@@ -53,14 +53,14 @@ def read_config(path: Path) -> dict[str, Any]:
             f"cannot read {path}: {error.strerror or error}: is this the folder of a base?"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise VoicecloneError(f"{path} is no JSON file: fetch or write it again") from error
+        raise VoicecloneError(f"{path} is not a JSON file: fetch or write it again") from error
     missing = _CONFIG_KEYS - set(config) if isinstance(config, dict) else _CONFIG_KEYS
     if missing:
-        raise VoicecloneError(f"{path} is no Kokoro config: it lacks {', '.join(sorted(missing))}")
+        raise VoicecloneError(f"{path} is not a Kokoro config: it lacks {', '.join(sorted(missing))}")
     vocab, tokens = config["vocab"], config["n_token"]
     known = isinstance(vocab, dict) and isinstance(tokens, int)
     if not known or not all(type(number) is int and 0 <= number < tokens for number in vocab.values()):
-        raise VoicecloneError(f"{path} is no Kokoro config: its vocab must give each symbol a number below n_token")
+        raise VoicecloneError(f"{path} is not a Kokoro config: its vocab must give each symbol a number below n_token")
     return config
 
 
@@ -78,7 +78,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     """The content of ``base.json``, or empty; the weights are checked against its hash.
 
     Raises:
-        VoicecloneError: it is no JSON object, or the weights do not match its hash.
+        VoicecloneError: it is not a JSON object, or the weights do not match its hash.
     """
     path = folder / "base.json"
     if not path.is_file():
@@ -86,7 +86,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise VoicecloneError(f"{path} is no JSON file: write it again or remove it") from error
+        raise VoicecloneError(f"{path} is not a JSON file: write it again or remove it") from error
     if not isinstance(info, dict):
         raise VoicecloneError(f"{path} must hold a JSON object")
     expected = info.get("sha256")

@@ -97,7 +97,7 @@ def from_onnx(path: Path, *, notice: Callable[[str], None] = lambda line: None) 
     """The weights in a user's ONNX file, converted if that has not been done.
 
     Raises:
-        VoicecloneError: it is no Kokoro-82M.
+        VoicecloneError: it is not Kokoro-82M.
     """
     from voiceclone.bases import conversion
 

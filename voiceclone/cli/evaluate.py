@@ -71,7 +71,7 @@ def _folder_of_report(config: EvaluateConfig) -> Path:
         raise UsageError(f"--out {out}: is a file, not a folder")
     # An earlier report is replaced; another file of that name belongs to the user.
     if (out / REPORT).exists() and not _is_evaluation(out / REPORT):
-        raise UsageError(f"{out / REPORT} is no evaluation: choose another --out")
+        raise UsageError(f"{out / REPORT} is not an evaluation: choose another --out")
     return out
 
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="which voice of a file that holds several; or the name it gets")
     parser.add_argument("--add", action="store_true", help="add to an existing file that may hold several voices")
     parser.add_argument(
-        "--base", default="auto", help="auto, nano, kokoro or a base folder: for a VOICE that is no file"
+        "--base", default="auto", help="auto, nano, kokoro or a base folder: for a VOICE that is not a file"
     )
     parser.add_argument(
         "--variants",
@@ -95,14 +95,14 @@ def _export_model(options: argparse.Namespace) -> int:
     from voiceclone.tracking.progress import Reporter
 
     if options.add or options.name:
-        raise UsageError("--add, --name: have no meaning with --to onnx: leave them out")
+        raise UsageError("--add, --name: cannot be used with --to onnx: leave them out")
     if options.out.exists() and not options.overwrite:
         raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
     if not Path(options.voice).is_dir():
-        raise UsageError(f"{options.voice}: is no folder: with --to onnx give that of a VITS2")
+        raise UsageError(f"{options.voice}: is not a folder: with --to onnx give that of a VITS2")
     base = load_base(options.voice, offline=options.offline)
     if not isinstance(base.kmodel, Vits2KModel) or base.info.get("system") != VITS2:
-        raise UsageError(f"{options.voice}: is no VITS2, the one system that --to onnx writes")
+        raise UsageError(f"{options.voice}: is not a VITS2, the one system that --to onnx writes")
     language = str(base.info.get("language", "en"))
     files = export_onnx(base.kmodel.model, base.kmodel.vocab, list(base.info["speakers"]), language, options.out)
     Reporter(verbosity=verbosity(options)).info(f"{', '.join(map(str, files))}: written")

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.pt", help="where the voice goes")
     parser.add_argument(
-        "--base", default="auto", help="auto, nano, kokoro or a base folder: for names in EXPR that are no files"
+        "--base", default="auto", help="auto, nano, kokoro or a base folder: for names in EXPR that are not files"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--offline", action="store_true", help="never use the network")

@@ -74,7 +74,7 @@ def sampled_voices(
 
     if base.style_sampler is None:
         raise UsageError(
-            f"{base.title} has no sampler of styles: leave out --alpha, --beta, --style-from and the like, or use a "
+            f"{base.title} has no style sampler: leave out --alpha, --beta, --style-from and the like, or use a "
             "base that was trained with --diffusion"
         )
     reference = None if config.style_from is None else _style_of(config.style_from, base)
@@ -148,7 +148,7 @@ def _style_of(clip: Path, base: Base) -> Tensor:
     from voiceclone.style.extraction import extract_styles
 
     if base.own_encoders is None:
-        raise UsageError(f"--style-from: {base.title} brings no encoders of its own to hear a clip with: leave it out")
+        raise UsageError(f"--style-from: {base.title} has no style encoders of its own to encode a clip: leave it out")
     return extract_styles(
         [(clip.name, lambda: read_audio(clip))], base.own_encoders, device=torch.device("cpu")
     ).mean  # fmt: skip

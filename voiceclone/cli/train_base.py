@@ -69,7 +69,7 @@ def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts
     from voiceclone.tracking.progress import log_goes_to
 
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
-        raise UsageError(f"{options.out} holds a run: go on with --resume, or start anew with --overwrite")
+        raise UsageError(f"{options.out} holds a run: go on with --resume, or start again with --overwrite")
     config = run_config(options)
     boost = _boosts(options.boost)
     _set_threads(options.threads)
@@ -97,7 +97,7 @@ def _recorded(
 
     recipe = find_recipe(options.system)
     if options.from_teacher is not None:
-        raise UsageError("--from-teacher: has a meaning with --teacher alone: leave it out, or give --init BASE")
+        raise UsageError("--from-teacher: can only be used with --teacher: leave it out, or give --init BASE")
     given = {
         "kept_out": options.kept_out,
         "boost": boost,
@@ -107,7 +107,7 @@ def _recorded(
     }
     given = {name: value for name, value in given.items() if value not in (None, [], {})}
     if wrong := next((name for name in given if name not in recipe.takes), None):
-        raise UsageError(f"--{wrong.replace('_', '-')}: has no meaning with --system {options.system}: leave it out")
+        raise UsageError(f"--{wrong.replace('_', '-')}: cannot be used with --system {options.system}: leave it out")
     corpus, kept_out = _corpora(options, process_group, reporter)
     if kept_out is not None:
         given["kept_out"] = kept_out
@@ -129,7 +129,7 @@ def _finetuned(
     given = {"--init": options.init, "--from-teacher": options.from_teacher, "--kept-out": options.kept_out,
              "--boost": options.boost, "--decoder": options.decoder}  # fmt: skip
     if wrong := next((flag for flag, value in given.items() if value), None):
-        raise UsageError(f"{wrong}: has no meaning with --finetune: leave it out")
+        raise UsageError(f"{wrong}: cannot be used with --finetune: leave it out")
     corpus, _ = _corpora(options, process_group, reporter)
     settings = config.styletts2
     if settings.rehearsal_share and settings.rehearsal_utterances:
@@ -157,9 +157,9 @@ def _student(
     own = {"--finetune": options.finetune, "--diffusion": options.diffusion, "--decoder": options.decoder,
            "--slm": options.slm}  # fmt: skip
     if wrong := next((flag for flag, value in own.items() if value), None):
-        raise UsageError(f"{wrong}: has a meaning with --data alone: leave it out")
+        raise UsageError(f"{wrong}: can only be used with --data: leave it out")
     if wrong := next((flag for flag, value in given.items() if value), None):
-        raise UsageError(f"{wrong}: has no meaning with --teacher, whose speech has no speakers: leave it out")
+        raise UsageError(f"{wrong}: cannot be used with --teacher, whose speech has no speakers: leave it out")
     cache = options.out / "cache" / "teacher"
     process_group.broadcast_result(lambda: prepare_teacher_corpus(options.teacher, cache, reporter=reporter) and None)
     known = None if options.from_teacher is None else load_base(options.from_teacher, offline=options.offline)

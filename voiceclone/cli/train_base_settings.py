@@ -29,7 +29,7 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
         try:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise UsageError(f"--settings {options.settings}: is no JSON object ({error}): correct it") from error
+            raise UsageError(f"--settings {options.settings}: is not a JSON object ({error}): correct it") from error
     # Export alone does not train: the length of the run is not used.
     length = (
         {"steps": 1, "minutes": None} if options.pack_only else {"steps": options.steps, "minutes": options.minutes}

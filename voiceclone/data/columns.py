@@ -70,7 +70,7 @@ def is_header(cells: Sequence[str]) -> bool:
 def columns_by_content(rows: Sequence[Sequence[str]]) -> Columns | int:
     """Find the text in a table without header, whose first column is the file.
 
-    Columns of numbers, of phonemes and of few repeated values (a speaker, a language) are no text. A second column of
+    Columns of numbers, of phonemes and of few repeated values (a speaker, a language) are not text. A second column of
     words that is similar to the first is its normalised form. Other cases are ambiguous: then the result is the index
     of the column in doubt.
 

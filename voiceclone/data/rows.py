@@ -38,7 +38,9 @@ def _row(entry: Entry, default_speaker: str) -> Row:
     try:
         durations = None if entry.durations is None else tuple(int(d) for d in entry.durations)
     except (ValueError, TypeError, OverflowError) as error:
-        raise VoicecloneError(f'{entry.where}: "durations" are no list of whole numbers: correct the line') from error
+        raise VoicecloneError(
+            f'{entry.where}: "durations" are not a list of whole numbers: correct the line'
+        ) from error
     return Row(
         path=entry.path,
         speaker=entry.speaker or default_speaker,

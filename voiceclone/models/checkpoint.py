@@ -40,7 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
         except Exception as error:  # torch raises many exception types for damaged or unsafe files
             raise VoicecloneError(
-                f"{path} is no Kokoro weight file ({type(error).__name__}): download it again"
+                f"{path} is not a Kokoro weight file ({type(error).__name__}): download it again"
             ) from error
         flat = _flatten(path, nested)
     return {key: value.float() if value.is_floating_point() else value for key, value in flat.items()}
@@ -53,20 +53,20 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise VoicecloneError(f"{path} is no safetensors file or is damaged: download it again") from error
+        raise VoicecloneError(f"{path} is not a safetensors file or is damaged: download it again") from error
 
 
 def _flatten(path: Path, nested: object) -> dict[str, Tensor]:
     if not isinstance(nested, dict) or set(nested) != set(PARTS):
-        raise VoicecloneError(f"{path} is no Kokoro weight file: it must hold exactly {', '.join(PARTS)}")
+        raise VoicecloneError(f"{path} is not a Kokoro weight file: it must hold exactly {', '.join(PARTS)}")
     flat = {}
     for part, state in nested.items():
         if not isinstance(state, Mapping):
-            raise VoicecloneError(f"{path} is no Kokoro weight file: '{part}' is no state dict")
+            raise VoicecloneError(f"{path} is not a Kokoro weight file: '{part}' is not a state dict")
         for key, value in state.items():
             flat[f"{part}.{str(key).removeprefix('module.')}"] = value
     if not all(isinstance(value, Tensor) for value in flat.values()):
-        raise VoicecloneError(f"{path} is no Kokoro weight file: it holds things that are no tensors")
+        raise VoicecloneError(f"{path} is not a Kokoro weight file: it holds things that are not tensors")
     return flat
 
 

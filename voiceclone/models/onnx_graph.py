@@ -130,7 +130,7 @@ def read_graph(path: Path) -> OnnxGraph:
     """Read an ONNX file.
 
     Raises:
-        VoicecloneError: it cannot be read, is no ONNX file, or stores its weights in another file.
+        VoicecloneError: it cannot be read, is not an ONNX file, or stores its weights in another file.
     """
     import onnx
 
@@ -142,9 +142,9 @@ def read_graph(path: Path) -> OnnxGraph:
     try:
         model.ParseFromString(content)
     except Exception as error:  # protobuf's DecodeError, whose module differs between versions
-        raise VoicecloneError(f"{path} is no ONNX file or is damaged: download it again") from error
+        raise VoicecloneError(f"{path} is not an ONNX file or is damaged: download it again") from error
     if not model.graph.node:
-        raise VoicecloneError(f"{path} is no ONNX file or is damaged: download it again")
+        raise VoicecloneError(f"{path} is not an ONNX file or is damaged: download it again")
     return OnnxGraph(model.graph, path)
 
 

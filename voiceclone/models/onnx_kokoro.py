@@ -47,7 +47,7 @@ def read_onnx_state(path: Path, model: nn.Module) -> dict[str, Tensor]:
         source, its_value = _value_of(key, found, own)
         if its_value is None:
             raise VoicecloneError(
-                f"{path} lacks {source}: it is no Kokoro-82M, or was exported in an unknown way: "
+                f"{path} lacks {source}: it is not Kokoro-82M, or was exported in an unknown way: "
                 "use kokoro-onnx's kokoro-v1.0.onnx or kokoro-v1.0.int8.onnx"
             )
         used.add(source)

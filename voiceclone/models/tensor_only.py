@@ -186,7 +186,7 @@ def load_tensors(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             found = {name.rsplit("/", 1)[-1]: name for name in archive.namelist()}
             if "constants.pkl" in found or "data.pkl" not in found:
-                raise VoicecloneError(f"{path} is no PyTorch checkpoint of weights: download it again")
+                raise VoicecloneError(f"{path} is not a PyTorch checkpoint of weights: download it again")
             prefix = found["data.pkl"].removesuffix("data.pkl")
             order = f"{prefix}byteorder"
             if order in archive.namelist() and read_stored(archive, order).decode() != sys.byteorder:
@@ -197,6 +197,6 @@ def load_tensors(path: Path) -> Any:
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except zipfile.BadZipFile as error:
-        raise VoicecloneError(f"{path} is no PyTorch checkpoint (not a zip file): download it again") from error
+        raise VoicecloneError(f"{path} is not a PyTorch checkpoint (not a zip file): download it again") from error
     except Exception as error:  # damaged pickles raise various exceptions
         raise VoicecloneError(f"{path} is damaged ({type(error).__name__}): download it again") from error

@@ -27,7 +27,7 @@ def read_ctranslate2(path: Path, prefix: str = "") -> dict[str, Tensor]:
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except (struct.error, ValueError, KeyError) as error:
-        raise VoicecloneError(f"{path} is no CTranslate2 model of version {VERSION}: install it again") from error
+        raise VoicecloneError(f"{path} is not a CTranslate2 model of version {VERSION}: install it again") from error
 
 
 class _Reader:

@@ -50,7 +50,7 @@ def read_characters(path: Path, seconds: float | None = None) -> list[TimedChara
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise VoicecloneError(f"{path}: is no JSON ({error}): give the transcription as it was written") from error
+        raise VoicecloneError(f"{path}: is not JSON ({error}): give the transcription as it was written") from error
     characters = _characters(content, path)
     if not any(one.char.strip() for one in characters):
         raise VoicecloneError(f"{path}: holds no characters with times: give {LIST}, or ElevenLabs' alignment")
@@ -99,7 +99,7 @@ def _characters(content: Any, path: Path) -> list[TimedCharacter]:
 
 def _of_list(entries: Any, path: Path) -> list[TimedCharacter]:
     if not isinstance(entries, list):
-        raise VoicecloneError(f"{path}: {LIST} is no list: give one entry a character")
+        raise VoicecloneError(f"{path}: {LIST} is not a list: give one entry a character")
     starts: list[float] = []
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("char"), str):
@@ -129,7 +129,9 @@ def _of_columns(part: Mapping[str, Any], path: Path) -> list[TimedCharacter]:
 
 def _time(value: Any, number: int, name: str, path: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise VoicecloneError(f"{path}: entry {number}: {name} {str(value)[:40]!r} is no time in seconds: correct it")
+        raise VoicecloneError(
+            f"{path}: entry {number}: {name} {str(value)[:40]!r} is not a time in seconds: correct it"
+        )
     return float(value)
 
 

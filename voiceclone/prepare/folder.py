@@ -140,7 +140,7 @@ class PrepareFolder:
         """Lock the folder against a second run.
 
         Raises:
-            UsageError: another run is writing here, or it is no folder.
+            UsageError: another run is writing here, or it is not a folder.
             VoicecloneError: the folder cannot be written to.
         """
         if self.path.exists() and not self.path.is_dir():

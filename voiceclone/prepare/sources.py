@@ -45,7 +45,7 @@ def recordings_of_metadata(path: Path, source: Path) -> tuple[list[Recording], S
         VoicecloneError: the file is malformed, or a clip is outside of ``source``.
     """
     if not source.is_dir():
-        raise UsageError(f"{source}: is no folder: with --metadata give the folder that holds the clips")
+        raise UsageError(f"{source}: is not a folder: with --metadata give the folder that holds the clips")
     if not path.is_file():
         raise UsageError(f"{path}: no such file: correct --metadata")
     texts: dict[Path, str] = {}

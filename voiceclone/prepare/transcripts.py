@@ -26,7 +26,7 @@ def read_text(path: Path) -> str:
             raise UsageError(f"{path}: no such text file: correct the path")
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise VoicecloneError(f"{path}: {size / 1e6:.0f} MB are no transcript: give the text of the recording")
+            raise VoicecloneError(f"{path}: {size / 1e6:.0f} MB are not a transcript: give the text of the recording")
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error

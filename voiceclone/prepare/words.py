@@ -52,7 +52,7 @@ class Heard:
         return round(float((~self.silent).sum()) * CELL, 2)
 
     def without_text(self, why: str, part: Part | None = None) -> PlannedClip:
-        """The recording, or a part of it, as a segment that is no clip."""
+        """The recording, or a part of it, as a segment that is not a clip."""
         end = self.sound.seconds if part is None or part.end is None else part.end
         return PlannedClip(
             name=None,

@@ -72,7 +72,7 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, str]]:
     if type(found) is int and 0 < found < FORMAT:
         raise VoicecloneError(f"{path} was written by an earlier version with another training method: {AFRESH}")
     if type(found) is not int or found != FORMAT:
-        raise VoicecloneError(f"{path} is no checkpoint of this version: {AFRESH}")
+        raise VoicecloneError(f"{path} is not a checkpoint of this version: {AFRESH}")
     try:
         fields = dict(content["state"])
         fields["alignments"] = {name: Alignment(**value) for name, value in fields["alignments"].items()}
@@ -80,7 +80,7 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, str]]:
         _check(state)
         return state, dict(content["identity"])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        raise VoicecloneError(f"{path} is no checkpoint of this version: {AFRESH}") from error
+        raise VoicecloneError(f"{path} is not a checkpoint of this version: {AFRESH}") from error
 
 
 def copied_weights(module: nn.Module) -> dict[str, Tensor]:

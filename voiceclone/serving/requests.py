@@ -58,12 +58,12 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """The JSON object in a body.
 
     Raises:
-        ApiError: it is no JSON object.
+        ApiError: it is not a JSON object.
     """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        raise ApiError(400, "the body is no JSON in UTF-8", code="invalid_json") from None
+        raise ApiError(400, "the body is not JSON in UTF-8", code="invalid_json") from None
     if not isinstance(content, dict):
         raise ApiError(400, "the body must be a JSON object", code="invalid_json")
     return content

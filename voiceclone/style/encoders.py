@@ -71,14 +71,16 @@ def load_styletts2_checkpoint(path: Path, config: StyleEncoderConfig) -> StyleEn
     checkpoint = load_tensors(Path(path))
     nets = checkpoint.get("net") if isinstance(checkpoint, Mapping) else None
     if not isinstance(nets, Mapping) or any(name not in nets for name in CHECKPOINT_NAMES.values()):
-        raise VoicecloneError(f"{path} is no StyleTTS2 checkpoint: it lacks net/style_encoder or net/predictor_encoder")
+        raise VoicecloneError(
+            f"{path} is not a StyleTTS2 checkpoint: it lacks net/style_encoder or net/predictor_encoder"
+        )
     state = {}
     for role, name in CHECKPOINT_NAMES.items():
         if not isinstance(nets[name], Mapping):
-            raise VoicecloneError(f"{path} is no StyleTTS2 checkpoint: net/{name} is no state dict")
+            raise VoicecloneError(f"{path} is not a StyleTTS2 checkpoint: net/{name} is not a state dict")
         for key, value in nets[name].items():
             if not isinstance(value, Tensor):
-                raise VoicecloneError(f"{path} is no StyleTTS2 checkpoint: net/{name}/{key} is no tensor")
+                raise VoicecloneError(f"{path} is not a StyleTTS2 checkpoint: net/{name}/{key} is not a tensor")
             state[f"{role}.{str(key).removeprefix('module.')}"] = value.float()
     encoders = build_style_encoders(config)
     load_strictly(encoders, state, Path(path))

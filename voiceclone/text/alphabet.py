@@ -1,4 +1,4 @@
-"""The phone alphabet of the recognisers: misaki's American English phonemes without marks that are no sounds.
+"""The phone alphabet of the recognisers: misaki's American English phonemes without marks that are not sounds.
 
 Stress and length marks, spaces and punctuation are left out. Symbols for the same reduced vowel are merged (``ɐ``,
 ``ᵊ`` to ``ə``; ``ᵻ`` to ``ɪ``), and British symbols are mapped to the nearest American ones.
@@ -12,7 +12,7 @@ from collections.abc import Container
 ALPHABET = tuple("AIOTWYbdfhijklmnpstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʤʧθ")
 FOLDED = {"ɐ": "ə", "ᵊ": "ə", "ᵻ": "ɪ", "ɾ": "T", "ʔ": "t", "a": "æ", "ɒ": "ɑ", "Q": "O", "g": "ɡ", "r": "ɹ"}
 DROPPED = frozenset("ˈˌːʰʲ")
-"""Stress, length and other marks that are no phones."""
+"""Stress, length and other marks that are not phones."""
 SILENT_SYMBOLS = frozenset(' ;:,.!?—…"()“”̃ˈˌːʰʲ↓→↗↘')
 """Symbols of Kokoro's vocabulary that are written but not spoken."""
 
@@ -20,7 +20,7 @@ SILENT_SYMBOLS = frozenset(' ;:,.!?—…"()“”̃ˈˌːʰʲ↓→↗↘')
 def to_alphabet(phonemes: str) -> list[str]:
     """Misaki phonemes to :data:`ALPHABET`: marks, spaces and punctuation dropped, variants merged.
 
-    A letter that is no English phoneme is kept: it can never be recognised and so counts as an error.
+    A letter that is not an English phoneme is kept: it can never be recognised and so counts as an error.
     """
     letters = (s for s in phonemes if s not in DROPPED and unicodedata.category(s).startswith("L"))
     return [FOLDED.get(letter, letter) for letter in letters]

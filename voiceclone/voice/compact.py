@@ -39,7 +39,7 @@ def compress(pack: VoicePack, *, tolerance: float = TOLERANCE) -> dict[str, Tens
     if error > tolerance:
         raise VoicecloneError(
             f"voice '{pack.name}' has no compact form: rank {RANK} changes its values by up to {error:.2g}, more than "
-            f"{tolerance:g}, since its rows are no smooth curve: use --to safetensors"
+            f"{tolerance:g}, since its rows are not a smooth curve: use --to safetensors"
         )
     return parts
 

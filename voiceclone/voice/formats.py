@@ -35,7 +35,7 @@ FORMATS = ("pt", "npz", "bin", "kokoro-js", "safetensors", "compact")
 SEVERAL = ("npz", "bin", "safetensors", "compact")  # formats that hold more than one voice
 RAW_BYTES = 4 * SHAPE[0] * SHAPE[1] * SHAPE[2]
 MAX_TORCH_BYTES = 64 * 2**20  # an official .pt has half a megabyte
-_MAX_VOICES = 2000  # an archive with more is no voice file
+_MAX_VOICES = 2000  # an archive with more is not a voice file
 _MAX_ENTRY_BYTES = 2 * RAW_BYTES + 4096  # float64 and a header
 
 
@@ -97,7 +97,7 @@ def write_voices(
             f"a {form} file holds exactly one voice, not {len(packs)}: choose one, or use {', '.join(SEVERAL)}"
         )
     if form in SEVERAL and (wrong := [name for name in packs if not _is_plain(name)]):
-        raise UsageError(f"{wrong[0][:80]!r} is no name of a voice within a file: give another with --name")
+        raise UsageError(f"{wrong[0][:80]!r} is not a name of a voice within a file: give another with --name")
     if form == "pt":
         write_torch(path, next(iter(packs.values())).tensor)
     elif form == "kokoro-js":
@@ -136,20 +136,20 @@ def _kind(path: Path) -> str:
     if start[:2] == b"\x80\x02":  # a pickle of protocol 2: what PyTorch wrote before version 1.6
         return "pt"
     raise VoicecloneError(
-        f"{path} is no Kokoro voice: its content is that of no .pt, .npz, .bin or .safetensors file of voices"
+        f"{path} is not a Kokoro voice: its content is that of no .pt, .npz, .bin or .safetensors file of voices"
     )
 
 
 def _read_torch(path: Path) -> dict[str, VoicePack]:
     """A bare tensor; nothing else is unpickled."""
     if path.stat().st_size > MAX_TORCH_BYTES:
-        raise VoicecloneError(f"{path} is no Kokoro voice: a voice has half a megabyte")
+        raise VoicecloneError(f"{path} is not a Kokoro voice: a voice has half a megabyte")
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # torch raises many exception types for damaged or unsafe files
-        raise VoicecloneError(f"{path} is no Kokoro voice: it does not load as a bare tensor") from error
+        raise VoicecloneError(f"{path} is not a Kokoro voice: it does not load as a bare tensor") from error
     return {path.stem: _pack(tensor, path.stem, path)}
 
 
@@ -158,7 +158,7 @@ def _read_safetensors(path: Path) -> dict[str, VoicePack]:
 
     tensors = read_safetensors(path)
     if not tensors:
-        raise VoicecloneError(f"{path} is no voice file: it is empty")
+        raise VoicecloneError(f"{path} is not a voice file: it is empty")
     if path.name == VOICES:
         tensors = {name: all_rows(tensor) for name, tensor in tensors.items()}
     try:
@@ -173,9 +173,9 @@ def _read_archive(path: Path) -> dict[str, VoicePack]:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
         if not entries:
-            raise VoicecloneError(f"{path} is no voice file: it is an empty archive")
+            raise VoicecloneError(f"{path} is not a voice file: it is an empty archive")
         if len(entries) > _MAX_VOICES or any(entry.file_size > _MAX_ENTRY_BYTES for entry in entries):
-            raise VoicecloneError(f"{path} is no voice file: its entries are larger than voices")
+            raise VoicecloneError(f"{path} is not a voice file: its entries are larger than voices")
         with np.load(path, allow_pickle=False) as archive:
             return {
                 _plain(name, path): _pack(torch.from_numpy(archive[name].astype(np.float32)), name, path)
@@ -184,7 +184,7 @@ def _read_archive(path: Path) -> dict[str, VoicePack]:
     except VoicecloneError:
         raise
     except Exception as error:  # zipfile and NumPy raise various exceptions for damaged files
-        raise VoicecloneError(f"{path} is no kokoro-onnx or kokoro.js voice file: check the path") from error
+        raise VoicecloneError(f"{path} is not a kokoro-onnx or kokoro.js voice file: check the path") from error
 
 
 def _archive(packs: Mapping[str, VoicePack]) -> bytes:
@@ -214,5 +214,5 @@ def _is_plain(name: str) -> bool:
 def _plain(name: str, path: Path) -> str:
     """Check a voice's name in a file of several."""
     if not _is_plain(name):
-        raise VoicecloneError(f"{path} is no voice file: {name[:80]!r} is no name of a voice")
+        raise VoicecloneError(f"{path} is not a voice file: {name[:80]!r} is not a name of a voice")
     return name

@@ -21,7 +21,7 @@ SUFFIXES = (".pt", ".npz", ".bin", ".safetensors")  # suffixes of voice files
 
 
 class VoiceFinder:
-    """Finds voices by name; stock voices are only loaded if a name is no file.
+    """Finds voices by name; stock voices are only loaded if a name is not a file.
 
     Args:
         stock: returns the stock voices by name; called at most once.
@@ -51,7 +51,7 @@ class VoiceFinder:
 
         Raises:
             UsageError: there is no such voice.
-            VoicecloneError: the file is no voice.
+            VoicecloneError: the file is not a voice.
         """
         if located := file_of(name):
             from voiceclone.voice.formats import read_voice
@@ -72,7 +72,7 @@ class VoiceFinder:
 
         Raises:
             UsageError: it is neither.
-            VoicecloneError: a file is no voice.
+            VoicecloneError: a file is not a voice.
         """
         voice = os.fspath(voice)
         if names_a_file(voice) or not is_expression(voice):

@@ -74,7 +74,7 @@ def _item(rest: list[Token]) -> tuple[str, float | None]:
     sign = rest.pop(0)[1]
     kind, weight = rest.pop(0) if rest else ("", "")
     if kind != "number":
-        raise UsageError(f"mix expression: {weight!r} is no weight of '{voice}': {_EXAMPLES}")
+        raise UsageError(f"mix expression: {weight!r} is not a weight of '{voice}': {_EXAMPLES}")
     if sign == "(":
         if not rest or rest[0] != ("sign", ")"):
             raise UsageError(f"mix expression: a closing bracket is missing after '{voice}({weight}'")

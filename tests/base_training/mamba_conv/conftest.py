@@ -1,4 +1,4 @@
-"""A small corpus of two eSpeak-NG speakers (of tests/base_training), and a codec trained for a moment on it."""
+"""A small corpus of two eSpeak-NG speakers (of tests/base_training), and a codec trained for a few steps on it."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The codec learns, its codebooks start from what it codes, and a resumed run is the same run."""
+"""The codec learns, its codebooks are initialized from its latents, and a resumed run is identical."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_loss_falls_and_codebooks_start_after_their_batches(corpus, config, 
     use = codec_measures(trainer.system.averaged, corpus, [0, 1])["codebook_use"]
     assert len(use) == TINY.levels and min(use) >= 1 / TINY.codebook_size
     ours, theirs = trainer.system.averaged.quantizer, trainer.system.trained.quantizer
-    assert torch.equal(ours.codebooks, theirs.codebooks)  # copied: a mean of codebooks codes nothing
+    assert torch.equal(ours.codebooks, theirs.codebooks)  # copied, because averaged codebooks are not valid
     _, recording, spoken = trainer.system.preview() if trainer.system.batches.validation else (0, np.zeros(600), None)
     assert spoken is None or len(spoken) >= len(recording)
 
@@ -108,7 +108,7 @@ def test_a_codecs_folder_is_read_strictly(codec, tmp_path) -> None:
     with pytest.raises(VoicecloneError, match="unknown keys chanels"):
         load_codec(tmp_path)
     (tmp_path / "codec.json").write_text("{")
-    with pytest.raises(VoicecloneError, match="is no JSON file"):
+    with pytest.raises(VoicecloneError, match="is not a JSON file"):
         load_codec(tmp_path)
 
 

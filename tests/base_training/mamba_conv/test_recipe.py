@@ -1,4 +1,4 @@
-"""``train-base --system codec`` and ``--system mamba-conv``: from a corpus of two speakers to a base that speaks."""
+"""``train-base --system codec`` and ``--system mamba-conv``: from a corpus of two speakers to a base folder."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_damaged_files_are_said_in_one_line(trained: Path, tmp_path) -> None:
         with pytest.raises(UsageError, match="cannot be read"):
             load_bundle(tmp_path / "best_model.pt")
     torch.save({"format": 9}, tmp_path / "best_model.pt")
-    with pytest.raises(UsageError, match="is no model of this program"):
+    with pytest.raises(UsageError, match="is not a model of this program"):
         load_bundle(tmp_path / "best_model.pt")
     (tmp_path / "config.json").write_text('{"system": "mamba-conv"}')
     with pytest.raises(VoicecloneError):

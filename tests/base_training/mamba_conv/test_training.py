@@ -1,4 +1,4 @@
-"""The synthesizer learns from its batches; each term trains what it is for; a resumed run is the same run."""
+"""The synthesizer learns from its batches, each loss term trains its part, and a resumed run is identical."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_the_token_loss_sees_only_what_is_hidden_at_its_level(corpus, config, co
     plain = losses()
     assert losses(lambda scores: scores + 50 * torch.randn_like(scores) * ~hidden.unsqueeze(-1)) == plain
     assert losses(lambda scores: scores + 5 * torch.randn_like(scores) * hidden.unsqueeze(-1)) != plain
-    # Finer levels are not shown at all.
+    # Finer levels are masked completely.
     other = Prepared(given=prepared.given, codes=prepared.codes.clone())
     other.codes[:, 2:] = (other.codes[:, 2:] + 1) % 32
     monkeypatch.setattr(decoder, "logits", truth)

@@ -1,4 +1,4 @@
-"""What the tests of StyleTTS2's own parts share."""
+"""Fixtures for the tests of StyleTTS2's optional parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def flushed() -> Iterator[None]:
-    """As ``train-base`` does: numbers near 0 cost hundreds of times more than others."""
+    """Flush denormal numbers to zero as ``train-base`` does, because they are hundreds of times slower."""
     torch.set_flush_denormal(True)
     yield
     torch.set_flush_denormal(False)

@@ -1,4 +1,4 @@
-"""The text aligner: padding has no part, alignments are alignments, and the durations of the data can be learned."""
+"""The text aligner ignores padding, returns valid alignments, and can learn the durations of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses and discriminators of StyleTTS2 against a few lines that say what they are."""
+"""Losses and discriminators of StyleTTS2, compared with short reference implementations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every part that can be switched on, trained at the tiny preset: its terms appear; a resumed run is the same run."""
+"""Every optional part, trained with the tiny preset: its loss terms appear, and a resumed run is identical."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PHASES = {
 
 
 class Hearing(SpeechFeatures):
-    """Two layers of filters stand in for a speech model."""
+    """A stand-in for a speech model: two layers of filters."""
 
     layers, width = 2, 8
 
@@ -76,7 +76,7 @@ def made(corpus, out, settings, **changes) -> Trainer:
 
 
 def run_to(trainer: Trainer, step: int) -> set[str]:
-    """As ``run`` does, but only to ``step``; the names of the terms that were there."""
+    """As ``run``, but only to ``step``; returns the names of the loss terms."""
     trainer.system.trained.train()
     terms: set[str] = set()
     while trainer.step < step:
@@ -88,7 +88,7 @@ def run_to(trainer: Trainer, step: int) -> set[str]:
 
 
 def flat(state, prefix=""):
-    """Every tensor and number of nested dicts and lists, by path."""
+    """All tensors and numbers of nested dicts and lists, by path."""
     items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else None
     if items is None:
         return {prefix: state}
@@ -114,7 +114,7 @@ def test_every_phase_brings_its_terms_and_resumes_bit_for_bit(corpus, tmp_path, 
     assert terms <= seen
     resumed = made(corpus, tmp_path, settings)
     resumed.resume()
-    torch.manual_seed(99)  # the caller's random state has no say
+    torch.manual_seed(99)  # the result must not depend on the caller's random state
     run_to(resumed, CONFIG.steps)
     assert_same(*(
         {"own": t.system.state(), "trained": t.system.trained.state_dict(), "averaged": t.system.averaged.state_dict(),
@@ -148,7 +148,7 @@ def test_text_dropout_masks_its_share_of_the_rows_and_guidance_learns(corpus, tm
     torch.manual_seed(0)
     before = system.diffusion.part.module.no_text.weight.clone()
     for step in range(1, 21):
-        system.diffusion.part.steps = step  # so that no sample is drawn: its gradient would reach them, too
+        system.diffusion.part.steps = step  # so that no sample is drawn, whose gradient would reach them as well
         system.diffusion.step(step)
     rows = 20 * min(system.config.styletts2.diffusion_batch, len(system.batches._by_length))
     assert 0.35 * rows < system.diffusion.masked_rows < 0.65 * rows

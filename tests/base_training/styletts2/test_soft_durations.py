@@ -1,4 +1,4 @@
-"""Durations with a gradient agree with hard ones where they are sharp."""
+"""Soft durations agree with hard ones where the boundaries are sharp."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voiceclone.models.frozen_kokoro import alignment_matrix
 
 
 def sharp(durations: torch.Tensor, bins: int = 50) -> torch.Tensor:
-    """Logits of "longer than k frames" that are sure."""
+    """Saturated logits of "longer than k frames"."""
     return torch.where(durations[..., None] > torch.arange(bins), 8.0, -8.0)
 
 

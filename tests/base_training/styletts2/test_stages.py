@@ -1,4 +1,4 @@
-"""Two stages: what is frozen, what the predictor is compared with, and when the second may begin."""
+"""The two-stage schedule: which parts are frozen, the predictor's target, and the start of the second stage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def begun(corpus, progress: float, *, learned: bool = True, **settings) -> Recor
 
 
 def learning(system: RecordedSystem, progress: float) -> set[str]:
-    """Parts that get a gradient from a step."""
+    """Parts that get a gradient in a step."""
     system.losses(2, progress).total.backward()
     return {
         ".".join(name.split(".")[:2])

@@ -1,4 +1,4 @@
-"""What the tests of a VITS2's training share; the corpus is that of all systems."""
+"""Fixtures for the tests of VITS2 training; the corpus is that of all systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches hold whole utterances, the same for a step whoever asks, and every process's rows add up to all."""
+"""Batches contain whole utterances, depend only on the step, and are divided completely among processes."""
 
 from __future__ import annotations
 

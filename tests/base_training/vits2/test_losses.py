@@ -1,4 +1,4 @@
-"""Losses of VITS2 against what they estimate, and the judge of durations."""
+"""Losses of VITS2 compared with analytic values, and the duration discriminator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_divergence_of_equal_gaussians_is_0_and_of_others_their_own() -> None:
     mean, log_scale = torch.full(shape, 0.3), torch.full(shape, -0.5)
     none = torch.zeros(2)
     same = divergence(drawn(mean, log_scale, mask), mean, log_scale, none)
-    assert abs(float(same)) < 3 * math.sqrt(0.5 * 3 / 5000)  # half a squared normal a channel, minus a half
+    assert abs(float(same)) < 3 * math.sqrt(0.5 * 3 / 5000)  # per channel half a squared normal variate, minus a half
     prior_mean, prior_scale = torch.full(shape, -0.2), torch.full(shape, 0.1)
     found = divergence(drawn(mean, log_scale, mask), prior_mean, prior_scale, none)
     expected = 3 * (0.1 + 0.5 - 0.5 + (math.exp(-1.0) + 0.25) / (2 * math.exp(0.2)))
@@ -46,7 +46,7 @@ def test_duration_error_is_a_mean_over_tokens() -> None:
 
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_the_judge_tells_constant_durations_from_varied_ones(recurrent: bool) -> None:
-    """Real durations follow from the text, predicted ones are all alike."""
+    """Real durations depend on the text; predicted ones are constant."""
     torch.manual_seed(1)
     judge = DurationDiscriminator(16, recurrent=recurrent)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3)
@@ -79,7 +79,7 @@ def test_padding_is_not_judged(recurrent: bool) -> None:
     mask = length_mask(torch.tensor([7]), 12)
 
     def padded(x):
-        return torch.nn.functional.pad(x, (0, 5)) + 9.0 * (1 - mask)  # what lies there must not matter
+        return torch.nn.functional.pad(x, (0, 5)) + 9.0 * (1 - mask)  # the padding must not matter
 
     short = judge_loss(real=judge(features, real, alone), fake=judge(features, fake, alone), mask=alone)
     features, real, fake = padded(features), padded(real), padded(fake)

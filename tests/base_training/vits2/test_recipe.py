@@ -1,4 +1,4 @@
-"""The command trains and packs a VITS2, which the other commands speak with."""
+"""``train-base --system vits2`` trains and exports a base that the other commands accept."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def test_export_writes_a_file_that_speaks(run: Path, corpus, tmp_path: Path, cap
     (audio,) = session.run(None, {**feed, "scales": np.array([0.667, 1.0, 0.8], dtype=np.float32)})
     assert audio.shape[:2] == (1, 1) and np.isfinite(audio).all()
     assert main(export) == 2 and "exists" in capsys.readouterr().err
-    for folder, message in ((tmp_path / "none", "is no folder"), (Path("nano"), "is no folder")):
+    for folder, message in ((tmp_path / "none", "is not a folder"), (Path("nano"), "is not a folder")):
         assert main(["export", str(folder), "--to", "onnx", "--out", str(tmp_path / "x.onnx")]) == 2
         assert message in capsys.readouterr().err
 
 
 def test_a_voice_is_fitted_and_evaluated(run: Path, corpus, spoken, tmp_path: Path, monkeypatch, capsys) -> None:
-    """The model stays as it is; the voice explains the held-out clips better than the nearest speaker of the table."""
+    """The model is unchanged; the voice has a lower loss on held-out clips than the nearest speaker of the table."""
     from voiceclone.base_training.vits2 import fitting
 
     short = functools.partial(fitting.VectorFitConfig, steps=6, check_every=3, clips_a_step=2)
@@ -118,10 +118,10 @@ def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:
         (["--set", 'model={"upsample_rates": [8, 8, 2]}'], "makes 128 samples of a frame of 300"),
         (["--set", "max_frames=3"], "raise max_frames, or cut the recordings"),
         (["--set", "sdp=1"], "sdp is 1"),
-        (["--bfloat16"], "have no meaning with --system vits2"),
-        (["--kept-out", str(spoken / "heldout")], "--kept-out: has no meaning with --system vits2"),
-        (["--voices", "3"], "--voices: has no meaning with --system vits2"),
-        (["--init", str(tmp_path)], "is no trained VITS2"),
+        (["--bfloat16"], "cannot be used with --system vits2"),
+        (["--kept-out", str(spoken / "heldout")], "--kept-out: cannot be used with --system vits2"),
+        (["--voices", "3"], "--voices: cannot be used with --system vits2"),
+        (["--init", str(tmp_path)], "is not a trained VITS2"),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_module, "track_f0", crude_f0)

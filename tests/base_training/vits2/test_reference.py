@@ -1,4 +1,4 @@
-"""Commands, config files and filelists of the public implementation, over the one trainer."""
+"""Commands, config files and filelists of the public implementation, with this package's trainer."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_readmes_commands_run(script: Script, filelist, tmp_path: Path, caps
     packed = json.loads((base / "config.json").read_text())["model"]
     assert packed["speakers"] == 2 and packed["front_end"]["sample_rate"] == 22050 and packed["flow"] == "pre_conv"
     assert packed["crop_frames"] == 16 and packed["upsample_rates"] == [8, 8, 2, 2]
-    assert script("train_ms.py", "-c", path, "-m", "vctk_base", "--steps", 3, "--device", "cpu") == 0  # gone on with
+    assert script("train_ms.py", "-c", path, "-m", "vctk_base", "--steps", 3, "--device", "cpu") == 0  # resumed
     other = config(tmp_path, "vctk_base", filelist(several=True), model={"transformer_flow_type": "fft"})
     capsys.readouterr()
     assert script("train_ms.py", "-c", other, "-m", "vctk_base", "--steps", 4, "--device", "cpu") == 2
@@ -123,7 +123,7 @@ def test_wrong_files_are_refused_in_one_line(script: Script, filelist, tmp_path:
         ("train_ms.py", "none.wav|0|a\n" + good, {}, "files are missing (first: none.wav)"),
         ("train_ms.py", first + "\n" + first, {}, "holds one speaker where several are expected"),
         ("train_ms.py", good.replace("|0|", "|777|"), {}, "speaker 777, but n_speakers is 109"),
-        ("train_ms.py", good.replace("|0|", "|p225|"), {}, "the speaker 'p225' is no number"),
+        ("train_ms.py", good.replace("|0|", "|p225|"), {}, "the speaker 'p225' is not a number"),
         ("train_ms.py", "a.wav|b", {}, "is not wav|speaker|text"),
         ("train_ms.py", "", {}, "holds no rows"),
         ("train.py", good, {}, "is not wav|text"),
@@ -137,7 +137,7 @@ def test_wrong_files_are_refused_in_one_line(script: Script, filelist, tmp_path:
         assert len(line) == 1 and message in line[0], line
     path.write_text(json.dumps({"version": "2.0", "train": {}, "data": {}}))
     assert script("train.py", "-c", path, "-m", "wrong") == 2
-    assert "is no config of a VITS2 with train, data and model" in capsys.readouterr().err
+    assert "is not a config of a VITS2 with train, data and model" in capsys.readouterr().err
     path.write_text(json.dumps({"train": {}, "data": {}, "model": {}}))
     assert script("train.py", "-c", path, "-m", "wrong") == 2 and "lacks train.batch_size" in capsys.readouterr().err
 
@@ -157,7 +157,7 @@ def test_even_durations_fill_the_clip() -> None:
 
 
 def test_the_readmes_dry_run() -> None:
-    """The block of its README, but narrower: the widths stand in the same places."""
+    """The block of the public README with smaller sizes in the same places."""
     net_g = SynthesizerTrn(
         n_vocab=256,
         spec_channels=80,

@@ -1,4 +1,4 @@
-"""Training a VITS2: phases, resume, what is frozen when, and that it learns."""
+"""VITS2 training: phases, resume, frozen parts, and learning."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_resumed_run_is_equal_bit_for_bit(corpus, configured, tmp_path, judge:
     part = Trainer(Vits2System(corpus, config), tmp_path / "part")
     step_by_step(part, 5 if judge != "lstm" else 7)  # within the joint and within the last phase
     part.save()
-    torch.manual_seed(99)  # the caller's random state has no say
+    torch.manual_seed(99)  # the result must not depend on the caller's random state
     resumed = Trainer(Vits2System(corpus, config), tmp_path / "part")
     resumed.resume()
     resumed.run()
@@ -139,7 +139,7 @@ def test_the_search_is_without_noise_in_evaluation_and_late_in_the_run(corpus, c
 
 @pytest.mark.slow
 def test_two_utterances_are_learnt(corpus, configured, tmp_path: Path) -> None:
-    """The mel distance falls by a third and more."""
+    """The mel distance falls by at least a third."""
     config = configured({"durations_share": 0.0, "given_share": 0.3}, steps=160, adversarial_share=1.0, log_every=5)
     system = Vits2System(corpus, config)
     system.batches._by_length, system.batches._weights = system.batches._by_length[:2], system.batches._weights[:2]

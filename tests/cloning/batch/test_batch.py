@@ -1,4 +1,4 @@
-"""Many voices from one table, as a user calls it."""
+"""``batch`` from the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def table_of(folder: Path, *lines: str) -> Path:
 
 
 def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tmp_path: Path, capsys) -> None:
-    """One good voice, one whose clips are not there: the first is made, the second is said, neither stops the other."""
+    """One valid voice is made, one with missing clips is reported, and neither affects the other."""
     (tmp_path / "nowhere").mkdir()
     (tmp_path / "nowhere" / "metadata.csv").write_text("lost_1.wav|Gone.\nlost_2.wav|Gone, too.\n")
     table = table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"', "bert,nowhere,")
@@ -211,7 +211,7 @@ def test_every_slot_has_a_gpu_where_there_are_some() -> None:
 
 
 def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
-    """The first voice takes long: the three others follow one another on the other GPU."""
+    """The first voice takes long: the three others run one after another on the other GPU."""
     rows = read_table(table_of(tmp_path, "name,data", *(f"v{i},d" for i in range(4))), {"out": str(tmp_path)}, {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     used: dict[str, str | None] = {}

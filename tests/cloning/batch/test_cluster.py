@@ -1,4 +1,4 @@
-"""A table on a Ray cluster of two nodes, both on this machine; one of them is lost."""
+"""``batch --address`` on a Ray cluster of two local nodes, one of which is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # the machine of the tests may be full of others' work
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # the test machine may be busy
     monkeypatch.setenv("RAY_worker_niceness", "0")  # and leave no processor time to nice processes
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
     node = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}

@@ -14,7 +14,7 @@ LATENT, LEVELS, SIZE = 6, 3, 16
 
 
 def fitted(steps: int = 150) -> tuple[ResidualQuantizer, torch.Tensor]:
-    """A quantizer whose books followed normal vectors, and some of them ``(8, latent, 20)``."""
+    """A quantizer with codebooks fitted to normal vectors, and some of these ``(8, latent, 20)``."""
     torch.manual_seed(0)
     quantizer = ResidualQuantizer(LEVELS, SIZE, LATENT).train()
     for _ in range(steps):
@@ -31,7 +31,7 @@ def test_every_level_leaves_less() -> None:
 
 
 def test_codes_name_their_own_vectors() -> None:
-    """Of sounds that fall into groups, groups into smaller ones: others lie between two codes now and then."""
+    """For clustered inputs; others may lie between two codes."""
     torch.manual_seed(0)
     groups = [scale * torch.randn(SIZE, LATENT) for scale in (1.0, 0.2, 0.04)]
     quantizer = ResidualQuantizer(LEVELS, SIZE, LATENT).eval()

@@ -1,4 +1,4 @@
-"""Generation in rounds: what is kept when, which levels, when it stops; and that words stand where they are said."""
+"""Token generation in rounds: which tokens are kept when, order of levels, early stopping, and order of words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TINY = presets("tiny")[1]
 
 
 class Oracle(nn.Module):
-    """A decoder that knows the codes; it notes which level was asked for and how much was masked."""
+    """A decoder that knows the codes and records the requested levels and masked fractions."""
 
     def __init__(self, codes: torch.Tensor, trust: float = 0.0) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Oracle(nn.Module):
 
 
 class Fixed(nn.Module):
-    """A controller that answers as told."""
+    """A controller with fixed answers."""
 
     def __init__(self, logit: float) -> None:
         super().__init__()
@@ -124,7 +124,8 @@ def test_random_weights_never_go_beyond_the_rounds() -> None:
             assert 2 <= info["iterations"] <= 7 and int(found.max()) < 32 and int(found.min()) >= 0
         plain = generate(decoder, None, given, GenerationConfig(rounds=2, temperature=0.0))[0]
         strong = generate(decoder, None, given, GenerationConfig(rounds=2, temperature=0.0, guidance=5.0))[0]
-        assert torch.equal(plain, strong)  # FiLM is the identity at first: without a style nothing differs
+        # FiLM is initialized to the identity: without training the style has no effect
+        assert torch.equal(plain, strong)
         for film in decoder.films:
             film.project.weight.normal_()
         strong = generate(decoder, None, given, GenerationConfig(rounds=2, temperature=0.0, guidance=5.0))[0]
@@ -149,7 +150,7 @@ def test_padding_is_never_counted() -> None:
 
 
 def test_swapped_words_are_swapped_in_the_tokens() -> None:
-    """A model taught what each word sounds like says "one two" and "two one" in their own order."""
+    """A model trained on two words speaks "one two" and "two one" in the right order."""
     torch.manual_seed(0)
     words, long = 4, 4  # each word lasts so many frames
     sounds = torch.randint(SIZE, (words + 1, LEVELS, long))

@@ -1,4 +1,4 @@
-"""The selective scan and the Mamba block, against the recurrence written out and against transformers' own."""
+"""The selective scan and the Mamba block, compared with a naive recurrence and with transformers' implementation."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_mixers_see_no_later_frame(mixer: str) -> None:
 def test_rates_decay_even_where_they_vanish() -> None:
     ours = block()
     with torch.no_grad():
-        ours.A_log.fill_(-100.0)  # exp gives 0: without a floor the state would sum up for ever
+        ours.A_log.fill_(-100.0)  # exp gives 0: without a minimum rate the state would grow without limit
         y, (_, state) = ours.run(torch.ones(1, 400, 12))
     assert torch.isfinite(y).all() and torch.isfinite(state).all()
     assert {id(p) for p in ours.undecayed()} == {id(ours.A_log), id(ours.D)}

@@ -1,4 +1,4 @@
-"""HiFi-GAN in the place of iSTFTNet: the same lengths, the same calls, refused where its rates do not fit."""
+"""HiFi-GAN instead of iSTFTNet: same lengths and interface, and invalid rates are rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampler of styles: exact on what can be computed by hand, and the same with and without padding."""
+"""The style sampler: exact for analytic cases, and independent of padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same weights in transformers' VITS give the same outputs: it is written by others from the same paper."""
+"""The outputs equal those of transformers' VITS, an independent implementation, with the same weights."""
 
 from __future__ import annotations
 

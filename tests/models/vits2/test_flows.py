@@ -1,4 +1,4 @@
-"""Every type of flow can be undone, keeps the padding, and knows how much it grows the volume."""
+"""Every type of flow is invertible, preserves the padding, and has the right log-determinant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voiceclone.models.vits2.layers import length_mask
 
 
 def random_flow(config: Vits2Config, *, scale: float = 0.2) -> Flow:
-    """A flow whose couplings do something: their last layers start at 0."""
+    """A flow with random last layers, which are initialized to 0."""
     torch.manual_seed(3)
     flow = Flow(config)
     for parameter in flow.parameters():

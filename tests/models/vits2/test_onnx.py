@@ -1,4 +1,4 @@
-"""The ONNX file says what torch says, and other programs' loaders take it."""
+"""The ONNX file gives the same output as torch, and other programs can load it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VOCAB = full_config()["vocab"]
 
 
 def random_model(config: Vits2Config) -> Synthesizer:
-    """Weights with which every part counts, and durations of some frames."""
+    """Random weights for which every part has an effect and durations are some frames."""
     torch.manual_seed(7)
     model = Synthesizer(config)
     for parameter in model.flow.parameters():

@@ -1,4 +1,4 @@
-"""The splines and the stochastic predictor built of them."""
+"""The splines and the stochastic duration predictor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_growth_is_the_derivative() -> None:
 
 
 def test_the_flow_of_durations_can_be_undone_and_learns() -> None:
-    """Tokens that always last 3 and 12 frames become likelier."""
+    """The likelihood of tokens that always last 3 and 12 frames increases."""
     torch.manual_seed(0)
     config = replace(vits2_preset("tiny"), stochastic_durations=True, duration_dropout=0.0)
     predictor = StochasticDurationPredictor(config)

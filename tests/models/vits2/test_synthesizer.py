@@ -1,4 +1,4 @@
-"""Text encoder, posterior and durations: padding, the speaker's way in, whole frames, the decoder's length."""
+"""Text encoder, posterior and durations: padding, speaker conditioning, whole frames, output length."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_padded_row_is_the_row_alone(model: Synthesizer) -> None:
 
 
 def test_the_speaker_enters_before_the_third_layer(model: Synthesizer) -> None:
-    """The first two layers know nothing of it, the whole does."""
+    """The first two layers do not depend on it, the whole encoder does."""
     seen: list[torch.Tensor] = []
     for norm in model.text.transformer.norms:
         norm.register_forward_hook(lambda module, args, output: seen.append(output))

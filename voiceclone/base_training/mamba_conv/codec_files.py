@@ -30,7 +30,7 @@ def read_codec_facts(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise VoicecloneError(f"{folder / FACTS}: is no JSON file: train the codec again") from error
+        raise VoicecloneError(f"{folder / FACTS}: is not a JSON file: train the codec again") from error
     return facts if isinstance(facts, dict) else {}
 
 

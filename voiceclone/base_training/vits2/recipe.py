@@ -42,7 +42,7 @@ def train_and_pack(run: TrainingRun) -> Path:
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     if run.config.compile or run.config.bfloat16:
-        raise UsageError("--compile, --bfloat16: have no meaning with --system vits2: leave them out")
+        raise UsageError("--compile, --bfloat16: cannot be used with --system vits2: leave them out")
     if run.train:
         system = Vits2System(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
         run.trainer(system).run()
@@ -119,7 +119,7 @@ def card(facts: BaseFacts, training: str, measured: dict[str, float], parameters
         "Kokoro. `voiceclone say --base` speaks with it, `voiceclone export --to onnx` writes it for other programs.",
         "", training, "", "## Speakers", "", ", ".join(speakers), "", "## Data", "",
         *(f"- {line}" for line in facts.data), "", "## Measured", "",
-        *(["On utterances kept back from training, durations predicted:", "", "| | |", "|---|---|",
+        *(["On utterances held out from training, durations predicted:", "", "| | |", "|---|---|",
            *(f"| {name} | {value:.3g} |" for name, value in measured.items())]
           if measured else ["Nothing has been measured."]), "",
     ]  # fmt: skip

@@ -83,7 +83,9 @@ def read_reference_config(path: Path) -> ReferenceConfig:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}: check the path") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"{path}: is no config of a VITS2 with train, data and model ({error}): correct it") from error
+        raise UsageError(
+            f"{path}: is not a config of a VITS2 with train, data and model ({error}): correct it"
+        ) from error
     unknown = [f"{name}.{key}" for name, part in parts.items() for key in sorted(part)
                if key not in _USED[name] | _WITHOUT_EFFECT[name]]  # fmt: skip
     unknown += sorted(set(values) - set(parts))
@@ -201,7 +203,7 @@ def read_filelist(path: Path, *, several: bool, cleaned: bool, speakers: int = 0
         if len(parts) < columns or (not several and "|" in parts[1]):
             raise UsageError(f"{path}, line {number}: is not {form}: correct it, or use the script for the other form")
         if several and not parts[1].strip().isdigit():
-            raise UsageError(f"{path}, line {number}: the speaker {parts[1]!r} is no number: correct it")
+            raise UsageError(f"{path}, line {number}: the speaker {parts[1]!r} is not a number: correct it")
         speaker = f"{int(parts[1]):03d}" if several else "speaker"
         if several and speakers and int(speaker) >= speakers:
             raise UsageError(f"{path}, line {number}: speaker {int(speaker)}, but n_speakers is {speakers}: correct it")

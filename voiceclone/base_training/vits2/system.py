@@ -208,7 +208,7 @@ class Vits2System(System):
         """
         weights = base / "model.safetensors"
         if not weights.is_file() or read_info(base).get("system") != "vits2":
-            raise UsageError(f"--init {base}: is no trained VITS2: give the folder of one")
+            raise UsageError(f"--init {base}: is not a trained VITS2: give the folder of one")
         config, _ = read_vits2_config(base / "config.json")
         if {**config.to_json(), "speakers": 0} != {**self.model.to_json(), "speakers": 0}:
             raise UsageError(f"--init {base}: is a VITS2 of another preset or other settings: give the same")

@@ -79,7 +79,7 @@ def load_bundle(path: Path) -> Bundle:
     except Exception as error:  # torch raises many exception types for a damaged file
         raise UsageError(f"--model {path}: cannot be read ({type(error).__name__}): give a best_model.pt") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or "config" not in content:
-        raise UsageError(f"--model {path}: is no model of this program: give a best_model.pt")
+        raise UsageError(f"--model {path}: is not a model of this program: give a best_model.pt")
     model, codec = build(content["config"], path)
     load_strictly(model, content["model"], path)
     if isinstance(codec, Codec):

@@ -218,4 +218,4 @@ def read_vits2_config(path: Path) -> tuple[Vits2Config, dict[str, int]]:
             f"cannot read {path}: {error.strerror or error}: is this the folder of a base?"
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise VoicecloneError(f"{path} is no config of a VITS2 ({error}): write it again") from error
+        raise VoicecloneError(f"{path} is not a config of a VITS2 ({error}): write it again") from error
