@@ -53,7 +53,7 @@ def main() -> int:
 
     weights = weights_at_hand()
     if weights is None:
-        print("error: the real Kokoro is not here: run `voiceclone download`", file=sys.stderr)
+        print("error: Kokoro-82M is not cached: run `voiceclone download`", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         nested = _as_pth(weights.path, Path(folder) / "kokoro.pth")

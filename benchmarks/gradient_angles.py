@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether a student's gradient in the voice points where its teacher's does: the cosine of both, half by half.
+"""Cosine between a student's and its teacher's gradient with respect to the voice, for each half of the voice.
 
     python benchmarks/gradient_angles.py --run output/v --data SPEECH/librispeech_1688 --student nano
 

@@ -7,8 +7,8 @@
 
 The first trains on many speakers: the codec for --codec-minutes, the synthesizer for --minutes, then each variant of
 --ablations for --ablation-minutes on the same tokens. The second trains on one recording, from scratch and, with
---init, from the many-speaker model; its last tenth is in no training. Where the codec's own phone error rate lies above
---codec-limit the synthesizer is not trained: raise the codec first.
+--init, from the many-speaker model; its last tenth is held out. Where the codec's own phone error rate lies above
+--codec-limit the synthesizer is not trained: improve the codec first.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ GENERATION = {
     "12 rounds, controller": GenerationConfig(rounds=12, min_rounds=2),
     "refine, 12 rounds": GenerationConfig(mode="refine", rounds=12, stop=False),
 }
-MEASURED = 24  # utterances a way of generating
+MEASURED = 24  # utterances per generation setting
 
 
 def main() -> int:
@@ -98,7 +98,7 @@ def many_speakers(options: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {"codec": measured}
     error = measured.get("phone_error_percent", 0.0)
     if error > options.codec_limit:
-        figures["stopped"] = f"the codec's phone error rate is {error:.1f} %: raise it before the synthesizer"
+        figures["stopped"] = f"the codec's phone error rate is {error:.1f} %: improve the codec first"
         return figures
     figures["main"] = train_model(corpus, options, "main", options.minutes, codec=str(codec))
     figures["generation"] = ways_of_generating(corpus, options, options.out / "main" / "best_model.pt")

@@ -1,4 +1,4 @@
-"""Clone kept-out and real speakers, measure each clone beside the other ways to get a voice, print the table.
+"""Clone held-out and real speakers, compare each clone with stock voices and random walk, and print the table.
 
     python benchmarks/quality.py --work WORK --speakers DIR... [--seeds 0 1 2] [--without PART...] [--walk 10]
 
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 class Bench:
-    """One base and its judges."""
+    """One base and its evaluation models."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -125,7 +125,7 @@ class Bench:
         ).voice  # fmt: skip
 
     def best_stock(self, dataset: Dataset) -> VoicePack:
-        """The stock voice most like the training clips by the encoder that cloning may use, all of them tried."""
+        """The stock voice most similar to the training clips by Resemblyzer; all are tried."""
         scorer = self._scorer(dataset)
         return max(self.base.stock_voices.values(), key=lambda pack: scorer(pack))
 

@@ -3,7 +3,7 @@
     python benchmarks/samples_page.py output/anna/anna.pt output/ben/ben.pt --out samples
 
 The recordings are those of the dataset that each clone run noted (config.json beside the voice), or VOICE.pt=DATASET.
-What `voiceclone evaluate` left beside a voice is shown with it.
+Results of `voiceclone evaluate` beside a voice are shown with it.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def startup(work: Path) -> dict[str, float]:
 
 
 def say(work: Path) -> dict[str, float]:
-    """``voiceclone say``'s speaking against KPipeline called directly, same text and voice, in turns."""
+    """``voiceclone say`` compared with KPipeline called directly, same text and voice, in turns."""
     from kokoro import KPipeline
 
     from voiceclone.bases.base import load_base

@@ -33,7 +33,7 @@ WALK_TIMES = 20  # the clone's seconds that the random walk is given
 
 @dataclass(eq=False)
 class Watch:
-    """Seconds since the start at every epoch, with the voice of that moment."""
+    """Observer of the training: seconds since the start at every epoch, with the voice at that time."""
 
     started: float
     seconds: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Watch:
     vectors: list[Tensor] = field(default_factory=list)
 
     def step(self, step: int, values: dict[str, float]) -> None:
-        """Nothing."""
+        """Ignore single steps."""
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
         """Note the time, the held-out loss and the voice."""
@@ -61,7 +61,7 @@ class Prepared:
 
 
 def prepare(base: str, data: Path, out: Path, *, epochs: int = 100) -> Prepared:
-    """Everything the command does before the first epoch."""
+    """Run everything that precedes the first epoch."""
     started = time.perf_counter()
     config = merge(
         {"data": str(data), "name": "speed", "out": str(out), "base": base, "offline": True, "device": "cpu",
@@ -112,7 +112,7 @@ def floor_pass(trainer: ProjectionTrainer, crops: list, micro_batch: int, lean: 
 
 
 def naive(data: Path, work: Path) -> dict[str, float]:
-    """The default clone against the obvious training loop, by the same held-out loss.
+    """The default clone compared with a plain training loop, by the same held-out loss.
 
     The loop: the whole utterance through ``forward_with_tokens.__wrapped__`` (which is not under ``no_grad``), the mel
     error against the clip, both cut to the shorter one, an optimiser step a clip, from the mean stock voice.
@@ -162,7 +162,7 @@ def _naive_loop(prepared: Prepared, *, until: float, enough: float) -> tuple[lis
 def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, float]:
     """The clone against a random walk over the voice, scored by a speaker encoder (as kvoicewalk does).
 
-    Both are scored alike: similarity of free-running training sentences to the mean of the training clips. The ratio
+    Both have the same score: similarity of free-running training sentences to the mean of the training clips. The ratio
     is that of the times at which either had the walk's best score: the clone's from the command's start on, the walk's
     from its first voice. There is none where the clone never has that score.
     """
@@ -204,7 +204,7 @@ def _scorer(prepared: Prepared) -> Callable[[VoicePack], float]:
 def _random_walk(
     prepared: Prepared, score: Callable[[VoicePack], float], *, seconds: float
 ) -> tuple[float, float, int]:
-    """From the best stock voice: move at random, keep what scores better.
+    """Random walk from the best stock voice: a step is kept if the score rises.
 
     The best score, after how many seconds it was found, and how many voices were tried.
     """

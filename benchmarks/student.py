@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure a student against its teacher: the same voice vectors, sentences that are in no training data.
+"""Measure a student model against its teacher: the same voice vectors, on held-out sentences.
 
     python benchmarks/student.py --student work/run/base --text sentences.txt --json student.json
 
@@ -93,7 +93,7 @@ class Speaking:
     def __init__(self, base: Base) -> None:
         device = torch.device("cpu")
         if missing := sorted(set(VOICES) - set(base.stock_voices)):
-            raise VoicecloneError(f"{base.title} has no voice {missing[0]}: it is no student of Kokoro-82M")
+            raise VoicecloneError(f"{base.title} has no voice {missing[0]}: it is not a student of Kokoro-82M")
         self.voices = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(("a", "b"))}
         self.kokoro = FrozenKokoro(base.kmodel, device, convolutions=convolution_dtype("auto", device))
         self.phonemizers = {lang: Phonemizer(lang, offline=True) for lang in "ab"}

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Train and measure a small VITS2 and its ablations, and print one table; a run that is done is not done again.
+"""Train and measure a small VITS2 and its ablations, and print one table; finished runs are not repeated.
 
     python benchmarks/vits2.py --data corpus/train --work WORK --minutes 50 --ablation-minutes 20 --seeds 0 1 2
     python benchmarks/vits2.py --work WORK --table
 
 The runs: ``main`` for --minutes with the default settings; for --ablation-minutes and every seed the default settings,
-each other flow, no noise in the alignment search, and no discriminator of durations. Measured on utterances kept back
-from training: phone errors, word errors where faster-whisper is installed, likeness by the package's speaker net, the
-error of the rate, the spread of log durations against the aligned ones, agreement of the search with the corpus's own
-durations; and the ONNX file's size and real-time factor beside torch's.
+each other flow, no noise in the alignment search, and no discriminator of durations. Measured on held-out
+utterances: phone errors, word errors where faster-whisper is installed, similarity by the package's speaker encoder,
+the error of the rate, the spread of log durations against the aligned ones, and agreement of the search with the
+corpus's durations. Also measured: the ONNX file's size, and its real-time factor beside torch's.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def measure(
 def _spoken(
     model: Synthesizer, corpus: Corpus, indices: list[int], texts: dict[tuple[str, str], str]
 ) -> dict[str, float]:
-    """Utterances kept back, spoken with predicted durations."""
+    """Held-out utterances, spoken with predicted durations."""
     speaker, voices = Vits2KModel(model, full_config()["vocab"]), speaker_voices(model, corpus.speakers)
     phones, net, (words, _) = load_recognizer(), load_speaker_net(), load_word_recognizer("a")
     own = {name: [i for i in corpus.by_speaker[name] if i not in set(indices)][:COMPARED] for name in corpus.speakers}
@@ -171,7 +171,7 @@ def _durations(model: Synthesizer, batches: Vits2Batches, indices: list[int]) ->
             torch.manual_seed(index)
             voice = model.voices(batch.speakers)
             prior = model.read(batch.tokens, batch.lengths, voice)
-            path = align(model.hear(batch.spectrogram, batch.frames, voice), prior)
+            path = align(model.encode_posterior(batch.spectrogram, batch.frames, voice), prior)
             noise = torch.randn_like(prior.features[:, : 2 if model.config.stochastic_durations else 1])
             predicted = model.durations(prior.features, prior.mask, voice, noise)
         count = int(batch.lengths[0])
@@ -181,7 +181,7 @@ def _durations(model: Synthesizer, batches: Vits2Batches, indices: list[int]) ->
 
 
 def _onnx(model: Synthesizer) -> dict[str, float]:
-    """Size of the ONNX file, and seconds of work for a second of speech by both, on one sentence."""
+    """Size of the ONNX file, and the real-time factors of ONNX Runtime and torch on one sentence."""
     try:
         import onnxruntime
     except ImportError:
@@ -216,7 +216,7 @@ def _mean(vectors: list[np.ndarray]) -> np.ndarray:
 
 
 def table(runs: dict[str, dict[str, float]]) -> str:
-    """Markdown, a row a run."""
+    """Markdown, one row per run."""
     columns = list(dict.fromkeys(name for values in runs.values() for name in values))
     rows = ["| run | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for run, values in runs.items():

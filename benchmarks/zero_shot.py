@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measure voices made without training from one clip: likeness on a scale from a stranger (0) to a recording (1).
+"""Measure voices made without training from one clip: similarity from another speaker (0) to a recording (1).
 
     python benchmarks/zero_shot.py --base kokoro --data SPEECH/librispeech_1688 SPEECH/vctk_p226 \
         --many SPEECH/librispeech_251_speakers --speakers 20 --json zero_shot.json
 
-Of each speaker the first clip makes the voice, whose speech is compared with the mean vector of the other clips.
+The voice is made from the first clip of each speaker; its speech is compared with the mean vector of the other clips.
 Datasets of ``--many`` have one clip per speaker: its first 60 % make the voice, the rest is compared with.
 The scale, per speaker and encoder: (voice - stranger) / (recording - stranger), where *recording* is the clip that made
-the voice and *stranger* the mean over the other speakers' clips. Beside the voice stand the voice of the next speaker
+the voice and *stranger* the mean over the other speakers' clips. The voice is compared with that of the next speaker
 (whether stage 1 matters at all) and the best stock voice by Resemblyzer's table. Needs Resemblyzer.
 """
 
@@ -60,7 +60,7 @@ class Speaker:
 
 
 def main() -> int:
-    """Parse, make, speak, measure; a row a speaker, then the means."""
+    """Parse, make, speak, measure; one row per speaker, then the means."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="datasets of one speaker each")

@@ -1,4 +1,4 @@
-"""Clone a voice from a folder of clips and say how good it became.
+"""Clone a voice from a folder of clips and print how similar it is.
 
     python examples/clone_a_folder.py my_dataset my_voice
 
@@ -11,7 +11,7 @@ from voiceclone import Reporter, VoicecloneError, clone
 
 
 def main() -> None:
-    """Clone and say how it went."""
+    """Clone, and print the result."""
     parser = argparse.ArgumentParser(description="Clone a voice from a folder of clips.")
     parser.add_argument("data", help="folder with the clips and their metadata")
     parser.add_argument("name", help="name of the voice")

@@ -1,4 +1,4 @@
-"""Mix two voices: a weighted mean of their values, in timbre as in rhythm and pitch.
+"""Mix two voices: the weighted mean of their vectors, timbre and prosody halves alike.
 
 python examples/mix_two_voices.py af_heart am_michael 0.5 mixed.pt
 """

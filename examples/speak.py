@@ -22,7 +22,7 @@ def main() -> None:
     base = load_base(options.base)
     voice = VoiceFinder(lambda: base.stock_voices).find(options.voice)
     pieces = speak(base.pipeline("a"), options.text, voice.tensor, seed=0)
-    with sound_file(options.out) as write:  # the file appears when it is whole
+    with sound_file(options.out) as write:  # the file is renamed into place when it is complete
         delivery = deliver(pieces, write)
     print(f"{options.out}: {delivery.seconds:.1f} s, real-time factor {delivery.real_time_factor:.2f}")
 

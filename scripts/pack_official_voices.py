@@ -16,7 +16,7 @@ from voiceclone.errors import VoicecloneError
 
 
 def pack(folder: Path, out: Path) -> tuple[float, str]:
-    """Write the file; the largest difference of a value to the published one's, and the voice where it is."""
+    """Write the file; return the largest absolute difference to a published value, and that voice's name."""
     from safetensors.torch import save
 
     from voiceclone.files import write_bytes

@@ -21,7 +21,7 @@ def parser_of(doc: str, *, out: Path | None = None, out_help: str | None = None)
     """
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--out", type=Path, default=out, required=out is None, help=out_help)
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
     return parser
 
 

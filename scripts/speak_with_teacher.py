@@ -97,7 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--utterances", type=int, default=5000)
     parser.add_argument("--phonemes", type=int, nargs=2, default=(16, 130), metavar=("LEAST", "MOST"))
-    parser.add_argument("--kept-out", nargs="*", default=[], metavar="VOICE", help="stock voices that take no part")
+    parser.add_argument("--kept-out", nargs="*", default=[], metavar="VOICE", help="stock voices to leave out")
     parser.add_argument("--kept-back", type=int, default=300, metavar="N", help="last lines of the text left unused")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="speak every N-th, from the K-th")
     return parser.parse_args()
@@ -106,7 +106,7 @@ def _options() -> argparse.Namespace:
 def _part(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part: give it as 1/2")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part: give it as 1/2")
     return int(match[1]), int(match[2])
 
 

@@ -3,7 +3,7 @@
 
     python scripts/synthesize_corpus.py --text sentences.txt --out corpus
 
-Writes ``OUT/train`` and ``OUT/heldout`` (speakers kept out of training), AudioFolder datasets with a speaker column,
+Writes ``OUT/train`` and ``OUT/heldout`` (held-out speakers), AudioFolder datasets with a speaker column,
 phonemes and exact durations.
 """
 
@@ -17,7 +17,7 @@ def main() -> int:
     parser = parser_of(__doc__)
     add_text(parser)
     parser.add_argument("--speakers", type=int, default=110)
-    parser.add_argument("--held-out", type=int, default=10, help="speakers kept out of training")
+    parser.add_argument("--held-out", type=int, default=10, help="held-out speakers")
     parser.add_argument("--sentences", type=int, default=20, help="sentences a speaker")
     options = parser.parse_args()
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Train and measure the phone recogniser and the speaker net of the package.
+"""Train and measure the package's phone recogniser and speaker encoder.
 
     python scripts/train_judges.py --run WORK/run --facts scripts/from_scratch_facts.json --clips CLIPS
 
-RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes, training and kept out.
-CLIPS holds further speakers for the speaker net, one recording each, named SPEAKER-... . Weights, provenance and
+RUN is the folder of a ``train-base`` run: its cached corpora hold the speech with its phonemes, training and held out.
+CLIPS holds further speakers for the speaker encoder, one recording each, named SPEAKER-... . Weights, provenance and
 measures go to OUT as ``recognizer`` and ``speaker_net``, ``.safetensors`` and ``.json``.
 """
 

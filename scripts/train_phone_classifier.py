@@ -5,7 +5,7 @@
 
 TEACHER is speech that scripts/speak_with_teacher.py wrote: its durations are the labels. The recordings are labelled by
 forced alignment with a classifier that was trained on the teacher's speech alone, and labelled again by the next one.
-Kept out of all training: the teacher's last utterances, every tenth recorded speaker, and the speech that the teacher
+Held out from all training: the teacher's last utterances, every tenth recorded speaker, and the speech that the teacher
 makes here with its voices of other languages. Weights, provenance and measures go to OUT as
 ``phone_classifier.safetensors`` and ``.json``.
 """
@@ -62,7 +62,7 @@ def main() -> int:
     recordings = read_recordings(read_rows(options.recordings), Phonemizer("a", offline=True).phonemes)
     speakers = sorted({recording.speaker for recording in recordings})
     out = set(speakers[::KEPT_OUT_EVERY])
-    logger.info("%d taught utterances, %d recordings of %d speakers", len(taught), len(recordings), len(speakers))
+    logger.info("%d teacher utterances, %d recordings of %d speakers", len(taught), len(recordings), len(speakers))
     aligner, config = None, PhoneClassifierTraining(steps=options.steps, seed=options.seed)
     for steps in (options.steps // 2, options.steps // 2, options.steps):
         heard = [] if aligner is None else align_recordings((r for r in recordings if r.speaker not in out), aligner)
@@ -71,7 +71,7 @@ def main() -> int:
         train = PhoneClassifierTraining(steps=steps, seed=options.seed)
         train_phone_classifier(LabelledSpeech(taught, heard), train, net)
         measured = {
-            "teacher, unheard voices and sentences": frame_accuracy_percent(net, kept),
+            "teacher, held-out voices and sentences": frame_accuracy_percent(net, kept),
             # Labels by the classifier of the round before, so that no classifier is measured by its own alignment.
             "recordings, kept-out speakers": frame_accuracy_percent(
                 net, align_recordings((r for r in recordings if r.speaker in out), aligner or net)

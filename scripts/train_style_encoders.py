@@ -81,7 +81,7 @@ def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
 
 
 def spoken_again(base, encoders, folder: Path) -> dict[str, float]:
-    """The texts of a folder, spoken with the vectors that the encoders find in its speech.
+    """Synthesise a folder's texts with the style vectors that the encoders predict from its speech.
 
     Returns:
         ``f0_error``, the median difference of the median F0 in semitones, and ``rate_error``, that of the length of the

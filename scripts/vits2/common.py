@@ -31,7 +31,7 @@ def train(*, several: bool, description: str) -> int:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("-c", "--config", type=Path, required=True, help="JSON file, as in the public implementation")
     parser.add_argument(
-        "-m", "--model", required=True, help="name of the run: it goes to logs/NAME, and is gone on with"
+        "-m", "--model", required=True, help="name of the run: written to logs/NAME, and continued if it exists"
     )
     parser.add_argument("--steps", type=int, help="length of the run (default: the file's epochs)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")

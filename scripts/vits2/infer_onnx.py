@@ -39,7 +39,7 @@ def speak(options: argparse.Namespace) -> None:
     phonemes = Phonemizer("a", offline=True).phonemes(options.text)
     ids = [0, *(vocab[symbol] for symbol in phonemes if symbol in vocab), 0]
     if len(ids) == 2:
-        raise UsageError(f"--text {options.text!r}: nothing of it can be spoken")
+        raise UsageError(f"--text {options.text!r}: it holds nothing that can be spoken")
     if config.add_blank:
         ids = [one for token in ids for one in (token, 0)][:-1]
     feed = {
@@ -59,7 +59,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file")
     parser.add_argument("--config-path", type=Path, required=True, help="config.json of the base it was made of")
-    parser.add_argument("--output-wav-path", required=True, help="where the speech goes")
+    parser.add_argument("--output-wav-path", required=True, help="sound file to write")
     parser.add_argument("--text", required=True, help="English")
     parser.add_argument("--sid", type=int, default=0, help="number of the speaker (default: 0)")
     parser.add_argument("--noise-scale", type=float, default=0.667)
