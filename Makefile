@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
-# The speaker encoder. On its own it asks for webrtcvad, which needs a C compiler; the second package is the same, built.
+# The speaker encoder. It requires webrtcvad, which needs a C compiler; webrtcvad-wheels is the same package, prebuilt.
 SPEAKER = resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1
 # Every extra but styletts2, which needs old releases of the others' libraries.
 EXTRAS = pyworld transcribe align ui serve record cluster kokoro-int8 judges test
@@ -20,7 +20,7 @@ demo-kokoro: setup
 	$(RUN) -m voiceclone demo-data --out datasets/demo
 	$(RUN) training_styletts2.py --data datasets/demo --name demo --base kokoro --out output/kokoro --resume
 
-# A process for each core with one thread each: several threads in several processes starve one another.
+# A process for each core with one thread each: several threads per process would compete for the cores.
 test: lint
 	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist worksteal
 

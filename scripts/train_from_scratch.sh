@@ -7,14 +7,14 @@
 # SPEECH   folder with one AudioFolder dataset for each recorded speaker (LibriSpeech, LJSpeech, VCTK)
 # WORK     folder for corpus, features, checkpoints and the packed base (WORK/run/base); about 2 GB
 # MINUTES  training time of the base (default 160); the pair of surrogate encoders takes 0.3 of it on top
-# BASE     folder of an earlier base to go on from
+# BASE     folder of an earlier base to continue from
 #
-# Versions 0.1 to 0.4 of nano were made so. Today's nano is a student of Kokoro-82M: train_nano.sh.
+# Versions 0.1 to 0.4 of nano were trained by this script. The present nano is a student of Kokoro-82M: train_nano.sh.
 #
 # --compile needs a C compiler. With pyworld installed, F0 is tracked in minutes instead of hours, and with Resemblyzer
 # the speakers' likeness is measured.
 #
-# Interrupted? Run the same command again: the corpus is kept and training goes on from its last checkpoint.
+# Interrupted? Run the same command again: the corpus is kept and training continues from its last checkpoint.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 if [ $# -lt 3 ]; then
@@ -25,7 +25,7 @@ text="$1" speech="$2" work="$3" minutes="${4:-160}" init="${5:-}"
 python="${PYTHON:-python}"
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 
-# Recorded speakers in training; librispeech_3080 and librispeech_1688 are kept out, for measuring clones.
+# Recorded speakers in training; librispeech_3080 and librispeech_1688 are held out for measuring clones.
 recorded=(librispeech_2033 librispeech_2609 librispeech_367 ljspeech_lj vctk_p225 vctk_p226)
 
 if [ ! -f "$work/corpus/train/metadata.jsonl" ]; then

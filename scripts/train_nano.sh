@@ -6,10 +6,10 @@
 # TEXT     public-domain sentences, one a line; the last 300 are left for measuring (benchmarks/student.py)
 # WORK     folder for speech, features, checkpoints and the packed base (WORK/run/base); about 2 GB
 # MINUTES  training time (default 160)
-# INIT     folder of an earlier student to go on from; without it the weights come from Kokoro's strongest channels
+# INIT     folder of an earlier student to continue from; without it the weights come from Kokoro's strongest channels
 #
-# UTTERANCES=5000 is the size of the corpus. --compile needs a C compiler. Interrupted? Run the same command again: speech
-# is kept and training goes on from its last checkpoint.
+# UTTERANCES=5000 is the size of the corpus. --compile needs a C compiler. Interrupted? Run the same command again: the
+# speech is kept and training continues from its last checkpoint.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 if [ $# -lt 2 ]; then

@@ -18,7 +18,7 @@ from voiceclone.errors import UsageError, as_arguments, speaking_of_flags
         ("--lr-projection 2.0: use a number", "lr_projection=2.0: use a number"),
         ("--resume /a/--b.pt: no such checkpoint", "resume=/a/--b.pt: no such checkpoint"),
         ("--resume: made with another base", "resume: made with another base"),
-        ("go on with --resume, or --overwrite", 'go on with resume="auto", or overwrite=True'),
+        ("continue with --resume, or --overwrite", 'continue with resume="auto", or overwrite=True'),
         ("give --base FILE.onnx, or use `--base nano`", 'give base=FILE.onnx, or use `base="nano"`'),
         ("run `voiceclone download --from hub`", "run `voiceclone download --from hub`"),
         ("no voice '--also' in a--b", "no voice '--also' in a--b"),

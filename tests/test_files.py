@@ -50,7 +50,7 @@ def test_json_without_nan(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
-def test_strays_of_killed_runs_are_removed(tmp_path: Path) -> None:
+def test_leftover_files_of_killed_runs_are_removed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / ".partial-x-last.pt").write_bytes(b"half")
     (tmp_path / "kept.txt").write_text("x")

@@ -41,7 +41,7 @@ def test_boundaries_are_found_within_a_frame() -> None:
     assert found.score > 0.9
 
 
-def test_another_level_or_colour_does_not_move_them_and_another_text_scores_low() -> None:
+def test_level_and_equalisation_do_not_move_boundaries_and_another_text_scores_low() -> None:
     spoken, true = [4, 3, 6, 2, 5, 4], [7, 2, 4, 5, 3, 8]
     target = phones(true, seed=1)
     plain = align(phones(spoken), torch.tensor(spoken), target)
@@ -51,7 +51,7 @@ def test_another_level_or_colour_does_not_move_them_and_another_text_scores_low(
     assert align(phones(spoken), torch.tensor(spoken), noise).score < plain.score - 0.4
 
 
-def test_what_is_heard_finds_the_boundaries_that_two_unlike_voices_hide() -> None:
+def test_phone_posteriors_find_boundaries_that_mels_miss() -> None:
     """The clip's mel is noise, as for a very different voice; the phone posteriors of both are unambiguous."""
     spoken, true = [4, 3, 6, 2, 5, 4], [7, 2, 4, 5, 3, 8]
     noise = torch.randn(80, 2 * sum(true), generator=torch.Generator().manual_seed(5))

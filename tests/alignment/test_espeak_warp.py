@@ -26,7 +26,7 @@ def test_boundaries_of_another_voice_are_found():
     assert error < 2.0 < even
 
 
-def test_audio_that_says_nothing_of_the_sort_is_refused():
+def test_audio_with_another_text_is_refused():
     noise = np.random.default_rng(0).standard_normal(600 * 120).astype(np.float32) * 0.05
     with pytest.raises(VoicecloneError, match="does not seem to say"):
         EspeakAligner(("en-us+m3",), max_cost=0.5)(noise, TEXT, PHONEMES)

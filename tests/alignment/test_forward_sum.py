@@ -24,7 +24,7 @@ def scores(likelihood):
     return found
 
 
-def test_posteriors_are_those_of_all_alignments_and_padding_has_no_say():
+def test_posteriors_equal_enumeration_and_ignore_padding():
     likelihood = torch.randn(2, 4, 7, generator=torch.Generator().manual_seed(0)) * 2
     states, frames = torch.tensor([4, 3]), torch.tensor([7, 5])
     found = posteriors(likelihood, states, frames)
@@ -37,7 +37,7 @@ def test_posteriors_are_those_of_all_alignments_and_padding_has_no_say():
         assert np.allclose(found[row].numpy(), expected, atol=1e-5)
 
 
-def test_best_path_is_the_likeliest_of_all():
+def test_best_path_equals_enumeration():
     pytest.importorskip("monotonic_alignment_search")
     for seed in range(5):
         likelihood = torch.randn(4, 9, generator=torch.Generator().manual_seed(seed)) - 3

@@ -83,7 +83,7 @@ def test_trained_aligner_is_kept_for_the_same_rows(readings, tmp_path, monkeypat
         LearnedAligner(rows[:5], VOCAB, tmp_path, config=few)(audio, row.text, row.phonemes)
 
 
-def test_rows_that_cannot_be_read_are_left_out_and_nothing_at_all_is_said_once(readings, tmp_path):
+def test_unreadable_rows_are_skipped_and_no_readable_row_is_an_error(readings, tmp_path):
     row, audio, _ = readings[0]
     missing = Row(path=tmp_path / "no.wav", speaker="a", text="x", phonemes="x", durations=None)
     align = LearnedAligner([missing], VOCAB, tmp_path)
@@ -94,7 +94,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_nothing_at_all_is_said_once(r
     assert both(audio, row.text, row.phonemes).sum() == len(audio) // 600
 
 
-def test_a_stress_takes_part_of_what_stands_before_it():
+def test_a_stress_mark_gets_frames_of_the_preceding_token():
     assert durations_with_stresses("aˈb", np.array([2.0, 6.0, 4.0, 3.0]), 15).tolist() == [2, 3, 3, 4, 3]
     with pytest.raises(ValueError, match="4 frames cannot hold 5 tokens"):
         durations_with_stresses("aˈb", np.array([1.0, 1.0, 1.0, 1.0]), 4)

@@ -35,12 +35,12 @@ def test_the_right_phone_has_the_smallest_gap() -> None:
     assert (gaps[:, 1:] >= 0).all()
 
 
-def test_a_phone_that_was_never_heard_is_speech_as_such() -> None:
+def test_an_unseen_phone_has_the_general_speech_model() -> None:
     models = table_of(*labelled(400)).models()
     assert models.states([("x", 2)]).tolist() == [len(models.mean) - 1]
 
 
-def test_sums_do_not_depend_on_how_they_were_gathered() -> None:
+def test_sums_do_not_depend_on_the_order_of_adding() -> None:
     features, labels = labelled(600)
     sums = PhoneSums()
     sums.add(features[:, :200], labels[:200])
@@ -51,7 +51,7 @@ def test_sums_do_not_depend_on_how_they_were_gathered() -> None:
         np.testing.assert_allclose(getattr(sums.table(), name), getattr(whole, name), rtol=1e-9, atol=1e-9)
 
 
-def test_no_frame_is_judged_by_what_it_taught() -> None:
+def test_held_out_gaps_use_models_without_the_frame() -> None:
     """Frames are scored by models trained without their part (a quarter, or 500 frames)."""
     for frames, length in ((3000, 500), (800, 200)):
         check_held_out(frames, length)

@@ -104,7 +104,7 @@ def test_a_text_ends_with_its_last_words_even_if_they_are_faint(tmp_path: Path) 
     assert " ".join(clip.text for clip in found.clips).endswith("stopped that night.")
 
 
-def test_what_was_learned_is_kept_to_the_last_bit(talk: Talk, learned: Learned) -> None:
+def test_learned_models_are_stored_bit_for_bit(talk: Talk, learned: Learned) -> None:
     again = Learned.from_bytes(learned.to_bytes())
     assert again.to_bytes() == learned.to_bytes()
     assert planned(talk, talk.text, again) == planned(talk, talk.text, learned)

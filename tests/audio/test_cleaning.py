@@ -57,7 +57,7 @@ def test_a_recording_that_was_not_cut_has_half_its_rate(rate, floor_db) -> None:
 
 
 @pytest.mark.parametrize(("compression", "lowest", "highest"), [(0.9, 5_500, 7_000), (0.5, 11_000, RATE / 2)])
-def test_what_a_codec_cut_off_is_found(compression, lowest, highest) -> None:
+def test_the_cutoff_of_a_codec_is_found(compression, lowest, highest) -> None:
     """MP3 at about 24 and 80 kbit/s: LAME cuts off above 6 and above 11.4 kHz."""
     coded = io.BytesIO()
     with soundfile.SoundFile(coded, "w", RATE, 1, format="MP3", compression_level=compression,
@@ -68,13 +68,13 @@ def test_what_a_codec_cut_off_is_found(compression, lowest, highest) -> None:
     assert lowest <= bandwidth(sound, RATE) <= highest
 
 
-def test_a_narrow_recording_at_a_high_rate_is_seen_through() -> None:
+def test_a_narrow_band_recording_at_a_high_rate_is_detected() -> None:
     sound = soxr.resample(speech(rate=16_000), 16_000, 48_000).astype(np.float32)
     assert 7_400 <= bandwidth(sound, 48_000) <= 8_100
 
 
 @pytest.mark.parametrize("sound", [np.zeros(0), np.zeros(100), np.zeros(48_000), np.ones(48_000), noise(48_000, -20)])
-def test_where_nothing_can_be_told_all_bands_stay(sound) -> None:
+def test_all_bands_are_kept_if_the_bandwidth_is_unknown(sound) -> None:
     assert bandwidth(sound.astype(np.float32), RATE) == RATE / 2
 
 
@@ -89,7 +89,7 @@ def test_where_nothing_can_be_told_all_bands_stay(sound) -> None:
     ],
     ids=["offset", "large offset", "drift", "sway", "rumble"],
 )
-def test_what_lies_below_hearing_goes(unheard) -> None:
+def test_infrasound_is_removed(unheard) -> None:
     clean = speech()
     soiled = clean + unheard(np.arange(len(clean)) / RATE).astype(np.float32)
     before, after = (without_rumble(sound, RATE) for sound in (clean, soiled))
@@ -108,7 +108,7 @@ def test_speech_stays() -> None:
 
 @pytest.mark.parametrize("sound", [np.zeros(0), np.ones(1), np.ones(5), np.array([1.0, np.nan, 0.0])])
 @pytest.mark.parametrize("rate", [1, 40, RATE, 2**31 - 1])
-def test_odd_sounds_and_rates_are_no_trouble(sound, rate) -> None:
+def test_unusual_sounds_and_rates_are_handled(sound, rate) -> None:
     assert len(without_rumble(sound.astype(np.float32), rate)) == len(sound)
     assert bandwidth(sound.astype(np.float32), rate) == rate / 2
 
@@ -132,7 +132,7 @@ def test_a_file_with_an_offset_reads_as_one_without(tmp_path) -> None:
         ([0.0, 0.0, 0.0, 0.0, 0.0], False),
     ],
 )
-def test_channels_that_cancel_are_told_from_those_that_do_not(others, cancel) -> None:
+def test_cancelling_channels_are_detected(others, cancel) -> None:
     sound = speech()
     channels = np.stack([sound, *(factor * sound for factor in others)], axis=1)
     average, found = mono(channels)

@@ -21,7 +21,7 @@ def test_the_same_samples_as_librosa_keeps(length: int, top_db: float) -> None:
         assert sounding_range(audio, top_db=top_db) == tuple(places)
 
 
-def test_digital_silence_goes_the_way_librosa_sends_it() -> None:
+def test_digital_silence_is_trimmed_as_by_librosa() -> None:
     silent = np.zeros(9000, dtype=np.float32)
     np.testing.assert_array_equal(trim(silent, top_db=30), librosa.effects.trim(silent, top_db=30)[0])
     click = silent.copy()

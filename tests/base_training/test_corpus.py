@@ -14,7 +14,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import tiny_config
 
 
-def test_synthesised_rows_bring_everything(spoken):
+def test_synthesised_rows_have_durations_and_phonemes(spoken):
     rows = read_rows([spoken / "train"])
     assert len({row.speaker for row in rows}) == 2
     assert all(len(row.durations) == len(row.phonemes) + 2 for row in rows)

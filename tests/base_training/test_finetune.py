@@ -66,7 +66,7 @@ def test_command_line_finetunes_resumes_and_packs_the_speakers_voice(old_base, s
     assert torch.isfinite(result.audio).all()
 
 
-def test_rehearsed_speakers_get_their_share():
+def test_rehearsal_speakers_have_the_set_weight():
     weights = speaker_weights(["anna", "rehearsed_a", "rehearsed_b"], 0.2)
     assert weights == {"anna": pytest.approx(0.8), "rehearsed_a": pytest.approx(0.1), "rehearsed_b": pytest.approx(0.1)}
     assert speaker_weights(["anna", "ben"], 0.2) == {}

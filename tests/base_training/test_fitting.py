@@ -25,7 +25,7 @@ def fitted(**settings) -> nn.Linear:
     return net
 
 
-def test_it_finds_what_there_is_to_learn_and_leaves_the_random_state_alone(caplog) -> None:
+def test_a_net_is_fitted_and_the_random_state_is_unchanged(caplog) -> None:
     before = torch.get_rng_state()
     with caplog.at_level(logging.INFO):
         net = fitted()
@@ -39,7 +39,7 @@ def test_the_same_seed_gives_the_same_net() -> None:
     assert not torch.equal(fitted(steps=5).weight, fitted(steps=5, seed=1).weight)
 
 
-def test_a_loss_that_is_no_number_is_an_error() -> None:
+def test_a_nan_loss_is_an_error() -> None:
     net = nn.Linear(1, 1)
     with pytest.raises(VoicecloneError, match="the loss is nan at step 0"):
         fit_net(net, list(net.parameters()), lambda *_: net.weight.sum() * float("nan"), FitConfig(steps=3))

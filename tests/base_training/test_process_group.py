@@ -71,8 +71,7 @@ def test_several_processes_train_what_one_does(corpus, cache, alone, tmp_path, s
 
 
 def untrained(corpus, out):
-    """A trainer before its first step, its prosodic encoder copied from the acoustic one as at the start of
-    training."""
+    """A trainer before its first step; its prosodic encoder is a copy of the acoustic one, as in training."""
     with double_precision():  # as in the processes: random numbers differ from those in single precision
         trainer = Trainer(RecordedSystem(corpus, CONFIG), out)
     for trainee in (trainer.system.trained, trainer.system.averaged):
@@ -97,7 +96,7 @@ def test_surrogate_encoders_are_those_of_one_process(cache, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_number_of_processes_goes_on(corpus, cache, tmp_path):
+def test_a_run_continues_with_another_number_of_processes(corpus, cache, tmp_path):
     for out, first, second in ((tmp_path / "a", 1, 2), (tmp_path / "b", 2, 1)):
         assert start(first, cache, out) == [0] * first
         assert start(second, cache, out, "resume") == [0] * second

@@ -86,7 +86,7 @@ def test_the_decoder_gets_whole_utterances_with_the_vector_that_made_each(corpus
     assert spoken.vectors.shape == (3, 256) and len({tuple(v.tolist()) for v in spoken.vectors}) == 3
 
 
-def test_it_comes_nearer_to_its_teacher(corpus, tmp_path: Path) -> None:
+def test_the_distance_to_the_teacher_falls(corpus, tmp_path: Path) -> None:
     trainer = Trainer(StudentSystem(corpus, dataclasses.replace(CONFIG, steps=40, adversarial_share=1.0)), tmp_path)
     trainer.run()
     first, last = trainer.history[0], trainer.history[-1]
@@ -166,7 +166,7 @@ def test_the_command_trains_a_base_that_speaks_with_kokoros_voices(speech: Path,
     assert "from base on" in (tmp_path / "second" / "base" / "README.md").read_text()
 
 
-def test_flags_without_a_meaning_for_a_student_are_refused(speech: Path, tmp_path: Path, capsys) -> None:
+def test_flags_that_a_student_does_not_use_are_refused(speech: Path, tmp_path: Path, capsys) -> None:
     train = ["train-base", "--teacher", str(speech), "--preset", "tiny", "--steps", "1", "--out", str(tmp_path / "o")]
     assert main([*train, "--boost", "lj=3"]) == 2
     assert "--boost: cannot be used with --teacher" in capsys.readouterr().err

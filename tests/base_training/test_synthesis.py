@@ -27,7 +27,7 @@ def test_speakers_follow_the_seed_and_differ():
     assert len(set(private)) == len(private) > 30
 
 
-def test_held_out_must_leave_somebody():
+def test_held_out_must_leave_a_training_speaker():
     with pytest.raises(ValueError, match="held_out"):
         SynthesisConfig(speakers=5, held_out=5)
 

@@ -89,7 +89,7 @@ def test_voices_are_stock_voices_blends_and_moved_blends(base: Base) -> None:
     assert "moved" in moved.recipe and float((moved.rows - moved.rows[100]).abs().max()) > 0
 
 
-def test_voices_that_are_held_out_take_no_part(base: Base) -> None:
+def test_held_out_voices_are_not_used(base: Base) -> None:
     names = list(base.stock_voices)
     drawn = sampler(base, held_out=(names[0],))
     rng = np.random.default_rng(1)
@@ -111,7 +111,7 @@ def test_crops_are_of_one_length_and_short_mels_are_repeated() -> None:
     assert cut.shape[:2] == (2, 80) and CROP_FRAMES[0] - 8 <= cut.shape[2] <= CROP_FRAMES[1] and bool((cut == 1).all())
 
 
-def test_encoders_learn_what_is_in_the_speech() -> None:
+def test_encoders_learn_vectors_encoded_in_the_mel() -> None:
     """Vectors encoded in the mel bands are predicted better than by the mean voice after some steps."""
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(80, 4, generator=generator)

@@ -46,7 +46,7 @@ def test_loss_falls(corpus, tmp_path):
     assert history[-1]["duration_bins"] < history[1]["duration_bins"]
 
 
-def test_stages_bring_their_terms_one_after_the_other(corpus, tmp_path):
+def test_stages_add_their_terms_in_order(corpus, tmp_path):
     first, last = trained(corpus, tmp_path, log_every=2).history[::3]
     assert "duration" not in first
     assert "adversarial" not in first
@@ -92,7 +92,7 @@ def test_callers_random_state_is_kept(corpus, tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_gradient_that_is_not_finite_leaves_the_weights_alone(corpus, tmp_path):
+def test_a_non_finite_gradient_leaves_the_weights_unchanged(corpus, tmp_path):
     trainer = Trainer(RecordedSystem(corpus, CONFIG), tmp_path)
     before = {key: value.clone() for key, value in trainer.system.trained.named_parameters()}
     for parameter in trainer.system.trained.parameters():

@@ -104,7 +104,7 @@ def test_a_damaged_base_is_one_clear_error(folder: Path, name: str, damage, mess
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_tensor_is_named_where_kokoro_would_load_on(folder: Path) -> None:
+def test_a_missing_tensor_that_kokoro_ignores_is_named(folder: Path) -> None:
     from safetensors.torch import save_file
 
     state = read_state(folder / "model.safetensors")
@@ -129,7 +129,7 @@ def test_no_such_base() -> None:
         load_base("/nowhere/at/all")
 
 
-def test_auto_takes_nano_where_the_hub_is_silent(monkeypatch: pytest.MonkeyPatch, base_folder: Path) -> None:
+def test_auto_uses_nano_if_the_hub_does_not_answer(monkeypatch: pytest.MonkeyPatch, base_folder: Path) -> None:
     monkeypatch.setattr(presets, "NANO_FOLDER", base_folder)
     monkeypatch.setattr(hub, "is_offline", lambda offline=False: offline)
     monkeypatch.setattr(hub, "cached", lambda file: None)
@@ -159,7 +159,7 @@ def test_the_probe_ends_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None
     assert time.monotonic() - started < 5
 
 
-def test_kokoro_without_its_files_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_kokoro_without_its_files_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "cached", lambda file: None)
     monkeypatch.setattr(registry, "installed", lambda file: None)
     with pytest.raises(VoicecloneError, match='voiceclone download.*base="nano"'):
@@ -224,7 +224,7 @@ def test_pipeline_speaks_and_knows_the_stock_voices(base_folder: Path) -> None:
     assert results and results[0].audio.numel() > 600 and torch.isfinite(results[0].audio).all()
 
 
-def test_voices_of_another_base_do_not_leak(tmp_path: Path) -> None:
+def test_pipelines_do_not_share_voices(tmp_path: Path) -> None:
     first = load_base(write_base(tmp_path / "a", voices=2))
     second = load_base(write_base(tmp_path / "b", voices=0))
     assert len(first.stock_voices) == 2 and not second.stock_voices

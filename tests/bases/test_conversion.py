@@ -119,7 +119,7 @@ def test_two_processes_convert_once(onnx_file: Path, tmp_path: Path) -> None:
     assert results == [(0, True), (1, True)]
 
 
-def test_a_file_of_another_kind_is_no_base(tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"x")
     with pytest.raises(UsageError, match="no base"):
         load_base(tmp_path / "x.bin")

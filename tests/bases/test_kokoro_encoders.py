@@ -19,7 +19,7 @@ from voiceclone.voice.official import official_voices
 from voiceclone.voice.profile import REFERENCE_ROW
 
 
-def test_the_pair_is_small_and_says_how_good_it_is() -> None:
+def test_the_encoders_are_small_and_have_recorded_measures() -> None:
     assert (KOKORO_ENCODERS / "style_encoders.safetensors").stat().st_size < 15_000_000
     facts = json.loads((KOKORO_ENCODERS / "encoders.json").read_text())
     figures = facts["recovered"]["held_out_stock_voices"]

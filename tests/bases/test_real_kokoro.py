@@ -43,7 +43,7 @@ def test_a_pipeline_finds_stock_voices_by_name_and_takes_a_new_one_by_path(real:
         assert np.isfinite(audio).all() and len(audio) > 12_000
 
 
-def test_the_same_voice_speaks_alike_with_full_and_int8_weights(users_cache) -> None:
+def test_full_and_int8_weights_give_similar_speech(users_cache) -> None:
     """The bounds were set in advance, because full-precision weights were not available."""
     from voiceclone.audio.features import LogMel
     from voiceclone.bases import conversion
@@ -73,7 +73,7 @@ def test_the_same_voice_speaks_alike_with_full_and_int8_weights(users_cache) -> 
     assert float((mels[0] - mels[1]).abs().mean()) < 0.15  # of a normalised log-mel whose standard deviation is 1
 
 
-def test_the_table_in_the_package_is_what_the_model_says(real: Base) -> None:
+def test_the_packaged_table_equals_the_model_measures(real: Base) -> None:
     from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.nets.resemblyzer import load_resemblyzer
 

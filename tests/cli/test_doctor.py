@@ -73,7 +73,7 @@ def test_a_damaged_nano_and_a_damaged_download_are_problems(capsys, monkeypatch,
     assert "kokoro.pth is not the published file" in first and "the nano base is damaged" in second
 
 
-def test_a_library_that_breaks_is_a_problem_and_the_rest_is_said(capsys, monkeypatch) -> None:
+def test_a_broken_library_is_a_problem_and_the_rest_is_reported(capsys, monkeypatch) -> None:
     def broken() -> None:
         raise OSError("libcudart.so.13:\n cannot open")
 
@@ -109,7 +109,7 @@ def test_a_missing_extra_is_one_line(monkeypatch) -> None:
     assert "voiceclone[" not in install_line("serve")
 
 
-def test_no_text_installs_from_a_name_that_is_somebody_elses() -> None:
+def test_install_commands_name_no_foreign_package() -> None:
     files = [*REPOSITORY.glob("*.md"), *(p for s in ("md", "py") for d in ("voiceclone", "docs", "datasets", "scripts")
                                          for p in (REPOSITORY / d).rglob(f"*.{s}"))]  # fmt: skip
     assert len(files) > 100

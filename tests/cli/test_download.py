@@ -132,7 +132,7 @@ def test_fetch_then_check_then_nothing_more_to_fetch(server: type[Hub], capsys) 
 
 
 @pytest.mark.skipif(metadata.version("huggingface-hub") < "1", reason="this Hub client gives up at once")
-def test_where_the_connection_breaks_the_rest_alone_is_asked_for(server: type[Hub]) -> None:
+def test_a_broken_download_continues_from_the_break(server: type[Hub]) -> None:
     server.breaks_after = 3_000_000
     assert main(["download"]) == 0
     first, second = [given for _, name, given in server.asked if name == "weights.pth"]
@@ -160,7 +160,7 @@ def test_another_content_than_the_published_one_is_refused_and_named(server: typ
     assert "damaged someone/model/config.json" in capsys.readouterr().out
 
 
-def test_offline_asks_nobody(server: type[Hub], capsys) -> None:
+def test_offline_makes_no_request(server: type[Hub], capsys) -> None:
     assert main(["download", "--offline"]) == 1
     assert "switched off" in capsys.readouterr().err and not server.asked
 

@@ -123,7 +123,7 @@ def test_json_is_one_object_and_goes_where_it_is_told(call, tmp_path: Path, caps
     assert facts["verdict"]["outcome"] and facts["voices"]["clone"]["similarity"]["xvector"]["mean"] <= 1
 
 
-def test_a_clone_that_loses_is_said_first_and_the_better_voice_kept(call, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_losing_clone_is_reported_first_and_the_better_voice_kept(call, tmp_path: Path, monkeypatch, capsys) -> None:
     class Mumbled(Phones):
         """Every utterance after the first voice's is understood."""
 

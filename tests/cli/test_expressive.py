@@ -30,7 +30,7 @@ def mine(base_folder: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_nothing_is_the_plain_voice_and_more_is_not(mine, base_folder, tmp_path):
+def test_strength_zero_is_the_plain_voice_and_more_is_not(mine, base_folder, tmp_path):
     def say(name: str, *flags: str) -> bytes:
         out = tmp_path / f"{name}.wav"
         command = ["say", TEXT, "--voice", str(mine), "--base", str(base_folder), "--out", str(out), *flags]

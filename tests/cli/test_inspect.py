@@ -71,7 +71,7 @@ def test_a_cloned_voice_is_compared_with_the_base_its_report_names(voice: Path, 
     assert inspect_json(capsys, str(voice))["compared_with"] == "54 stock voices"
 
 
-def test_an_unhealthy_voice_is_called_so_with_reasons(tmp_path: Path, capsys) -> None:
+def test_an_unhealthy_voice_is_reported_with_reasons(tmp_path: Path, capsys) -> None:
     VoicePack(3.0 * pack(0).tensor).save(tmp_path / "loud.pt")
     facts = inspect_json(capsys, str(tmp_path / "loud.pt"))
     assert not facts["healthy"] and any(reason.startswith("timbre norm") for reason in facts["reasons"])

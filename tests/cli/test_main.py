@@ -67,7 +67,7 @@ def test_flags_win_over_the_config_file_and_that_over_the_defaults(tmp_path: Pat
     assert (resolved["epochs_projection"], resolved["seed"], resolved["lr_projection"]) == (1, 5, 1e-3)
 
 
-def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, dataset_folder, base_folder, tmp_path: Path) -> None:
+def test_ctrl_c_is_one_line_and_exit_code_130(monkeypatch, capsys, dataset_folder, base_folder, tmp_path: Path) -> None:
     from voiceclone.cloning import pipeline as stages
 
     def interrupted(*_):
@@ -79,7 +79,7 @@ def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys, dataset_folder, base_fo
     assert "--resume" in capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path: Path, base_folder: Path) -> None:
+def test_a_closed_pipe_gives_no_traceback(tmp_path: Path, base_folder: Path) -> None:
     load_base(base_folder).stock_voices["stock_1"].save(tmp_path / "v.pt")
     command = f"{sys.executable} -m voiceclone inspect {tmp_path / 'v.pt'} | true"
     started = time.monotonic()

@@ -113,7 +113,7 @@ def test_analyze_tells_what_there_is(piped: Path, capsys) -> None:
     (piped / "enhanced_analysis.png").unlink()
 
 
-def test_an_interrupted_training_goes_on_to_the_same_model(piped: Path, recording, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_training_continues_to_the_same_model(piped: Path, recording, tmp_path, monkeypatch) -> None:
     out = tmp_path / "run"
     out.mkdir()
     for made in ("dataset", "codec_training"):  # prepared and trained as the first time, which takes long

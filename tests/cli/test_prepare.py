@@ -160,7 +160,7 @@ def recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
     __import__("sys").modules.pop("faster_whisper", None)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_files(
+def test_an_interrupted_run_continues_to_the_same_files(
     talk: Talk, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     text = ["--text", made.parent / "text.txt"]
@@ -180,7 +180,7 @@ def test_an_interrupted_run_goes_on_to_the_same_files(
         with monkeypatch.context() as patch:
             patch.setattr(place, call)
             assert prepare(talk.path, tmp_path / "ds", *text, *more) == 130
-        assert "go on with --resume" in capsys.readouterr().err
+        assert "continue with --resume" in capsys.readouterr().err
 
     stopped_in("voiceclone.prepare.steps.plan_recording", 0)
     assert prepare(talk.path, tmp_path / "ds", *text) == 2

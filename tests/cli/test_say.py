@@ -38,7 +38,7 @@ def common(base_folder: Path) -> list[str]:
     return ["--base", str(base_folder), "--offline"]
 
 
-def test_stock_voice_file_and_mix_of_one_say_the_same(tmp_path: Path, base_folder: Path, common, capsys) -> None:
+def test_stock_voice_file_and_mix_of_one_sound_the_same(tmp_path: Path, base_folder: Path, common, capsys) -> None:
     load_base(base_folder).stock_voices["stock_2"].save(tmp_path / "mine.pt")
     voices = ["stock_2", str(tmp_path / "mine.pt"), str(tmp_path / "mine"), f"1.0*{tmp_path / 'mine.pt'}"]
     for number, voice in enumerate(voices):
@@ -145,7 +145,7 @@ def test_long_text_is_split_as_kpipeline_does(pipeline) -> None:
         assert np.array_equal(ours, theirs)
 
 
-def test_between_two_pieces_the_random_state_is_the_callers(pipeline) -> None:
+def test_streaming_keeps_the_callers_random_state(pipeline) -> None:
     text = " ".join(["The weather was fine, and we went on until the evening came."] * 24)
     pack = pipeline.voices["stock_0"]
     undisturbed = list(speak(pipeline, text, pack, seed=3))
@@ -208,7 +208,7 @@ def test_a_killed_run_leaves_no_target(tmp_path: Path, base_folder: Path) -> Non
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_a_text_the_libraries_choke_on_is_one_line(pipeline, monkeypatch) -> None:
+def test_a_text_that_fails_in_the_libraries_is_one_line(pipeline, monkeypatch) -> None:
     def choke(text):
         raise RecursionError("too\ndeep")
 

@@ -103,7 +103,7 @@ def _smooth(voices):
     }
 
 
-def test_auto_is_what_is_at_hand(monkeypatch) -> None:
+def test_auto_is_the_available_base(monkeypatch) -> None:
     from voiceclone.bases import stock_names as module
     from voiceclone.models import registry
 

@@ -242,7 +242,7 @@ def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path, dataset_fo
     assert files_in(tmp_path / "v") <= {".lock"}
 
 
-def test_no_epochs_give_the_start(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+def test_zero_epochs_give_the_initialization(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
     result = clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=0))
     artifacts = torch.load(tmp_path / "v" / "v_artifacts.pt", weights_only=True)
     assert torch.equal(artifacts["base_vector"], artifacts["anchor"]) and result.report["epochs"] == 0
@@ -286,7 +286,7 @@ def test_a_voice_whose_folder_cannot_be_written_is_one_clear_error(
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_clone_that_loses_is_called_so() -> None:
+def test_a_losing_clone_is_reported() -> None:
     from voiceclone.cloning.verdict import likeness_line, verdict_line
 
     def verdict(before: float, after: float, *, pitch: tuple[float, float] = (1.0, 1.0), clips: int = 4) -> str:
@@ -339,7 +339,9 @@ def test_the_card_repeats_verdict_base_and_health(finished: Path) -> None:
     assert {"clone", "best_stock", "initialization"} <= set(report["likeness"])
 
 
-def test_another_language_goes_the_way_kpipeline_goes(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
+def test_another_language_is_phonemised_as_by_kpipeline(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path
+) -> None:
     data = tmp_path / "ds"
     shutil.copytree(dataset_folder, data)
     texts = ["buenos días amigo mío", "es una casa muy grande", "vamos a la playa hoy", "hasta mañana señora"]
@@ -350,7 +352,7 @@ def test_another_language_goes_the_way_kpipeline_goes(tmp_path: Path, dataset_fo
     assert soundfile.info(tmp_path / "v" / "v_test_3.wav").frames > 2400
 
 
-def test_the_voices_a_clone_has_to_beat_lie_beside_it(finished: Path, base_folder: Path) -> None:
+def test_reference_voices_are_written_beside_the_clone(finished: Path, base_folder: Path) -> None:
     from safetensors.torch import load_file
 
     from voiceclone.bases.base import load_base

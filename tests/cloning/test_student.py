@@ -55,7 +55,7 @@ def models_of(spoken_by: list, dataset: Path, base: str, out: Path, **changes) -
     return len({id(model) for model in spoken_by})
 
 
-def test_a_base_of_kokoros_space_uses_its_student_and_may_do_without(
+def test_a_base_of_kokoros_voice_space_uses_its_student_unless_disabled(
     tmp_path: Path, dataset_folder: Path, nano: Path, spoken_by: list
 ) -> None:
     base = write_base(tmp_path / "shared" / "base")
@@ -65,7 +65,7 @@ def test_a_base_of_kokoros_space_uses_its_student_and_may_do_without(
     assert models_of(spoken_by, dataset_folder, str(base), tmp_path / "b", without="student") == 1
 
 
-def test_other_bases_and_nano_itself_do_all_by_themselves(
+def test_other_bases_and_nano_use_no_student(
     tmp_path: Path, dataset_folder: Path, base_folder: Path, nano: Path, spoken_by: list
 ) -> None:
     assert models_of(spoken_by, dataset_folder, str(base_folder), tmp_path / "a") == 1

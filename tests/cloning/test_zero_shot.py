@@ -63,7 +63,7 @@ def test_long_recordings_are_cut_and_folders_are_read(tmp_path: Path, dataset_fo
     assert folder["dataset"]["train_clips"] == len(read_train(dataset_folder))
 
 
-def test_what_gives_no_voice_is_refused(tmp_path: Path, clip: Path, base_folder: Path) -> None:
+def test_clips_that_give_no_voice_are_refused(tmp_path: Path, clip: Path, base_folder: Path) -> None:
     write_wav(tmp_path / "short.wav", read_audio(clip)[:9000])
     write_wav(tmp_path / "silent.wav", np.zeros(48_000, dtype=np.float32))
     with pytest.raises(VoicecloneError, match="short.wav: .* too little"):

@@ -170,7 +170,7 @@ def test_real_recordings_are_all_kept(load, root):
     assert dataset.train and dataset.validation
 
 
-def test_what_the_sound_lacks_is_told_once_and_carried_with_the_clips(builder, vocab):
+def test_narrow_bandwidth_is_reported_once_and_stored_with_the_clips(builder, vocab):
     rows = []
     for index in range(4):
         builder.clip(f"{index}.wav", builder.speech_like(2.0, 16_000, seed=index), rate=16_000)

@@ -99,7 +99,7 @@ def test_only_spoken_symbols_of_the_vocabulary_count(vocab):
 @pytest.mark.parametrize(
     "bad", [{"min_seconds": 0.0}, {"min_seconds": 40.0}, {"max_phonemes": 511}, {"min_phonemes_per_second": 30.0}]
 )
-def test_senseless_limits_are_refused(bad):
+def test_invalid_limits_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         QualityLimits(**bad)
 

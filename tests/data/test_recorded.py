@@ -47,7 +47,7 @@ def test_recordings_are_prepared_and_read(clips: list[Clip]) -> None:
     assert all(10_000 < clip.bandwidth_hz <= 11_025 for clip in clips)
 
 
-def test_the_clips_of_one_speaker_have_one_style_and_her_pitch(clips: list[Clip], nano: Base) -> None:
+def test_clips_of_one_speaker_have_similar_style_and_pitch(clips: list[Clip], nano: Base) -> None:
     read = [(clip.name, partial(read_audio, clip.path)) for clip in clips]
     styles = extract_styles(read, nano.style_encoders, device=torch.device("cpu")).vectors
     noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)

@@ -74,7 +74,7 @@ READ = {
 
 
 @pytest.mark.parametrize("content", READ.values(), ids=READ)
-def test_a_table_is_read_as_it_is_meant(tmp_path, content):
+def test_tables_of_common_formats_are_read(tmp_path, content):
     entries = read_dataset(dataset(tmp_path, content))["train"]
     assert [entry.text for entry in entries] == TEXTS
     assert [entry.path for entry in entries] == [(tmp_path / f"wavs/{i}.wav").resolve() for i in IDS]
@@ -151,7 +151,7 @@ def test_a_clip_is_found_however_it_is_spelt(tmp_path, listed, file, form):
     assert entry.name == file
 
 
-def test_the_name_as_written_wins_over_like_ones(tmp_path):
+def test_an_exact_file_name_wins_over_similar_ones(tmp_path):
     files = ["clip.wav", "Clip.wav", "clip", "wavs/clip.wav"]
     rows = "\n".join(json.dumps({"file_name": name, "text": "x"}) for name in ("clip", "Clip.wav", "CLIP.wav"))
     found = read_dataset(dataset(tmp_path, rows, "metadata.jsonl", files))["train"]
@@ -172,7 +172,7 @@ def test_names_of_manifests_are_known(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["{}.wav|{}", "{}|{}"])
-def test_a_missing_clip_is_not_another_in_other_letters(tmp_path, form):
+def test_a_missing_clip_is_not_matched_by_another_case(tmp_path, form):
     content = "\n".join([form.format("B1", "Come in."), form.format("b1", "Go out."), form.format("C1", "Stay.")])
     found = read_dataset(dataset(tmp_path, content, files=["wavs/b1.wav", "wavs/c1.wav"]))["train"]
     assert [(entry.path.name, entry.path.is_file()) for entry in found] == [

@@ -158,7 +158,7 @@ def test_the_policy_allows_what_stands_in_the_page_and_nothing_else(page):
         assert f"{kind} 'sha256-{digest}'" in policy
 
 
-def test_it_fits_a_phone(page):
+def test_the_page_fits_a_narrow_screen(page):
     found = outline(page)
     viewport = next(a for t, a in found.tags if t == "meta" and a.get("name") == "viewport")
     assert viewport["content"].startswith("width=device-width")
@@ -184,7 +184,7 @@ def test_the_verdict_in_words_comes_first_then_bars_sounds_and_the_tables(page, 
     assert "not measured: the judge is away" in text
 
 
-def test_people_read_no_name_of_a_file(page, evaluation):
+def test_the_page_shows_no_file_names(page, evaluation):
     """`best_stock` is a key for files only."""
     for text in (" ".join(outline(page).text), as_text(evaluation)):
         assert not re.search(r"best_stock|best_blend|zero_shot", text)
@@ -232,7 +232,7 @@ def test_the_table_shows_what_was_measured(page):
     assert re.search(r'data-label="speaking rate, % off"><span><b>4</b>', page)
 
 
-def test_without_verdict_samples_or_pictures_the_page_still_stands():
+def test_the_page_works_without_verdict_samples_or_pictures():
     rows = scores(0.7, recorded=False)
     bare = Evaluation(
         voices={"recordings": summed_up(rows, [], seed=0)},

@@ -57,7 +57,7 @@ def test_each_finding_has_its_words(changed: dict, says: str) -> None:
     assert any(says in line for line in verdict_in_words(Findings(**FOUND | changed)))
 
 
-def test_what_cannot_be_understood_is_said_first() -> None:
+def test_unintelligible_speech_is_reported_first() -> None:
     lines = verdict_in_words(Findings(**FOUND, understood=0.3, understood_recordings=0.9))
     assert lines[0].startswith("It can hardly be understood: only 30 of 100 words")
     # If the recogniser does not understand the speaker either, its result does not apply to the clone.
@@ -65,7 +65,7 @@ def test_what_cannot_be_understood_is_said_first() -> None:
     assert lines[0].startswith("Much nearer")
 
 
-def test_bars_stand_where_the_words_say() -> None:
+def test_bars_agree_with_the_words() -> None:
     found = Findings(**FOUND, understood=0.9, understood_recordings=0.95, natural=4.0, natural_nearest=4.4)
     likeness, understood, natural = bars_of(found)
     assert (likeness.value, likeness.share, likeness.marks[0].share) == ("9 of 10", pytest.approx(0.875), 0.625)
@@ -116,7 +116,7 @@ def test_findings_come_from_the_encoder_that_was_never_trained_on_and_from_words
     assert found.nearest_clear is False
 
 
-def test_the_judge_of_naturalness_gets_16_khz_and_stays_on_the_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mos_predictor_gets_16_khz_and_stays_on_its_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distillmos", None)
     judge, why = load_opinion_judge()
     assert judge is None and why.startswith("naturalness: distillmos is not installed")

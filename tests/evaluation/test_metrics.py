@@ -56,7 +56,7 @@ def test_pace_leaves_pauses_out():
 
 
 @pytest.mark.parametrize("noise_db", [-60, -32, -26])
-def test_room_noise_in_the_recording_is_no_speech(noise_db: int):
+def test_room_noise_in_the_recording_is_not_counted_as_speech(noise_db: int):
     """Pauses with noise in a recording and silence in a clone: the same sentence at the same rate has one duration."""
     tone, pause = buzz(np.zeros(RATE)), np.zeros(RATE // 2, dtype=np.float32)
     clone = np.concatenate([pause, tone, pause, tone, pause])

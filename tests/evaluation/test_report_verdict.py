@@ -95,7 +95,7 @@ def test_an_unintelligible_clone_is_said_first_whatever_else_it_wins():
     assert verdict(clone=voice(0.9, 0.9, 40), best_stock=voice(0.7, 0.7, 5)).outcome == "unintelligible"
 
 
-def test_a_speaker_whom_the_recogniser_does_not_understand_is_no_fault_of_the_clone():
+def test_phone_errors_of_the_recordings_are_not_charged_to_the_clone():
     voices = {"clone": voice(0.9, 0.9, 28), "best_stock": voice(0.7, 0.7, 5), "recordings": voice(0.95, 0.95, 30)}
     found = verdict(**voices)
     assert found.outcome == "better"
@@ -105,7 +105,7 @@ def test_a_speaker_whom_the_recogniser_does_not_understand_is_no_fault_of_the_cl
     assert len(doubts) == 1 and "hardly understands this speaker (61% wrong" in doubts[0]
 
 
-def test_an_encoder_that_takes_a_stock_voice_for_the_speaker_is_doubted():
+def test_an_encoder_that_confuses_the_speaker_with_a_stock_voice_is_reported():
     voices = {"clone": voice(0.9, 0.9), "best_stock": voice(0.9, 0.7), "recordings": voice(0.85, 0.95)}
     doubts = doubts_about_judges(voices, ENCODERS)
     assert len(doubts) == 1 and doubts[0].startswith(
@@ -125,7 +125,7 @@ def test_the_same_voice_twice_is_no_win():
     assert all(c.advantage.low == c.advantage.high == 0 for c in found.comparisons)
 
 
-def test_one_utterance_decides_nothing():
+def test_one_utterance_gives_no_verdict():
     found = verdict(clone=voice(0.9, clips=1), best_stock=voice(0.1, clips=1))
     assert found.outcome == "unclear"
     assert found.comparisons[0].advantage.low is None
@@ -169,7 +169,7 @@ def test_intervals():
 
 
 @pytest.mark.parametrize("count", [2, 7, 40])
-def test_the_interval_is_the_middle_of_the_means_of_clips_drawn_anew(count: int) -> None:
+def test_the_interval_is_a_percentile_bootstrap_over_clips(count: int) -> None:
     """The resampling is seeded, so that earlier reports can be reproduced."""
     rng = np.random.default_rng(count)
     amounts, sizes, others = rng.random(count), 1 + rng.random(count), rng.random(count)

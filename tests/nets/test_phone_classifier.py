@@ -88,7 +88,7 @@ def test_smeared_speech_has_a_higher_loss_and_the_gradient_lowers_it(phone_class
     assert phone_loss(phone_classifier(step), labels) < loss
 
 
-def test_level_and_colour_of_a_recording_mean_nothing(phone_classifier, spoken) -> None:
+def test_level_and_equalisation_do_not_change_the_posteriors(phone_classifier, spoken) -> None:
     mel, labels, *_ = spoken
     coloured = mel + 0.2 + torch.linspace(-0.3, 0.3, 80)[None, :, None]
     torch.testing.assert_close(phone_classifier(coloured), phone_classifier(mel), atol=1e-3, rtol=1e-3)

@@ -68,7 +68,7 @@ def variables_of(encoder: WhisperEncoder) -> dict[str, np.ndarray]:
     return found
 
 
-def test_it_hears_what_transformers_encoder_hears(encoder, tmp_path):
+def test_hidden_states_equal_those_of_transformers(encoder, tmp_path):
     from transformers import WhisperFeatureExtractor
 
     ours = WhisperFeatures(write_ctranslate2(tmp_path / "model.bin", variables_of(encoder)))
@@ -78,13 +78,13 @@ def test_it_hears_what_transformers_encoder_hears(encoder, tmp_path):
     with torch.no_grad():
         assert torch.allclose(ours.log_mel(torch.from_numpy(sound)[None]), mel, atol=1e-3)
         theirs = encoder(mel, output_hidden_states=True).hidden_states
-        states = ours.hear(torch.from_numpy(sound)[None])
+        states = ours.hidden_states(torch.from_numpy(sound)[None])
     assert (ours.layers, ours.width) == (3, 16) and states.shape == (1, 3, 16, 1500)
     for number in range(2):  # transformers ends with a further norm
         assert torch.allclose(states[0, number].T, theirs[number][0], atol=2e-3)
 
 
-def test_the_sound_gets_a_gradient_and_the_net_none(encoder, tmp_path):
+def test_the_audio_gets_a_gradient_and_the_weights_none(encoder, tmp_path):
     ours = WhisperFeatures(write_ctranslate2(tmp_path / "model.bin", variables_of(encoder)))
     audio = torch.randn(2, 24_000, requires_grad=True)
     states = ours(audio)

@@ -17,7 +17,7 @@ from voiceclone.plotting.plots import (
     save_figure,
     training_figure,
 )
-from voiceclone.projection.likeness import Yardstick
+from voiceclone.projection.likeness import ReferenceLevels
 
 HISTORY = [
     {"epoch": 1, "train/loss": 9.0, "train/mel_mse": 2.0, "val/loss": 8.0, "val/mel_mse": 2.5, "train/lr": 1e-3},
@@ -64,9 +64,9 @@ def test_legend_names_only_what_is_drawn():
 
 def test_better_than_stock_stands_on_top():
     levels = {"best_stock": 0.6, "initialization": 0.5, "recordings": 0.9}
-    yardstick = Yardstick(measure="likeness", levels=levels, stock_name="af_$1", encoder="resemblyzer")
+    reference_levels = ReferenceLevels(measure="likeness", levels=levels, stock_name="af_$1", encoder="resemblyzer")
     history = [{**row, "val/speaker": speaker} for row, speaker in zip(HISTORY, (0.45, 0.3, float("nan")))]
-    figure = training_figure(history, mel(80), mel(80), "v", yardstick=yardstick)
+    figure = training_figure(history, mel(80), mel(80), "v", reference_levels=reference_levels)
     top = figure.subfigs[0].axes[0]
     assert top.get_title(loc="left") == "Better than a stock voice yet? Yes: 0.70 against 0.60"
     clone, *flat = top.get_lines()
@@ -74,19 +74,19 @@ def test_better_than_stock_stands_on_top():
     assert [line.get_ydata()[0] for line in flat[:3]] == [0.6, 0.5, 0.9]
     assert "the training's own encoder" in top.get_xlabel()
     assert figure_to_rgb(figure).std() > 0
-    early = training_figure(history, mel(80), mel(80), "v", yardstick=yardstick, best_epoch=1)
+    early = training_figure(history, mel(80), mel(80), "v", reference_levels=reference_levels, best_epoch=1)
     assert early.subfigs[0].axes[0].get_title(loc="left").endswith("Not yet: 0.55 against 0.60")
 
 
-def test_without_an_encoder_the_loss_has_to_do_and_less_is_better():
-    yardstick = Yardstick(measure="loss", levels={"best_stock": 3.0, "initialization": 9.0})
-    top = training_figure(HISTORY, mel(80), mel(80), "v", yardstick=yardstick).subfigs[0].axes[0]
+def test_without_an_encoder_the_loss_is_drawn_and_less_is_better():
+    reference_levels = ReferenceLevels(measure="loss", levels={"best_stock": 3.0, "initialization": 9.0})
+    top = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels).subfigs[0].axes[0]
     assert top.get_title(loc="left").endswith("Yes: 2.00 against 3.00") and "lower is better" in top.get_xlabel()
-    bare = training_figure([], mel(80), mel(80), "v", yardstick=Yardstick(measure="loss", levels={}))
+    bare = training_figure([], mel(80), mel(80), "v", reference_levels=ReferenceLevels(measure="loss", levels={}))
     assert figure_to_rgb(bare).std() > 0
 
 
-def test_the_picture_says_what_the_clone_borrowed():
+def test_mel_figures_say_that_prosody_is_the_recordings():
     assert mel_figure(mel(80), mel(80)).get_supxlabel() == BORROWED
     assert training_figure(HISTORY, mel(80), mel(80), "v").subfigs[-1].get_supxlabel() == BORROWED
 
@@ -120,12 +120,12 @@ def test_best_epoch_and_terms():
 
 
 @pytest.mark.parametrize("history", [[], HISTORY[:1], [{"epoch": 1, "train/loss": 0.0}] * 3, [{"x": 1}]])
-def test_odd_histories_draw(history):
+def test_unusual_histories_are_drawn(history):
     assert figure_to_rgb(training_figure(history, mel(3), mel(2), "v")).std() > 0
 
 
 @pytest.mark.parametrize("values", [np.full((80, 10), np.nan), np.zeros((80, 10)), np.full((80, 10), -np.inf)])
-def test_odd_mels_draw(values):
+def test_unusual_mels_are_drawn(values):
     assert figure_to_rgb(mel_figure(values, mel(10))).shape[2] == 3
 
 

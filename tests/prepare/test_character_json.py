@@ -45,7 +45,7 @@ def test_a_missing_end_is_the_next_start(tmp_path: Path) -> None:
     assert [one.end for one in found] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
 
 
-def test_pauses_and_length_part_lines_too() -> None:
+def test_pauses_and_length_split_lines() -> None:
     def lines(text: str, step: float = 0.1, gap_at: int = -1) -> list[str]:
         from voiceclone.prepare.character_json import TimedCharacter
 

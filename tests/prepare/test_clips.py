@@ -124,7 +124,7 @@ def test_the_noise_in_pauses_is_measured() -> None:
     assert max(found.values()) - min(found.values()) < 1.0
 
 
-def test_where_nobody_speaks_there_is_no_noise_either() -> None:
+def test_without_speech_no_noise_is_reported() -> None:
     heard = features_of_samples(syllables(3.0), RATE)
     assert noise_and_silence(heard, np.ones(len(heard.energy), bool), 0.0, 3.0) == (None, 1.0)
 

@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_kept_apart() -> None:
     assert sum(stretch.problem is None for stretch in found) == len(found) - 1
 
 
-def test_sound_that_is_no_word_is_not_in_a_clip() -> None:
+def test_sound_outside_words_is_not_in_a_clip() -> None:
     """A second of speech between two words, with pauses around it, belongs to neither of them."""
     units, silent = recording([(2.0, 0.5, SENTENCE), (1.0, 0.5, SENTENCE), (2.0, 0.5, SENTENCE)])
     without = [units[0], Unit(start=units[2].start, end=units[2].end, apart=True)]

@@ -55,7 +55,7 @@ def test_the_gate_says_why():
     assert "0.15 only" in unsupported(40, 0.15)
 
 
-def test_what_foretells_held_out_clips_is_chosen(monkeypatch):
+def test_the_sampler_with_the_best_held_out_score_is_chosen(monkeypatch):
     monkeypatch.setattr("voiceclone.projection.deviation_sampler.DIFFUSION_STEPS", 2)
     by_chance, scores = choose_sampler(*material(40))
     assert set(scores) == set(KINDS) and scores[GAUSSIAN] < scores[NEAREST]
@@ -98,11 +98,13 @@ def test_file_gives_back_what_was_drawn(gaussian, tmp_path, monkeypatch):
         assert torch.equal(*again)
 
 
-def test_a_strength_of_nothing_is_the_plain_voice_and_only_prosody_moves(gaussian):
+def test_strength_zero_is_the_plain_voice_and_only_prosody_changes(gaussian):
     rows = torch.randn(510, 1, 256)
 
     def said(phonemes: str, strength: float, **more) -> torch.Tensor:
-        voice = ExpressiveVoice(gaussian, rows, strength=strength, hear=lambda p: torch.zeros(len(p), WIDTH), **more)
+        voice = ExpressiveVoice(
+            gaussian, rows, strength=strength, text_features=lambda p: torch.zeros(len(p), WIDTH), **more
+        )
         return voice(phonemes)
 
     assert torch.equal(said("a" * 60, 0.0), rows)

@@ -37,7 +37,7 @@ def objective(targets, kokoro, profile, voice) -> Objective:
     )
 
 
-def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
+def test_the_initialization_is_at_least_as_good_as_any_stock_voice(objective, base) -> None:
     crops = objective.middle_crops()
     initialization = best_initialization(
         base.stock_voices, objective, crops=crops, weights=WEIGHTS, zero_shot=None, seed=3
@@ -58,7 +58,7 @@ def test_the_start_is_no_worse_than_any_stock_voice(objective, base) -> None:
         assert ours[0] <= theirs[0] + 1e-4 and ours[1] <= theirs[1] + 1e-4
 
 
-def test_prosody_is_judged_by_how_it_sounds_with_the_chosen_timbre(targets, kokoro, profile, voice, base) -> None:
+def test_prosody_is_scored_with_the_chosen_timbre(targets, kokoro, profile, voice, base) -> None:
     objective = Objective(
         targets, kokoro, profile, crop_frames=24,  free_running=True,
         phone_classifier=load_phone_classifier(),

@@ -45,7 +45,7 @@ def test_an_octave_is_log_two_and_unvoiced_predictions_are_pulled_up() -> None:
     assert (predicted.grad < 0).all()
 
 
-def test_a_clip_without_voicing_is_no_trouble() -> None:
+def test_a_clip_without_voicing_has_finite_losses() -> None:
     predicted = torch.full((10,), 100.0, requires_grad=True)
     terms = losses.f0_terms(predicted, torch.zeros(10))
     sum(terms.values()).backward()
@@ -60,12 +60,12 @@ def test_total_needs_a_weight_for_every_term() -> None:
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-def test_weights_must_be_sane(value: float) -> None:
+def test_invalid_weights_are_refused(value: float) -> None:
     with pytest.raises(ValueError):
         LossWeights(f0=value)
 
 
-def test_a_stock_voice_that_the_listener_hardly_understands_makes_its_word_count_less() -> None:
+def test_the_phone_term_weighs_less_for_a_poorly_recognised_stock_voice() -> None:
     weights = LossWeights(phones=2.0)
     assert losses.weights_from(weights, 0.0) == losses.weights_from(weights, 0.9 * losses.UNCLEAR) == weights
     less = losses.weights_from(weights, 2 * losses.UNCLEAR)

@@ -52,7 +52,7 @@ def test_prosody_terms_reach_the_prosodic_half_and_only_that(objective: Objectiv
     assert (leaf.grad[:, 128:] != 0).any() and (leaf.grad[:, :128] == 0).all()
 
 
-def test_the_listeners_term_reaches_the_timbre_half_and_only_that(targets, kokoro, profile, voice) -> None:
+def test_the_phone_term_has_gradient_in_the_timbre_half_only(targets, kokoro, profile, voice) -> None:
     objective = Objective(
         targets,
         kokoro,
@@ -68,7 +68,7 @@ def test_the_listeners_term_reaches_the_timbre_half_and_only_that(targets, kokor
     assert (leaf.grad[:, :128] != 0).all() and (leaf.grad[:, 128:] == 0).all()
 
 
-def test_in_a_free_crop_the_listener_reaches_the_prosodic_half_too_and_no_recording_is_compared(
+def test_in_a_free_running_crop_the_phone_term_reaches_the_prosodic_half_and_mel_terms_are_absent(
     targets, kokoro, profile, voice
 ) -> None:
     objective = Objective(
@@ -84,7 +84,7 @@ def test_in_a_free_crop_the_listener_reaches_the_prosodic_half_too_and_no_record
     assert (leaf.grad[:, :128] != 0).all() and (leaf.grad[:, 128:] != 0).any()
 
 
-def test_a_free_crop_is_what_the_voice_itself_speaks(targets, kokoro, profile, voice, monkeypatch) -> None:
+def test_a_free_running_crop_uses_the_predicted_prosody(targets, kokoro, profile, voice, monkeypatch) -> None:
     objective = Objective(
         targets,
         kokoro,
@@ -125,7 +125,7 @@ def test_every_second_crop_is_free_running_where_a_net_scores_it(
     assert sum(crop.mel_weight for crop in crops) == pytest.approx(5)
 
 
-def test_without_a_listener_there_is_no_such_term(objective: Objective, voice) -> None:
+def test_without_a_phone_classifier_there_is_no_phone_term(objective: Objective, voice) -> None:
     assert "phones" not in objective.terms(voice, objective.middle_crops())
 
 

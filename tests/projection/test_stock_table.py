@@ -44,7 +44,7 @@ def test_a_table_is_kept_with_its_names(table: StockTable, tmp_path: Path) -> No
     torch.testing.assert_close(back.speaker, table.speaker, atol=1e-3, rtol=0)
 
 
-def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_table_is_one_line(tmp_path: Path) -> None:
     save_file({"speaker": torch.zeros(2, 256), "prosody": torch.zeros(3, 4)}, tmp_path / FILE, {"names": "a,b"})
     with pytest.raises(VoicecloneError, match="not a table of stock voices"):
         StockTable.load(tmp_path / FILE)

@@ -10,7 +10,7 @@ from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.likeness import measure_yardstick
+from voiceclone.projection.likeness import measure_reference_levels
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.preparation import usable
 from voiceclone.projection.state import FORMAT, TrainingState, load_checkpoint, save_checkpoint
@@ -55,15 +55,15 @@ class Loudness(torch.nn.Module):
         return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
-def test_the_yardstick_is_what_validation_measures(targets, kokoro, profile, voice) -> None:
+def test_reference_levels_are_validation_measures(targets, kokoro, profile, voice) -> None:
     trainer = make(targets, kokoro, profile, voice, epochs=1)
-    bare = measure_yardstick(trainer, None)
+    bare = measure_reference_levels(trainer, None)
     assert bare.measure == "loss" and bare.levels == {"initialization": pytest.approx(trainer.validate(voice)["loss"])}
     whole = torch.stack([target.audio[: 24 * 600] for target in targets])
     vector = torch.nn.functional.normalize(Loudness()(whole).mean(0), dim=0)
     trainer.speaker = trainer.validation.speaker = Speaker(encoder=Loudness(), vector=vector)
     stock = VoicePack(voice.expand(510, 1, 256) + 0.3, "stock")
-    found = measure_yardstick(trainer, stock)
+    found = measure_reference_levels(trainer, stock)
     assert (found.measure, found.encoder, found.stock_name) == ("likeness", "loudness", "stock")
     assert found.levels["initialization"] == pytest.approx(1 - trainer.validate(voice)["speaker"])
     assert found.levels["best_stock"] == pytest.approx(1 - trainer.validate(voice + 0.3)["speaker"])
@@ -115,7 +115,7 @@ def test_the_plain_recipe_uses_whole_clips_however_short(targets, kokoro, profil
     assert trainer.run(Silent(), lambda *_: None).epoch == 1
 
 
-def test_a_resumed_training_goes_on_where_it_was(targets, kokoro, profile, voice, tmp_path) -> None:
+def test_a_resumed_training_continues_exactly(targets, kokoro, profile, voice, tmp_path) -> None:
     whole = make(targets, kokoro, profile, voice, epochs=3)
     whole.run(Silent(), lambda state, _: save_checkpoint(state, {}, tmp_path / f"{state.epoch}.pt"))
     state, _ = load_checkpoint(tmp_path / "2.pt")
@@ -127,7 +127,7 @@ def test_a_resumed_training_goes_on_where_it_was(targets, kokoro, profile, voice
     assert torch.equal(resumed.base_vector(), whole.base_vector())
 
 
-def test_it_ends_early_when_nothing_improves(targets, kokoro, profile, voice, monkeypatch) -> None:
+def test_early_stopping_when_nothing_improves(targets, kokoro, profile, voice, monkeypatch) -> None:
     trainer = make(targets, kokoro, profile, voice, epochs=50, patience=3)
     values = iter([5.0, 4.0, *[6.0] * 50])
     monkeypatch.setattr(trainer, "validate", lambda vector: {"loss": next(values)})
@@ -143,7 +143,7 @@ def test_the_learning_rate_rises_then_falls() -> None:
 
 
 @pytest.mark.parametrize("bad", [{"epochs": -1}, {"lr": 0.0}, {"lr": 2.0}, {"batch": 0}, {"patience": 0}])
-def test_settings_must_be_sane(bad) -> None:
+def test_invalid_settings_are_refused(bad) -> None:
     with pytest.raises(ValueError):
         ProjectionConfig(**bad)
 
@@ -160,7 +160,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path, targets, kokoro, profile, v
 
 
 @pytest.mark.parametrize("content", [b"", b"junk"])
-def test_other_files_are_no_checkpoints(tmp_path, content) -> None:
+def test_other_files_are_refused_as_checkpoints(tmp_path, content) -> None:
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(VoicecloneError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "last.pt")

@@ -138,7 +138,7 @@ def test_lost_sound_is_not_kept(record, tmp_path: Path, capsys) -> None:
     assert "not kept: interrupted: " in capsys.readouterr().out and len(rows(tmp_path / "ds")) == 1
 
 
-def test_skip_again_stop_and_go_on(record, tmp_path: Path, capsys) -> None:
+def test_skip_repeat_stop_and_continue(record, tmp_path: Path, capsys) -> None:
     assert record("\n\ns\nr\n\nq\n", [GOOD, speech(1.5)]) == 0
     assert [text for _, text in rows(tmp_path / "ds")] == ["One fine day."]
     assert soundfile.info(tmp_path / "ds" / "train" / "clip_001.wav").duration < 2.0  # the second time
@@ -146,7 +146,7 @@ def test_skip_again_stop_and_go_on(record, tmp_path: Path, capsys) -> None:
     assert record("\n\n", [GOOD]) == 0  # the input ends: what was recorded is kept
     assert [text for _, text in rows(tmp_path / "ds")] == ["One fine day.", "Two good friends."]
     printed, told = capsys.readouterr()
-    assert "1/3" not in printed and "2/3  Two good friends." in printed and "go on with the same command" in told
+    assert "1/3" not in printed and "2/3  Two good friends." in printed and "continue with the same command" in told
 
 
 def test_ctrl_c_keeps_what_is_recorded(record, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -158,7 +158,7 @@ def test_ctrl_c_keeps_what_is_recorded(record, tmp_path: Path, monkeypatch, caps
 
     monkeypatch.setattr("io.StringIO", Keys)
     assert record("\n\n\n", [GOOD, GOOD]) == 130
-    assert "finished clips are kept; go on with the same command" in capsys.readouterr().err
+    assert "finished clips are kept; continue with the same command" in capsys.readouterr().err
     assert [text for _, text in rows(tmp_path / "ds")] == ["One fine day."]
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob(".partial-*"))
 
@@ -242,7 +242,7 @@ def test_bad_files_are_one_line(record, tmp_path: Path, name: str, content: byte
     assert content is None or target.read_bytes() == content
 
 
-def test_our_sentences_hold_every_sound() -> None:
+def test_the_packaged_sentences_cover_every_phoneme() -> None:
     phonemizer = Phonemizer("a", offline=True)
     heard = "".join(phonemizer.phonemes(sentence) for sentence in SENTENCES)
     assert len(SENTENCES) == len(set(SENTENCES)) == 20

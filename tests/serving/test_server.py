@@ -218,7 +218,7 @@ def test_concurrent_requests_are_spoken_one_after_the_other(served: Served, monk
         assert len(answer.content) == 2 * len(served.expected(TEXT, voice))
 
 
-def test_beyond_the_queue_is_503_and_those_who_left_give_way(served: Served, monkeypatch) -> None:
+def test_a_full_queue_is_503_and_disconnected_clients_are_dropped(served: Served, monkeypatch) -> None:
     gate, real = threading.Event(), engines.speak_parts
 
     def halting(*arguments: Any, **settings: Any) -> Iterator[np.ndarray]:
@@ -374,7 +374,7 @@ def test_a_body_of_no_stated_length_is_bounded(served: Served) -> None:
     assert answer.status_code == 413
 
 
-def test_no_http_is_no_traceback(served: Served) -> None:
+def test_invalid_http_gives_no_traceback(served: Served) -> None:
     host, port = "127.0.0.1", int(served.address.rpartition(":")[2])
     with socket.create_connection((host, port), timeout=10) as raw:
         raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")

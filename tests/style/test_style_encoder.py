@@ -85,7 +85,7 @@ def test_the_published_widths_have_the_published_parameters() -> None:
     assert state["unshared.weight"].shape == (128, 512)
 
 
-def test_the_packages_import_is_not_paid_for() -> None:
+def test_the_styletts2_package_is_not_imported() -> None:
     code = "import sys, voiceclone.bases.base as base; base.load_base('nano'); print('styletts2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     assert done.stdout.strip() == "False", done.stderr

@@ -74,7 +74,7 @@ def test_one_notice_where_the_model_is_absent(english):
     assert Phonemizer("e", offline=True).notice is None
 
 
-def test_nothing_of_spacy_stays_exchanged(english):
+def test_spacy_is_restored_after_use(english):
     import spacy
     from misaki import en
 

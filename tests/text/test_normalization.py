@@ -96,7 +96,7 @@ def test_english_as_it_is_written(text, read):
 
 
 @pytest.mark.parametrize("text", LEFT_ALONE)
-def test_what_looks_alike_is_left_alone(text):
+def test_similar_text_is_left_unchanged(text):
     assert normalize(text, "a") == text
 
 
@@ -129,5 +129,5 @@ def test_runs_that_espeak_would_cut_are_broken():
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="IVXLCM StDr.No$£€5,0/:-–'½°kgm²#=&@comw", max_size=40))
-def test_no_text_breaks_a_rule(text):
+def test_any_text_is_normalised_without_error(text):
     assert isinstance(normalize(text, "a"), str)

@@ -127,7 +127,7 @@ def test_a_book_in_one_line_comes_in_parts(pipeline, monkeypatch):
     assert "".join(said).count("ɹˈO") == 100 and "".join(said).count("sˈɛntᵊns") == 300
 
 
-def test_a_cut_leaves_no_crumb_and_splits_no_phoneme():
+def test_a_cut_leaves_no_tiny_piece_and_splits_no_phoneme():
     assert [len(piece) for piece in cut("ab " * 180)] == [269, 269]
     assert list(cut("ka. " + "ab " * 180))[0] != "ka."
     assert [piece[-1] for piece in cut("aː" * 300, 511)][0] == "ː"
@@ -137,7 +137,7 @@ def test_a_cut_leaves_no_crumb_and_splits_no_phoneme():
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="ab ˈː.,;—!̃", max_size=200), st.integers(5, 40))
-def test_whatever_is_cut_is_whole(phonemes, limit):
+def test_pieces_add_up_to_the_text(phonemes, limit):
     said = list(cut(phonemes, limit))
     assert all(1 <= len(piece) <= limit for piece in said if piece)
     assert "".join(said).replace(" ", "") == phonemes.replace(" ", "")

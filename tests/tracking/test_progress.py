@@ -135,7 +135,7 @@ def test_what_the_stream_cannot_encode_is_escaped():
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_closed_stream_is_no_trouble(terminal):
+def test_a_closed_stream_is_ignored(terminal):
     stream = Terminal() if terminal else io.StringIO()
     report = Reporter(0, stream)
     with report.task("T", total=3) as task:

@@ -51,7 +51,7 @@ def test_everything_can_be_read_back(tmp_path):
     assert '"seed": 7' in text
 
 
-def test_nothing_waits_for_close(tmp_path):
+def test_events_are_flushed_before_close(tmp_path):
     tracker = TensorBoardTracker(tmp_path)
     tracker.scalars({"train/loss": 1.0}, 1)
     assert steps(read(tmp_path), "train/loss") == [(1, 1.0)]

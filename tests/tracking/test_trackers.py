@@ -45,7 +45,7 @@ def test_all_calls_reach_all_trackers(tmp_path):
         ]
 
 
-def test_media_are_made_harmless_first():
+def test_media_are_sanitised_first():
     recorder = Recorder()
     with Trackers([recorder]) as trackers:
         trackers.audio("a", np.array([0.5, np.nan, np.inf, -3.0]), 1)

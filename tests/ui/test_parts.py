@@ -207,7 +207,7 @@ def test_speech_is_16_bit(studio: Studio) -> None:
         studio.speak("  ", "stock_1")
 
 
-def test_what_cannot_be_spoken_is_told(studio: Studio) -> None:
+def test_unspeakable_text_is_reported(studio: Studio) -> None:
     told: list[str] = []
     studio.warn = told.append
     studio.speak("Good morning, мой friend.", "stock_1")
@@ -228,7 +228,7 @@ def test_an_old_gradio_is_refused_in_one_line(monkeypatch, capsys) -> None:
     assert "needs gradio 6, and 4.44.1 is installed: pip install" in capsys.readouterr().err
 
 
-def test_the_page_sends_nothing_home(studio: Studio, monkeypatch) -> None:
+def test_the_page_sends_no_telemetry(studio: Studio, monkeypatch) -> None:
     """No statistics, no version check, no history in the browser, no upload button for audio."""
     pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_RUN_HISTORY"):

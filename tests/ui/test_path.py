@@ -103,7 +103,7 @@ def test_uploads_are_bounded(draft: Draft, tmp_path: Path, monkeypatch: pytest.M
     assert len(draft.clips) == 1
 
 
-def test_what_visitors_left_long_ago_is_removed(draft: Draft, tmp_path: Path) -> None:
+def test_old_drafts_are_removed(draft: Draft, tmp_path: Path) -> None:
     draft.save()
     drafts = Drafts(tmp_path / "out")
     written = (draft.folder / "draft.json").stat().st_mtime
@@ -113,7 +113,7 @@ def test_what_visitors_left_long_ago_is_removed(draft: Draft, tmp_path: Path) ->
     assert not draft.folder.exists()
 
 
-def test_a_sentence_is_read_again_until_it_is_fit(draft: Draft, tmp_path: Path) -> None:
+def test_a_sentence_is_recorded_again_until_it_passes(draft: Draft, tmp_path: Path) -> None:
     write_wav(tmp_path / "quiet.wav", speech(level=0.0005))
     assert intake.add_reading(draft, 3, tmp_path / "quiet.wav").grade == UNFIT and not draft.clips
     for seconds in (2.0, 3.0):
@@ -226,8 +226,8 @@ def test_the_time_left_is_told_in_words() -> None:
     ]
 
 
-def test_stopping_promises_only_what_was_learnt() -> None:
-    assert "nothing has been learnt" in _stopped_line(0) and "Stopped after round 3." in _stopped_line(3)
+def test_a_stopped_run_reports_the_finished_rounds() -> None:
+    assert "no training is kept" in _stopped_line(0) and "Stopped after round 3." in _stopped_line(3)
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def test_a_run_is_found_again_after_the_page_was_started_anew(studio: Studio, dr
     draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": ""}
     assert jobs.state(draft) is None  # deleted in the library
     (studio.out / "anna").mkdir(parents=True)
-    assert jobs.state(draft).outcome == "stopped" and "go on from there" in jobs.state(draft).line
+    assert jobs.state(draft).outcome == "stopped" and "continue from there" in jobs.state(draft).line
     (studio.out / "anna" / "anna.pt").touch()
     (studio.out / "anna" / "report.json").write_text("{}")
     assert jobs.state(draft).outcome == "done"
@@ -346,7 +346,7 @@ def test_a_player_says_what_is_heard_and_escapes_it(tmp_path: Path) -> None:
     assert "<b>" not in html and 'aria-label="&lt;b&gt;&quot;x&quot;&lt;/b&gt;"' in html and "a%20b.wav?" in html
 
 
-def test_of_the_sounds_the_oldest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_sounds_are_removed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voiceclone.ui.sounds.MAX_KEPT", 2)
     sounds = Sounds()
     sounds.uploads.mkdir()

@@ -280,9 +280,7 @@ def _library(visitor: Visitor, name: str, out: Path) -> None:
     assert not (out / f"quarter_{name}").exists() and (out / name).is_dir()
 
 
-def test_another_visitor_sees_none_of_it_and_the_dark_page_fits(
-    server: tuple[str, Path], chromium: Any, speech: Path
-) -> None:
+def test_visitors_are_separated_and_the_dark_page_fits(server: tuple[str, Path], chromium: Any, speech: Path) -> None:
     url, _ = server
     first = Visitor(chromium, url, "phone", dark=True)
     first.page.get_by_role("tab", name="Clips").click()

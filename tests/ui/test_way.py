@@ -62,7 +62,7 @@ def test_going_back_from_a_finished_voice_leaves_it_in_the_library(desk: Desk) -
     assert way_back.go_back(desk, way, draft.token, 3) == 2  # forward is by the step's own button
 
 
-def test_nobody_goes_back_while_the_voice_is_made(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_back_is_disabled_during_training(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     draft = desk.drafts.of("")
     draft.state.step = 4
     draft.save()

@@ -108,7 +108,7 @@ def test_licences_survive_the_front_matter(licence):
         assert (matter["license"], matter["license_name"]) == ("other", licence)
 
 
-def test_texts_are_shown_not_obeyed():
+def test_texts_are_escaped():
     card = render_card(info(name="x`*_y_*`", consent="<script>\n# head | pipe", extra={"a|b": "c|d\nrow"}))
     assert "<script>" not in card
     assert "\n# head" not in card

@@ -35,14 +35,14 @@ def test_a_voice_of_rank_16_comes_back_and_has_a_tenth_of_the_size(tmp_path: Pat
     assert float((read_voices(out)["v"].tensor - pack.tensor).abs().max()) < 1e-5
 
 
-def test_a_second_pass_changes_nothing_to_speak_of() -> None:
+def test_a_second_compression_changes_values_negligibly() -> None:
     once = expand(compress(smooth()), "v")
     twice = expand(compress(once), "v")
     assert float((twice.tensor - once.tensor).abs().max()) < 2e-6
 
 
 @pytest.mark.parametrize(("noise", "fits"), [(1e-4, True), (0.05, False)])
-def test_what_has_no_low_rank_is_refused_by_its_error(tmp_path: Path, noise: float, fits: bool, capsys) -> None:
+def test_a_voice_of_full_rank_is_refused_by_its_error(tmp_path: Path, noise: float, fits: bool, capsys) -> None:
     rough = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
     VoicePack(smooth().tensor + noise * rough, "v").save(tmp_path / "v.pt")
     arguments = ["export", str(tmp_path / "v.pt"), "--to", "compact", "--out", str(tmp_path / "v.safetensors")]

@@ -192,7 +192,7 @@ def test_adding_to_a_format_that_holds_one_voice_is_a_wrong_call(tmp_path: Path,
 
 @given(content=st.binary(max_size=200), suffix=st.sampled_from(["npz", "bin", "safetensors", "pt"]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_arbitrary_bytes_are_no_voices(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_arbitrary_bytes_are_refused_in_every_format(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"x.{suffix}"
     path.write_bytes(content)
     with pytest.raises(VoicecloneError):

@@ -77,7 +77,7 @@ def test_a_raw_file_needs_the_exact_size(tmp_path: Path) -> None:
             find(tmp_path / "x.bin")
 
 
-def test_a_pickle_of_impossible_size_is_not_even_opened(tmp_path: Path) -> None:
+def test_a_pickle_of_impossible_size_is_not_opened(tmp_path: Path) -> None:
     with (tmp_path / "v.pt").open("wb") as file:
         file.write(b"\x80\x02")
         file.truncate(65 * 2**20)

@@ -71,7 +71,7 @@ def test_names(name: str) -> None:
         ("timbre(a,b)+prosody(b)", "'a' is not a weight of 'timbre'"), ("timbre(2)+a", "stands alone"),
     ],
 )  # fmt: skip
-def test_nonsense_is_one_clear_error(expression: str, says: str) -> None:
+def test_invalid_mixes_are_one_clear_error(expression: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         parse(expression)
 
@@ -146,7 +146,7 @@ def test_files_alone_need_no_base(tmp_path: Path, monkeypatch) -> None:
     torch.testing.assert_close(VoicePack.load(tmp_path / "m.pt").tensor, 0.7 * A + 0.3 * B)
 
 
-def test_a_mix_unlike_any_voice_is_made_with_a_warning(tmp_path: Path, capsys) -> None:
+def test_an_unusual_mix_is_made_with_a_warning(tmp_path: Path, capsys) -> None:
     PACKS["a"].save(tmp_path / "a.pt")  # norm 16, random in every row
     assert main(["mix", f"1*{tmp_path / 'a.pt'}", "--out", str(tmp_path / "m.pt"), "--quiet"]) == 0
     assert "looks unusual: norm" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def test_every_value_of_every_voice_is_within_3e_5_of_the_published_one() -> Non
         assert float((pack.tensor - published).abs().max()) <= 3e-5, name
 
 
-def test_one_voice_is_the_same_as_among_all_and_all_are_healthy() -> None:
+def test_single_loading_equals_loading_all_and_all_are_healthy() -> None:
     voices = official_voices()
     assert tuple(sorted(voices)) == tuple(sorted(OFFICIAL_NAMES))
     for name in ("af_heart", "zm_yunyang"):

@@ -59,7 +59,7 @@ def test_voices_of_two_bases_are_not_mixed(tmp_path: Path, pack, capsys) -> None
     assert base_for(f"{other} + {again}", "auto") == "kokoro"
 
 
-def test_a_base_that_is_gone_is_asked_for(tmp_path: Path, pack) -> None:
+def test_a_missing_base_is_reported(tmp_path: Path, pack) -> None:
     voice = made(tmp_path / "v", pack, kind="custom", base=str(tmp_path / "gone"))
     with pytest.raises(UsageError, match="give its folder with base"):
         base_for(str(voice), "auto")

@@ -27,7 +27,7 @@ def random_pack(seed: int = 0) -> VoicePack:
 
 @given(seed=st.integers(0, 10**6), dtype=st.sampled_from(DTYPES), transposed=st.booleans())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_goes_in_a_float32_contiguous_cpu_tensor_comes_out(tmp_path, seed, dtype, transposed) -> None:
+def test_any_tensor_becomes_float32_contiguous_on_cpu(tmp_path, seed, dtype, transposed) -> None:
     tensor = torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed)).to(dtype).requires_grad_()
     if transposed:
         tensor = tensor.transpose(0, 2).contiguous().transpose(0, 2)
@@ -65,7 +65,7 @@ def test_what_kokoro_cannot_use_is_refused(tensor) -> None:
 
 @given(content=st.binary(max_size=300))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_arbitrary_bytes_are_no_voice(tmp_path: Path, content: bytes) -> None:
+def test_arbitrary_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(content)
     with pytest.raises(VoicecloneError) as caught:
@@ -137,7 +137,7 @@ def test_official_voices_load_are_healthy_and_leave_one_out_expansion_helps() ->
     assert sum(expanded) < 0.9 * sum(constant)
 
 
-def test_a_voice_out_of_range_is_called_so_with_a_reason() -> None:
+def test_a_voice_out_of_range_is_reported_with_a_reason() -> None:
     stock = [random_pack(i) for i in range(6)]
     expected = HealthRange.of(stock)
     assert "6 stock voices" in expected.source
@@ -148,7 +148,7 @@ def test_a_voice_out_of_range_is_called_so_with_a_reason() -> None:
     assert examine(smooth, expected).healthy
 
 
-def test_blends_are_no_unusual_voices_and_one_that_fades_away_is() -> None:
+def test_blends_are_healthy_and_a_fading_voice_is_not() -> None:
     """The norm of a blend is below that of its voices."""
     stock = [VoicePack(random_pack(i).tensor[100:101].expand(SHAPE)) for i in range(6)]
     expected = HealthRange.of(stock)

@@ -201,7 +201,7 @@ def train_aligner(examples: Sequence[tuple[list[int], np.ndarray]], tokens: int,
         variance = torch.maximum(second / count - (first / count) ** 2, VARIANCE_FLOOR * spread)
         model.variance.copy_(variance)
         if number % 5 == 4:
-            logger.info("aligner: round %d of %d, log-likelihood %.2f a frame", number + 1, config.rounds,
+            logger.info("aligner: round %d of %d, log-likelihood %.2f per frame", number + 1, config.rounds,
                         total / frames_seen)  # fmt: skip
     return model
 

@@ -41,8 +41,7 @@ def cheapest_path(
         pause_rows: bool ``(N,)``: rows that are pauses, including the first and the last.
         prices: costs of the other steps.
         whole: the path ends in the last row. Otherwise it may end in any row, with a preference for the last one,
-            because
-            a short rest of the text is usually spoken, even if faintly.
+            because a short rest of the text is usually spoken, even if faintly.
 
     Returns:
         The row of each step ``(T,)``, whether it is foreign sound ``(T,)``, and the mean cost of a step.

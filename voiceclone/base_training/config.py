@@ -43,7 +43,7 @@ class TrainConfig:
     preset: str = setting("nano", "nano, full or tiny")
     device: str = "cpu"
     """``cpu``, ``cuda`` or another torch device."""
-    seed: int = setting(0, "seed of everything random")
+    seed: int = setting(0, "random seed")
     steps: int | None = setting(None, "length of the run in steps; this or --minutes")
     minutes: float | None = setting(None, "length of the run in minutes of training, what was resumed included")
     learning_rate: float = setting(1e-3, "peak learning rate")

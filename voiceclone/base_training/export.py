@@ -28,7 +28,7 @@ FILES = (
 
 
 LEGEND = (
-    "On sentences that were in no training, all prosody predicted; an oracle voice comes from the base's own encoders. "
+    "On held-out sentences, all prosody predicted; an oracle voice comes from the base's own encoders. "
     "`duration_frames`: mean absolute error a token, frames of 25 ms. `rate_percent`: mean absolute error of an "
     "utterance's length. `f0_semitones`: between the medians. `similarity`: Resemblyzer's cosine to the speaker's own "
     "recordings; `true_similarity`: the same for a recording; `own_first_percent`: own speaker nearest among all in "
@@ -131,7 +131,7 @@ def card(facts: CardFacts, voices: Sequence[str], *, style_sampler: bool = False
         "  Of last rows that are all alike only one is stored; `voiceclone export` writes whole ones.",
     ]  # fmt: skip
     if style_sampler:
-        lines.append("- `style_diffusion.safetensors`: the sampler of styles, which `say --beta 0.7` speaks with.")
+        lines.append("- `style_diffusion.safetensors`: the style sampler, used by `say --beta 0.7`.")
     lines += ["", "## Data", "", *(f"- {line}" for line in facts.data)]
     lines += ["", f"Kept out of training, for measuring clones: {', '.join(sorted(facts.kept_out)) or 'none'}.", ""]
     lines += ["## Measured", "", LEGEND, "", *_table(facts.measured), ""]

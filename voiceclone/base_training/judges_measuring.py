@@ -33,8 +33,7 @@ def speaker_measures(
     Returns:
         By group: ``same_cosine`` (clip to the mean of the speaker's other clips), ``nearest_other_cosine`` (clip to the
         nearest mean of any other speaker), ``first_percent`` (own mean is the nearest), ``equal_error_percent`` (over
-        all
-        pairs of clips of the group), ``speakers`` and ``clips``.
+        all pairs of clips of the group), ``speakers`` and ``clips``.
     """
     vectors = {s: np.stack([embed(a) for a in clips]) for group in groups.values() for s, clips in group.items()}
     centres = {speaker: _unit(rows.mean(0)) for speaker, rows in vectors.items()}

@@ -70,11 +70,9 @@ def spoken_measures(
     Returns:
         ``duration_frames`` (mean absolute error of a token), ``rate_percent`` (mean absolute error of the length of the
         utterance), ``f0_semitones`` (mean absolute difference of the medians), and with ``embed`` ``similarity`` (mean
-        cosine
-        to the speaker's recordings), ``own_first_percent`` (own speaker is the nearest of ``voices``) and
+        cosine to the speaker's recordings), ``own_first_percent`` (own speaker is the nearest of ``voices``) and
         ``true_similarity`` (the same cosine for the recording itself, which is left out of the mean). With
-        ``recognizer``
-        ``phone_error_percent`` and ``true_phone_error_percent`` (the same for the recordings).
+        ``recognizer`` ``phone_error_percent`` and ``true_phone_error_percent`` (the same for the recordings).
     """
     duration, rate, f0, similar, first, ceiling, heard, truly = [], [], [], [], [], [], [], []
     centres = _centres(corpus, voices, indices, embed, own_audio) if embed is not None else {}

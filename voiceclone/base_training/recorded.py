@@ -143,7 +143,7 @@ class RecordedSystem(System):
         batch, alignment, aligned = self._aligned(self._crops(step), progress)
         terms, audio = self.objective.acoustic(batch, adversarial=adversarial, alignment=alignment)
         terms.update(aligned)
-        if self.slm is not None and self.slm.takes_part(step, progress):
+        if self.slm is not None and self.slm.is_active(step, progress):
             terms["slm_features"] = self.slm.match(audio, batch.audio)
         terms = batch.share.of(terms)
         if self.stages is not None and stage == ACOUSTIC:
@@ -188,9 +188,9 @@ class RecordedSystem(System):
     def train_beside(self, step: int, progress: float, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Train the style sampler and the speech-model adversary, each in its phase."""
         terms: dict[str, Tensor] = {}
-        if self.diffusion is not None and self.diffusion.takes_part(step, progress):
+        if self.diffusion is not None and self.diffusion.is_active(step, progress):
             terms.update(self.diffusion.step(step))
-        if self.slm is not None and self.slm.takes_part(step, progress):
+        if self.slm is not None and self.slm.is_active(step, progress):
             terms.update(self.slm.step(step, optimizer))
         return terms
 
@@ -235,7 +235,7 @@ class RecordedSystem(System):
         """Warn of parts that were enabled but never trained."""
         for name, part in self._beside().items():
             if name != "stages" and not part.runs:
-                logger.warning("%s was switched on and never ran: give the run more steps", name)
+                logger.warning("%s is enabled but never ran: increase the number of steps", name)
 
     def state(self) -> dict[str, Any]:
         """Whether training of the prosodic half has started, and the state of side modules."""

@@ -41,7 +41,7 @@ def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int,
         base = load()
         if not base.stock_voices:
             logger.warning(
-                "%s has no stock voices to rehearse: other voices will sound worse after fine-tuning", base.name
+                "%s has no stock voices for rehearsal: other voices will sound worse after fine-tuning", base.name
             )
             return None
         logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)

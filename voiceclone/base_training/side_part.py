@@ -63,7 +63,7 @@ class SidePart:
             self._average()
         else:
             self.left_out += 1
-            logger.warning("%s: the gradient is not finite, step left out", type(self.module).__name__)
+            logger.warning("%s: the gradient is not finite, step skipped", type(self.module).__name__)
         self.optimizer.zero_grad(set_to_none=True)
         return finite
 

@@ -91,8 +91,7 @@ def measure_student(
     Returns:
         ``mel_l1_true_prosody`` (multi-resolution log-mel L1 with the teacher's durations, F0 and energy),
         ``duration_frames`` (mean absolute error of a token, frames of 25 ms), ``rate_percent`` (mean absolute error of
-        an
-        utterance's length) and ``f0_semitones`` (mean absolute difference of the median F0, as tracked).
+        an utterance's length) and ``f0_semitones`` (mean absolute difference of the median F0, as tracked).
     """
     corpus, loss = batches.corpus, SpectralLoss()
     mel, duration, rate, pitch = [], [], [], []

@@ -194,7 +194,7 @@ class Trainer:
         self.gradient_norm = float(norm)
         if not torch.isfinite(norm):
             self.bad_steps += 1
-            self.tracker.reporter.warn(f"step {self.step}: the gradient is not finite, step left out")
+            self.tracker.reporter.warn(f"step {self.step}: the gradient is not finite, step skipped")
             if self.bad_steps > MAX_BAD_STEPS:
                 raise VoicecloneError(
                     f"training diverged at step {self.step}: lower the learning rate and resume from {self.out}"

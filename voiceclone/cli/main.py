@@ -117,13 +117,13 @@ def _print_any_name() -> None:
 def _kept(arguments: Sequence[str], program: str | None) -> str:
     """What can be resumed after an interrupted command, if anything."""
     if arguments[:1] == ["batch"]:
-        return ": finished voices and epochs are kept; go on with the same command"
+        return ": finished voices and epochs are kept; continue with the same command"
     if arguments[:1] == ["record"]:
-        return ": finished clips are kept; go on with the same command"
+        return ": finished clips are kept; continue with the same command"
     if arguments[:1] == ["prepare"]:
-        return ": finished clips are kept; go on with --resume"
+        return ": finished clips are kept; continue with --resume"
     trains = program is not None or {"clone", "train-base"} & set(arguments[:1])
-    return ": finished epochs are kept; go on with --resume" if trains else ""
+    return ": finished epochs are kept; continue with --resume" if trains else ""
 
 
 def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentParser:

@@ -76,9 +76,9 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--init", type=Path, metavar="BASE", help="start from a trained Mamba-Conv base, with its codec"
     )
-    command.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    command.add_argument("--seed", type=int, default=0, help="random seed")
     command.add_argument("--settings", type=Path, help="JSON with further settings of a run, as in train_config.json")
-    command.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+    command.add_argument("--resume", action="store_true", help="continue an interrupted training")
     command.add_argument("--overwrite", action="store_true", help="replace an earlier run in --out")
 
 

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     done = sum(text in session.texts for text in sentences)
     reporter.info(f"{config.out}: {done} of {len(sentences)} sentences")
     if done < len(sentences):
-        reporter.info("go on with the same command")
+        reporter.info("continue with the same command")
     else:
         reporter.info(f"next: voiceclone clone --data {config.out} --name my_voice")
     return 0

@@ -216,7 +216,7 @@ def _voices_and_base(
     wanted = dict.fromkeys(voice or config.voice for voice, _ in parts)
     packs = {voice: finder.find(voice) for voice in wanted if voice is not None}
     if base().kind == NANO and config.base == "auto":
-        reporter.warn("the real Kokoro is not here and no source of it answered: speaking with the nano base")
+        reporter.warn("Kokoro-82M is not cached and no source can be reached: speaking with the nano base")
     for line in (line for voice in packs for line in misfits(voice, base())):
         reporter.warn(line)
     return config, packs, base()

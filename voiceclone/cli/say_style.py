@@ -26,7 +26,7 @@ MOST_VARIANTS = range_of("variants")[1]
 
 
 def add_style_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags; their defaults in the help are those of the sampler, which only takes part where one is given."""
+    """Add the flags. The defaults in the help are those of the sampler, which is used only if one of them is given."""
     number, numbers = {"type": float}, {"type": int, "metavar": "N"}
 
     def with_default(name: str, default: str, **more: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def expressive_voices(
             deviations_of(name),
             pack.tensor,
             strength=config.expressive or 0.0,
-            hear=kokoro.text_states,
+            text_features=kokoro.text_states,
             seed=config.seed + variant,
             carry=sampling_settings(config).carry,
         )

@@ -69,7 +69,7 @@ def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts
     from voiceclone.tracking.progress import log_goes_to
 
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
-        raise UsageError(f"{options.out} holds a run: go on with --resume, or start again with --overwrite")
+        raise UsageError(f"{options.out} holds a run: continue with --resume, or start again with --overwrite")
     config = run_config(options)
     boost = _boosts(options.boost)
     _set_threads(options.threads)

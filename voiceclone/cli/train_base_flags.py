@@ -15,11 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     _add_training(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; the base is packed into OUT/base")
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
-    parser.add_argument("--overwrite", action="store_true", help="start anew where OUT holds a run")
+    parser.add_argument("--resume", action="store_true", help="continue from OUT/checkpoint.pt")
+    parser.add_argument("--overwrite", action="store_true", help="delete the run in OUT and start again")
     parser.add_argument("--pack-only", action="store_true", help="train nothing: pack the checkpoint in OUT")
     parser.add_argument("--voices", type=int, help="stock voices to pack (default: 30)")
-    parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers packed in any case")
+    parser.add_argument("--voice-first", nargs="*", default=[], metavar="SPEAKER", help="speakers always packed")
     parser.add_argument("--facts", type=Path, help="JSON with name, version, licence, data... for the card")
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to OUT/tensorboard")
     parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases (WANDB_MODE is respected)")
@@ -35,7 +35,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         type=Path,
         metavar="DIR",
-        help="train a student instead: speech of a base, written by scripts/speak_with_teacher.py",
+        help="train a student model on a base's speech, written by scripts/speak_with_teacher.py",
     )
     source.add_argument(
         "--data",
@@ -50,7 +50,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--alignment",
         default="auto",
         choices=("auto", "given", "warp", "learned"),
-        help="where durations come from that the data does not bring: warp (eSpeak-NG's reading of the text, English), "
+        help="where durations come from if the data has none: warp (eSpeak-NG's reading of the text, English), "
         "learned (an aligner trained on the data first, any language), given (refuse data without); "
         "auto: warp for English, learned for other languages (default: auto)",
     )
@@ -67,12 +67,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="DIR",
-        help="datasets of speakers in no training: measured with voices of the base's own encoders",
+        help="datasets of held-out speakers, measured with voices from the base's own style encoders",
     )
     parser.add_argument(
         "--quick-f0",
         action="store_true",
-        help="track F0 of rows that bring durations (synthesised speech) by pyworld's DIO: 15 times as fast",
+        help="track F0 of rows with durations (synthesised speech) by pyworld's DIO: 15 times as fast",
     )
 
 
@@ -90,7 +90,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="settings that the system alone has, as system_settings in train_config.json",
+        help="settings specific to the system, as system_settings in train_config.json",
     )
     add_flags(parser, TrainConfig, preset={}, steps={"type": int}, minutes={"type": float})
     parser.add_argument(
@@ -105,19 +105,19 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-teacher",
         metavar="BASE",
-        help="with --teacher: start from the strongest channels of the base that spoke (kokoro), not at random",
+        help="with --teacher: initialise from the strongest channels of the teacher (kokoro) instead of at random",
     )
     parser.add_argument(
         "--finetune",
         metavar="BASE",
-        help="go on training nano, kokoro or the base in a folder with one speaker's recordings (--data)",
+        help="fine-tune nano, kokoro or the base in a folder on one speaker's recordings (--data)",
     )
-    parser.add_argument("--diffusion", action="store_true", help="train a sampler of styles, which say can speak with")
-    parser.add_argument("--decoder", help="istftnet or hifigan, which takes twice the time (default: istftnet)")
+    parser.add_argument("--diffusion", action="store_true", help="train a style sampler for `say --beta`")
+    parser.add_argument("--decoder", help="istftnet, or hifigan at twice the time (default: istftnet)")
     parser.add_argument(
         "--slm",
         metavar="MODEL",
-        help="an adversary on the features of a speech model: whisper, wavlm, auto or none (default: none)",
+        help="speech model for the SLM discriminator: whisper, wavlm, auto or none (default: none)",
     )
     switch, rate = {"action": "store_true"}, words_of(TrainConfig, "learning_rate")
     add_flags(parser, TrainConfig, compile=switch, bfloat16=switch)

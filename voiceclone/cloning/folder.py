@@ -83,7 +83,7 @@ class RunFolder:
             raise UsageError(f"{self.voice} is finished: choose another --name, or replace it with --overwrite")
         if resume is None and (self.last_checkpoint.exists() or self.voice.exists()):
             raise UsageError(
-                f"{self.path} holds an unfinished run: go on with --resume, or start again with --overwrite"
+                f"{self.path} holds an unfinished run: continue with --resume, or start again with --overwrite"
             )
 
     def clear(self) -> None:

@@ -31,7 +31,7 @@ from voiceclone.voice.speaking import speak_whole
 
 if TYPE_CHECKING:
     from voiceclone.cloning.context import Run
-    from voiceclone.projection.likeness import Yardstick
+    from voiceclone.projection.likeness import ReferenceLevels
     from voiceclone.projection.losses import LossWeights
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.style.extraction import StyleVectors
@@ -44,7 +44,7 @@ TEST_SENTENCES = (
 
 
 def finish_voice(
-    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, yardstick: Yardstick, *, seconds: float
+    run: Run, trainer: ProjectionTrainer, styles: StyleVectors, reference_levels: ReferenceLevels, *, seconds: float
 ) -> CloneReport:
     """Write all outputs. The report is written last, because it marks the voice as finished."""
     state = trainer.state
@@ -58,7 +58,7 @@ def finish_voice(
         "before": _metrics(trainer, initialization, trainer.validate(state.anchor)),
         "after": _metrics(trainer, voice, terms),
     }
-    likeness = yardstick.as_json(terms)
+    likeness = reference_levels.as_json(terms)
     verdict = verdict_line(metrics, state.timbre_from, len(trainer.validation.targets), likeness)
     if not verdict.startswith("better"):
         run.reporter.warn(verdict)
@@ -76,7 +76,7 @@ def finish_voice(
         *_mel_pair(trainer, base_vector),
         run.config.name,
         best_epoch=state.best_epoch or None,
-        yardstick=yardstick,
+        reference_levels=reference_levels,
     )
     save_figure(figure, run.folder.path / "training.png")
     report: CloneReport = {

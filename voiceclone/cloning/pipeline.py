@@ -21,7 +21,7 @@ from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_classifier import load_phone_classifier
 from voiceclone.nets.resemblyzer import load_resemblyzer
 from voiceclone.projection.config import ProjectionConfig
-from voiceclone.projection.likeness import Yardstick, measure_yardstick
+from voiceclone.projection.likeness import ReferenceLevels, measure_reference_levels
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.parts import parse_parts
 from voiceclone.projection.preparation import Material, classifier_is_reliable, first_state, prepare_targets, usable
@@ -57,12 +57,12 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         resume_step=trainer.state.step,
         warn=run.reporter.warn,
     ) as trackers:
-        yardstick = _yardstick(run, trainer)
+        reference_levels = _reference_levels(run, trainer)
         observer = TrackingObserver(
-            trackers, total=run.config.epochs_projection, reporter=run.reporter, yardstick=yardstick
+            trackers, total=run.config.epochs_projection, reporter=run.reporter, reference_levels=reference_levels
         )
         _projection_stage(run, trainer, observer)
-        finish_voice(run, trainer, styles, yardstick, seconds=time.perf_counter() - started)
+        finish_voice(run, trainer, styles, reference_levels, seconds=time.perf_counter() - started)
         trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
         for notice in trackers.notices:
             run.reporter.info(notice)
@@ -136,8 +136,8 @@ def _student(run: Run, config: ProjectionConfig) -> FrozenKokoro | None:
     return FrozenKokoro(load_base(NANO).kmodel, run.device)
 
 
-def _yardstick(run: Run, trainer: ProjectionTrainer) -> Yardstick:
-    return measure_yardstick(trainer, run.base.stock_voices.get(trainer.state.best_stock))
+def _reference_levels(run: Run, trainer: ProjectionTrainer) -> ReferenceLevels:
+    return measure_reference_levels(trainer, run.base.stock_voices.get(trainer.state.best_stock))
 
 
 def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingObserver) -> None:

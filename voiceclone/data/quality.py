@@ -23,8 +23,11 @@ _END_SECONDS = 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class QualityLimits:
-    """Limits for a clip. The real recordings measured for this are well inside: 1.8-23 s, 95th percentile
-    level -32 to -9 dBFS, 6-15 phonemes per second, no clipping."""
+    """Limits for a clip.
+
+    The recordings measured for these limits lie well inside: 1.8-23 s, 95th percentile level -32 to -9 dBFS, 6-15
+    phonemes per second, no clipping.
+    """
 
     min_seconds: float = 0.8
     """Shortest clip, seconds: the style encoder needs 65 frames of 12.5 ms."""

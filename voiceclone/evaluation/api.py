@@ -126,7 +126,7 @@ def load_inputs(
     chosen = base_for(voice, base)
     loaded = load_base(chosen, offline=offline, notice=reporter.info)
     if loaded.kind == NANO and chosen == "auto":
-        reporter.warn("the real Kokoro is not here and no source of it answered: evaluating on the nano base")
+        reporter.warn("Kokoro-82M is not cached and no source can be reached: evaluating on the nano base")
     voices = _given_voices(voice, also, loaded)
     facts = run_facts(path_of(voice))
     seed = facts.get("seed", 0) if seed is None else seed

@@ -37,10 +37,10 @@ class SpeechFeatures(nn.Module, ABC):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Audio ``(B, T)`` at 24 kHz to hidden states ``(B, layers, width, frames)``."""
-        return self.hear(torchaudio.functional.resample(audio, SAMPLE_RATE, RATE))
+        return self.hidden_states(torchaudio.functional.resample(audio, SAMPLE_RATE, RATE))
 
     @abstractmethod
-    def hear(self, audio: Tensor) -> Tensor:
+    def hidden_states(self, audio: Tensor) -> Tensor:
         """The same for 16 kHz audio."""
 
 
@@ -76,7 +76,7 @@ class WhisperFeatures(SpeechFeatures):
         self.register_buffer("filters", filters, persistent=False)
         self.eval().requires_grad_(False)
 
-    def hear(self, audio: Tensor) -> Tensor:
+    def hidden_states(self, audio: Tensor) -> Tensor:
         """Hidden states of 16 kHz audio: after the convolutions, and after each block."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(self.log_mel(audio))))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
@@ -136,7 +136,7 @@ class WavlmFeatures(SpeechFeatures):
         self.layers, self.width = self.model.config.num_hidden_layers + 1, self.model.config.hidden_size
         self.eval().requires_grad_(False)
 
-    def hear(self, audio: Tensor) -> Tensor:
+    def hidden_states(self, audio: Tensor) -> Tensor:
         """Hidden states of 16 kHz audio: before the first block and after each."""
         states = self.model(audio, output_hidden_states=True).hidden_states
         return torch.stack(states, dim=1).transpose(2, 3)

@@ -1,4 +1,4 @@
-"""A speaker encoder that is used in no training loss, for evaluating clones.
+"""A speaker encoder for evaluation that no training loss uses.
 
 A small ECAPA-TDNN (Desplanques et al. 2020): residual convolutions with squeeze-and-excitation, attentive statistics
 pooling, trained with an additive angular margin. Its input ends at 7.2 kHz and does not depend on the level.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.projection.likeness import INITIALIZATION, LIKENESS, RECORDINGS, STOCK, Yardstick
+from voiceclone.projection.likeness import INITIALIZATION, LIKENESS, RECORDINGS, STOCK, ReferenceLevels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,28 +18,30 @@ LEVELS = {  # title, colour, style
 }
 
 
-def draw_beside_stock(axes: Axes, yardstick: Yardstick, history: Sequence[dict[str, Any]], best: int | None) -> None:
+def draw_beside_stock(
+    axes: Axes, reference_levels: ReferenceLevels, history: Sequence[dict[str, Any]], best: int | None
+) -> None:
     """Draw the clone's similarity (or held-out loss) over the epochs, with the reference values as horizontal lines.
 
     Args:
         axes: to draw on.
-        yardstick: reference values, and which metric is drawn.
+        reference_levels: reference values, and which metric is drawn.
         history: as :func:`plots.training_figure` takes it; epoch 0 is the initialization.
         best: the epoch whose voice is kept; None where it is not known.
     """
-    points = _clone(yardstick, history)
+    points = _clone(reference_levels, history)
     if points:
         axes.plot(*zip(*points), color=CLONE_COLOUR, linewidth=2.0, marker="o", markersize=3, label="clone")
-    for name, level in yardstick.levels.items():
+    for name, level in reference_levels.levels.items():
         title, colour, style = LEVELS[name]
-        title = f"{title}, {yardstick.stock_name}" if name == STOCK and yardstick.stock_name else title
+        title = f"{title}, {reference_levels.stock_name}" if name == STOCK and reference_levels.stock_name else title
         axes.axhline(level, color=colour, linestyle=style, linewidth=1.4, label=f"{title} ({level:.2f})")
     if best is not None:
         axes.axvline(best, color="#555555", linewidth=1, linestyle=":")
-    axes.set_title(f"Better than a stock voice yet? {answer(yardstick, points, best)}", fontsize=11, loc="left",
+    axes.set_title(f"Better than a stock voice yet? {answer(reference_levels, points, best)}", fontsize=11, loc="left",
                    fontweight="bold", parse_math=False)  # fmt: skip
-    if yardstick.measure == LIKENESS:
-        by = f"by {yardstick.encoder}, the training's own encoder"
+    if reference_levels.measure == LIKENESS:
+        by = f"by {reference_levels.encoder}, the training's own encoder"
         axes.set_ylabel("likeness (cosine)", fontsize=9)
     else:
         by = "no speaker encoder is installed: held-out loss instead, lower is better"
@@ -52,22 +54,22 @@ def draw_beside_stock(axes: Axes, yardstick: Yardstick, history: Sequence[dict[s
                 loc="center left", bbox_to_anchor=(1.0, 0.5))  # fmt: skip
 
 
-def answer(yardstick: Yardstick, points: Sequence[tuple[float, float]], best: int | None) -> str:
+def answer(reference_levels: ReferenceLevels, points: Sequence[tuple[float, float]], best: int | None) -> str:
     """The panel's answer for the epoch that is kept: yes or not yet, with both values. Empty without data."""
-    stock = yardstick.levels.get(STOCK)
+    stock = reference_levels.levels.get(STOCK)
     if stock is None or not points:
         return ""
     clone = dict(points).get(float(best) if best is not None else points[-1][0], points[-1][1])
-    more = clone > stock if yardstick.measure == LIKENESS else clone < stock
+    more = clone > stock if reference_levels.measure == LIKENESS else clone < stock
     return f"{'Yes' if more else 'Not yet'}: {clone:.2f} against {stock:.2f}"
 
 
-def _clone(yardstick: Yardstick, history: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+def _clone(reference_levels: ReferenceLevels, history: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
     points = []
-    if (level := yardstick.levels.get(INITIALIZATION)) is not None:
+    if (level := reference_levels.levels.get(INITIALIZATION)) is not None:
         points.append((0.0, level))
     for index, row in enumerate(history):
         terms = {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
-        if (value := yardstick.of(terms)) is not None:
+        if (value := reference_levels.of(terms)) is not None:
             points.append((float(row.get("epoch", index + 1)), value))
     return points

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from voiceclone.projection.likeness import Yardstick
+    from voiceclone.projection.likeness import ReferenceLevels
 
 FRAME_SECONDS = 300 / 24_000  # one mel frame
 TRAIN, VALIDATION = "train/", "val/"
@@ -44,30 +44,29 @@ def training_figure(
     title: str,
     *,
     best_epoch: int | None = None,
-    yardstick: Yardstick | None = None,
+    reference_levels: ReferenceLevels | None = None,
 ) -> Figure:
     """Similarity panel on top, then loss curves, then mels.
 
     Args:
         history: one dict for each epoch: "epoch" (its position, from 1, when missing) and the losses under "train/TERM"
-            and
-            "val/TERM"; the term "loss" is the total. Missing and non-finite values leave gaps.
+            and "val/TERM"; the term "loss" is the total. Missing and non-finite values leave gaps.
         target_mel: normalised log-mel of the target ``(80, T)``.
         clone_mel: normalised log-mel of the clone ``(80, T')``.
         title: heading of the figure, not parsed as a formula.
         best_epoch: the epoch whose voice is kept; that with the lowest "val/loss" (else "train/loss") when None.
-        yardstick: reference values of the similarity panel; None leaves it out.
+        reference_levels: reference values of the similarity panel; None leaves it out.
     """
     terms = loss_terms(history)
     epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
     best = best_epoch if best_epoch is not None else find_best_epoch(history)
     rows = math.ceil(len(terms) / COLUMNS) if terms else 0
-    parts = [*([BESIDE_STOCK_INCHES] if yardstick else []), *([2.3 * rows] if rows else []), MELS_INCHES]
+    parts = [*([BESIDE_STOCK_INCHES] if reference_levels else []), *([2.3 * rows] if rows else []), MELS_INCHES]
     figure = new_figure(12.0, 0.4 + sum(parts))
     heading(figure, title)
     *above, lower = figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0]
-    if yardstick:
-        draw_beside_stock(above[0].subplots(), yardstick, history, best)
+    if reference_levels:
+        draw_beside_stock(above[0].subplots(), reference_levels, history, best)
     if rows:
         upper = above[-1]
         grid = upper.subplots(rows, min(COLUMNS, len(terms)), squeeze=False, sharex=True).ravel()

@@ -40,7 +40,7 @@ class PrepareConfig:
     max_seconds: float = setting(12.0, "longest clip, in seconds")
     min_ready_seconds: float = setting(1.0, "shortest of the clips that come cut, in seconds")
     loudness: float = setting(-23.0, "loudness of the clips, LUFS by ITU-R BS.1770")
-    resume: bool = setting(False, "go on with an unfinished run")
+    resume: bool = setting(False, "continue an unfinished run")
     overwrite: bool = setting(False, "replace what an earlier run made")
     force: bool = setting(False, "take it even where less than 70 % of the words or of the sound became clips")
     limits: ClipLimits = field(default_factory=ClipLimits)

@@ -77,7 +77,7 @@ class PrepareFolder:
         elif state is not None:
             if not resume:
                 raise UsageError(
-                    f"{self.path} holds an unfinished run: go on with --resume, or start again with --overwrite"
+                    f"{self.path} holds an unfinished run: continue with --resume, or start again with --overwrite"
                 )
             self._check_same(state, identity)
         write_json(self.work / "state.json", dict(identity))

@@ -101,7 +101,7 @@ class Steps:
         path = self.folder.work / "learned.npz"
         if path.is_file():
             return Learned.from_bytes(path.read_bytes())
-        self.reporter.info("learning how the speaker sounds")
+        self.reporter.info("fitting the phone models to the speaker")
         learned = learn(aligner)
         write_bytes(path, learned.to_bytes())
         return learned

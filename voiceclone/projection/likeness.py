@@ -22,7 +22,7 @@ STOCK, INITIALIZATION, RECORDINGS, CLONE = "best_stock", "initialization", "reco
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yardstick:
+class ReferenceLevels:
     """Reference values on the held-out clips, constant during a training.
 
     ``likeness`` is the cosine to the speaker's training clips by the same encoder that the training uses as a loss. It
@@ -55,7 +55,7 @@ class Yardstick:
 
 
 @torch.no_grad()
-def measure_yardstick(trainer: ProjectionTrainer, stock: VoicePack | None) -> Yardstick:
+def measure_reference_levels(trainer: ProjectionTrainer, stock: VoicePack | None) -> ReferenceLevels:
     """Measure the reference values. This takes as long as the validation of two epochs.
 
     Args:
@@ -64,14 +64,14 @@ def measure_yardstick(trainer: ProjectionTrainer, stock: VoicePack | None) -> Ya
     """
     has_encoder = trainer.speaker is not None
     measure = LIKENESS if has_encoder else LOSS
-    bare = Yardstick(measure=measure, levels={})
+    bare = ReferenceLevels(measure=measure, levels={})
     voices = {INITIALIZATION: trainer.state.anchor}
     if stock is not None:
         voices = {STOCK: stock.tensor[REFERENCE_ROW], **voices}
     levels = {name: bare.of(trainer.validate(vector)) for name, vector in voices.items()}
     if trainer.speaker is not None:
         levels[RECORDINGS] = _likeness_of_recordings(trainer)
-    return Yardstick(
+    return ReferenceLevels(
         measure=measure,
         levels={name: value for name, value in levels.items() if value is not None},
         stock_name="" if stock is None else stock.name,

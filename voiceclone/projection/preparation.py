@@ -122,7 +122,9 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free_running=config.free_running)
     steps += 0 if m.zero_shot is None else 2  # it is a candidate for both halves
     if m.phone_classifier is not None and phone_classifier is None:
-        reporter.info(f"the phone classifier is right in {accuracy:.0%} of the frames: the term 'phones' is left out")
+        reporter.info(
+            f"phone classifier: {accuracy:.0%} of the frames right on this speaker, so the term 'phones' is left out"
+        )
     with reporter.task("Initialization and alignment", total=steps) as task:
         aligned, spoken = align_to(neutral, m.train, task)
         gain = level_gain(aligned, spoken)

@@ -33,7 +33,7 @@ def serve(config: ServeConfig, reporter: Reporter) -> None:
         device = choose_device(config.device)
         base = load_base(config.base, offline=config.offline, notice=reporter.info)
         if base.kind == NANO and config.base == "auto":
-            reporter.warn("the real Kokoro is not here and no source of it answered: serving the nano base")
+            reporter.warn("Kokoro-82M is not cached and no source can be reached: serving the nano base")
         base.kmodel.to(device)
         if not is_loopback(config.host):
             reporter.warn(

@@ -12,7 +12,7 @@ from voiceclone.plotting.plots import figure_to_rgb, mel_figure
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from voiceclone.projection.likeness import Yardstick
+    from voiceclone.projection.likeness import ReferenceLevels
     from voiceclone.projection.trainer import ProjectionTrainer
     from voiceclone.tracking.progress import Reporter
     from voiceclone.tracking.trackers import Trackers
@@ -24,9 +24,9 @@ class TrackingObserver:
     """Passes a training's steps and epochs to trackers and progress bar."""
 
     def __init__(
-        self, trackers: Trackers, *, total: int, reporter: Reporter, yardstick: Yardstick | None = None
+        self, trackers: Trackers, *, total: int, reporter: Reporter, reference_levels: ReferenceLevels | None = None
     ) -> None:
-        self.trackers, self.total, self.reporter, self.yardstick = trackers, total, reporter, yardstick
+        self.trackers, self.total, self.reporter, self.reference_levels = trackers, total, reporter, reference_levels
         self._task: Any = None
         self._target_shown = False
 
@@ -60,10 +60,10 @@ class TrackingObserver:
 
     def _beside_stock(self, validation: dict[str, float]) -> dict[str, float]:
         """The clone's likeness (or loss) and the levels it has to beat, in the group that TensorBoard shows first."""
-        if self.yardstick is None or (clone := self.yardstick.of(validation)) is None:
+        if self.reference_levels is None or (clone := self.reference_levels.of(validation)) is None:
             return {}
-        values = {"clone": clone, **self.yardstick.levels}
-        return {f"better_than_stock/{self.yardstick.measure}_of_{name}": value for name, value in values.items()}
+        values = {"clone": clone, **self.reference_levels.levels}
+        return {f"better_than_stock/{self.reference_levels.measure}_of_{name}": value for name, value in values.items()}
 
     def finish(self, trainer: ProjectionTrainer) -> None:
         """Log audio, mels and values of the voice that is kept."""

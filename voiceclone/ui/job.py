@@ -208,8 +208,8 @@ def _arguments(config: CloneConfig, studio: Studio, resume: bool) -> list[str]:
 
 def _stopped_line(epochs: int) -> str:
     if epochs == 0:
-        return "Stopped before the first round was finished: nothing has been learnt yet."
-    return f"Stopped after round {epochs}. What was learnt is kept: you can go on from there."
+        return "Stopped before the first round was finished: no training is kept."
+    return f"Stopped after round {epochs}. Finished rounds are kept: you can continue from there."
 
 
 def _failure(lines: list[str]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
 DATASETS = "datasets"  # subfolder of the output folder with the recordings of each voice, by name
-INTERRUPTED = "The page was closed while the voice was made. What was learnt is kept: you can go on from there."
+INTERRUPTED = "The page was closed during the training. Finished rounds are kept: you can continue from there."
 
 
 class Jobs:

@@ -132,7 +132,7 @@ class ExpressiveVoice:
         rows: the voice, ``(510, 1, 256)``.
         deviations: what deviations are drawn from.
         strength: 0 is the unmodified voice, 1 the full deviations.
-        hear: a text's phonemes to PL-BERT's features ``(N, width)``.
+        text_features: a text's phonemes to PL-BERT's features ``(N, width)``.
         seed: random seed.
     """
 
@@ -145,17 +145,23 @@ class ExpressiveVoice:
         rows: Tensor,
         *,
         strength: float,
-        hear: Callable[[str], Tensor],
+        text_features: Callable[[str], Tensor],
         seed: int = 0,
         carry: float = 0.7,
     ) -> None:
-        self.deviations, self.rows, self.strength, self.hear, self.carry = deviations, rows, strength, hear, carry
+        self.deviations, self.rows, self.strength, self.text_features, self.carry = (
+            deviations,
+            rows,
+            strength,
+            text_features,
+            carry,
+        )
         self._generator = torch.Generator().manual_seed(seed)
         self._before: Tensor | None = None
 
     def __call__(self, phonemes: str) -> Tensor:
         """The voice ``(510, 1, 256)`` for synthesising ``phonemes``."""
-        text = self.deviations.project(text_summary(self.hear(phonemes)))
+        text = self.deviations.project(text_summary(self.text_features(phonemes)))
         drawn = self.deviations.draw(text, self._generator)
         if self._before is not None:
             drawn = self.carry * self._before + (1.0 - self.carry) * drawn

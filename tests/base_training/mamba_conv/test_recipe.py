@@ -68,7 +68,7 @@ def test_the_base_has_a_voice_a_speaker_and_the_codec_given(trained: Path, spoke
     assert quick.audio.shape[0] < audio.audio.shape[0]
 
 
-def test_its_styles_are_voices_but_none_are_trained_on_it(trained: Path, corpus, capsys, tmp_path) -> None:
+def test_styles_are_voices_but_clone_refuses_the_base(trained: Path, corpus, capsys, tmp_path) -> None:
     base = load_base(trained / "run" / "base")
     styles = extract_styles(
         [("clip", lambda: corpus.audio(0))], base.own_encoders, device=torch.device("cpu")
@@ -97,7 +97,7 @@ def test_a_start_from_a_base_takes_its_weights_and_codec(trained: Path, spoken, 
     assert "s of speech are too little" in capsys.readouterr().err
 
 
-def test_damaged_files_are_said_in_one_line(trained: Path, tmp_path) -> None:
+def test_damaged_files_are_one_clear_line(trained: Path, tmp_path) -> None:
     best = (trained / "run" / "best_model.pt").read_bytes()
     for content in (best[: len(best) // 2], b"no model"):
         (tmp_path / "best_model.pt").write_bytes(content)

@@ -20,7 +20,7 @@ from voiceclone.base_training.mamba_conv.objective import (
     predict_level,
     prepare,
     prosody_terms,
-    worth_going_on,
+    should_continue,
 )
 from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem, speaker_voice
@@ -50,7 +50,7 @@ def system_of(corpus, config, codec, codes, training=TRAINING, **changes) -> Mam
     )
 
 
-def test_the_loss_falls_and_terms_come_one_after_the_other(corpus, config, codec, codes, tmp_path) -> None:
+def test_the_loss_falls_and_terms_start_in_order(corpus, config, codec, codes, tmp_path) -> None:
     training = dataclasses.replace(TRAINING, corrupted=0.0, style_dropout=0.0, stopping_every=5)
     trainer = Trainer(system_of(corpus, config, codec, codes, training, steps=36, log_every=6), tmp_path)
     before = token_figures(trainer.system.trained.model.eval(), trainer.system.batches)
@@ -221,7 +221,7 @@ def test_terms_of_durations_and_prosody_leave_the_padding_out() -> None:
     assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in prosody_terms(said, truth, mask).values())
 
 
-def test_stopping_is_told_whether_the_next_round_helped() -> None:
+def test_stopping_targets_are_whether_the_next_round_helped() -> None:
     codes = torch.zeros(2, 4, 200, dtype=torch.long)
 
     def after(wrong: tuple[int, int]) -> Round:
@@ -230,11 +230,11 @@ def test_stopping_is_told_whether_the_next_round_helped() -> None:
             made[row, 0, :count] = 1
         return Round(number=1, codes=made, features=torch.zeros(1), figures=torch.zeros(2, 3), updates=0)
 
-    gains = worth_going_on([after((50, 20)), after((20, 20)), after((20, 19)), after((30, 17))], codes, 0.005)
+    gains = should_continue([after((50, 20)), after((20, 20)), after((20, 19)), after((30, 17))], codes, 0.005)
     assert gains.tolist() == [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
 
 
-def test_calibration_is_told_by_tenth_of_the_confidence(corpus, config, codec, codes) -> None:
+def test_calibration_is_reported_by_tenths_of_confidence(corpus, config, codec, codes) -> None:
     torch.manual_seed(0)
     log_scales = torch.linspace(-3, 1, 1000)
     errors = torch.distributions.Laplace(torch.zeros(1000), log_scales.exp()).sample().abs()

@@ -24,7 +24,7 @@ def by_hand(better: list[float], worse: list[float], tau: float) -> float:
 
 
 @pytest.mark.parametrize("scale", [0.05, 1.0])
-def test_relative_loss_is_what_the_loop_says(scale):
+def test_relative_loss_equals_an_explicit_loop(scale):
     generator = torch.Generator().manual_seed(0)
     pairs = [[scale * torch.randn(1, n, generator=generator) for n in (31, 8)] for _ in range(2)]
     wanted = np.mean([by_hand(b[0].tolist(), w[0].tolist(), 0.04) for b, w in zip(*pairs)])

@@ -60,7 +60,7 @@ class Hearing(SpeechFeatures):
         generator = torch.Generator().manual_seed(0)
         self.register_buffer("filters", 0.1 * torch.randn(16, 1, 320, generator=generator), persistent=False)
 
-    def hear(self, audio: torch.Tensor) -> torch.Tensor:
+    def hidden_states(self, audio: torch.Tensor) -> torch.Tensor:
         states = torch.tanh(torch.nn.functional.conv1d(audio[:, None], self.filters, stride=320))
         return states.unflatten(1, (self.layers, self.width))
 
@@ -105,7 +105,7 @@ def assert_same(ours, theirs):
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_every_phase_brings_its_terms_and_resumes_bit_for_bit(corpus, tmp_path, name):
+def test_every_phase_has_its_terms_and_resumes_bit_for_bit(corpus, tmp_path, name):
     settings, terms = PHASES[name]
     whole = made(corpus, tmp_path, settings)
     seen = run_to(whole, 3)
@@ -128,7 +128,7 @@ def test_everything_is_off_by_default(corpus, tmp_path):
     assert system.train_beside(7, 0.9, None) == {} and not system.side_modules
 
 
-def test_the_sampler_leaves_the_generator_alone(corpus, tmp_path):
+def test_the_sampler_gives_the_generator_no_gradient(corpus, tmp_path):
     trainer = made(corpus, tmp_path, PHASES["diffusion"][0])
     system = trainer.system
     settle(system.averaged.encoders)
@@ -156,7 +156,7 @@ def test_text_dropout_masks_its_share_of_the_rows_and_guidance_learns(corpus, tm
     assert system.diffusion.part.module.sigma_data != 0.2
 
 
-def test_the_adversary_moves_predictor_and_sampler_and_nothing_else(corpus, tmp_path):
+def test_the_slm_loss_trains_predictor_and_sampler_only(corpus, tmp_path):
     settings = {**PHASES["slm"][0], "style_sample_every": 1000}
     trainer = made(corpus, tmp_path, settings)
     system = trainer.system
@@ -182,7 +182,7 @@ def test_the_adversary_moves_predictor_and_sampler_and_nothing_else(corpus, tmp_
     assert all(p.requires_grad for p in system.trained.parameters())
 
 
-def test_the_adversary_waits_for_durations_and_says_so(corpus, tmp_path, caplog):
+def test_the_slm_loss_is_skipped_with_a_warning_until_durations_are_learned(corpus, tmp_path, caplog):
     trainer = made(corpus, tmp_path, {**PHASES["slm"][0], "slm_max_duration_error": 0.05})
     slm = trainer.system.slm
     slm.observe(torch.tensor(0.2))

@@ -26,7 +26,7 @@ def test_columns_sum_to_one_and_agree_with_the_hard_alignment():
         assert (ours.argmax(0) == hard.argmax(0)).float().mean() >= 0.85
 
 
-def test_every_token_has_a_gradient_and_padding_has_no_part():
+def test_every_token_has_a_gradient_and_padding_has_none():
     logits = sharp(torch.tensor([[3, 1, 5, 2, 0, 0]])).mul(0.3).requires_grad_(True)
     mask = torch.tensor([[True] * 4 + [False] * 2])
     alignment = soft_alignment(soft_durations(logits, mask), mask, 11)

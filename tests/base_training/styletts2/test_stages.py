@@ -42,7 +42,7 @@ def learning(system: RecordedSystem, progress: float) -> set[str]:
     }
 
 
-def test_the_second_stage_learns_through_a_frozen_decoder_and_the_third_opens_it(corpus):
+def test_the_decoder_is_frozen_in_the_second_stage_and_trained_in_the_third(corpus):
     acoustic = {"model.decoder", "encoders.acoustic", "speaker_head.weight"}
     first = learning(begun(corpus, 0.1), 0.1)
     assert acoustic | {"model.text_encoder"} <= first and "model.predictor" not in first
@@ -70,7 +70,7 @@ def test_before_joint_the_target_is_the_reconstruction(corpus, monkeypatch):
         assert targets[-1].shape == recording.shape and not targets[-1].requires_grad
 
 
-def test_an_untrained_first_stage_is_no_start_for_the_second(corpus):
+def test_the_second_stage_refuses_an_untrained_first_stage(corpus):
     with pytest.raises(VoicecloneError, match="it had no step"):
         begun(corpus, 0.5, learned=False)
     system = begun(corpus, 0.1, learned=False)
@@ -80,7 +80,7 @@ def test_an_untrained_first_stage_is_no_start_for_the_second(corpus):
         system.begin_step(0.5)
 
 
-def test_frozen_parts_stand_still_in_eval_mode(corpus):
+def test_frozen_parts_do_not_change_in_eval_mode(corpus):
     system = begun(corpus, 0.5)
     before = {name: value.clone() for name, value in system.trained.encoders.acoustic.state_dict().items()}
     system.losses(2, 0.5)

@@ -7,7 +7,11 @@ import math
 import pytest
 import torch
 
-from voiceclone.base_training.vits2.duration_discriminator import DurationDiscriminator, fooling_loss, judge_loss
+from voiceclone.base_training.vits2.duration_discriminator import (
+    DurationDiscriminator,
+    duration_discriminator_loss,
+    duration_generator_loss,
+)
 from voiceclone.base_training.vits2.losses import divergence, log_duration_error
 from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.synthesizer import Posterior
@@ -18,7 +22,7 @@ def drawn(mean, log_scale, mask) -> Posterior:
     return Posterior(z, mean, log_scale, z, mask)
 
 
-def test_divergence_of_equal_gaussians_is_0_and_of_others_their_own() -> None:
+def test_divergence_equals_the_closed_form() -> None:
     """The mean over many draws is the known divergence, within three standard errors; padding has no part in it."""
     torch.manual_seed(0)
     mask = length_mask(torch.tensor([4000, 1000]), 4000)
@@ -45,11 +49,11 @@ def test_duration_error_is_a_mean_over_tokens() -> None:
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_the_judge_tells_constant_durations_from_varied_ones(recurrent: bool) -> None:
+def test_the_discriminator_separates_constant_from_varied_durations(recurrent: bool) -> None:
     """Real durations depend on the text; predicted ones are constant."""
     torch.manual_seed(1)
-    judge = DurationDiscriminator(16, recurrent=recurrent)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3)
+    discriminator = DurationDiscriminator(16, recurrent=recurrent)
+    optimizer = torch.optim.AdamW(discriminator.parameters(), lr=3e-3)
     mask = length_mask(torch.tensor([12, 9, 12, 6]), 12)
 
     def batch():
@@ -59,21 +63,23 @@ def test_the_judge_tells_constant_durations_from_varied_ones(recurrent: bool) ->
 
     for _ in range(200):
         features, real, fake = batch()
-        loss = judge_loss(real=judge(features, real, mask), fake=judge(features, fake, mask), mask=mask)
+        loss = duration_discriminator_loss(
+            real=discriminator(features, real, mask), fake=discriminator(features, fake, mask), mask=mask
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    judge.eval()
+    discriminator.eval()
     features, real, fake = batch()
-    scores = [(judge(features, one, mask) * mask).sum() / mask.sum() for one in (real, fake)]
+    scores = [(discriminator(features, one, mask) * mask).sum() / mask.sum() for one in (real, fake)]
     assert float(scores[0]) > 0.7 and float(scores[1]) < 0.3
-    assert float(fooling_loss(fake=judge(features, real, mask), mask=mask)) < 0.2
+    assert float(duration_generator_loss(fake=discriminator(features, real, mask), mask=mask)) < 0.2
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_padding_is_not_judged(recurrent: bool) -> None:
+def test_padding_does_not_change_the_discriminator_loss(recurrent: bool) -> None:
     torch.manual_seed(2)
-    judge = DurationDiscriminator(16, recurrent=recurrent).eval()
+    discriminator = DurationDiscriminator(16, recurrent=recurrent).eval()
     features, real, fake = torch.randn(1, 16, 7), torch.randn(1, 1, 7), torch.randn(1, 1, 7)
     alone = torch.ones(1, 1, 7)
     mask = length_mask(torch.tensor([7]), 12)
@@ -81,15 +87,19 @@ def test_padding_is_not_judged(recurrent: bool) -> None:
     def padded(x):
         return torch.nn.functional.pad(x, (0, 5)) + 9.0 * (1 - mask)  # the padding must not matter
 
-    short = judge_loss(real=judge(features, real, alone), fake=judge(features, fake, alone), mask=alone)
+    short = duration_discriminator_loss(
+        real=discriminator(features, real, alone), fake=discriminator(features, fake, alone), mask=alone
+    )
     features, real, fake = padded(features), padded(real), padded(fake)
-    long = judge_loss(real=judge(features, real, mask), fake=judge(features, fake, mask), mask=mask)
+    long = duration_discriminator_loss(
+        real=discriminator(features, real, mask), fake=discriminator(features, fake, mask), mask=mask
+    )
     assert float(short) == pytest.approx(float(long), abs=1e-5)
 
 
-def test_the_judge_teaches_the_durations_alone() -> None:
-    judge = DurationDiscriminator(16)
+def test_the_generator_loss_has_gradient_in_the_durations_only() -> None:
+    discriminator = DurationDiscriminator(16)
     features, durations = torch.randn(1, 16, 5, requires_grad=True), torch.randn(1, 1, 5, requires_grad=True)
     mask = torch.ones(1, 1, 5)
-    fooling_loss(fake=judge(features, durations, mask), mask=mask).backward()
+    duration_generator_loss(fake=discriminator(features, durations, mask), mask=mask).backward()
     assert durations.grad is not None and features.grad is None

@@ -27,7 +27,7 @@ def step_by_step(trainer: Trainer, steps: int) -> None:
         trainer.step += 1
 
 
-def test_phases_bring_their_terms_one_after_the_other(corpus, configured, tmp_path) -> None:
+def test_phases_add_their_terms_in_order(corpus, configured, tmp_path) -> None:
     trainer = Trainer(Vits2System(corpus, configured(PHASES, log_every=2, adversarial_share=0.5)), tmp_path)
     trainer.run()
     first, _, third, last = trainer.history
@@ -47,21 +47,23 @@ def test_the_last_phase_changes_the_durations_alone(corpus, configured, tmp_path
     system = trainer.system
     before = {name: value.clone() for name, value in system.trained.state_dict().items()}
     audio = {name: value.clone() for name, value in system.discriminators["audio"].state_dict().items()}
-    judge = {name: value.clone() for name, value in system.discriminators["durations"].state_dict().items()}
+    discriminator = {name: value.clone() for name, value in system.discriminators["durations"].state_dict().items()}
     step_by_step(trainer, 5)
     changed = {name for name, value in system.trained.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all(name.startswith("durations.") for name in changed)
     assert all(torch.equal(value, audio[n]) for n, value in system.discriminators["audio"].state_dict().items())
-    assert any(not torch.equal(v, judge[n]) for n, v in system.discriminators["durations"].state_dict().items())
+    assert any(not torch.equal(v, discriminator[n]) for n, v in system.discriminators["durations"].state_dict().items())
 
 
-@pytest.mark.parametrize("judge", ["conv", "lstm", "none"])
-def test_a_resumed_run_is_equal_bit_for_bit(corpus, configured, tmp_path, judge: str) -> None:
-    config = configured({**PHASES, "duration_discriminator": judge}, adversarial_share=0.5 if judge == "conv" else 1.0)
+@pytest.mark.parametrize("discriminator", ["conv", "lstm", "none"])
+def test_a_resumed_run_is_equal_bit_for_bit(corpus, configured, tmp_path, discriminator: str) -> None:
+    config = configured(
+        {**PHASES, "duration_discriminator": discriminator}, adversarial_share=0.5 if discriminator == "conv" else 1.0
+    )
     whole = Trainer(Vits2System(corpus, config), tmp_path / "whole")
     whole.run()
     part = Trainer(Vits2System(corpus, config), tmp_path / "part")
-    step_by_step(part, 5 if judge != "lstm" else 7)  # within the joint and within the last phase
+    step_by_step(part, 5 if discriminator != "lstm" else 7)  # within the joint and within the last phase
     part.save()
     torch.manual_seed(99)  # the result must not depend on the caller's random state
     resumed = Trainer(Vits2System(corpus, config), tmp_path / "part")
@@ -138,7 +140,7 @@ def test_the_search_is_without_noise_in_evaluation_and_late_in_the_run(corpus, c
 
 
 @pytest.mark.slow
-def test_two_utterances_are_learnt(corpus, configured, tmp_path: Path) -> None:
+def test_two_utterances_are_overfitted(corpus, configured, tmp_path: Path) -> None:
     """The mel distance falls by at least a third."""
     config = configured({"durations_share": 0.0, "given_share": 0.3}, steps=160, adversarial_share=1.0, log_every=5)
     system = Vits2System(corpus, config)

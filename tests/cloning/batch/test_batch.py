@@ -231,7 +231,7 @@ def test_a_clone_takes_a_gpu_that_is_free(tmp_path: Path, monkeypatch) -> None:
     assert {used["v1"], used["v2"], used["v3"]} == {"4", "5"} - {used["v0"]}
 
 
-def test_what_a_failed_clone_said_last() -> None:
+def test_the_last_line_of_a_failed_clone_is_reported() -> None:
     assert last_words("warning: a\nerror: no clips\n  later\n") == "no clips"
     assert last_words("killed\n\n") == "killed" and last_words("") == ""
 

@@ -110,7 +110,7 @@ def test_what_no_machine_has_and_a_cluster_that_is_not_there_are_one_line(cluste
         run_batch(rows, tmp_path / "out", runner=ClusterRunner(address="127.0.0.1:1"), reporter=QUIET)
 
 
-def test_a_worker_gets_paths_from_the_root_and_goes_on_where_another_stopped(settings, tmp_path, monkeypatch) -> None:
+def test_a_worker_gets_absolute_paths_and_resumes_the_work_of_another(settings, tmp_path, monkeypatch) -> None:
     (row,) = rows_of(settings, "anna", overwrite=True)
     given = portable(row.config)
     assert given["resume"] == "auto" and not given["overwrite"]

@@ -22,7 +22,7 @@ def fitted(steps: int = 150) -> tuple[ResidualQuantizer, torch.Tensor]:
     return quantizer.eval(), torch.randn(8, LATENT, 20)
 
 
-def test_every_level_leaves_less() -> None:
+def test_every_level_reduces_the_residual() -> None:
     quantizer, latent = fitted()
     codes = quantizer.encode(latent)
     left = [float((latent - quantizer.decode(codes[:, :used])).norm()) for used in range(1, LEVELS + 1)]

@@ -106,7 +106,7 @@ def test_the_controller_stops_at_the_least_number_and_never_before(codes: torch.
     assert sure[1]["iterations"] == 4
 
 
-def test_thresholds_of_stopping_are_the_seeds() -> None:
+def test_stopping_thresholds_depend_on_the_round() -> None:
     assert is_enough(0.14, 1.0 - 1e-9, 0, 12) and not is_enough(0.30, 0.5, 12, 12)
     assert is_enough(0.15 + 0.015 + 0.05 - 1e-6, 0.5, 6, 12) and not is_enough(0.15 + 0.015 + 0.05 + 1e-6, 0.5, 6, 12)
     assert is_enough(0.99, 0.96, 1, 12)

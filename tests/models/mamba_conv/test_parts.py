@@ -111,7 +111,7 @@ def naive_regulator(features: np.ndarray, durations: np.ndarray, rate: float) ->
 
 
 @pytest.mark.parametrize("rate", [2.0, 1.875])  # codec frames of 80 and of 75 Hz in a frame of 25 ms
-def test_the_length_regulator_is_the_loop(rate: float) -> None:
+def test_the_length_regulator_equals_an_explicit_loop(rate: float) -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         count = int(rng.integers(1, 12))

@@ -82,7 +82,7 @@ def block(seed: int = 1) -> MambaBlock:
     return MambaBlock(12, state=N, expand=2, conv=4).eval()
 
 
-def test_a_block_is_transformers_own() -> None:
+def test_a_block_equals_the_transformers_implementation() -> None:
     mamba = pytest.importorskip("transformers.models.mamba.modeling_mamba")
     from transformers import MambaConfig
 
@@ -98,7 +98,7 @@ def test_a_block_is_transformers_own() -> None:
         assert torch.allclose(ours(x), expected, atol=1e-5)
 
 
-def test_a_block_goes_on_where_it_stopped() -> None:
+def test_a_block_continues_from_its_state() -> None:
     ours, x = block(), torch.randn(2, 30, 12)
     with torch.no_grad():
         whole = ours(x)

@@ -70,7 +70,7 @@ def test_a_padded_row_is_the_row_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_a_later_frame_is_heard_unless_the_flow_is_causal(causal: bool) -> None:
+def test_later_frames_matter_unless_the_flow_is_causal(causal: bool) -> None:
     config = config_of("fft", flow_causal=causal)
     flow = random_flow(config)
     mask, voice = torch.ones(1, 1, 40), torch.randn(1, config.voice_size, 1)

@@ -41,7 +41,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_onnxruntime_says_what_torch_says(name: str) -> None:
+def test_onnxruntime_agrees_with_torch(name: str) -> None:
     model = random_model(CASES[name])
     session = onnxruntime.InferenceSession(onnx_bytes(model, {}, noise_inputs=True), providers=["CPUExecutionProvider"])
     for count in (5, 50, 300):
@@ -78,7 +78,7 @@ def exported(folder: Path, config: Vits2Config) -> Path:
     return folder / "model.onnx"
 
 
-def test_what_stands_beside_it(tmp_path: Path) -> None:
+def test_files_beside_the_onnx_file(tmp_path: Path) -> None:
     plain, blanks = tmp_path / "plain", tmp_path / "blanks"
     model = exported(plain, CASES["speakers"])
     # piper would put pad tokens where this model knows none.

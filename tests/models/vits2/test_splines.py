@@ -31,7 +31,7 @@ def test_the_inverse_undoes_it_inside_and_outside() -> None:
     assert torch.allclose(spline(y, *double[1:], inverse=True)[0], double[0], atol=1e-8)
 
 
-def test_the_growth_is_the_derivative() -> None:
+def test_the_log_determinant_is_the_log_derivative() -> None:
     x, *parameters = (one.double() for one in drawn(50))
     x.requires_grad_(True)
     y, growth = spline(x, *parameters)

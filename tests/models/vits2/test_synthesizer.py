@@ -74,7 +74,9 @@ def test_whole_frames_keep_the_length() -> None:
 
 def test_likelihood_is_that_of_the_gaussians(model: Synthesizer) -> None:
     prior = model.read(torch.randint(1, 170, (2, 5)), torch.tensor([5, 4]), model.voices(torch.tensor([0, 1])))
-    posterior = model.hear(torch.randn(2, 80, 12), torch.tensor([12, 9]), model.voices(torch.tensor([0, 1])))
+    posterior = model.encode_posterior(
+        torch.randn(2, 80, 12), torch.tensor([12, 9]), model.voices(torch.tensor([0, 1]))
+    )
     found = log_likelihood(posterior.z_p, prior)
     gaussians = torch.distributions.Normal(prior.mean.unsqueeze(3), prior.log_scale.exp().unsqueeze(3))
     expected = gaussians.log_prob(posterior.z_p.unsqueeze(2)).sum(1)

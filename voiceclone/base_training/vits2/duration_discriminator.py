@@ -49,12 +49,12 @@ class NoDurationDiscriminator(nn.Module):
     """Placeholder where there is no discriminator."""
 
 
-def judge_loss(*, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
+def duration_discriminator_loss(*, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
     """Least-squares loss of the discriminator, mean over tokens: real durations to 1, predicted ones to 0."""
     return (((real - 1) ** 2 + fake**2) * mask).sum() / mask.sum()
 
 
-def fooling_loss(*, fake: Tensor, mask: Tensor) -> Tensor:
+def duration_generator_loss(*, fake: Tensor, mask: Tensor) -> Tensor:
     """Least-squares loss of the predictor, mean over tokens: scores of its durations to 1."""
     return ((fake - 1) ** 2 * mask).sum() / mask.sum()
 

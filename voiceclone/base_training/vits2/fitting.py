@@ -141,7 +141,7 @@ class _Loss:
         model = self.model
         voice = vector[None, :, None]
         prior = model.read(clip.tokens, torch.tensor([clip.tokens.shape[1]]), voice)
-        posterior = model.hear(clip.spectrogram, torch.tensor([clip.frames]), voice)
+        posterior = model.encode_posterior(clip.spectrogram, torch.tensor([clip.frames]), voice)
         path = align(posterior, prior)
         kl = divergence(
             posterior, prior.mean @ path, prior.log_scale @ path, model.flow.log_determinant(posterior.mask)

@@ -96,7 +96,7 @@ def read_reference_config(path: Path) -> ReferenceConfig:
         raise UsageError(f"{path}: lacks {', '.join(lacking)}: add them")
     idle = [f"{name}.{key}" for name, part in parts.items() for key in part if key in _WITHOUT_EFFECT[name]]
     if idle:
-        logger.info("%s: read, without effect here: %s", path, ", ".join(idle))
+        logger.info("%s: keys without effect here: %s", path, ", ".join(idle))
     return ReferenceConfig(path=Path(path), **parts)
 
 
@@ -130,7 +130,7 @@ def train_config(config: ReferenceConfig, utterances: int, steps: int | None, de
             "speaker_encoder": model.get("use_spk_conditioned_encoder", False),
             "add_blank": data.get("add_blank", False),
             "mas_noise": 0.01 if model.get("use_noise_scaled_mas", False) else 0.0,
-            "duration_discriminator": _judge(config),
+            "duration_discriminator": _duration_discriminator(config),
             "max_frames": 1000,
             "model": _model_values(config),
         },
@@ -147,7 +147,7 @@ def _uses_mel(config: ReferenceConfig) -> bool:
     return bool(config.model.get("use_mel_posterior_encoder", config.data.get("use_mel_posterior_encoder", False)))
 
 
-def _judge(config: ReferenceConfig) -> str:
+def _duration_discriminator(config: ReferenceConfig) -> str:
     """The discriminator for the file's setting: its versions 1 and 2 are convolutions."""
     if not config.model.get("use_duration_discriminator", False):
         return "none"

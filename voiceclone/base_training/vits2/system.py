@@ -24,8 +24,8 @@ from voiceclone.base_training.vits2.batches import Vits2Batch, Vits2Batches
 from voiceclone.base_training.vits2.duration_discriminator import (
     DurationDiscriminator,
     NoDurationDiscriminator,
-    fooling_loss,
-    judge_loss,
+    duration_discriminator_loss,
+    duration_generator_loss,
 )
 from voiceclone.base_training.vits2.losses import boundary_agreement, divergence, log_duration_error
 from voiceclone.base_training.vits2.settings import Vits2Settings, model_config
@@ -105,7 +105,7 @@ class Vits2System(System):
         model, adversarial = self.trained, self.takes_discriminators(step, progress)
         voice = model.voices(batch.speakers)
         prior = model.read(batch.tokens, batch.lengths, voice)
-        posterior = model.hear(batch.spectrogram, batch.frames, voice)
+        posterior = model.encode_posterior(batch.spectrogram, batch.frames, voice)
         searched = self._path(batch, posterior, prior, self.settings.noise_at(progress))
         given = self.settings.phase(progress) == "given"
         path = expansion(batch.durations, posterior.mask.shape[2]) if given else searched
@@ -117,7 +117,7 @@ class Vits2System(System):
             "kl": kl,
             "duration": self._duration_loss(prior, voice, path.sum(2).unsqueeze(1)),
             **self.spectral(audio, real),
-            **self._audio_judged(batch, audio, real, adversarial=adversarial),
+            **self._adversarial_audio(batch, audio, real, adversarial=adversarial),
         }
         terms = batch.share.of(terms)
         weight = self.config.weight
@@ -129,11 +129,11 @@ class Vits2System(System):
 
     def _durations_apart(self, batch: Vits2Batch) -> StepLosses:
         """The duration predictor with noise against its discriminator. All else is frozen; alignment without noise."""
-        model, judge = self.trained, self.discriminators["durations"]
+        model, discriminator = self.trained, self.discriminators["durations"]
         with torch.no_grad():
             voice = model.voices(batch.speakers)
             prior = model.read(batch.tokens, batch.lengths, voice)
-            posterior = model.hear(batch.spectrogram, batch.frames, voice)
+            posterior = model.encode_posterior(batch.spectrogram, batch.frames, voice)
             path = self._path(batch, posterior, prior, 0.0)
             frames = path.sum(2).unsqueeze(1)
             # Real durations are integers, by which the discriminator could tell them apart: noise is added.
@@ -141,7 +141,9 @@ class Vits2System(System):
         fake = model.durations(prior.features, prior.mask, voice, self._duration_noise(prior))
         terms = {
             "duration": log_duration_error(fake, frames, prior.mask),
-            "duration_adversarial": fooling_loss(fake=judge(prior.features, fake, prior.mask), mask=prior.mask),
+            "duration_adversarial": duration_generator_loss(
+                fake=discriminator(prior.features, fake, prior.mask), mask=prior.mask
+            ),
         }
         terms = batch.share.of(terms)
         weight = self.config.weight
@@ -149,8 +151,8 @@ class Vits2System(System):
         terms.update(batch.share.of(self._agreement(path, batch, prior)))
 
         def discriminate() -> Tensor:
-            scores = [judge(prior.features, one, prior.mask) for one in (real, fake.detach())]
-            return judge_loss(real=scores[0], fake=scores[1], mask=prior.mask) * batch.share.tokens
+            scores = [discriminator(prior.features, one, prior.mask) for one in (real, fake.detach())]
+            return duration_discriminator_loss(real=scores[0], fake=scores[1], mask=prior.mask) * batch.share.tokens
 
         return StepLosses(terms=terms, total=total, discriminate=discriminate)
 
@@ -176,13 +178,15 @@ class Vits2System(System):
         audio = self.trained.decoder(cut(posterior.z, starts, count), voice)
         return audio.squeeze(1), cut(batch.audio, starts * hop, count * hop).squeeze(1)
 
-    def _audio_judged(self, batch: Vits2Batch, audio: Tensor, real: Tensor, *, adversarial: bool) -> dict[str, Tensor]:
+    def _adversarial_audio(
+        self, batch: Vits2Batch, audio: Tensor, real: Tensor, *, adversarial: bool
+    ) -> dict[str, Tensor]:
         if not adversarial:
             return {}
-        judge = self.discriminators["audio"]
+        discriminator = self.discriminators["audio"]
         with torch.no_grad():
-            _, real_features = judge(real)
-        scores, features = judge(audio)
+            _, real_features = discriminator(real)
+        scores, features = discriminator(audio)
         over_all = partial(self._over_all, batch=batch)
         return {
             "adversarial": adversarial_loss(scores),
@@ -194,8 +198,8 @@ class Vits2System(System):
         return self.process_group.all_reduce(means * batch.share.rows)
 
     def _discriminate_audio(self, batch: Vits2Batch, audio: Tensor, real: Tensor) -> Tensor:
-        judge = self.discriminators["audio"]
-        return discriminator_loss(judge(real)[0], judge(audio.detach())[0]) * batch.share.rows
+        discriminator = self.discriminators["audio"]
+        return discriminator_loss(discriminator(real)[0], discriminator(audio.detach())[0]) * batch.share.rows
 
     def _agreement(self, path: Tensor, batch: Vits2Batch, prior: Prior) -> dict[str, Tensor]:
         """Fractions of boundaries of the alignment search near the corpus' own; logged only."""
@@ -230,8 +234,8 @@ class Vits2System(System):
 
     def state(self) -> dict[str, Any]:
         """The settings that :meth:`identity` compares."""
-        judge = self.settings.duration_discriminator if self.settings.trains_durations_apart else "none"
-        return {"model": _plain(self.model.to_json()), "duration_discriminator": judge}
+        discriminator = self.settings.duration_discriminator if self.settings.trains_durations_apart else "none"
+        return {"model": _plain(self.model.to_json()), "duration_discriminator": discriminator}
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
@@ -261,7 +265,7 @@ class Vits2System(System):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             prior = model.read(batch.tokens, batch.lengths, voice)
-            posterior = model.hear(batch.spectrogram, batch.frames, voice)
+            posterior = model.encode_posterior(batch.spectrogram, batch.frames, voice)
             path = align(posterior, prior)
         given = expansion(batch.durations, path.shape[2])
         count, frames = int(batch.lengths[0]), int(batch.frames[0])

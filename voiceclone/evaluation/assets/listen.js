@@ -1,5 +1,5 @@
-// The A/B switch: one player a sentence, which goes on with another voice at the same place. Without a script every
-// voice has a player of its own.
+// The A/B switch: one player per sentence, which continues with another voice at the same time. Without
+// JavaScript every voice has a player of its own.
 for (const listen of document.querySelectorAll(".listen")) {
   const takes = [...listen.querySelectorAll(".take")];
   if (takes.length < 2) continue;

@@ -1,4 +1,4 @@
-"""StyleTTS2's sampler of styles: ancestral ADPM2 with Karras' noise levels."""
+"""StyleTTS2's style sampler: ancestral ADPM2 with Karras' noise levels."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Discriminator head on a speech model's hidden states: StyleTTS2's ``WavLMDiscriminator``, with configurable
-widths."""
+"""Discriminator head on a speech model's hidden states: StyleTTS2's ``WavLMDiscriminator`` with configurable widths."""
 
 from __future__ import annotations
 
@@ -12,11 +11,12 @@ NARROW, WIDE = (32, 64, 64), (64, 128, 256)
 
 
 class SlmHead(nn.Module):
-    """Hidden states of all layers to a score for every frame.
+    """Predict one score per frame from the hidden states of all layers of a speech model.
 
     Args:
         layers: number of hidden states.
         width: size of each.
+        channels: of the first convolution, the second, and the following ones.
     """
 
     def __init__(self, layers: int, width: int, channels: tuple[int, int, int] = NARROW) -> None:

@@ -35,8 +35,7 @@ class ExportedVits2(nn.Module):
     Args:
         model: the synthesizer.
         noise_inputs: also use the noise as an input, for comparisons: ``noise`` ``(B, channels, T)`` with T at least
-            the
-            frames of the speech, and ``noise_w`` ``(B, 1 or 2, N)``.
+            the frames of the speech, and ``noise_w`` ``(B, 1 or 2, N)``.
     """
 
     def __init__(self, model: Synthesizer, *, noise_inputs: bool = False) -> None:

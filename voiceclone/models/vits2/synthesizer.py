@@ -74,7 +74,7 @@ class Synthesizer(nn.Module):
         features, mean, log_scale = self.text(tokens, mask, voice)
         return Prior(features, mean, log_scale, mask)
 
-    def hear(self, frames: Tensor, lengths: Tensor, voice: Tensor | None) -> Posterior:
+    def encode_posterior(self, frames: Tensor, lengths: Tensor, voice: Tensor | None) -> Posterior:
         """Encode a spectrogram ``(B, bands, T)`` with numbers of valid frames ``lengths`` ``(B,)``."""
         mask = length_mask(lengths, frames.shape[2])
         mean, log_scale = self.posterior(frames, mask, voice)
@@ -234,7 +234,7 @@ class SynthesizerTrn(Synthesizer):
         x_lengths, y_lengths = x_lengths.long(), y_lengths.long()
         voice = self.voices(sid)
         prior = self.read(x, x_lengths, voice)
-        posterior = self.hear(y, y_lengths, voice)
+        posterior = self.encode_posterior(y, y_lengths, voice)
         path = align(posterior, prior, noise=self.current_mas_noise_scale if self.training else 0.0)
         frames = path.sum(2).unsqueeze(1)
         aligned = torch.log(frames + 1e-6) * prior.mask
