@@ -41,7 +41,7 @@ class PhoneModels:
         return {third: 1 + k for k, third in enumerate(self.thirds)}
 
     def states(self, thirds: Iterable[Third]) -> np.ndarray:
-        """The state of each phone third; the all-speech state for phones without training data."""
+        """The state of each phone third, int64 ``(N,)``; the all-speech state for phones without training data."""
         return np.array([self._index.get(third, len(self.mean) - 1) for third in thirds], dtype=np.int64)
 
     def gaps(self, features: np.ndarray) -> np.ndarray:

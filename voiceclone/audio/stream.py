@@ -95,7 +95,7 @@ def sound_stream(target: StreamSink, form: str = "wav", sample_rate: int = SAMPL
 
 
 def encoded(pieces: list[np.ndarray], form: str, sample_rate: int = SAMPLE_RATE) -> bytes:
-    """A complete file in one of :data:`SOUNDS`, with lengths in its header."""
+    """A complete file in one of :data:`SOUNDS`, with lengths in its header; the pieces are ``(T,)``, -1 to 1."""
     buffer = io.BytesIO()
     if form == PCM:
         write = _plain(buffer, header=b"")

@@ -66,7 +66,15 @@ def _measure_group(vectors: dict[str, np.ndarray], centres: dict[str, np.ndarray
 
 
 def equal_error_rate(same: np.ndarray, other: np.ndarray) -> float:
-    """Equal error rate: false rejection rate = false acceptance rate; NaN without pairs."""
+    """Equal error rate (0-1), where the rates of false rejection and false acceptance are equal.
+
+    Args:
+        same: similarities of pairs of clips by one speaker ``(N,)``.
+        other: similarities of pairs of clips by two speakers ``(M,)``.
+
+    Returns:
+        The rate; NaN without pairs.
+    """
     if not len(same) or not len(other):
         return float("nan")
     scores = np.concatenate([same, other])

@@ -114,17 +114,26 @@ def prosody_losses(f0: Tensor, energy: Tensor, true_f0: Tensor, true_energy: Ten
 
 
 def style_range(style: Tensor, limit: float = 0.7) -> Tensor:
-    """Penalty on style values beyond ``limit``, which keeps the range of values that of Kokoro's styles."""
+    """Penalty on values of styles ``(B, 256)`` beyond ``limit``, so that they stay in the range of Kokoro's styles."""
     return F.relu(style.abs() - limit).pow(2).sum(-1).mean()
 
 
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    """Least squares, mean over the discriminators."""
+    """Least squares, mean over the discriminators.
+
+    Args:
+        real: each discriminator's scores of recordings, of any shape.
+        fake: each discriminator's scores of synthesised audio.
+    """
     return sum(((1 - r) ** 2).mean() + (f**2).mean() for r, f in zip(real, fake, strict=True)) / len(real)
 
 
 def adversarial_loss(fake: Sequence[Tensor]) -> Tensor:
-    """Least squares for the generator, mean over the discriminators."""
+    """Least squares for the generator, mean over the discriminators.
+
+    Args:
+        fake: each discriminator's scores of synthesised audio, of any shape.
+    """
     return sum(((1 - f) ** 2).mean() for f in fake) / len(fake)
 
 

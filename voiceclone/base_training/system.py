@@ -120,7 +120,7 @@ class System(ABC):
         """A validation utterance, its recording and the averaged model's synthesis, each ``(T,)``; or None."""
 
     def pictures(self) -> dict[str, np.ndarray]:
-        """Further matrices to log at a checkpoint, by tag; row 0 is drawn at the bottom."""
+        """Further matrices ``(rows, columns)`` to log at a checkpoint, by tag; row 0 is drawn at the bottom."""
         return {}
 
     def takes_discriminators(self, step: int, progress: float) -> bool:

@@ -14,11 +14,11 @@ from voiceclone.system.settings import setting
 class SayConfig:
     """Settings of ``say``.
 
-    The fields from ``alpha`` to ``style_text`` need a base with a sampler of styles; None of all of them speaks the
-    voice as it is. Their defaults are those of :class:`voiceclone.style.sampling.SamplingSettings`.
+    The fields from ``alpha`` to ``style_text`` need a base with a style sampler; if all are None, the voice is used
+    unchanged. Their defaults are those of :class:`voiceclone.style.sampling.SamplingSettings`.
 
     Raises:
-        UsageError: a value is out of range, values do not go together, or a clip is not there.
+        UsageError: a value is out of range, settings cannot be combined, or a clip does not exist.
     """
 
     voice: str | None = setting(
@@ -57,7 +57,7 @@ class SayConfig:
             raise UsageError(f"--expressive {self.expressive}: use a number between 0 and 1")
         if self.expressive is not None and self.samples_styles:
             raise UsageError(
-                "--expressive: goes with no flag of a base's own sampler (--alpha, --beta...): leave one out"
+                "--expressive: cannot be combined with flags of a base's style sampler (--alpha, --beta...): leave one out"
             )
         lowest, highest = range_of("variants")
         if self.variants is not None and not lowest <= self.variants <= highest:
@@ -67,7 +67,7 @@ class SayConfig:
 
     @property
     def samples_styles(self) -> bool:
-        """Whether a setting asks for the base's sampler of styles."""
+        """Whether a setting needs the base's style sampler."""
         asked = (self.alpha, self.beta, self.diffusion_steps, self.guidance, self.carry, self.style_from,
                  self.style_text, None if self.expressive is not None else self.variants)  # fmt: skip
         return any(value is not None for value in asked)

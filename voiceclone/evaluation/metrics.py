@@ -85,8 +85,8 @@ def pause_level(audio: np.ndarray) -> float:
 def slower_percent(audio: np.ndarray, recording: np.ndarray) -> float:
     """Relative difference in spoken duration to the recording of the same sentence, in percent; positive means slower.
 
-    Pauses are left out. Both signals use the pause level of the noisier one, because synthesised speech has no room
-    noise.
+    Pauses are left out. Both signals, ``(T,)`` at 24 kHz, use the pause level of the noisier one, because synthesised
+    speech has no room noise.
     """
     level = min(pause_level(audio), pause_level(recording))
     return 100.0 * (spoken_seconds(audio, level) / max(spoken_seconds(recording, level), 1e-3) - 1.0)

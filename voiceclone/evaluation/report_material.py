@@ -55,7 +55,12 @@ def choose_references(clips: Sequence[Clip], spoken: Sequence[ReportUtterance], 
 
 
 def samples_of(spoken: Sequence[ReportUtterance], speech: Mapping[str, Sequence[np.ndarray]]) -> tuple[Sample, ...]:
-    """Validation clips of medium length for listening, with ``speech`` by voice."""
+    """Validation clips of medium length for listening.
+
+    Args:
+        spoken: the utterances of the report.
+        speech: for each voice the audio ``(T,)`` at 24 kHz of each utterance.
+    """
     clips = [(number, u.text, u.recording) for number, u in enumerate(spoken) if u.recording is not None]
     clips.sort(key=lambda clip: abs(len(clip[2]) / SAMPLE_RATE - SAMPLE_SECONDS))
     return tuple(

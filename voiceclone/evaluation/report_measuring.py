@@ -86,7 +86,7 @@ class References:
         self.vectors = {name: np.stack(rows).astype(np.float64) for name, rows in embedded.items()}
 
     def similarity(self, audio: np.ndarray, name: str) -> dict[str, float]:
-        """Cosine of ``audio`` to the mean of all recordings but ``name``, by encoder."""
+        """Cosine of ``audio`` ``(T,)`` at 24 kHz to the mean of all recordings but ``name``, by encoder."""
         found = {encoder.name: encoder.embed(audio) for encoder in self.encoders}
         return {who: self._cosine(who, vector, name) for who, vector in found.items() if self._others(name)}
 
@@ -185,7 +185,11 @@ def speak_utterance(kmodel: KModel, phonemes: str, pack: VoicePack, *, seed: int
 def score(utterance: ReportUtterance, audio: np.ndarray, recorded: Recorded | None, judges: Judges) -> Scores:
     """All metrics of one utterance of a voice.
 
-    ``recorded`` is the speaker's recording of it; None where there is none.
+    Args:
+        utterance: its text and phonemes.
+        audio: synthesised speech ``(T,)`` at 24 kHz.
+        recorded: the speaker's recording of it; None if there is none.
+        judges: the models that measure.
     """
     return Scores(
         utterance=utterance.name,

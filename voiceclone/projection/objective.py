@@ -145,11 +145,21 @@ class Objective:
         return losses.total(terms, weights)
 
     def timbre_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """Terms of audio with the clip's own durations, F0 and energy: they depend on the timbre half only."""
+        """Terms of audio with the clip's own durations, F0 and energy, which depend on the timbre half only.
+
+        Args:
+            rows: the row ``(1, 256)`` of the voice for each crop's text.
+            crops: parts of the clips.
+        """
         return self._timbre_terms(rows, crops, [self._decoder_input(crop) for crop in crops])
 
     def prosody_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """Duration, F0 and energy errors of the predictor on the crops' whole clips."""
+        """Duration, F0 and energy errors of the predictor on the crops' whole clips.
+
+        Args:
+            rows: the row ``(1, 256)`` of the voice for each crop's text.
+            crops: parts of the clips.
+        """
         return self._prosody_terms([self.predict(r, self.targets[c.clip]) for r, c in zip(rows, crops)], crops)
 
     def speak_crops(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> Tensor:

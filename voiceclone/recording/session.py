@@ -48,7 +48,7 @@ class Session:
         return [text for _, text in self._rows]
 
     def add(self, text: str, audio: np.ndarray, rate: int) -> Path:
-        """Write a clip and its row; an earlier clip of the same text is replaced."""
+        """Write a clip ``(T,)`` at ``rate`` Hz and its row; an earlier clip of the same text is replaced."""
         known = {spoken: name for name, spoken in self._rows}
         name = known.get(text) or self._free_name()
         path = self._path.parent / name
@@ -68,7 +68,7 @@ class Session:
 
 
 def trimmed(take: Take) -> np.ndarray:
-    """The speech of a recording with ``MARGIN`` of silence around it."""
+    """The speech of a recording ``(T,)`` at its own rate, with ``MARGIN`` seconds of silence around it."""
     if len(take.audio) == 0:
         return take.audio
     start, end = sounding_range(take.audio, top_db=QUIET_DB)

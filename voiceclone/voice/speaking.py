@@ -136,7 +136,7 @@ def speak_whole(
 
 
 def deliver(pieces: Iterable[np.ndarray], write: Callable[[np.ndarray], None]) -> Delivery:
-    """Pass each piece of :func:`speak` to ``write`` as it arrives, and measure the time."""
+    """Pass each piece ``(T,)`` of :func:`speak` to ``write`` as it arrives, and measure the time."""
     started = time.perf_counter()
     first, samples, count = 0.0, 0, 0
     for audio in pieces:

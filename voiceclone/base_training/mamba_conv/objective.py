@@ -168,7 +168,7 @@ def duration_terms(log_duration: Tensor, log_scale: Tensor, durations: Tensor, m
 
 
 def prosody_terms(predicted: Prosody, truth: Prosody, mask: Tensor) -> dict[str, Tensor]:
-    """Losses of pitch (voiced tokens only), voicing, and energy."""
+    """Losses of pitch (voiced tokens only), voicing, and energy, all ``(B, N)``; ``mask`` is True for tokens."""
     voiced = truth.voiced[mask]
     pitch = F.smooth_l1_loss(predicted.pitch[mask], truth.pitch[mask], reduction="none")
     return {

@@ -106,7 +106,13 @@ def frame_loss(aligned: Aligned, frame_tokens: Tensor) -> Tensor:
 
 
 def sequence_loss(aligned: Aligned, tokens: Tensor, lengths: Tensor) -> Tensor:
-    """Cross-entropy of each token, predicted from the audio and the previous tokens."""
+    """Cross-entropy of each token, predicted from the audio and the previous tokens.
+
+    Args:
+        aligned: output of the text aligner.
+        tokens: ids ``(B, N)``, padded.
+        lengths: numbers of tokens ``(B,)``.
+    """
     mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
     return F.cross_entropy(aligned.logits[mask], tokens[mask])
 

@@ -98,7 +98,7 @@ class Codec(nn.Module):
         return torch.tanh(self.decoder(vectors).squeeze(1))
 
     def quantize(self, audio: Tensor, **settings: object) -> Quantized:
-        """Encode and quantize waveforms; ``settings`` are those of the quantizer's ``forward``."""
+        """Encode and quantize waveforms ``(B, samples)``; ``settings`` are those of the quantizer's ``forward``."""
         return self.quantizer(self.latents(audio), **settings)
 
     @torch.no_grad()

@@ -45,7 +45,7 @@ class MambaBlock(nn.Module):
         return self.run(x)[0]
 
     def run(self, x: Tensor, before: MambaState | None = None) -> tuple[Tensor, MambaState]:
-        """As :meth:`forward`, but continuing from a given state; also returns the state after ``x``."""
+        """As :meth:`forward` on ``(B, L, dim)``, but from a given state; also returns the state after ``x``."""
         inner, gate = self.in_proj(x).chunk(2, dim=-1)
         width = self.conv1d.kernel_size[0] - 1
         padded = F.pad(inner.mT, (width, 0)) if before is None else torch.cat([before[0], inner.mT], dim=-1)

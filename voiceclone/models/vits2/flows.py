@@ -26,7 +26,7 @@ class Invertible(nn.Module, ABC):
 
     @abstractmethod
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Inverse of :meth:`forward`."""
+        """Inverse of :meth:`forward`, ``(B, channels, T)``."""
 
     def log_determinant(self, mask: Tensor) -> Tensor:
         """Log-determinant of the Jacobian for each row, ``(B,)``; 0 for a shift."""
@@ -53,12 +53,12 @@ class Coupling(Invertible):
         """``(B, channels / 2, T)`` to the other half's shift, 0 in the padding."""
 
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Add the shift."""
+        """Add the shift to the second half of the channels."""
         first, second = x.chunk(2, dim=1)
         return torch.cat([first, (second + self.shift(first, mask, voice)) * mask], dim=1)
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Subtract the shift."""
+        """Subtract the shift from the second half of the channels."""
         first, second = y.chunk(2, dim=1)
         return torch.cat([first, (second - self.shift(first, mask, voice)) * mask], dim=1)
 
