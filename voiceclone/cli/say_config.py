@@ -57,7 +57,7 @@ class SayConfig:
             raise UsageError(f"--expressive {self.expressive}: use a number between 0 and 1")
         if self.expressive is not None and self.samples_styles:
             raise UsageError(
-                "--expressive: cannot be combined with flags of a base's style sampler (--alpha, --beta...): leave one out"
+                "--expressive: cannot be combined with flags of a base's style sampler (--alpha...): leave one out"
             )
         lowest, highest = range_of("variants")
         if self.variants is not None and not lowest <= self.variants <= highest:
