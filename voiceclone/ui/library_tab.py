@@ -160,7 +160,7 @@ def _details(gr: Any, desk: Desk, name: str) -> list[Any]:
             other,
         ]
     found, card = read_findings(Path(own.file)), shelf.card_of(own)
-    facts = f"Made on {own.date} for the base {own.base or 'that is not known'}."
+    facts = f"Made on {own.date}" + (f" for the base {own.base}." if own.base else ".")
     head = verdict_html(own.name, found) + note(facts)
     path = shelf.export(desk.studio, own.file, "pt", desk.sounds.place())
     comparable = bool(desk.studio.clips_of(own.file))
