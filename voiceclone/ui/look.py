@@ -67,7 +67,7 @@ footer { display: none !important; }
 .clip .block { border: 0 !important; }
 .clip .styler { background: none !important; gap: .5rem; }
 .clip .remove { max-width: 12rem; align-self: flex-end; box-shadow: none;
-  border: 1px solid var(--button-secondary-border-color) !important; border-radius: var(--button-small-radius); }
+  border: 1px solid var(--button-secondary-border-color) !important; border-radius: 6px; }
 .clip textarea { height: auto !important; max-height: 12rem; min-height: 2.6rem; field-sizing: content;
   border: 1px solid var(--input-border-color) !important; border-radius: var(--input-radius) !important; }
 .bar label { font-weight: 600; display: block; margin-bottom: .3rem; }
