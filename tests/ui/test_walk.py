@@ -22,7 +22,7 @@ from voiceclone.system.extras import is_installed
 from voiceclone.ui.whisper import find_whisper
 
 pytestmark = pytest.mark.slow
-WAIT_MS = 300_000.0
+WAIT_MS = 600_000.0
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 EPOCHS = "2"
 
