@@ -21,6 +21,8 @@ from voiceclone.distributed import ProcessLostError, open_process_group
 
 LOST = 7
 """Exit code of a process that detected the loss of another one."""
+DEAD = 9
+"""Exit code of the lost one."""
 CONFIG = TrainConfig(
     preset="tiny", steps=4, warmup_steps=1, crop_frames=16, crop_batch=3, long_batch=2, long_every=2, prosody_batch=3,
     prosody_frames=40, prosody_every=1, acoustic_share=0.25, adversarial_share=0.5, learning_rate=0.01,
@@ -29,7 +31,10 @@ CONFIG = TrainConfig(
 
 
 def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> None:
-    """Train a base (``job`` "base" or "resume") or surrogate encoders, or stop responding ("dies", "sleeps")."""
+    """Train a base (``job`` "base" or "resume") or surrogate encoders ("second") or stop responding ("dies", "sleeps").
+
+    A process of the job "dies" does so after the training, so that one start of the processes shows both.
+    """
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1",
                       MASTER_PORT=str(port))  # fmt: skip
     torch.set_num_threads(1)
@@ -50,10 +55,15 @@ def train(rank: int, size: int, port: int, cache: Path, out: Path, job: str) -> 
             if job == "resume":
                 trainer.config = dataclasses.replace(CONFIG, steps=6)
                 trainer.resume()
-            if job in ("dies", "sleeps") and rank == 1:
-                trainer.train_step = lambda: os._exit(9) if job == "dies" else time.sleep(12)
+            if job == "sleeps" and rank == 1:
+                trainer.train_step = lambda: time.sleep(12)
             trainer.run()
             torch.save(trainer.system.trained.state_dict(), out / f"trainee-{rank}.pt")
+            if job == "dies":
+                trainer.config = dataclasses.replace(CONFIG, steps=CONFIG.steps + 1)
+                if rank == 1:
+                    trainer.train_step = lambda: os._exit(DEAD)
+                trainer.run()
     except ProcessLostError:
         sys.exit(LOST)
 

@@ -107,15 +107,17 @@ def test_a_damaged_conversion_is_made_again(narrow, onnx_file: Path) -> None:
     assert conversion.convert_file(onnx_file).is_whole()
 
 
-def test_two_processes_convert_once(onnx_file: Path, tmp_path: Path) -> None:
+def test_two_processes_convert_once(narrow, onnx_file: Path, tmp_path: Path) -> None:
+    """This process and another one, at the same time."""
     context = multiprocessing.get_context("spawn")  # a forked process may hang in OpenMP
     queue = context.Queue()
-    workers = [context.Process(target=convert_narrow, args=(tmp_path, onnx_file, queue)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    results = sorted(queue.get(timeout=120) for _ in workers)
-    for worker in workers:
-        worker.join()
+    other = context.Process(target=convert_narrow, args=(tmp_path, onnx_file, queue))
+    other.start()
+    assert queue.get(timeout=120) == "ready"
+    lines: list[str] = []
+    converted = conversion.convert_file(onnx_file, notice=lines.append)
+    results = sorted([(len(lines), converted.is_whole()), queue.get(timeout=120)])
+    other.join()
     assert results == [(0, True), (1, True)]
 
 

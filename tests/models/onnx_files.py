@@ -83,9 +83,13 @@ def take_narrow_models(folder: Path) -> None:
 
 
 def convert_narrow(folder: Path, path: Path, queue) -> None:
-    """In a process of its own: convert with narrow models; the number of notices, and whether the result is whole."""
+    """In a process of its own: say when it is ready, and convert with narrow models.
+
+    It gives the number of notices, and whether the result is whole.
+    """
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     take_narrow_models(folder)
     lines: list[str] = []
+    queue.put("ready")
     converted = conversion.convert_file(path, notice=lines.append)
     queue.put((len(lines), converted.is_whole()))

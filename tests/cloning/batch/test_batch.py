@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import shutil
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,10 +23,42 @@ from voiceclone.errors import UsageError
 from voiceclone.tracking.progress import Reporter
 
 
+def flags_of(base: Path, out: Path) -> list[str]:
+    return ["--base", str(base), "--out", str(out), "--epochs-projection", "1", "--offline", "--device", "cpu",
+            "--quiet", "--without", QUICK]  # fmt: skip
+
+
 @pytest.fixture
 def flags(base_folder: Path, tmp_path: Path) -> list[str]:
-    return ["--base", str(base_folder), "--out", str(tmp_path / "out"), "--epochs-projection", "1", "--offline",
-            "--device", "cpu", "--quiet", "--without", QUICK]  # fmt: skip
+    return flags_of(base_folder, tmp_path / "out")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that has run."""
+
+    table: Path
+    out: Path
+    flags: list[str]
+    code: int
+    said: str
+
+
+@pytest.fixture(scope="module")
+def batch(base_folder: Path, dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    """One good voice, whose TensorBoard has a file in its way, and one voice whose clips are not there."""
+    folder = tmp_path_factory.mktemp("batch")
+    (folder / "nowhere").mkdir()
+    (folder / "nowhere" / "metadata.csv").write_text("lost_1.wav|Gone.\nlost_2.wav|Gone, too.\n")
+    (folder / "out" / "anna").mkdir(parents=True)
+    (folder / "out" / "anna" / "tensorboard").write_text("in the way")
+    anna = f'anna,{dataset_folder},"Anna, by letter",4,yes'
+    table = table_of(folder, "name,data,consent,seed,tensorboard", anna, "bert,nowhere,,,no")
+    flags = flags_of(base_folder, folder / "out")
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = main(["batch", str(table), *flags, "--processes", "2"])
+    table_of(folder, "name,data,consent,seed,tensorboard", anna)
+    return Batch(table, folder / "out", flags, code, said.getvalue())
 
 
 def table_of(folder: Path, *lines: str) -> Path:
@@ -32,45 +67,51 @@ def table_of(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_voices_are_cloned_reported_and_not_made_twice(flags, dataset_folder, tmp_path: Path, capsys) -> None:
-    """One valid voice is made, one with missing clips is reported, and neither affects the other."""
-    (tmp_path / "nowhere").mkdir()
-    (tmp_path / "nowhere" / "metadata.csv").write_text("lost_1.wav|Gone.\nlost_2.wav|Gone, too.\n")
-    table = table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"', "bert,nowhere,")
-    assert main(["batch", str(table), *flags, "--processes", "2"]) == 1
-    assert "bert failed" in (said := capsys.readouterr().err) and "nowhere" in said and "Traceback" not in said
-    out = tmp_path / "out"
-    report = json.loads((out / "batch_report.json").read_text())
+def test_voices_are_cloned_and_reported_and_one_failure_stops_nothing(batch: Batch) -> None:
+    assert batch.code == 1
+    assert "bert failed" in batch.said and "nowhere" in batch.said and "Traceback" not in batch.said
+    assert "warning: anna: TensorBoard is off, the work goes on" in batch.said
+    report = json.loads((batch.out / "batch_report.json").read_text())
     assert [(v["name"], v["status"]) for v in report["voices"]] == [("anna", "finished"), ("bert", "failed")]
     assert not any(voice["kept"] for voice in report["voices"])
     assert report["voices"][0]["consent"] == "Anna, by letter" and "nowhere" in report["voices"][1]["error"]
-    assert "| anna | finished |" in (out / "batch_report.md").read_text()
-    assert VoicePack.load(out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
+    assert "| anna | finished |" in (batch.out / "batch_report.md").read_text()
+    assert VoicePack.load(batch.out / "anna" / "anna.pt").tensor.shape == (510, 1, 256)
 
+
+def test_a_voice_of_the_batch_is_the_voice_of_clone(batch: Batch, dataset_folder, tmp_path: Path) -> None:
+    alone = [*batch.flags, "--out", str(tmp_path / "alone"), "--seed", "4"]
+    assert main(["clone", "--data", str(dataset_folder), "--name", "anna", *alone]) == 0
+    one, other = (VoicePack.load(place / "anna" / "anna.pt") for place in (batch.out, tmp_path / "alone"))
+    assert one.tensor.equal(other.tensor)
+
+
+def test_a_voice_is_not_made_twice(batch: Batch, dataset_folder, tmp_path: Path, capsys) -> None:
+    out = Path(shutil.copytree(batch.out, tmp_path / "out"))
+    command = ["batch", str(batch.table), *batch.flags, "--out", str(out)]
     made, whole = (out / "anna" / "anna.pt").stat().st_mtime_ns, (out / "anna" / "report.json").read_text()
-    table_of(tmp_path, "name,data,consent", f'anna,{dataset_folder},"Anna, by letter"')
-    assert main(["batch", str(table), *flags, "--json"]) == 0
+    assert main([*command, "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["finished"] == 1 and again["voices"][0]["kept"]
     assert "| anna | finished, kept |" in (out / "batch_report.md").read_text()
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made, "a finished voice was made again"
 
     (out / "anna" / "report.json").write_text("{}")
-    assert main(["batch", str(table), *flags]) == 1
+    assert main(command) == 1
     assert "report.json cannot be read" in capsys.readouterr().err
     (out / "anna" / "report.json").write_text(whole)
 
     config = json.loads((out / "anna" / "config.json").read_text())
     earlier = {**config, "without": f"average,drift,prior,{config['without']}"}  # as earlier versions wrote it
     (out / "anna" / "config.json").write_text(json.dumps(earlier))
-    assert main(["batch", str(table), *flags]) == 0
+    assert main(command) == 0
     (out / "anna" / "config.json").write_text(json.dumps({**config, "without": f"rows,{config['without']}"}))
-    assert main(["batch", str(table), *flags]) == 1
+    assert main(command) == 1
     assert "other settings (without)" in capsys.readouterr().err
     (out / "anna" / "config.json").write_text(json.dumps(config))
 
-    table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
-    assert main(["batch", str(table), *flags]) == 1
+    table = table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
+    assert main(["batch", str(table), *batch.flags, "--out", str(out)]) == 1
     assert "other settings (seed)" in capsys.readouterr().err
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made
 
@@ -95,23 +136,6 @@ def test_the_whole_table_is_checked_before_the_first_voice(
     assert main(["batch", str(table), *flags]) == 2
     assert said.format(**places) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_trackers_of_the_clones_apply_or_are_said_to_be_off(flags, dataset_folder, tmp_path: Path, capsys) -> None:
-    table = table_of(tmp_path, "name,data,tensorboard", f"anna,{dataset_folder},yes")
-    (tmp_path / "out" / "anna").mkdir(parents=True)
-    (tmp_path / "out" / "anna" / "tensorboard").write_text("in the way")
-    assert main(["batch", str(table), *flags]) == 0
-    assert "warning: anna: TensorBoard is off, the work goes on" in capsys.readouterr().err
-
-
-def test_a_voice_of_the_batch_is_the_voice_of_clone(flags, dataset_folder, tmp_path: Path) -> None:
-    table = table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},4")
-    assert main(["batch", str(table), *flags]) == 0
-    alone = [*flags, "--out", str(tmp_path / "alone"), "--seed", "4"]
-    assert main(["clone", "--data", str(dataset_folder), "--name", "anna", *alone]) == 0
-    one, other = (VoicePack.load(tmp_path / place / "anna" / "anna.pt") for place in ("out", "alone"))
-    assert one.tensor.equal(other.tensor)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
