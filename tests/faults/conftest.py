@@ -28,6 +28,21 @@ def run(monkeypatch: pytest.MonkeyPatch, dataset_folder: Path, base_folder: Path
     return call
 
 
+@pytest.fixture(scope="session")
+def voices() -> dict[str, bytes]:
+    """The voice of :func:`whole`, made once by whichever test comes first."""
+    return {}
+
+
+@pytest.fixture
+def whole(voices: dict[str, bytes], run: Callable[..., int], tmp_path: Path) -> bytes:
+    """The file of the voice that ``run`` makes when nothing goes wrong."""
+    if not voices:
+        assert run(tmp_path / "whole") == 0
+        voices["v"] = (tmp_path / "whole" / "v" / "v.pt").read_bytes()
+    return voices["v"]
+
+
 @functools.cache
 def _phonemizer(kind: Callable) -> Callable:
     """One a language for all tests: it takes most of a second to build."""

@@ -23,19 +23,6 @@ from voiceclone.projection.trainer import ProjectionTrainer
 Run = Callable[..., int]
 
 
-@pytest.fixture(scope="module")
-def voices() -> dict[str, bytes]:
-    """The uninterrupted run's voice, made once by whichever test comes first."""
-    return {}
-
-
-def whole(voices: dict[str, bytes], run: Run, tmp_path: Path) -> bytes:
-    if not voices:
-        assert run(tmp_path / "whole") == 0
-        voices["v"] = (tmp_path / "whole" / "v" / "v.pt").read_bytes()
-    return voices["v"]
-
-
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
     said = capsys.readouterr().err
     assert "Traceback" not in said
@@ -46,12 +33,11 @@ def partial(folder: Path) -> list[Path]:
     return list(folder.rglob(".partial-*"))
 
 
-def test_a_disk_that_fills_up_at_each_stage_loses_nothing(run: Run, disk, voices, tmp_path: Path, capsys) -> None:
+def test_a_disk_that_fills_up_at_each_stage_loses_nothing(run: Run, disk, whole: bytes, capsys) -> None:
     """The same run on a disk that is too small for the report, the checkpoint, the products; then large enough.
 
     The disk is also another file system than that of the temporary folder, so that renames between the two would fail.
     """
-    expected = whole(voices, run, tmp_path)
     assert disk("4k").stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev
     left = []
     for size in ("4k", "512k", "10m"):
@@ -64,7 +50,7 @@ def test_a_disk_that_fills_up_at_each_stage_loses_nothing(run: Run, disk, voices
     assert "last.pt" not in left[1] and "last.pt" in left[2]  # each time it came further, or not less far
     folder = disk("64m")
     assert run(folder, "--resume") == 0
-    assert (folder / "v" / "v.pt").read_bytes() == expected and not partial(folder)
+    assert (folder / "v" / "v.pt").read_bytes() == whole and not partial(folder)
 
 
 def test_a_read_only_disk_is_one_clear_line(run: Run, disk, capsys) -> None:
@@ -78,9 +64,8 @@ def test_a_read_only_disk_is_one_clear_line(run: Run, disk, capsys) -> None:
     assert os.listdir(folder) == []
 
 
-def test_a_disk_that_turns_read_only_in_the_middle(run: Run, disk, voices, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_a_disk_that_turns_read_only_in_the_middle(run: Run, disk, whole: bytes, capsys, monkeypatch) -> None:
     """As ext4 does after an error of the device. Once it can be written again, the run goes on to the same voice."""
-    expected = whole(voices, run, tmp_path)
     folder = disk("64m")
     save, count = states.write_torch, 0
 
@@ -98,7 +83,7 @@ def test_a_disk_that_turns_read_only_in_the_middle(run: Run, disk, voices, tmp_p
     disk("rw")
     assert (folder / "v" / "checkpoints" / "last.pt").is_file()
     assert run(folder, "--resume") == 0
-    assert (folder / "v" / "v.pt").read_bytes() == expected and not partial(folder)
+    assert (folder / "v" / "v.pt").read_bytes() == whole and not partial(folder)
     assert not (folder / "v" / ".lock").exists()
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from voiceclone.nets.phone_classifier import load_phone_classifier
+from voiceclone.projection import initialization as initialization_module
 from voiceclone.projection.initialization import (
     BLEND,
     NOT_PROSODIC,
@@ -25,6 +26,12 @@ WEIGHTS = LossWeights()
 
 def pack(vector: torch.Tensor, name: str = "v") -> VoicePack:
     return VoicePack(vector.expand(510, 1, 256).clone(), name)
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch) -> None:
+    """Of the search for a blend, which a test of its own follows to its end."""
+    monkeypatch.setattr(initialization_module, "BLEND_STEPS", 4)
 
 
 @pytest.fixture
