@@ -118,6 +118,7 @@ def test_a_wrong_argument_names_its_command(command: str, capsys) -> None:
         "evaluate": ["--voice", "v", "--data", "d"], "mix": ["v", "--out", "o.pt"],
         "zero-shot": ["c.wav"], "export": ["v", "--to", "pt", "--out", "o"],
         "prepare": ["s", "--out", "o"], "train-base": ["--data", "d", "--out", "o"],
+        "fidelity": ["v", "0.5", "--out", "o.pt"],
     }  # fmt: skip
     with pytest.raises(SystemExit) as stop:
         main([command, *needed.get(command, []), "--no-such-option"])

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.mamba_conv.codec_files import load_codec, save_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec, run_key
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
 from voiceclone.base_training.mamba_conv.codes import CodeCache, codec_key
 from voiceclone.base_training.mamba_conv.settings import CodecTraining
 from voiceclone.base_training.trainer import Trainer
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.mamba_conv.config import CodecConfig, presets
@@ -116,14 +116,15 @@ def test_an_own_codec_is_trained_once(corpus, config, tmp_path, monkeypatch) -> 
     monkeypatch.setattr("voiceclone.base_training.mamba_conv.codec_recipe.load_recognizer", lambda: None)
     part = codec_config_of(config, 16, 0.5)
     assert part.steps == 4 and part.system == "codec"
-    first = own_codec(corpus, part, tmp_path, BaseFacts(), ProcessGroup())
+    run = TrainingRun(corpus=corpus, config=part, out=tmp_path)
+    first = own_codec(run)
     assert first.codebook_size == 16 and first.quantizer.codebooks.shape == (4, 16, TINY.latent)
     stamp = (tmp_path / "codec" / "codec.safetensors").stat().st_mtime_ns
-    assert codec_key(own_codec(corpus, part, tmp_path, BaseFacts(), ProcessGroup())) == codec_key(first)
+    assert codec_key(own_codec(run)) == codec_key(first)
     assert (tmp_path / "codec" / "codec.safetensors").stat().st_mtime_ns == stamp
     other = dataclasses.replace(part, seed=3)
     assert run_key(corpus, other) != run_key(corpus, part)
-    assert codec_key(own_codec(corpus, other, tmp_path, BaseFacts(), ProcessGroup())) != codec_key(first)
+    assert codec_key(own_codec(dataclasses.replace(run, config=other))) != codec_key(first)
 
 
 def test_a_hop_that_does_not_fit_is_refused(corpus, config) -> None:
