@@ -50,11 +50,14 @@ def main() -> int:
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--run", type=Path, required=True, help="output folder of a finished clone")
     parser.add_argument("--data", type=Path, required=True, help="the dataset it was made from")
+    parser.add_argument(
+        "--others", type=Path, nargs="*", default=[], help="datasets of other speakers: how near strangers come"
+    )
     parser.add_argument("--wavs", type=Path, help="folder to leave the speech in")
     options = parser.parse_args()
     try:
         base = load_base(options.base, offline=True)
-        dataset = load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True)
+        dataset = _load(options.data, base)
         judges = Judges(dataset)
         voices = _voices(options.run)
         print(
@@ -62,6 +65,9 @@ def main() -> int:
         )
         held_out = [(read_audio(clip.path), clip.text) for clip in dataset.validation]
         print(judges.row("held-out recordings", held_out), flush=True)
+        if options.others:
+            strangers = [read_audio(clip.path) for data in options.others for clip in _load(data, base).validation]
+            print(f"| recordings of other speakers | {judges.likeness(strangers)} |{' - |' * 4}", flush=True)
         for name, pack in voices.items():
             spoken = speak(base, pack)
             print(judges.row(name, spoken), flush=True)
@@ -89,17 +95,25 @@ class Judges:
     @torch.no_grad()
     def row(self, name: str, spoken: list[tuple[np.ndarray, str]]) -> str:
         """A row of the table for pieces of speech ``(T,)`` at 24 kHz and what they say."""
-        near = [np.mean([net.embed(a) @ self.centres[n] for a, _ in spoken]) for n, net in self.encoders.items()]
-        near += [float("nan")] * (3 - len(near))  # CAM++ is not installed
         wrong, count = np.sum([self.words.error_rate(a, text) for a, text in spoken], axis=0)
         opinions = [float(self.opinion(torch.from_numpy(resample(a, SAMPLE_RATE, 16_000))[None])) for a, _ in spoken]
         rate = sum(len(text) for _, text in spoken) / sum(spoken_seconds(a) for a, _ in spoken)
         pitches = [pitch.mean for pitch in (measure_pitch(a) for a, _ in spoken) if pitch is not None]
         hertz = 2 ** (float(np.median(pitches)) / 12) if pitches else float("nan")
-        likeness = " | ".join(f"{value:.3f}" for value in near)
+        likeness = self.likeness([audio for audio, _ in spoken])
         return (
             f"| {name} | {likeness} | {100 * wrong / count:.1f} | {np.mean(opinions):.2f} | {rate:.1f} | {hertz:.0f} |"
         )
+
+    def likeness(self, audios: list[np.ndarray]) -> str:
+        """Cells with the mean cosine of pieces of speech ``(T,)`` at 24 kHz to the speaker, by each encoder."""
+        near = [np.mean([net.embed(a) @ self.centres[n] for a in audios]) for n, net in self.encoders.items()]
+        near += [float("nan")] * (3 - len(near))  # CAM++ is not installed
+        return " | ".join(f"{value:.3f}" for value in near)
+
+
+def _load(data: Path, base: Base) -> Dataset:
+    return load_dataset(data, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True)
 
 
 def _centre(net, clips: list[Clip]) -> np.ndarray:
