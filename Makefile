@@ -20,11 +20,9 @@ demo-kokoro: setup
 	$(RUN) -m voiceclone demo-data --out datasets/demo
 	$(RUN) training_styletts2.py --data datasets/demo --name demo --base kokoro --out output/kokoro --resume
 
-# Processes with one thread each: several threads per process would compete for the cores. One process more than cores,
-# because some tests wait for other processes or for a network that does not answer.
-TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1)
+# A process for each core with one thread each: several threads per process would compete for the cores.
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses auto --dist worksteal
 
 slow: setup
 	$(RUN) -m pytest -m slow
