@@ -13,7 +13,7 @@ from voiceclone import UsageError, VoicePack, evaluate, load_base
 from voiceclone.cli.main import main
 from voiceclone.data.dataset import hold_out
 from voiceclone.evaluation import report_judges, sentences
-from voiceclone.evaluation.report_judges import Panel, load_panel
+from voiceclone.evaluation.report_judges import Panel, load_panel, load_untrained_encoder
 from voiceclone.voice.formats import write_voices
 
 
@@ -218,3 +218,6 @@ def test_an_encoder_that_is_not_installed_is_said(monkeypatch) -> None:
     panel = load_panel("a")
     assert [encoder.name for encoder in panel.encoders] == ["campplus", "xvector", "resemblyzer"]
     assert not any("similarity" in line for line in panel.left_out)
+    assert load_untrained_encoder().name == "campplus"
+    monkeypatch.setattr(campplus, "load_campplus", lambda: None)
+    assert load_untrained_encoder().name == "xvector"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from voiceclone.evaluation import metrics
+from voiceclone.evaluation.metrics_opinion import load_opinion_judge
 from voiceclone.evaluation.metrics_words import Whisper, load_word_recognizer
 from voiceclone.evaluation.sentences import HELD_OUT, held_out_sentences
 from voiceclone.text.g2p import Phonemizer
@@ -101,6 +102,24 @@ def test_held_out_sentences_have_their_length():
         assert count <= ROWS
     assert [sentence.phonemes for sentence in HELD_OUT] == [5, 20, 60, 150, 400]
     assert held_out_sentences("b") == HELD_OUT and held_out_sentences("f") == ()
+
+
+def test_the_opinion_judge_prints_nothing(monkeypatch, capsys):
+    """`evaluate --json` writes one JSON object to standard output."""
+
+    class Model:
+        def __init__(self) -> None:
+            print("weights loaded from: somewhere")
+
+        def eval(self) -> "Model":
+            return self
+
+    package = types.ModuleType("distillmos")
+    package.ConvTransformerSQAModel = Model
+    monkeypatch.setitem(sys.modules, "distillmos", package)
+    judge, why = load_opinion_judge()
+    assert judge is not None and judge.name == "distillmos" and not why
+    assert not capsys.readouterr().out
 
 
 def test_words_are_left_out_with_a_reason(monkeypatch):

@@ -84,8 +84,9 @@ class Discriminators(nn.Module):
             + [SpectrumDiscriminator(size, hop, spectrum_channels, window=window) for size, hop, window in resolutions]
         )
         self.apply(_initialize)
-        for part in self.parts:
-            _scale(part.post, OUTPUT_GAIN)
+        with torch.no_grad():
+            for part in self.parts:
+                part.post.weight_g.mul_(OUTPUT_GAIN)
 
     def forward(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Audio ``(B, T)`` to the scores and the features of each discriminator."""
@@ -98,7 +99,7 @@ def build_discriminators(kind: str, *, wide: bool = False) -> Discriminators:
 
     Args:
         kind: ``narrow`` or ``full``.
-        wide: the full set with StyleTTS2's own widths (41M parameters instead of 0.1M).
+        wide: the full set with StyleTTS2's own widths (41M parameters instead of 0.2M).
     """
     if kind == "narrow":
         return Discriminators()
@@ -125,11 +126,6 @@ def _initialize(module: nn.Module) -> None:
     nn.init.normal_(direction, std=math.sqrt(2.0 / (1.0 + SLOPE**2) / direction[0].numel()))
     module.weight_g.copy_(direction.flatten(1).norm(dim=1).view_as(module.weight_g))
     nn.init.zeros_(module.bias)
-
-
-@torch.no_grad()
-def _scale(module: nn.Module, gain: float) -> None:
-    module.weight_g.mul_(gain)
 
 
 def _run(convs: nn.ModuleList, post: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -64,9 +64,7 @@ class RecordedSystem(System):
         speaker_boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__(
-            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-        )
+        super().__init__(corpus, config, process_group)
         self.batches = BatchMaker(corpus, config, speaker_boost=speaker_boost, process_group=self.process_group)
         settings = config.styletts2
         self._build(

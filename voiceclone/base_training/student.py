@@ -42,9 +42,7 @@ class StudentSystem(System):
     averaged: NanoKModel
 
     def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
-        super().__init__(
-            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-        )
+        super().__init__(corpus, config, process_group)
         self.batches = VectorBatches(corpus, config, process_group=self.process_group)
         self._build(lambda: build_student(config.preset), Discriminators)
         self.objective = SpeechObjective(self.trained, self.discriminators, config, self.process_group)

@@ -45,8 +45,9 @@ class System(ABC):
     older_identity: Mapping[str, Any] = MappingProxyType({})
     """Value of :meth:`identity` for checkpoints from before a part of it existed."""
 
-    def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup) -> None:
-        self.corpus, self.config, self.process_group = corpus, config, process_group
+    def __init__(self, corpus: Corpus, config: TrainConfig, process_group: ProcessGroup | None = None) -> None:
+        self.corpus, self.config = corpus, config
+        self.process_group = process_group or ProcessGroup(device=torch.device(config.device))
 
     def _build(self, make: Callable[[], nn.Module], make_discriminators: Callable[[], nn.Module]) -> None:
         """Create the modules from the seed. The caller's random state is restored."""

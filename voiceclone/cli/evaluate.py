@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.cli.output_files import check_free
 from voiceclone.errors import UsageError
 from voiceclone.evaluation.config import EvaluateConfig
 from voiceclone.system.settings import add_flags, given, words_of
@@ -63,9 +64,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _folder_of_report(config: EvaluateConfig) -> Path:
     """The folder of the report, which can take it; checked before anything is loaded."""
-    best = config.keep_best
-    if best is not None and best.exists() and not config.overwrite:
-        raise UsageError(f"{best} exists: choose another --keep-best, or replace it with --overwrite")
+    if config.keep_best is not None:
+        check_free(config.keep_best, overwrite=config.overwrite, flag="--keep-best")
     out = config.out or _folder_of_voice(config.voice)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")

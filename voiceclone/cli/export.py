@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.cli.output_files import check_free
 from voiceclone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--to {options.to!r}: use one of {', '.join((*FORMATS, ONNX))}")
     if options.add and options.to not in SEVERAL:
         raise UsageError(f"--add: a {options.to} file holds one voice: use --to {', '.join(SEVERAL)}")
-    if options.out.exists() and not (options.add or options.overwrite):
-        raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    check_free(options.out, overwrite=options.add or options.overwrite)
     found, provenance = _read(options)
     if options.variants is not None:
         found, provenance = _variants(options, found, provenance)
@@ -96,8 +96,7 @@ def _export_model(options: argparse.Namespace) -> int:
 
     if options.add or options.name:
         raise UsageError("--add, --name: cannot be used with --to onnx: leave them out")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    check_free(options.out, overwrite=options.overwrite)
     if not Path(options.voice).is_dir():
         raise UsageError(f"{options.voice}: is not a folder: with --to onnx give that of a VITS2")
     base = load_base(options.voice, offline=options.offline)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.errors import UsageError
+from voiceclone.cli.output_files import check_voice_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the output file, move the voice, save it."""
-    if options.out.suffix != ".pt":
-        raise UsageError(f"--out {options.out}: the file of a voice ends in .pt")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    check_voice_path(options.out, overwrite=options.overwrite)
     from voiceclone.cloning.fidelity import at_fidelity
     from voiceclone.tracking.progress import Reporter
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.cli.output_files import check_free
 from voiceclone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None:
         if options.plot.suffix.lower() != ".png":
             raise UsageError(f"--plot {options.plot}: the picture is a PNG: give a name that ends in .png")
-        if options.plot.exists() and not options.overwrite:
-            raise UsageError(f"{options.plot} exists: choose another --plot, or replace it with --overwrite")
+        check_free(options.plot, overwrite=options.overwrite, flag="--plot")
     from voiceclone.voice.lookup import VoiceFinder
 
     stock = _stock_voices(options)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from voiceclone.cli.clone import add_verbosity, verbosity
-from voiceclone.errors import UsageError
+from voiceclone.cli.output_files import check_voice_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Parse, load, mix, save; warn if the result is outside the range of real voices."""
-    if options.out.suffix != ".pt":
-        raise UsageError(f"--out {options.out}: the file of a voice ends in .pt")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists: choose another --out, or replace it with --overwrite")
+    check_voice_path(options.out, overwrite=options.overwrite)
     from voiceclone.bases.finder import finder_of
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.health import HealthRange, examine

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
+from voiceclone.cli.output_files import check_free
 from voiceclone.cli.say_config import SayConfig
 from voiceclone.cli.say_style import (
     add_style_arguments,
@@ -256,8 +257,7 @@ def _with_out(config: SayConfig) -> tuple[SayConfig, str]:
         return config, ""
     format_of(Path(config.out))
     for each in map(Path, variant_names(config.out, config.variants)):
-        if each.exists() and not config.overwrite:
-            raise UsageError(f"{each} exists: choose another --out, or replace it with --overwrite")
+        check_free(each, overwrite=config.overwrite)
     return config, ""
 
 

@@ -71,14 +71,7 @@ def finish_voice(
     voice.save(run.folder.voice)
     expressive = write_expressive(run, trainer, base_vector)
     spoken = _speak_tests(run)
-    figure = training_figure(
-        _curves(state.history, trainer.weights),
-        *_mel_pair(trainer, base_vector),
-        run.config.name,
-        best_epoch=state.best_epoch or None,
-        reference_levels=reference_levels,
-    )
-    save_figure(figure, run.folder.path / "training.png")
+    _draw_training(run, trainer, base_vector, reference_levels)
     report: CloneReport = {
         "name": run.config.name,
         "verdict": verdict,
@@ -114,6 +107,20 @@ def finish_voice(
     write_text(run.folder.path / "README.md", _card(run, report))
     write_json(run.folder.report, report)
     return report
+
+
+def _draw_training(
+    run: Run, trainer: ProjectionTrainer, base_vector: torch.Tensor, reference_levels: ReferenceLevels
+) -> None:
+    """Write ``training.png``."""
+    figure = training_figure(
+        _curves(trainer.state.history, trainer.weights),
+        *_mel_pair(trainer, base_vector),
+        run.config.name,
+        best_epoch=trainer.state.best_epoch or None,
+        reference_levels=reference_levels,
+    )
+    save_figure(figure, run.folder.path / "training.png")
 
 
 def _base_facts(run: Run) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +29,10 @@ def load_opinion_judge() -> tuple[OpinionJudge | None, str]:
         import distillmos
     except ImportError as error:
         return None, f"naturalness: {error.name} is not installed ({install_line('judges')})"
-    return DistilMos(distillmos.ConvTransformerSQAModel().eval()), ""
+    # It prints the path of its weights, which would stand before the JSON of `evaluate --json`.
+    with contextlib.redirect_stdout(io.StringIO()):
+        model = distillmos.ConvTransformerSQAModel().eval()
+    return DistilMos(model), ""
 
 
 class DistilMos:

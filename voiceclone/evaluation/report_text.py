@@ -32,7 +32,7 @@ def as_text(evaluation: Evaluation) -> str:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         lines.append("  ".join([first.strip().ljust(widths[0]), *rest]).rstrip())
     lines += [
-        f"{' and '.join(evaluation.encoders)}: likeness to the speaker (cosine, 95 % interval), higher is better; "
+        f"{', '.join(evaluation.encoders)}: likeness to the speaker (cosine, 95 % interval), higher is better; "
         f"{'naturalness, too; ' if any(c.key == 'opinion_score' for c in shown) else ''}"
         f"all else: error, lower is better; {evaluation.validation_clips} validation clips",
         *(f"doubt: {line}" for line in evaluation.doubts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -156,13 +156,15 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         candidates=dict(initialization.candidates),
         dropped=dropped,
         projection=_first_network(config, initialization),
-        alignments={
-            f"{split}/{target.name}": target.alignment
-            for split, done in splits.items()
-            for target in done
-            if f"{split}/{target.name}" not in dropped
-        },
+        alignments={name: target.alignment for name, target in _named(splits) if name not in dropped},
     )
+
+
+def _named(splits: Mapping[str, Sequence[AlignedTarget]]) -> Iterator[tuple[str, AlignedTarget]]:
+    """``split/name`` of every target, and the target."""
+    for split, targets in splits.items():
+        for target in targets:
+            yield f"{split}/{target.name}", target
 
 
 def classifier_is_reliable(phone_accuracy: float) -> bool:
@@ -202,10 +204,9 @@ def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
     deviation = 1.4826 * float(np.median(np.abs(scores - median)))
     lowest = median - max(MIN_SCORE_MARGIN, SCORE_DEVIATIONS * deviation)
     dropped = {
-        f"{split}/{target.name}": f"the speech does not fit the transcript (alignment {target.alignment.score:.2f}, "
+        name: f"the speech does not fit the transcript (alignment {target.alignment.score:.2f}, "
         f"the others about {median:.2f}): check the text"
-        for split, done in splits.items()
-        for target in done
+        for name, target in _named(splits)
         if target.alignment.score < lowest
     }
     for split, done in splits.items():

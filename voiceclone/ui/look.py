@@ -121,6 +121,11 @@ def theme() -> Any:
         "checkbox_border_color": edge,
     }
     dark = {f"{name}_dark": edge_dark if name.endswith("border_color") else value for name, value in colours.items()}
+    both = {
+        "button_cancel_background_fill": "#b91c1c",
+        "button_cancel_background_fill_hover": "#991b1b",
+        "button_cancel_text_color": "white",
+    }
     plain = {
         f"{label}_{part}{mode}": value
         for label in ("block_title", "block_label")
@@ -131,13 +136,9 @@ def theme() -> Any:
         **colours,
         **dark,
         **plain,
+        **both,
+        **{f"{name}_dark": value for name, value in both.items()},
         background_fill_primary="*neutral_50",  # of the soft theme; what is set anew falls back to white
-        button_cancel_background_fill="#b91c1c",
-        button_cancel_background_fill_dark="#b91c1c",
-        button_cancel_background_fill_hover="#991b1b",
-        button_cancel_background_fill_hover_dark="#991b1b",
-        button_cancel_text_color="white",
-        button_cancel_text_color_dark="white",
         link_text_color="#3730a3",
         link_text_color_dark="#a5b4fc",
         input_placeholder_color="#6b7280",

@@ -73,9 +73,7 @@ class CodecSystem(System):
         training: CodecTraining | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__(
-            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-        )
+        super().__init__(corpus, config, process_group)
         self.codec, self.training = codec or CodecConfig(), training or CodecTraining()
         if 600 % self.codec.hop:
             raise ValueError(f"a hop of {self.codec.hop} samples does not divide a frame of 600")

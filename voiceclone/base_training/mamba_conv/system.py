@@ -53,9 +53,7 @@ class MambaConvSystem(System):
         speaker_boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__(
-            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-        )
+        super().__init__(corpus, config, process_group)
         self.model, self.vocab, self.training = model, vocab, training or MambaConvTraining()
         if (codec.levels, codec.codebook_size, codec.hop) != (model.levels, model.codebook_size, model.hop):
             raise UsageError("--codec: has other levels, codes or frames than the model: choose another --vocab-size")

@@ -67,9 +67,7 @@ class Vits2System(System):
         speaker_boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__(
-            corpus, config, ProcessGroup(device=torch.device(config.device)) if process_group is None else process_group
-        )
+        super().__init__(corpus, config, process_group)
         assert isinstance(config.system_settings, Vits2Settings)
         self.settings: Vits2Settings = config.system_settings
         self.model = run_model(corpus, config)
