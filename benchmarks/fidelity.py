@@ -31,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         base = load_base(options.base, offline=True)
-        judges = Judges(load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True))
+        judges = Judges(load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab))
         print(f"| {options.run.name} on {base.title}, fidelity | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
         for fidelity in options.fidelities:
             pack = at_fidelity(options.run / f"{options.run.name}.pt", fidelity)

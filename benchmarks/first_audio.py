@@ -24,7 +24,7 @@ from kokoro import KModel
 from voiceclone.text.g2p import build_pipeline
 from voiceclone.voice.official import official_voice
 model = KModel(config=sys.argv[1], model=sys.argv[2], repo_id="hexgrad/Kokoro-82M").eval()
-pipeline = build_pipeline("a", model, offline=True)
+pipeline = build_pipeline("a", model)
 next(iter(pipeline(sys.argv[3], voice=official_voice("af_heart").tensor))).audio.numpy()
 print("audio", flush=True)
 """

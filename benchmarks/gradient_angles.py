@@ -46,7 +46,7 @@ def main() -> int:
     try:
         artifacts = torch.load(options.run / f"{options.run.name}_artifacts.pt", weights_only=True)
         teacher, student = load_base(options.teacher, offline=True), load_base(options.student, offline=True)
-        clips = load_dataset(options.data, vocab=teacher.kmodel.vocab, offline=True).train[: options.clips]
+        clips = load_dataset(options.data, vocab=teacher.kmodel.vocab).train[: options.clips]
         first, last = artifacts["anchor"], artifacts["base_vector"]
         targets = _targets(teacher, [(c.name, c.phonemes, read_audio(c.path)) for c in clips], last)
         objectives = [_objective(base, targets) for base in (teacher, student)]

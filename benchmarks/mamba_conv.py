@@ -32,7 +32,7 @@ from voiceclone.base_training.mamba_conv.codec_files import read_codec_facts
 from voiceclone.base_training.mamba_conv.settings import CodecTraining, MambaConvTraining
 from voiceclone.base_training.measures import spoken_measures
 from voiceclone.base_training.training_run import TrainingRun
-from voiceclone.cli.main import parse
+from voiceclone.cli.main import parse_arguments
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json
 from voiceclone.models.mamba_conv.bundle import load_bundle
@@ -114,7 +114,7 @@ def one_recording(options: argparse.Namespace) -> dict[str, Any]:
     """From scratch with a codec of its own, and from a trained base with that one's."""
     dataset = options.out / "dataset"
     words = ["prepare", options.recording, "--subtitles", options.transcription, "--out", dataset, "--validation", 0]
-    prepared = parse([str(word) for word in (*words, *(["--resume"] if dataset.exists() else []))])
+    prepared = parse_arguments([str(word) for word in (*words, *(["--resume"] if dataset.exists() else []))])
     prepared.run(prepared)
     corpus = corpus_of([dataset], options.out)
     codec, measured = train_codec(corpus, options)
@@ -129,7 +129,7 @@ def one_recording(options: argparse.Namespace) -> dict[str, Any]:
 def corpus_of(data: list[Path], out: Path) -> Corpus:
     """The features of some datasets."""
     caches = [(path, out / "features" / f"{number:03d}-{path.name}") for number, path in enumerate(data)]
-    prepare_caches(caches, [], out / "features", Preparation(vocab=full_config()["vocab"], offline=True))
+    prepare_caches(caches, [], out / "features", Preparation(vocab=full_config()["vocab"]))
     return Corpus([cache for _, cache in caches])
 
 

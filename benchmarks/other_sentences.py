@@ -72,7 +72,7 @@ def speak(kokoro: FrozenKokoro, pack: VoicePack, sentences: list[str]) -> list[T
 
 
 def _dataset(folder: Path, base: Base) -> Dataset:
-    return load_dataset(folder, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True)
+    return load_dataset(folder, lang="a", seed=0, vocab=base.kmodel.vocab)
 
 
 def _centre(vectors: list[np.ndarray]) -> np.ndarray:

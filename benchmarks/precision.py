@@ -37,7 +37,7 @@ def main() -> int:
     options = parser.parse_args()
     base = load_base(options.base, offline=True)
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
-    text = kokoro.text(Phonemizer("a", offline=True).phonemes(TEXT))
+    text = kokoro.text(Phonemizer("a").phonemes(TEXT))
     row = next(iter(base.stock_voices.values())).row(text.phoneme_count)
     spoken = kokoro.utter(text, row)
     aligned = text.acoustic_text @ alignment_matrix(spoken.durations)

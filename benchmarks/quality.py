@@ -95,7 +95,7 @@ class Bench:
         seconds = made.report["seconds"]
         if self.options.clone_only:
             return
-        dataset = load_dataset(folder, lang="a", seed=seed, vocab=self.base.kmodel.vocab, offline=True)
+        dataset = load_dataset(folder, lang="a", seed=seed, vocab=self.base.kmodel.vocab)
         voices = {"clone": made.voice}
         if not other:
             voices.update(read_candidates(made.folder / f"{name}.pt"))

@@ -113,7 +113,7 @@ class Judges:
 
 
 def _load(data: Path, base: Base) -> Dataset:
-    return load_dataset(data, lang="a", seed=0, vocab=base.kmodel.vocab, offline=True)
+    return load_dataset(data, lang="a", seed=0, vocab=base.kmodel.vocab)
 
 
 def _centre(net, clips: list[Clip]) -> np.ndarray:
@@ -129,7 +129,7 @@ def _voices(run: Path) -> dict[str, VoicePack]:
 
 def speak(base: Base, pack: VoicePack) -> list[tuple[np.ndarray, str]]:
     """Each of :data:`SENTENCES` spoken with a voice: audio ``(T,)`` at 24 kHz, and the text."""
-    pipeline = base.pipeline("a", offline=True)
+    pipeline = base.pipeline("a")
     return [(np.asarray(speak_whole(pipeline, text, pack.tensor)), text) for text in SENTENCES]
 
 

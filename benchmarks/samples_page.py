@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     bases: dict[str, Base] = {}
     try:
         voices = [_load(given, options, bases) for given in options.voices]
-        page = write_samples(voices, options.out, sentences=options.sentences, offline=options.offline)
+        page = write_samples(voices, options.out, sentences=options.sentences)
     except (UsageError, VoicecloneError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -60,7 +60,7 @@ def _load(given: str, options: argparse.Namespace, bases: dict[str, Base]) -> Sa
         file=path_of(which),
         pack=find_voice(which, base),
         base=base,
-        dataset=load_dataset(Path(data), lang=options.lang, seed=seed, vocab=vocab, offline=options.offline),
+        dataset=load_dataset(Path(data), lang=options.lang, seed=seed, vocab=vocab),
         lang=options.lang,
         seed=seed,
         consent=facts.get("consent", NOT_STATED),

@@ -102,7 +102,7 @@ def say(work: Path) -> dict[str, float]:
 
     base = load_base(str(full_size_base(work / "full")), offline=True)
     pack = next(iter(base.stock_voices.values()))
-    pipeline: KPipeline = base.pipeline("a", offline=True)
+    pipeline: KPipeline = base.pipeline("a")
 
     def ours() -> tuple[float, float, float]:
         delivery = deliver(speak(pipeline, SENTENCES, pack.tensor, speed=1.0, seed=0), lambda audio: None)

@@ -96,7 +96,7 @@ class Speaking:
             raise VoicecloneError(f"{base.title} has no voice {missing[0]}: it is not a student of Kokoro-82M")
         self.voices = {name: base.stock_voices[name] for name in base.stock_voices if name.startswith(("a", "b"))}
         self.kokoro = FrozenKokoro(base.kmodel, device, convolutions=convolution_dtype("auto", device))
-        self.phonemizers = {lang: Phonemizer(lang, offline=True) for lang in "ab"}
+        self.phonemizers = {lang: Phonemizer(lang) for lang in "ab"}
 
     @torch.no_grad()
     def speak(self, sentence: str, name: str, seed: int) -> SynthesizedUtterance:

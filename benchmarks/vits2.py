@@ -40,7 +40,7 @@ from voiceclone.files import write_json
 from voiceclone.models.presets import full_config
 from voiceclone.models.vits2.onnx_export import onnx_bytes
 from voiceclone.models.vits2.speaking import Vits2KModel
-from voiceclone.models.vits2.synthesizer import Synthesizer, align
+from voiceclone.models.vits2.synthesizer import Synthesizer, search_alignment
 from voiceclone.nets.phone_recognizer import load_recognizer
 from voiceclone.nets.xvector import load_speaker_net
 
@@ -171,7 +171,7 @@ def _durations(model: Synthesizer, batches: Vits2Batches, indices: list[int]) ->
             torch.manual_seed(index)
             voice = model.voices(batch.speakers)
             prior = model.read(batch.tokens, batch.lengths, voice)
-            path = align(model.encode_posterior(batch.spectrogram, batch.frames, voice), prior)
+            path = search_alignment(model.encode_posterior(batch.spectrogram, batch.frames, voice), prior)
             noise = torch.randn_like(prior.features[:, : 2 if model.config.stochastic_durations else 1])
             predicted = model.durations(prior.features, prior.mask, voice, noise)
         count = int(batch.lengths[0])

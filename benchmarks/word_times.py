@@ -69,7 +69,7 @@ def main() -> int:
 @torch.no_grad()
 def speak(base: Base, voice: str, sentences: Sequence[str], path: Path) -> tuple[list[Word], str]:
     """Write a recording of the sentences with pauses; its words with their true times, and its text."""
-    kokoro, phonemizer = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a", offline=True)
+    kokoro, phonemizer = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a")
     pause = np.zeros(int(PAUSE_SECONDS * 24_000), dtype=np.float32)
     parts, words, said, at = [pause], [], [], PAUSE_SECONDS
     for sentence in sentences:

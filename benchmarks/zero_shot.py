@@ -141,7 +141,7 @@ def _speaker_of(base: Base):
     """A function from a voice to its speech of the sentences."""
     device = torch.device("cpu")
     kokoro = FrozenKokoro(base.kmodel, device, convolutions=convolution_dtype("auto", device))
-    phonemize = Phonemizer("a", offline=True).phonemes
+    phonemize = Phonemizer("a").phonemes
     texts = [kokoro.text(phonemize(sentence)) for sentence in SENTENCES]
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ def pack(folder: Path, out: Path) -> tuple[float, str]:
 
     from voiceclone.files import write_bytes
     from voiceclone.models import hub
-    from voiceclone.voice.compact import RANK, compress, expand, named
+    from voiceclone.voice.compact import RANK, compact_keys, compress, expand_compact
     from voiceclone.voice.official import ACCURACY
     from voiceclone.voice.pack import VoicePack
 
@@ -31,8 +31,8 @@ def pack(folder: Path, out: Path) -> tuple[float, str]:
         voice = VoicePack.load(path)
         hub.check_hash(path, hub.voice_file(name).sha256)
         parts = compress(voice, tolerance=ACCURACY)
-        errors[name] = float((expand(parts, name).tensor - voice.tensor).abs().max())
-        tensors |= named(parts, name)
+        errors[name] = float((expand_compact(parts, name).tensor - voice.tensor).abs().max())
+        tensors |= compact_keys(parts, name)
     about = (  # one entry: safetensors writes several in any order
         f"The voices of {hub.KOKORO_REPO} at {hub.KOKORO_REVISION}, Apache-2.0. Changed: each voice less its mean row "
         f"is stored as a product of rank {RANK}, every value within {ACCURACY:g} of the published one."

@@ -85,7 +85,7 @@ def clauses_as_phonemes(lines: list[str], folder: Path, limits: tuple[int, int])
     for lang, mine in (("a", [c for i, c in enumerate(chosen) if i % 4]), ("b", chosen[::4])):
         cache = folder / f"{lang}.txt"
         if not cache.exists():
-            phonemizer = Phonemizer(lang, offline=True)
+            phonemizer = Phonemizer(lang)
             write_text(cache, "\n".join(phonemizer.phonemes(clause) for clause in mine))
         found += cache.read_text(encoding="utf-8").splitlines()
     return [text for text in found if limits[0] <= len(text) <= limits[1]]

@@ -28,9 +28,7 @@ def main() -> int:
     config = SynthesisConfig(
         speakers=options.speakers, held_out=options.held_out, sentences=options.sentences, seed=options.seed
     )
-    counts = synthesize_corpus(
-        options.text, options.out, config, Phonemizer("a", offline=True).phonemes, full_config()["vocab"]
-    )
+    counts = synthesize_corpus(options.text, options.out, config, Phonemizer("a").phonemes, full_config()["vocab"])
     print(f"{counts['utterances']} utterances, {counts['seconds'] / 3600:.2f} hours, {counts['dropped']} dropped")
     return 0
 

@@ -59,7 +59,7 @@ def main() -> int:
     last = max(len(corpus.utterances) // 50, 1)
     taught = teacher_speech(corpus, range(len(corpus.utterances) - last))
     kept = teacher_speech(corpus, range(len(corpus.utterances) - last, len(corpus.utterances)))
-    recordings = read_recordings(read_rows(options.recordings), Phonemizer("a", offline=True).phonemes)
+    recordings = read_recordings(read_rows(options.recordings), Phonemizer("a").phonemes)
     speakers = sorted({recording.speaker for recording in recordings})
     out = set(speakers[::KEPT_OUT_EVERY])
     logger.info("%d teacher utterances, %d recordings of %d speakers", len(taught), len(recordings), len(speakers))
@@ -107,7 +107,7 @@ def _unseen_voices() -> list[Labelled]:
     from voiceclone.text.g2p import Phonemizer
 
     base, log_mel = load_base("kokoro"), LogMel()
-    kokoro, phonemize = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a", offline=True).phonemes
+    kokoro, phonemize = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a").phonemes
     spoken = []
     for name in base.stock_voices:
         if name[0] in "ab":

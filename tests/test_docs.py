@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from dataclasses import MISSING, fields
@@ -18,11 +19,14 @@ from voiceclone.cli.main import COMMANDS, _parser, main
 from voiceclone.cli.say_config import SayConfig
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.evaluation.config import EvaluateConfig
+from voiceclone.prepare.config import PrepareConfig
 from voiceclone.recording.config import RecordConfig
 from voiceclone.serving.config import ServeConfig
 from voiceclone.system.settings import words_of
 
 VARIABLE = "\0"
+FLAG_TABLES = ("say", "voices", "doctor", "serve", "record", "inspect", "mix", "export", "ui", "prepare", "evaluate",
+               "zero-shot")  # fmt: skip
 
 
 @pytest.fixture
@@ -131,32 +135,56 @@ def test_every_command_is_in_the_readme() -> None:
     assert set(COMMANDS) <= rows
 
 
-def test_flag_tables_hold_every_flag_of_their_command() -> None:
-    for name in ("say", "voices", "doctor", "serve", "record", "inspect", "mix", "export", "ui", "prepare", "evaluate"):
-        cells = re.findall(r"^\| (`--.*?) \|", (REPOSITORY / "docs" / f"{name}.md").read_text(), re.M)
-        rows = {flag for cell in cells for flag in re.findall(r"`(--[a-z-]+)`", cell)}
-        parser = _parser([name], None)
-        actions = next(a for a in parser._actions if getattr(a, "choices", None)).choices[name]._actions
-        flags = {option for action in actions for option in action.option_strings if option.startswith("--")}
-        assert rows == flags - {"--help", "--version", "--quiet", "--verbose"}, name
+def page_of(command: str) -> str:
+    return (REPOSITORY / "docs" / f"{command.replace('-', '_')}.md").read_text()
+
+
+def actions_of(command: str) -> list[argparse.Action]:
+    commands = next(a for a in _parser([command], None)._actions if isinstance(a, argparse._SubParsersAction))
+    return commands.choices[command]._actions
+
+
+def plain(words: str) -> str:
+    """A cell without links and code marks."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r" \(\[[^]]*\]\([^)]*\)\)$", "", words)).replace("`", "")
+
+
+@pytest.mark.parametrize("name", FLAG_TABLES)
+def test_tables_of_flags_hold_every_flag_of_their_command(name: str) -> None:
+    cells = re.findall(r"^\| (`--.*?) \|", page_of(name), re.M)
+    rows = {flag for cell in cells for flag in re.findall(r"`(--[a-z-]+)`", cell)}
+    flags = {option for action in actions_of(name) for option in action.option_strings if option.startswith("--")}
+    assert rows == flags - {"--help", "--version", "--quiet", "--verbose"}
 
 
 @pytest.mark.parametrize(
     ("document", "config"),
     [("clone.md", CloneConfig), ("serve.md", ServeConfig), ("say.md", SayConfig), ("evaluate.md", EvaluateConfig),
-     ("record.md", RecordConfig)],
+     ("record.md", RecordConfig), ("prepare.md", PrepareConfig)],
 )  # fmt: skip
 def test_tables_of_settings_say_what_the_fields_say(document: str, config: type) -> None:
     """Compared without links and code marks; the flags' help is generated from the fields as well."""
     page = (REPOSITORY / "docs" / document).read_text()
     tables = re.findall(r"^\| flag \| default \| meaning \|\n(?:\|.*\n)+", page, re.M)
     rows = dict(re.findall(r"^\| `--([a-z-]+)` \| (.*) \|$", "".join(tables), re.M))
-    for field in fields(config):
+    described = [field for field in fields(config) if field.metadata]
+    assert len(described) >= 4
+    for field in described:
         default, words = rows[field.name.replace("_", "-")].split(" | ")
-        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r" \(\[[^]]*\]\([^)]*\)\)$", "", words)).replace("`", "")
-        assert plain == words_of(config, field.name), field.name
+        assert plain(words) == words_of(config, field.name), field.name
         if field.default not in (MISSING, None, False, "", ()):
             assert default == f"`{field.default}`", field.name
+
+
+@pytest.mark.parametrize("name", FLAG_TABLES)
+def test_tables_of_flags_say_what_the_help_says(name: str) -> None:
+    table = re.search(r"^\| flag \| default \| meaning \|\n(?:\|.*\n)+", page_of(name), re.M)
+    assert table is not None
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| .*? \| (.*) \|$", table[0], re.M))
+    helps = {option: action.help for action in actions_of(name) for option in action.option_strings}
+    assert len(rows) >= 1
+    for flag, words in rows.items():
+        assert plain(words) == re.sub(r" \(default: .*\)$", "", helps[flag].replace("%%", "%")), flag
 
 
 def test_messages_in_troubleshooting_exist() -> None:

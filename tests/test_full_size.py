@@ -58,7 +58,7 @@ def test_the_whole_job_at_full_size(official_folder: Path, tmp_path: Path, devic
     written = torch.load(result.folder / "v.pt", weights_only=True)
     assert written.shape == (510, 1, 256) and torch.equal(written, result.voice.tensor)
     assert sum(p.numel() for p in base.kmodel.parameters()) > 81_000_000
-    pipeline = base.pipeline("a", offline=True)
+    pipeline = base.pipeline("a")
     spoken = {}
     for voice in (result.folder / "v.pt", official_folder / "voices" / "af_0.pt"):
         spoken[voice.stem] = torch.cat([r.audio for r in pipeline("Good morning.", voice=str(voice))])

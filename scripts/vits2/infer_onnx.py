@@ -36,7 +36,7 @@ def speak(options: argparse.Namespace) -> None:
     own = json.loads(session.get_modelmeta().custom_metadata_map.get("voiceclone", "{}"))
     if own.get("vocab") != vocab:
         raise UsageError(f"{options.config_path}: belongs to another model than {options.model}: give the one it has")
-    phonemes = Phonemizer("a", offline=True).phonemes(options.text)
+    phonemes = Phonemizer("a").phonemes(options.text)
     ids = [0, *(vocab[symbol] for symbol in phonemes if symbol in vocab), 0]
     if len(ids) == 2:
         raise UsageError(f"--text {options.text!r}: it holds nothing that can be spoken")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone.alignment.base_warp import align
+from voiceclone.alignment.base_warp import align_to_synthesis
 from voiceclone.alignment.durations import whole_frames
 
 
@@ -35,7 +35,7 @@ def phones(durations: list[int], seed: int = 0) -> torch.Tensor:
 
 def test_boundaries_are_found_within_a_frame() -> None:
     spoken, true = [4, 3, 6, 2, 5, 4], [7, 2, 4, 5, 3, 8]
-    found = align(phones(spoken), torch.tensor(spoken), phones(true, seed=1))
+    found = align_to_synthesis(phones(spoken), torch.tensor(spoken), phones(true, seed=1))
     error = np.abs(np.cumsum(found.durations.numpy()) - np.cumsum(true))
     assert error.max() <= 1
     assert found.score > 0.9
@@ -44,11 +44,11 @@ def test_boundaries_are_found_within_a_frame() -> None:
 def test_level_and_equalisation_do_not_move_boundaries_and_another_text_scores_low() -> None:
     spoken, true = [4, 3, 6, 2, 5, 4], [7, 2, 4, 5, 3, 8]
     target = phones(true, seed=1)
-    plain = align(phones(spoken), torch.tensor(spoken), target)
-    coloured = align(phones(spoken), torch.tensor(spoken), target + torch.linspace(-2, 2, 80)[:, None])
+    plain = align_to_synthesis(phones(spoken), torch.tensor(spoken), target)
+    coloured = align_to_synthesis(phones(spoken), torch.tensor(spoken), target + torch.linspace(-2, 2, 80)[:, None])
     assert torch.equal(plain.durations, coloured.durations)
     noise = torch.randn(80, target.shape[1], generator=torch.Generator().manual_seed(5))
-    assert align(phones(spoken), torch.tensor(spoken), noise).score < plain.score - 0.4
+    assert align_to_synthesis(phones(spoken), torch.tensor(spoken), noise).score < plain.score - 0.4
 
 
 def test_phone_posteriors_find_boundaries_that_mels_miss() -> None:
@@ -60,11 +60,11 @@ def test_phone_posteriors_find_boundaries_that_mels_miss() -> None:
     )
     errors = []
     for used in (None, posteriors):
-        found = align(phones(spoken), torch.tensor(spoken), noise, used)
+        found = align_to_synthesis(phones(spoken), torch.tensor(spoken), noise, used)
         errors.append(np.abs(np.cumsum(found.durations.numpy()) - np.cumsum(true)).max())
     assert errors[0] > errors[1] == 0
 
 
 def test_too_short_a_clip_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot hold"):
-        align(phones([2, 2, 2]), torch.tensor([2, 2, 2]), torch.zeros(80, 4))
+        align_to_synthesis(phones([2, 2, 2]), torch.tensor([2, 2, 2]), torch.zeros(80, 4))

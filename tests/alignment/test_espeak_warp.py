@@ -5,7 +5,7 @@ import pytest
 
 from voiceclone.alignment.conditioning import trim_and_level
 from voiceclone.alignment.durations import durations_from_events
-from voiceclone.alignment.espeak_warp import EspeakAligner, warp
+from voiceclone.alignment.espeak_warp import EspeakAligner, warp_boundaries
 from voiceclone.audio.io import resample
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.espeak import EspeakSynthesizer
@@ -35,6 +35,6 @@ def test_audio_with_another_text_is_refused():
 def test_warp_follows_a_known_stretch():
     rng = np.random.default_rng(1)
     reference = rng.standard_normal((12, 40))
-    cost, moved = warp(reference, np.repeat(reference, 2, axis=1), np.array([1, 10, 30]))
+    cost, moved = warp_boundaries(reference, np.repeat(reference, 2, axis=1), np.array([1, 10, 30]))
     assert cost < 1e-6
     assert np.array_equal(moved, [2.0, 20.0, 60.0])

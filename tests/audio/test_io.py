@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceclone.audio.io import decode, probe, read_audio, resample, write_wav
+from voiceclone.audio.io import decode_audio, probe, read_audio, resample, write_wav
 from voiceclone.errors import VoicecloneError
 
 RATE = 24_000
@@ -48,7 +48,7 @@ def test_channels_are_averaged(tmp_path):
 
 def test_decode_keeps_the_rate_and_resample_at_equal_rates_keeps_the_samples(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(440, 8_000), 8_000, subtype="FLOAT")
-    samples, rate = decode(tmp_path / "a.wav")
+    samples, rate = decode_audio(tmp_path / "a.wav")
     assert rate == 8_000 and samples.shape == (4_000, 1)
     assert resample(samples, rate, 8_000) is samples
 
@@ -100,7 +100,7 @@ def test_written_wav_is_16_bit_clipped_and_reads_back(tmp_path):
     write_wav(tmp_path / "new" / "a.wav", audio)
     info = soundfile.info(tmp_path / "new" / "a.wav")
     assert (info.samplerate, info.channels, info.subtype) == (RATE, 1, "PCM_16")
-    assert np.abs(decode(tmp_path / "new" / "a.wav")[0][:, 0] - np.clip(audio, -1, 1)).max() < 1e-4
+    assert np.abs(decode_audio(tmp_path / "new" / "a.wav")[0][:, 0] - np.clip(audio, -1, 1)).max() < 1e-4
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.wav"]
 
 

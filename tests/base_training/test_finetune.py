@@ -62,7 +62,7 @@ def test_command_line_finetunes_resumes_and_packs_the_speakers_voice(old_base, s
     old = load_base(old_base).kmodel.state_dict()
     differences = [(value - old[key]).abs().max() for key, value in base.kmodel.state_dict().items()]
     assert 0 < max(differences) < 0.1  # it was resumed
-    result = next(iter(base.pipeline("a", offline=True)("Hello there.", voice=name)))
+    result = next(iter(base.pipeline("a")("Hello there.", voice=name)))
     assert torch.isfinite(result.audio).all()
 
 

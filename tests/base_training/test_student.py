@@ -22,7 +22,7 @@ from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
-from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import tiny_config
@@ -105,7 +105,7 @@ def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> No
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
             features = text_features(model, batch.tokens, batch.lengths)
-            audio.append(decode(model, features, batch.frame_tokens, batch.f0, batch.energy, style))
+            audio.append(decode_frames(model, features, batch.frame_tokens, batch.f0, batch.energy, style))
     assert torch.allclose(*audio, atol=1e-4)
     narrow = build_narrow()
     initialize_from_teacher(narrow, teacher, [batch])

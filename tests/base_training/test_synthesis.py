@@ -10,7 +10,7 @@ from voiceclone.audio.io import read_audio
 from voiceclone.base_training.synthesis import (
     SynthesisConfig,
     make_speakers,
-    read_sentences,
+    read_corpus_sentences,
 )
 from voiceclone.errors import UsageError
 from voiceclone.text.espeak import PhonemeEvent
@@ -51,9 +51,9 @@ def test_written_corpus_holds_what_its_metadata_says(spoken):
 def test_sentences_are_filtered_and_too_few_refused(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(["short", "x" * 400] + [f"This is sentence number {n}." for n in range(12)]))
-    assert len(read_sentences(text, 170)) == 12
+    assert len(read_corpus_sentences(text, 170)) == 12
     text.write_text("Only one sentence here.\n")
     with pytest.raises(UsageError, match="at least 10"):
-        read_sentences(text, 170)
+        read_corpus_sentences(text, 170)
     with pytest.raises(UsageError, match="cannot be read"):
-        read_sentences(tmp_path / "none.txt", 170)
+        read_corpus_sentences(tmp_path / "none.txt", 170)

@@ -20,8 +20,8 @@ from voiceclone.base_training.voice_encoders import (
     CROP_FRAMES,
     EncoderTraining,
     StyleCorpus,
-    crops,
     disturb,
+    random_crops,
     read_speech,
     recovered,
     train_voice_encoders,
@@ -107,7 +107,7 @@ def test_disturbances_keep_shape_and_stay_finite() -> None:
 
 
 def test_crops_are_of_one_length_and_short_mels_are_repeated() -> None:
-    cut = crops([torch.ones(80, 30), torch.ones(80, 300)], np.random.default_rng(0))
+    cut = random_crops([torch.ones(80, 30), torch.ones(80, 300)], np.random.default_rng(0))
     assert cut.shape[:2] == (2, 80) and CROP_FRAMES[0] - 8 <= cut.shape[2] <= CROP_FRAMES[1] and bool((cut == 1).all())
 
 

@@ -144,7 +144,7 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
     pack = base.stock_voices[name].tensor
     assert pack.shape == (510, 1, 256)
     assert not torch.equal(pack[5], pack[150])
-    result = next(iter(base.pipeline("a", offline=True)("Hello there.", voice=name)))
+    result = next(iter(base.pipeline("a")("Hello there.", voice=name)))
     assert result.audio.shape[0] > 2400
     assert torch.isfinite(result.audio).all()
 

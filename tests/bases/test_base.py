@@ -13,7 +13,7 @@ from support import write_base
 from voiceclone.bases import base as bases
 from voiceclone.bases import kokoro_weights
 from voiceclone.bases.base import load_base, load_stock_voices
-from voiceclone.bases.folder import read_voices
+from voiceclone.bases.folder import read_stock_voices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of
 from voiceclone.models import hub, presets, registry
@@ -70,7 +70,7 @@ def test_the_official_form_is_read_too(folder: Path) -> None:
 
 
 def load_base_voices(folder: Path) -> dict:
-    return read_voices(folder)
+    return read_stock_voices(folder)
 
 
 def test_half_precision_files_give_a_float32_model(folder: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_file_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest
     fake.write_bytes(b"something else")
     monkeypatch.setattr(hub, "cached", lambda file: fake)
     with pytest.raises(VoicecloneError, match="not the published file"):
-        hub.fetch(hub.KOKORO_WEIGHTS)
+        hub.fetch_hub_file(hub.KOKORO_WEIGHTS)
 
 
 def test_the_real_base_is_put_together_from_the_hub_cache(
@@ -196,7 +196,7 @@ def test_the_real_base_is_put_together_from_the_hub_cache(
     assert base.kind == "kokoro" and base.name == "Kokoro-82M" and not base.styles_are_voices
     assert list(base.stock_voices) == sorted(hub.KOKORO_VOICES)  # from the package
     assert base.weights == "full precision" and base.style_encoders.config == widths
-    assert torch.equal(base.pipeline("a", offline=True).voices["af_heart"], base.stock_voices["af_heart"].tensor)
+    assert torch.equal(base.pipeline("a").voices["af_heart"], base.stock_voices["af_heart"].tensor)
 
 
 def test_a_folder_of_the_real_weights_without_voices_has_the_official_ones(folder: Path, monkeypatch) -> None:
@@ -219,7 +219,7 @@ def test_stock_voices_of_a_base_may_lie_in_compact_form(folder: Path) -> None:
 
 
 def test_pipeline_speaks_and_knows_the_stock_voices(base_folder: Path) -> None:
-    pipeline = load_base(base_folder).pipeline("a", offline=True)
+    pipeline = load_base(base_folder).pipeline("a")
     results = list(pipeline("Hello there.", voice="stock_1"))
     assert results and results[0].audio.numel() > 600 and torch.isfinite(results[0].audio).all()
 
@@ -239,7 +239,7 @@ def test_a_base_of_kokoros_voice_space_takes_kokoros_voices_and_encoders(tmp_pat
     assert base.voice_space == "kokoro-82m" and base.styles_are_voices and base.kind == "custom"
     assert set(base.stock_voices) == set(OFFICIAL_NAMES) == set(load_stock_voices(folder))
     assert base.style_encoders(torch.zeros(1, 80, 120)).shape == (1, 256)
-    assert base.pipeline("a", offline=True).load_voice("af_heart").shape == (510, 1, 256)
+    assert base.pipeline("a").load_voice("af_heart").shape == (510, 1, 256)
 
 
 def test_a_base_without_a_named_voice_space_shares_it_with_no_other(base_folder: Path) -> None:

@@ -40,7 +40,7 @@ def test_its_voices_are_healthy_vary_with_length_and_speak() -> None:
     for name, pack in base.stock_voices.items():
         assert examine(pack, expected).healthy, name
         assert not torch.equal(pack.row(5), pack.row(200)), name
-    pipeline = base.pipeline("a", offline=True)
+    pipeline = base.pipeline("a")
     lengths = [
         sum(r.audio.numel() for r in pipeline("We meet again.", voice=name)) for name in ("af_heart", "am_michael")
     ]
@@ -51,7 +51,7 @@ def test_kokoros_table_of_its_stock_voices_holds_for_it() -> None:
     base = load_base("nano")
     table = find_table(base)
     assert table is not None and set(table.names) == set(base.stock_voices)
-    kokoro, texts = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a", offline=True)
+    kokoro, texts = FrozenKokoro(base.kmodel, torch.device("cpu")), Phonemizer("a")
     text = kokoro.text(texts.phonemes(SENTENCES[0]))
     for index in (int(table.prosody[:, 0].argmin()), int(table.prosody[:, 0].argmax())):
         spoken = kokoro.utter(text, base.stock_voices[table.names[index]].row(text.phoneme_count))

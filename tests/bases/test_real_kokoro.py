@@ -27,7 +27,7 @@ def test_every_official_voice_speaks(real: Base) -> None:
     from voiceclone.models.frozen_kokoro import FrozenKokoro
 
     kokoro = FrozenKokoro(real.kmodel, torch.device("cpu"))
-    text = kokoro.text(Phonemizer("a", offline=True).phonemes("Nothing is quite so quiet."))
+    text = kokoro.text(Phonemizer("a").phonemes("Nothing is quite so quiet."))
     for name, pack in real.stock_voices.items():
         audio, _ = kokoro.speak(text, pack.row(text.phoneme_count))
         level = float(audio.square().mean().sqrt())
@@ -35,7 +35,7 @@ def test_every_official_voice_speaks(real: Base) -> None:
 
 
 def test_a_pipeline_finds_stock_voices_by_name_and_takes_a_new_one_by_path(real: Base, tmp_path) -> None:
-    pipeline = real.pipeline("a", offline=True)
+    pipeline = real.pipeline("a")
     mixed = 0.5 * real.stock_voices["af_heart"].tensor + 0.5 * real.stock_voices["am_adam"].tensor
     VoicePack(mixed, "mixed").save(tmp_path / "mixed.pt")
     for voice in ("af_heart", str(tmp_path / "mixed.pt")):
@@ -57,7 +57,7 @@ def test_full_and_int8_weights_give_similar_speech(users_cache) -> None:
     if full is None or int8 is None:
         pytest.skip("the real Kokoro is not here in both precisions")
     durations, mels = [], []
-    phonemes = Phonemizer("a", offline=True).phonemes("Nothing is quite so quiet as a village street at noon.")
+    phonemes = Phonemizer("a").phonemes("Nothing is quite so quiet as a village street at noon.")
     for path in (full, int8.weights):
         kokoro = FrozenKokoro(load_kmodel(full_config(), KOKORO_CONFIG, path), torch.device("cpu"))
         text, voice = kokoro.text(phonemes), official_voice("bf_emma").row(len(phonemes))
@@ -83,7 +83,7 @@ def test_the_packaged_table_equals_the_model_measures(real: Base) -> None:
     assert table is not None and set(table.names) == set(real.stock_voices)
     name = "bm_lewis"
     kokoro = FrozenKokoro(real.kmodel, torch.device("cpu"))
-    again = measure_stock(kokoro, {name: real.stock_voices[name]}, encoder, Phonemizer("a", offline=True).phonemes)
+    again = measure_stock(kokoro, {name: real.stock_voices[name]}, encoder, Phonemizer("a").phonemes)
     place = table.names.index(name)
     assert float(again.speaker[0] @ table.speaker[place]) > 0.98
     torch.testing.assert_close(again.prosody[0], table.prosody[place], atol=0.05, rtol=0.02)

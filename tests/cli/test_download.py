@@ -167,7 +167,7 @@ def test_offline_makes_no_request(server: type[Hub], capsys) -> None:
 
 def test_progress_never_runs_backwards_and_ends_at_the_size(server: type[Hub]) -> None:
     seen: list[int] = []
-    hub.fetch(hub_file("weights.pth"), progress=seen.append)
+    hub.fetch_hub_file(hub_file("weights.pth"), progress=seen.append)
     assert seen == sorted(seen) and seen[-1] == len(CONTENT["weights.pth"])
 
 

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from voiceclone.cli.help import EXAMPLES, GROUPS, CommandParser, sentence
+from voiceclone.cli.help import EXAMPLES, GROUPS, CommandParser, summary_sentence
 from voiceclone.cli.main import COMMANDS, _parser, main
 
 
@@ -67,7 +67,9 @@ def test_titles_stand_in_one_order() -> None:
 
 
 def test_names_keep_their_capitals() -> None:
-    assert sentence("write a voice for kokoro-onnx, from Kokoro") == "Write a voice for kokoro-onnx, from Kokoro."
+    assert (
+        summary_sentence("write a voice for kokoro-onnx, from Kokoro") == "Write a voice for kokoro-onnx, from Kokoro."
+    )
     assert "Fetch the real Kokoro and StyleTTS2 files into the Hub cache." in help_of("download")
     assert "kokoro-format" not in help_of("train-base")
 

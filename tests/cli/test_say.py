@@ -30,7 +30,7 @@ from voiceclone.voice.speaking import deliver, speak
 
 @pytest.fixture(scope="module")
 def pipeline(base_folder: Path):
-    return load_base(base_folder).pipeline("a", offline=True)
+    return load_base(base_folder).pipeline("a")
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_long_spanish_sentence_is_spoken_whole(base_folder: Path, tmp_path: Pa
     assert main([*command, *common]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["pieces"] == 3 and facts["unspoken"] == []
-    spanish = load_base(base_folder).pipeline("e", offline=True)
+    spanish = load_base(base_folder).pipeline("e")
     short = sum(len(audio) for audio in speak(spanish, clause, spanish.voices["stock_0"])) / 24000
     assert facts["seconds"] > 8 * short
 

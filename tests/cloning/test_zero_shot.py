@@ -11,7 +11,8 @@ import torch
 
 from voiceclone.audio.io import read_audio, write_wav
 from voiceclone.cli.main import main
-from voiceclone.cloning.zero_shot import PIECE_SECONDS, ZeroShotConfig, zero_shot
+from voiceclone.cloning.zero_shot import PIECE_SECONDS, zero_shot
+from voiceclone.cloning.zero_shot_config import ZeroShotConfig
 from voiceclone.data.metadata import read_train
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.tracking.progress import Reporter

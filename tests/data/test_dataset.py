@@ -17,7 +17,7 @@ REAL = sorted(path.parents[1] for path in SPEECH.glob("*_*/train/metadata.jsonl"
 @pytest.fixture
 def load(vocab):
     def load(root, **settings):
-        return load_dataset(root, vocab=vocab, offline=True, **settings)
+        return load_dataset(root, vocab=vocab, **settings)
 
     return load
 

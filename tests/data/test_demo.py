@@ -14,7 +14,7 @@ def contents(root):
 
 def test_every_clip_of_the_largest_set_is_fit(tmp_path, vocab):
     root = make_demo_dataset(tmp_path / "demo", clips=len(SENTENCES))
-    dataset = load_dataset(root, vocab=vocab, offline=True)
+    dataset = load_dataset(root, vocab=vocab)
     assert dataset.report["summary"]["kept"] == {"train": 20, "validation": 4}
     assert dataset.report["summary"]["skipped"] == 0
     assert {row["sample_rate"] for row in dataset.report["clips"]} == {24_000}

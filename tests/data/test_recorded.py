@@ -34,7 +34,7 @@ def clips(nano: Base, tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
         main(["prepare", str(LJSPEECH), "--metadata", str(LJSPEECH / "metadata.csv"), "--out", str(out), "--quiet"])
         == 0
     )
-    dataset = load_dataset(out, vocab=nano.kmodel.vocab, offline=True, limits=FEW)
+    dataset = load_dataset(out, vocab=nano.kmodel.vocab, limits=FEW)
     return [*dataset.train, *dataset.validation]
 
 

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from voiceclone.base_training.synthesis import read_sentences
+from voiceclone.base_training.synthesis import read_corpus_sentences
 from voiceclone.data.metadata import read_dataset, read_metadata
 from voiceclone.errors import VoicecloneError
 from voiceclone.prepare import transcripts
@@ -193,5 +193,5 @@ def test_running_text_is_decoded_as_tables_are(tmp_path, encoding, end):
     """For ``prepare --text`` and a synthesised corpus; UTF-16 with its mark need not look like a table."""
     lines = [f"The old café is open on day {number}" for number in range(12)]
     (tmp_path / "t.txt").write_bytes(end.join(lines).encode(encoding))
-    assert transcripts.read_text(tmp_path / "t.txt").split("\n") == lines
-    assert read_sentences(tmp_path / "t.txt", 170) == lines
+    assert transcripts.read_transcript(tmp_path / "t.txt").split("\n") == lines
+    assert read_corpus_sentences(tmp_path / "t.txt", 170) == lines

@@ -13,12 +13,12 @@ import torch
 
 from voiceclone.evaluation import html
 from voiceclone.evaluation.bootstrap import mean_interval
-from voiceclone.evaluation.figures import f0_contours, mel_panels, row_norms, similarity_bars
+from voiceclone.evaluation.figures import f0_contours, mel_panels, norm_curves, similarity_bars
 from voiceclone.evaluation.html import PageInfo, Pictures, render_page
 from voiceclone.evaluation.pages import encode_audio
 from voiceclone.evaluation.report_measuring import Scores
 from voiceclone.evaluation.report_results import Evaluation, Sample, summed_up
-from voiceclone.evaluation.report_text import as_text
+from voiceclone.evaluation.report_text import evaluation_text
 from voiceclone.evaluation.report_verdict import reach_verdict
 from voiceclone.evaluation.report_words import findings_of
 from voiceclone.voice.health import Health
@@ -101,7 +101,7 @@ def pictures(evaluation):
         similarity=similarity_bars(evaluation),
         mels=mel_panels(sample),
         f0=f0_contours(sample),
-        norms=row_norms(evaluation.packs, list(evaluation.packs.values())),
+        norms=norm_curves(evaluation.packs, list(evaluation.packs.values())),
     )
 
 
@@ -186,7 +186,7 @@ def test_the_verdict_in_words_comes_first_then_bars_sounds_and_the_tables(page, 
 
 def test_the_page_shows_no_file_names(page, evaluation):
     """`best_stock` is a key for files only."""
-    for text in (" ".join(outline(page).text), as_text(evaluation)):
+    for text in (" ".join(outline(page).text), evaluation_text(evaluation)):
         assert not re.search(r"best_stock|best_blend|zero_shot", text)
 
 
@@ -251,7 +251,7 @@ def test_the_page_works_without_verdict_samples_or_pictures():
 
 
 def test_the_text_begins_with_the_verdict_in_words(evaluation):
-    lines = as_text(evaluation).splitlines()
+    lines = evaluation_text(evaluation).splitlines()
     assert lines[0] == " ".join(evaluation.in_words) and lines[1] == evaluation.verdict.line
     assert re.match(r"clone +0\.8\d \[", lines[3])
     assert f"left out: {EVIL}" in lines

@@ -95,7 +95,7 @@ def test_distortion_ignores_level_and_timing():
 
 
 def test_held_out_sentences_have_their_length():
-    phonemizer = Phonemizer("a", offline=True)
+    phonemizer = Phonemizer("a")
     for sentence in HELD_OUT:
         count = len(phonemizer.phonemes(sentence.text))
         assert abs(count - sentence.phonemes) <= max(1, 0.1 * sentence.phonemes), (sentence, count)

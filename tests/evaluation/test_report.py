@@ -163,14 +163,10 @@ def test_validation_clips_are_needed_and_bounded(base, clips):
     with pytest.raises(VoicecloneError, match="no validation clip"):
         evaluate_voices({}, clips[2:], base, encoders=[], recognizer=None)
     many = [Clip(clips[0].path, f"{n}", "t", PHONEMES[0], 1.6, "validation" if n < 20 else "train") for n in range(40)]
-    spoken = choose_utterances(many, lang="f", seed=1, max_clips=10, offline=True)
+    spoken = choose_utterances(many, lang="f", seed=1, max_clips=10)
     assert len(spoken) == 10
-    assert [u.name for u in spoken] == [
-        u.name for u in choose_utterances(many, lang="f", seed=1, max_clips=10, offline=True)
-    ]
-    assert [u.name for u in spoken] != [
-        u.name for u in choose_utterances(many, lang="f", seed=2, max_clips=10, offline=True)
-    ]
+    assert [u.name for u in spoken] == [u.name for u in choose_utterances(many, lang="f", seed=1, max_clips=10)]
+    assert [u.name for u in spoken] != [u.name for u in choose_utterances(many, lang="f", seed=2, max_clips=10)]
     # Ten held-out clips are enough; three are filled up.
     assert {clip.split for clip in choose_references(many, spoken, seed=1)} == {"validation"}
     filled = choose_references(many, spoken[:3], seed=1)

@@ -62,10 +62,10 @@ def test_voices_of_one_name_are_refused_before_anything_is_written(
     run_folder: Path, base_folder: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
     base = load_base(base_folder)
-    dataset = load_dataset(dataset_folder, vocab=base.kmodel.vocab, offline=True)
+    dataset = load_dataset(dataset_folder, vocab=base.kmodel.vocab)
     voice = SampleVoice(file=run_folder / "anna.pt", pack=base.stock_voices["stock_0"], base=base, dataset=dataset)
     with pytest.raises(UsageError, match="two voices are called stock_0"):
-        write_samples([voice, voice], tmp_path / "o", sentences=1, offline=True)
+        write_samples([voice, voice], tmp_path / "o", sentences=1)
     assert not (tmp_path / "o").exists()
     assert folder_name("../a b") == "_a_b" and folder_name("..") == "voice"
 

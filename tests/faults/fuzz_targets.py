@@ -171,9 +171,9 @@ def mix_inputs() -> st.SearchStrategy[bytes]:
 
 
 def check_mix(content: bytes, folder: Path) -> None:
-    from voiceclone.voice.mixing import parse
+    from voiceclone.voice.mixing import parse_mix
 
-    mix = parse(content.decode("utf-8", "surrogatepass"))
+    mix = parse_mix(content.decode("utf-8", "surrogatepass"))
     for half in (mix.timbre, mix.prosody):
         assert abs(sum(half.values()) - 1.0) < 2e-3
 

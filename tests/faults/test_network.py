@@ -105,7 +105,7 @@ file = hub.HubFile(repo={hub.KOKORO_REPO!r}, path='config.json', revision={hub.K
                    sha256={hashlib.sha256(CONTENT).hexdigest()!r})
 for _ in sys.stdin:
     try:
-        print('had', hub.fetch(file), flush=True)
+        print('had', hub.fetch_hub_file(file), flush=True)
     except VoicecloneError as error:
         print('error', error, flush=True)
 """

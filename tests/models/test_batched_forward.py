@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from voiceclone.models.batched_forward import curves, decode, duration_logits, prosody_features, text_features
+from voiceclone.models.batched_forward import curves, decode_frames, duration_logits, prosody_features, text_features
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import tiny_config
 
@@ -48,7 +48,7 @@ def test_audio_of_a_teacher_forced_pass_is_kokoros_own(model):
         f0, energy = curves(model, features, frame_tokens, style[:, 128:])
         text = text_features(model, tokens[:1], lengths[:1])
         torch.manual_seed(5)
-        audio = decode(model, text, frame_tokens, f0, energy, style[:, :128])
+        audio = decode_frames(model, text, frame_tokens, f0, energy, style[:, :128])
     assert torch.allclose(audio[0], truth.audio, atol=1e-4)
 
 
@@ -57,6 +57,6 @@ def test_gradient_reaches_the_style(model):
     style = torch.zeros(2, 128, requires_grad=True)
     text = text_features(model, tokens, lengths)
     frame_tokens = torch.arange(8).repeat_interleave(2)[None].expand(2, -1)
-    audio = decode(model, text, frame_tokens, torch.full((2, 32), 120.0), torch.zeros(2, 32), style)
+    audio = decode_frames(model, text, frame_tokens, torch.full((2, 32), 120.0), torch.zeros(2, 32), style)
     audio.square().mean().backward()
     assert style.grad.abs().sum() > 0

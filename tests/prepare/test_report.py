@@ -8,7 +8,7 @@ from voiceclone.data.recordings import Recording
 from voiceclone.prepare.clips import PlannedClip
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.plan import Planned
-from voiceclone.prepare.report import clip_row, full_report, little_used, split_rows, used_shares
+from voiceclone.prepare.report import assign_splits, clip_row, full_report, little_used, used_shares
 
 
 def planned(number: int, *, problem: str | None = None, fit: float | None = 0.6) -> PlannedClip:
@@ -37,7 +37,7 @@ def test_the_first_reason_counts() -> None:
 def test_the_split_holds_every_kept_clip_once(share: float, held_out: int) -> None:
     rows = rows_of(*(planned(number) for number in range(10)), planned(10, problem="too short: x"))
     config = PrepareConfig(text="t", validation=share, speaker="anna")
-    splits = split_rows(rows, config)
+    splits = assign_splits(rows, config)
     assert len(splits["validation"]) == held_out
     names = [row["file_name"] for split in splits.values() for row in split]
     assert sorted(names) == [f"a_{number:04d}.wav" for number in range(10)]
@@ -45,14 +45,14 @@ def test_the_split_holds_every_kept_clip_once(share: float, held_out: int) -> No
     assert {row["name"]: row["split"] for row in rows if row["name"]} == {
         row["file_name"]: split for split, found in splits.items() for row in found
     }
-    assert split_rows(rows_of(*(planned(number) for number in range(10))), config) == splits
+    assert assign_splits(rows_of(*(planned(number) for number in range(10))), config) == splits
     assert rows[-1]["split"] is None
 
 
 def test_the_summary_counts() -> None:
     rows = rows_of(planned(0), planned(1), planned(2, problem="noisy: x"), planned(3, problem="noisy: y"))
     config = PrepareConfig(text="t")
-    split_rows(rows, config)
+    assign_splits(rows, config)
     one = Planned(clips=(), next_word=7, unread=("two words", "one"), rest="And then")
     recording = Recording(path="a.wav", name="a.wav", stem="a", seconds=16.0)
     report = full_report(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.prepare import transcripts
-from voiceclone.prepare.transcripts import clean, read_text, running_text, script_of_text
+from voiceclone.prepare.transcripts import clean, read_transcript, running_text, script_of_text
 
 WAVS = [Path("a.wav"), Path("b.wav"), Path("c.wav")]
 
@@ -19,18 +19,18 @@ WAVS = [Path("a.wav"), Path("b.wav"), Path("c.wav")]
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_encodings_and_line_ends(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "t.txt").write_bytes("Voila\u0300,\r\nno\u200b more.\rEnd\tof\u00a0it".encode(encoding))
-    assert read_text(tmp_path / "t.txt") == "Voilà,\nno more.\nEnd of it"
+    assert read_transcript(tmp_path / "t.txt") == "Voilà,\nno more.\nEnd of it"
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no such text file"):
-        read_text(tmp_path / "none.txt")
+        read_transcript(tmp_path / "none.txt")
     (tmp_path / "t.txt").write_bytes(b"fine\nfine\n\xff broken")
     with pytest.raises(VoicecloneError, match="line 3: is not UTF-8"):
-        read_text(tmp_path / "t.txt")
+        read_transcript(tmp_path / "t.txt")
     monkeypatch.setattr(transcripts, "MAX_BYTES", 10)
     with pytest.raises(VoicecloneError, match="MB are not a transcript"):
-        read_text(tmp_path / "t.txt")
+        read_transcript(tmp_path / "t.txt")
 
 
 @settings(max_examples=100, deadline=None)

@@ -243,7 +243,7 @@ def test_bad_files_are_one_line(record, tmp_path: Path, name: str, content: byte
 
 
 def test_the_packaged_sentences_cover_every_phoneme() -> None:
-    phonemizer = Phonemizer("a", offline=True)
+    phonemizer = Phonemizer("a")
     heard = "".join(phonemizer.phonemes(sentence) for sentence in SENTENCES)
     assert len(SENTENCES) == len(set(SENTENCES)) == 20
     for sound in "AIOWYbdfhijklmnpstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʤʧθT":

@@ -5,4 +5,4 @@ import pytest
 def english():
     from voiceclone.text.g2p import Phonemizer
 
-    return Phonemizer("a", offline=True)
+    return Phonemizer("a")

@@ -51,27 +51,27 @@ def test_an_unknown_word_goes_through_espeak(english):
 @pytest.mark.parametrize(("lang", "part"), [("a", "日本"), ("e", "Привет"), ("h", "日本")])
 def test_a_script_that_the_language_cannot_read_is_refused(lang, part):
     with pytest.raises(VoicecloneError, match=f"cannot read the script of '{part}'"):
-        Phonemizer(lang, offline=True).phonemes(f"Hola {part}.")
+        Phonemizer(lang).phonemes(f"Hola {part}.")
 
 
 def test_english_goes_through_the_rules_and_other_languages_do_not(english):
     assert english.phonemes("Henry VIII weighs 5kg.") == english.phonemes("Henry the eighth weighs five kilograms.")
-    spanish = Phonemizer("e", offline=True)
+    spanish = Phonemizer("e")
     assert "θˈinko" in spanish.phonemes("5kg") and "kˈilo" not in spanish.phonemes("Chapter IV")
 
 
 @pytest.mark.parametrize("lang", ["a", "b", "e"])
 def test_phonemes_are_what_kpipeline_speaks(lang):
     text = "Well, the doctor paid $3.50 to a friend on the 3rd of May; was that right?"
-    pipeline = build_pipeline(lang, False, offline=True)
+    pipeline = build_pipeline(lang, False)
     spoken = [result.phonemes for result in pipeline(text)]
-    assert [Phonemizer(lang, offline=True).phonemes(text)] == spoken
+    assert [Phonemizer(lang).phonemes(text)] == spoken
 
 
 @WITHOUT_MODEL
 def test_one_notice_where_the_model_is_absent(english):
     assert "en_core_web_sm" in english.notice and "\n" not in english.notice
-    assert Phonemizer("e", offline=True).notice is None
+    assert Phonemizer("e").notice is None
 
 
 def test_spacy_is_restored_after_use(english):
@@ -86,7 +86,7 @@ def test_one_lexicon_is_read_for_all_pipelines_of_a_variety():
     from misaki import en
 
     kind = en.Lexicon
-    first, second, british = (build_pipeline(lang, False, offline=True) for lang in "aab")
+    first, second, british = (build_pipeline(lang, False) for lang in "aab")
     assert first.g2p.lexicon is second.g2p.lexicon and british.g2p.lexicon is not first.g2p.lexicon
     assert british.g2p.lexicon.british and not first.g2p.lexicon.british and en.Lexicon is kind
 
@@ -102,16 +102,14 @@ def test_building_fails_cleanly_and_restores_spacy(monkeypatch):
     monkeypatch.setattr(g2p, "_lexicons", {})
     monkeypatch.setattr(en, "Lexicon", Failing)
     with pytest.raises(RuntimeError, match="no lexicon"):
-        build_pipeline("a", False, offline=True)
+        build_pipeline("a", False)
     assert en.spacy is spacy
 
 
 @WITHOUT_MODEL
 def test_threads_build_side_by_side(english):
     spoken = []
-    threads = [
-        threading.Thread(target=lambda: spoken.append(Phonemizer("a", offline=True).phonemes("a cat."))) for _ in "ab"
-    ]
+    threads = [threading.Thread(target=lambda: spoken.append(Phonemizer("a").phonemes("a cat."))) for _ in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -136,7 +134,7 @@ def test_language_codes(given, code):
 @pytest.mark.parametrize("lang", ["q", "", "english", "ab"])
 def test_unknown_language_lists_the_codes(lang):
     with pytest.raises(UsageError) as caught:
-        Phonemizer(lang, offline=True)
+        Phonemizer(lang)
     assert all(f"{code} ({name})" in str(caught.value) for code, name in LANGUAGES.items())
 
 
@@ -150,12 +148,12 @@ def test_languages_that_need_more_say_what(monkeypatch, lang, module, extra):
     monkeypatch.delitem(sys.modules, "misaki.ja", raising=False)
     monkeypatch.delitem(sys.modules, "misaki.zh", raising=False)
     with pytest.raises(MissingPackageError) as caught:
-        Phonemizer(lang, offline=True)
+        Phonemizer(lang)
     assert extra in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_espeak_languages_speak(capfd):
-    phonemizer = Phonemizer("e", offline=True)
+    phonemizer = Phonemizer("e")
     assert phonemizer.phonemes("Hola mundo.") == "ˈola mˈundo."
     assert phonemizer.phonemes("") == ""
     assert capfd.readouterr() == ("", "")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone.text.g2p import Phonemizer, build_pipeline
-from voiceclone.text.pieces import MAX_LINE, MAX_PHONEMES, LeftOut, cut, pieces
+from voiceclone.text.pieces import MAX_LINE, MAX_PHONEMES, LeftOut, cut_phonemes, phoneme_pieces
 
 VOCAB = frozenset(
     ';:,.!?—…"()“” ̃ʣʥʦʨᵝꭧAIOQSTWYᵊabcdefhijklmnopqrstuvwxyzɑɐɒæβɔɕçɖðʤəɚɛɜɟɡɥɨɪʝɯɰŋɳɲɴøɸθœɹɾɻʁɽʂʃʈʧʊʋʌɣɤχʎʒʔˈˌːʰʲ↓→↗↘ᵻ'
@@ -35,12 +35,12 @@ class Spelled:
 @pytest.fixture(scope="module")
 def pipeline():
     built = {}
-    return lambda lang: built.setdefault(lang, build_pipeline(lang, False, offline=True))
+    return lambda lang: built.setdefault(lang, build_pipeline(lang, False))
 
 
 def read(pipeline, text: str) -> tuple[list[str], LeftOut]:
     left_out = LeftOut()
-    return list(pieces(pipeline, text, VOCAB, left_out)), left_out
+    return list(phoneme_pieces(pipeline, text, VOCAB, left_out)), left_out
 
 
 def bare(phonemes: str) -> str:
@@ -60,20 +60,20 @@ def test_a_long_sentence_is_spoken_whole(pipeline, lang, kind):
         text, once = "zorbla" * 250, ""
     said, left_out = read(pipeline(lang), text)
     assert len(said) > 1 and max(map(len, said)) <= MAX_PHONEMES and not left_out.texts
-    assert bare("".join(said)) == bare(Phonemizer(lang, offline=True).phonemes(text))
+    assert bare("".join(said)) == bare(Phonemizer(lang).phonemes(text))
     if kind == "clauses":
         assert all(piece[-1] in ",;." for piece in said)
-        assert bare("".join(said)).startswith(bare(Phonemizer(lang, offline=True).phonemes(once)) * 3)
+        assert bare("".join(said)).startswith(bare(Phonemizer(lang).phonemes(once)) * 3)
     elif kind == "words":
         words = len("".join(f"{piece} " for piece in said).split())
-        assert words == len(Phonemizer(lang, offline=True).phonemes(text).split())
+        assert words == len(Phonemizer(lang).phonemes(text).split())
     else:
         assert len(bare("".join(said))) >= 250 * len("zorla")
 
 
 @pytest.mark.parametrize("lang", ["e", "f", "h", "i", "p"])
 def test_long_rows_of_numbers_and_signs_lose_nothing(lang):
-    phonemizer = Phonemizer(lang, offline=True)
+    phonemizer = Phonemizer(lang)
     some, many = (bare(phonemizer.phonemes("1234567 89012 a1b2c3 " * count)) for count in (2, 80))
     assert len(many) > 39 * len(some)
 
@@ -128,16 +128,16 @@ def test_a_book_in_one_line_comes_in_parts(pipeline, monkeypatch):
 
 
 def test_a_cut_leaves_no_tiny_piece_and_splits_no_phoneme():
-    assert [len(piece) for piece in cut("ab " * 180)] == [269, 269]
-    assert list(cut("ka. " + "ab " * 180))[0] != "ka."
-    assert [piece[-1] for piece in cut("aː" * 300, 511)][0] == "ː"
-    assert list(cut("a" * 509 + "ˈa" * 3)) == ["a" * 509, "ˈaˈaˈa"]
-    assert list(cut("")) == []
+    assert [len(piece) for piece in cut_phonemes("ab " * 180)] == [269, 269]
+    assert list(cut_phonemes("ka. " + "ab " * 180))[0] != "ka."
+    assert [piece[-1] for piece in cut_phonemes("aː" * 300, 511)][0] == "ː"
+    assert list(cut_phonemes("a" * 509 + "ˈa" * 3)) == ["a" * 509, "ˈaˈaˈa"]
+    assert list(cut_phonemes("")) == []
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="ab ˈː.,;—!̃", max_size=200), st.integers(5, 40))
 def test_pieces_add_up_to_the_text(phonemes, limit):
-    said = list(cut(phonemes, limit))
+    said = list(cut_phonemes(phonemes, limit))
     assert all(1 <= len(piece) <= limit for piece in said if piece)
     assert "".join(said).replace(" ", "") == phonemes.replace(" ", "")

@@ -24,7 +24,7 @@ from voiceclone.ui.clip_words import FAIR, GOOD, UNFIT, in_words, judge_clip
 from voiceclone.ui.consent import SENTENCE, consent_text
 from voiceclone.ui.draft import MAX_DAYS, Draft, Drafts
 from voiceclone.ui.job import _stopped_line, digest_of
-from voiceclone.ui.jobs import Jobs, check_name
+from voiceclone.ui.jobs import Jobs, check_new_name
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
 from voiceclone.ui.shield import Shield, without_outside
@@ -257,7 +257,7 @@ def test_a_run_begins_only_with_clips_consent_and_a_free_name(studio: Studio, dr
         with pytest.raises(UsageError, match=says):
             jobs.start(draft)
     state.run = {"name": "bob"}
-    check_name(studio, draft, "bob")  # one's own run may be made again
+    check_new_name(studio, draft, "bob")  # one's own run may be made again
 
 
 def test_a_run_is_found_again_after_the_page_was_started_anew(studio: Studio, draft: Draft) -> None:

@@ -246,7 +246,7 @@ def _speaks(voice: Path) -> None:
 
     from voiceclone.bases.base import load_base
 
-    pipeline = load_base("nano", offline=True).pipeline("a", offline=True)
+    pipeline = load_base("nano", offline=True).pipeline("a")
     assert isinstance(pipeline, KPipeline)
     sound = [result.audio for result in pipeline("Hello, it is me.", voice=str(voice))]
     assert sum(len(audio) for audio in sound) > 12_000

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
-from voiceclone.voice.compact import RANK, TOLERANCE, compress, expand, named, voices_of
+from voiceclone.voice.compact import RANK, TOLERANCE, compact_keys, compress, expand_compact, voices_of
 from voiceclone.voice.formats import read_voices
 from voiceclone.voice.official import official_voice
 from voiceclone.voice.pack import SHAPE, VoicePack
@@ -36,8 +36,8 @@ def test_a_voice_of_rank_16_comes_back_and_has_a_tenth_of_the_size(tmp_path: Pat
 
 
 def test_a_second_compression_changes_values_negligibly() -> None:
-    once = expand(compress(smooth()), "v")
-    twice = expand(compress(once), "v")
+    once = expand_compact(compress(smooth()), "v")
+    twice = expand_compact(compress(once), "v")
     assert float((twice.tensor - once.tensor).abs().max()) < 2e-6
 
 
@@ -59,7 +59,7 @@ def test_a_voice_of_full_rank_is_refused_by_its_error(tmp_path: Path, noise: flo
 
 def test_whole_and_compact_voices_in_one_file(tmp_path: Path) -> None:
     a, b = smooth(1), smooth(2)
-    save_file({"a.mean": a.tensor, **named(compress(b), "b.rows")}, tmp_path / "v.safetensors")
+    save_file({"a.mean": a.tensor, **compact_keys(compress(b), "b.rows")}, tmp_path / "v.safetensors")
     found = read_voices(tmp_path / "v.safetensors")
     assert list(found) == ["a.mean", "b.rows"]  # names are told from parts by their shape
     assert torch.equal(found["a.mean"].tensor, a.tensor)
@@ -80,7 +80,7 @@ def test_whole_and_compact_voices_in_one_file(tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_are_refused(change: dict[str, torch.Tensor | None], says: str) -> None:
     parts = {part: tensor for part, tensor in {**compress(smooth()), **change}.items() if tensor is not None}
     with pytest.raises(VoicecloneError, match=says):
-        voices_of(named(parts, "v"))
+        voices_of(compact_keys(parts, "v"))
 
 
 def test_adding_keeps_what_is_there(tmp_path: Path) -> None:

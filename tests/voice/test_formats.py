@@ -84,7 +84,7 @@ def test_a_zip_bomb_is_refused_by_its_size(tmp_path: Path) -> None:
 
 def test_kokoro_speaks_with_an_exported_voice(tmp_path: Path, base_folder: Path) -> None:
     """Through every format and back to .pt, KPipeline reads the file and says the same."""
-    pipeline = load_base(base_folder).pipeline("a", offline=True)
+    pipeline = load_base(base_folder).pipeline("a")
     at = "stock_1"
     for form in ("npz", "safetensors", "kokoro-js", "bin", "pt"):
         there = tmp_path / f"{form}.{SUFFIX.get(form, form)}"

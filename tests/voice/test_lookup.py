@@ -15,15 +15,15 @@ from voiceclone.bases import base as bases
 from voiceclone.bases.finder import finder_of
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.voice.compact import compress, expand
+from voiceclone.voice.compact import compress, expand_compact
 from voiceclone.voice.formats import FORMATS, RAW_BYTES, write_voices
 from voiceclone.voice.lookup import VoiceFinder, file_of, names_a_file
 from voiceclone.voice.official import official_voice
 from voiceclone.voice.pack import SHAPE, VoicePack
 
 # Of rank 16, so that the compact form holds it, too.
-PACK = expand(compress(official_voice("bf_emma")), "v")
-OTHER = expand(compress(official_voice("am_onyx")), "w")
+PACK = expand_compact(compress(official_voice("bf_emma")), "v")
+OTHER = expand_compact(compress(official_voice("am_onyx")), "w")
 NAMES = ("v.pt", "v.bin", "v.npz", "v.safetensors", "v", "my voice, (new) + old:2.bin")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from voiceclone.bases.base import load_stock_voices
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
-from voiceclone.voice.mixing import Mix, blend, parse
+from voiceclone.voice.mixing import Mix, blend, parse_mix
 from voiceclone.voice.pack import SHAPE, VoicePack
 
 PACKS = {name: VoicePack(torch.randn(SHAPE, generator=torch.Generator().manual_seed(i))) for i, name in enumerate("ab")}
@@ -45,14 +45,14 @@ A, B = PACKS["a"].tensor, PACKS["b"].tensor
     ],
 )
 def test_meaning(expression: str, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(blend(parse(expression), PACKS.__getitem__).tensor, expected)
+    torch.testing.assert_close(blend(parse_mix(expression), PACKS.__getitem__).tensor, expected)
 
 
 @pytest.mark.parametrize(
     "name", ["my-voice.pt", "./out/v/v.pt", "C:\\voices\\v.pt", "~/v.pt", "v_2.pt", "2nd.pt", "timbre"]
 )
 def test_names(name: str) -> None:
-    assert parse(name).timbre == {name: 1.0}
+    assert parse_mix(name).timbre == {name: 1.0}
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_names(name: str) -> None:
 )  # fmt: skip
 def test_invalid_mixes_are_one_clear_error(expression: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        parse(expression)
+        parse_mix(expression)
 
 
 @given(st.text(alphabet='ab.*+-(),: 0123456789"timbreprosody\\\n#é', max_size=60))
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_a_mix_or_a_usage_error(expression: str) -> None:
     try:
-        mix = parse(expression)
+        mix = parse_mix(expression)
     except UsageError as error:
         assert str(error)
     else:
@@ -101,23 +101,23 @@ def test_an_existing_file_is_one_name_whatever_is_in_it(name: str) -> None:
         stem = name.removesuffix(".pt")
         expressions += [expression.replace(name, stem) for expression in expressions]
     for expression in expressions:
-        weights = parse(expression, is_voice).timbre
+        weights = parse_mix(expression, is_voice).timbre
         assert weights == {"x": 0.5, name if name in expression else name.removesuffix(".pt"): 0.5}, expression
-    assert parse(f"timbre({name}) + prosody(x)", is_voice) == Mix({name: 1.0}, {"x": 1.0})
+    assert parse_mix(f"timbre({name}) + prosody(x)", is_voice) == Mix({name: 1.0}, {"x": 1.0})
 
 
 def test_the_longest_file_name_wins_and_a_number_is_a_weight() -> None:
     files = {"a", "a+b.pt", "0.5", "timbre"}
-    assert parse("a+b.pt", files.__contains__).timbre == {"a+b.pt": 1.0}
-    assert parse("a+b", files.__contains__).timbre == {"a": 0.5, "b": 0.5}
-    assert parse("0.5*a + 0.5*c", files.__contains__).timbre == {"a": 0.5, "c": 0.5}
-    assert parse("timbre(a) + prosody(c)", files.__contains__) == Mix({"a": 1.0}, {"c": 1.0})
+    assert parse_mix("a+b.pt", files.__contains__).timbre == {"a+b.pt": 1.0}
+    assert parse_mix("a+b", files.__contains__).timbre == {"a": 0.5, "b": 0.5}
+    assert parse_mix("0.5*a + 0.5*c", files.__contains__).timbre == {"a": 0.5, "c": 0.5}
+    assert parse_mix("timbre(a) + prosody(c)", files.__contains__) == Mix({"a": 1.0}, {"c": 1.0})
 
 
 def test_a_voice_that_the_named_file_lacks_is_left_to_who_reads_the_file() -> None:
-    assert parse("f.bin:nobody+x", {"f.bin"}.__contains__).timbre == {"f.bin:nobody": 0.5, "x": 0.5}
-    assert parse("f.bin:7,x:1", {"f.bin"}.__contains__).timbre == {"f.bin": 7 / 8, "x": 1 / 8}
-    assert parse("f.bin:7:7,x:1", {"f.bin", "f.bin:7"}.__contains__).timbre == {"f.bin:7": 7 / 8, "x": 1 / 8}
+    assert parse_mix("f.bin:nobody+x", {"f.bin"}.__contains__).timbre == {"f.bin:nobody": 0.5, "x": 0.5}
+    assert parse_mix("f.bin:7,x:1", {"f.bin"}.__contains__).timbre == {"f.bin": 7 / 8, "x": 1 / 8}
+    assert parse_mix("f.bin:7:7,x:1", {"f.bin", "f.bin:7"}.__contains__).timbre == {"f.bin:7": 7 / 8, "x": 1 / 8}
 
 
 def test_names_are_found_as_files_with_or_without_suffix_and_as_stock_voices(

@@ -57,7 +57,7 @@ def test_single_loading_equals_loading_all_and_all_are_healthy() -> None:
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     from voiceclone.models import hub
 
-    for name in ("fetch", "cached", "hub_answers"):
+    for name in ("fetch_hub_file", "cached", "hub_answers"):
         monkeypatch.setattr(hub, name, lambda *a, **k: pytest.fail("the Hub was asked"))
     assert len(load_stock_voices("kokoro")) == 54
 

@@ -30,7 +30,7 @@ class Alignment:
     score: float  # mean cosine of the aligned log-mel frames after mean subtraction: 1 is identical, 0 unrelated
 
 
-def align(
+def align_to_synthesis(
     spoken_mel: Tensor,
     spoken_durations: Tensor,
     target_mel: Tensor,

@@ -49,7 +49,7 @@ class EspeakAligner:
             durations, edit = durations_from_events(phonemes, events, len(reference) / SAMPLE_RATE)
             if edit > MAX_EDIT_COST:
                 continue
-            cost, warped = warp(self._features(reference), target, np.cumsum(durations)[:-1] * 2)
+            cost, warped = warp_boundaries(self._features(reference), target, np.cumsum(durations)[:-1] * 2)
             if cost < best_cost:
                 best_cost, best = cost, warped
         if best is None or best_cost > self.max_cost:
@@ -62,7 +62,7 @@ class EspeakAligner:
             return clip_features(self.log_mel(torch.from_numpy(np.ascontiguousarray(audio))[None])[0].numpy())
 
 
-def warp(reference: np.ndarray, target: np.ndarray, boundaries: np.ndarray) -> tuple[float, np.ndarray]:
+def warp_boundaries(reference: np.ndarray, target: np.ndarray, boundaries: np.ndarray) -> tuple[float, np.ndarray]:
     """Map ``boundaries`` (frames of ``reference``) to ``target`` along the path of lowest cost.
 
     Args:

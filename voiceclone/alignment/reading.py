@@ -101,7 +101,7 @@ class Reader:
         words: list[Word] = []
         mels: list[np.ndarray] = []
         units: list[np.ndarray] = []
-        for piece_start, piece_end in pieces(text, start, len(text) if end is None else end):
+        for piece_start, piece_end in sentence_spans(text, start, len(text) if end is None else end):
             for word, mel, unit_of in self._read_piece(text, piece_start, piece_end):
                 words.append(word)
                 mels.append(mel)
@@ -153,7 +153,7 @@ class Reader:
         return read
 
 
-def pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def sentence_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Sentences of ``text[start:end]`` as character spans; long ones are split at white space."""
     found, first = [], start
     for last in [*(match.end() for match in _SENTENCE_END.finditer(text, start, end)), end]:

@@ -79,7 +79,9 @@ def mask(features: Tensor, generator: Generator, *, bands: int, bins: int, stret
     return torch.where(keep, features, features.mean(dim=(1, 2), keepdim=True))
 
 
-def warp(features: Tensor, generator: Generator, *, speed: tuple[float, float], pitch: tuple[float, float]) -> Tensor:
+def random_warp(
+    features: Tensor, generator: Generator, *, speed: tuple[float, float], pitch: tuple[float, float]
+) -> Tensor:
     """Resample the whole batch in time and stretch its mel axis, each by a random factor within the range."""
     count, _, frames = features.shape
     stretch, shift = (float(_uniform(1, limits, generator)) for limits in (speed, pitch))

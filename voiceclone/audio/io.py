@@ -54,7 +54,7 @@ def probe(path: Path | str) -> AudioInfo:
         )
 
 
-def decode(path: Path | str) -> tuple[np.ndarray, int]:
+def decode_audio(path: Path | str) -> tuple[np.ndarray, int]:
     """Read a whole file at its own rate.
 
     Returns:
@@ -107,7 +107,7 @@ def read_audio(path: Path | str) -> np.ndarray:
     Raises:
         VoicecloneError: the file is missing, damaged, empty, or holds values that are not finite.
     """
-    samples, rate = decode(path)
+    samples, rate = decode_audio(path)
     audio = resample(without_rumble(mono(samples)[0], rate), rate)
     if len(audio) == 0:
         raise VoicecloneError(f"{path}: holds no audio samples: replace or remove the file")

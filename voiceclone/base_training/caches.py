@@ -28,7 +28,6 @@ class Preparation:
     trained on the data), ``given`` (nowhere: they must be there); ``auto`` warps English and learns other languages."""
     language: str = "a"
     """Kokoro's language code, for texts without phonemes."""
-    offline: bool = False
     quick_f0: bool = False
     """Use the faster F0 tracker for datasets with durations."""
 
@@ -99,7 +98,7 @@ def _aligner(
 def _phonemizer(config: Preparation) -> Callable[[str], str]:
     from voiceclone.text.g2p import Phonemizer
 
-    return Phonemizer(config.language, offline=config.offline).phonemes
+    return Phonemizer(config.language).phonemes
 
 
 def _refuse_missing(folder: Path, rows: Sequence[Row]) -> None:

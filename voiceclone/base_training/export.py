@@ -107,7 +107,7 @@ def export_base(
         "measured": facts.measured, "sha256": sha256_of(out / "model.safetensors"),
     }  # fmt: skip
     write_json(out / "base.json", info)
-    write_text(out / "README.md", card(facts, sorted(voices), style_sampler=style_sampler is not None))
+    write_text(out / "README.md", kokoro_card(facts, sorted(voices), style_sampler=style_sampler is not None))
 
 
 def shortened(pack: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def shortened(pack: Tensor) -> Tensor:
     return pack[: int(differs[-1]) + 2 if len(differs) else 1].contiguous()
 
 
-def card(facts: CardFacts, voices: Sequence[str], *, style_sampler: bool = False) -> str:
+def kokoro_card(facts: CardFacts, voices: Sequence[str], *, style_sampler: bool = False) -> str:
     """The model card as Markdown."""
     lines = [
         "---", *licence_matter(facts.licence), f"language: {facts.language}", "library_name: kokoro",

@@ -106,7 +106,7 @@ def _margin_loss(cosine: Tensor, labels: Tensor, margin: float, scale: float) ->
 
 def _disturb_speech(batch: Tensor, sizes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     frames = batch.shape[2]
-    batch = augment.warp(batch, generator, speed=(0.85, 1.2), pitch=(0.9, 1.1))
+    batch = augment.random_warp(batch, generator, speed=(0.85, 1.2), pitch=(0.9, 1.1))
     sizes = (sizes * batch.shape[2] / frames).round().long().clamp(1, batch.shape[2])
     batch = augment.blur(batch, generator, share=0.15)
     batch = augment.add_noise(batch, generator, share=0.5, snr_db=(5.0, 35.0))

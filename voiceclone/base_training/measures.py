@@ -13,7 +13,7 @@ from voiceclone.audio.features import SAMPLE_RATE, track_f0
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import SpectralLoss
-from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.nets.phone_recognizer import PhoneRecognizer
 
 Embed = Callable[[np.ndarray], np.ndarray]
@@ -39,7 +39,7 @@ def teacher_forced_mel(model: KModel, encoders: torch.nn.Module, batches: BatchM
         features = text_features(model, batch.tokens, batch.lengths)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            audio = decode(model, features, batch.frame_tokens, batch.f0, batch.energy, style)
+            audio = decode_frames(model, features, batch.frame_tokens, batch.f0, batch.energy, style)
         values.append(float(loss(audio, batch.audio)["mel"]))
     return float(np.mean(values))
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from voiceclone.base_training.batch import VectorBatch
 from voiceclone.errors import UsageError
-from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel
 
@@ -62,7 +62,7 @@ def _energies(teacher: KModel, batches: Iterable[VectorBatch]) -> dict[str, Tens
         for batch in batches:
             features = text_features(teacher, batch.tokens, batch.lengths)
             style = batch.vectors[:, :STYLE_DIM]
-            decode(teacher, features, batch.frame_tokens, batch.f0, batch.energy, style)
+            decode_frames(teacher, features, batch.frame_tokens, batch.f0, batch.energy, style)
     finally:
         for hook in hooks:
             hook.remove()

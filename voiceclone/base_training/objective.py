@@ -30,7 +30,7 @@ from voiceclone.base_training.losses import (
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.batched_forward import (
     curves,
-    decode,
+    decode_frames,
     duration_logits,
     prosody_features,
     text_features,
@@ -106,7 +106,7 @@ class SpeechObjective:
         f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
         energy = smoothed(batch.energy, batch.smoothing[1])
         if alignment is None:
-            audio = decode(self.model, features, batch.frame_tokens, f0, energy, style)
+            audio = decode_frames(self.model, features, batch.frame_tokens, f0, energy, style)
         else:
             audio = self.model.decoder(features @ alignment, f0, energy, style).squeeze(1)
         terms = self.spectral(audio, batch.audio)
@@ -214,11 +214,11 @@ class RecordedObjective(SpeechObjective):
         states = prosody_features(self.model, batch.tokens, batch.lengths, prosodic)
         f0, energy = curves(self.model, states, batch.frame_tokens, prosodic)
         features = text_features(self.model, batch.tokens, batch.lengths)
-        audio = decode(self.model, features, batch.frame_tokens, f0, energy, acoustic)
+        audio = decode_frames(self.model, features, batch.frame_tokens, f0, energy, acoustic)
         target = batch.audio
         if to_reconstruction:
             with torch.no_grad():
-                target = decode(self.model, features, batch.frame_tokens, batch.f0, batch.energy, acoustic)
+                target = decode_frames(self.model, features, batch.frame_tokens, batch.f0, batch.energy, acoustic)
         return {"joint_mel": self.spectral(audio, target)["mel"]}
 
     def _noisy(self, style: Tensor, batch: StyledBatch) -> Tensor:

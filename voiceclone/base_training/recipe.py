@@ -51,7 +51,7 @@ def train_and_pack(run: TrainingRun) -> Path:
         run.trainer(system).run()
         system.report_unused()
     surrogate = _surrogate_encoders(run)
-    return pack(run, surrogate) if run.group.is_main else run.base
+    return pack_kokoro(run, surrogate) if run.group.is_main else run.base
 
 
 def stages_line(config: TrainConfig, surrogate_share: float) -> str:
@@ -63,7 +63,7 @@ def stages_line(config: TrainConfig, surrogate_share: float) -> str:
     return f"stages: training, surrogate encoders ({length}), voices, measurement; each shows its own time left"
 
 
-def pack(run: TrainingRun, surrogate: StyleEncoders) -> Path:
+def pack_kokoro(run: TrainingRun, surrogate: StyleEncoders) -> Path:
     """Make the stock voices, measure, and write ``out/base``; that folder."""
     corpus, facts, reporter = run.corpus, run.facts, run.tracker.reporter
     checkpoint = read_checkpoint(run.out)

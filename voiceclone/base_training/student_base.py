@@ -23,7 +23,7 @@ from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.files import sha256_of, write_json, write_text
-from voiceclone.models.batched_forward import decode, text_features
+from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.models.checkpoint import save_state
 from voiceclone.models.nano import NanoKModel, count_parameters
 from voiceclone.models.presets import preset
@@ -101,7 +101,7 @@ def measure_student(
         features = text_features(model, batch.tokens, batch.lengths)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            audio = decode(
+            audio = decode_frames(
                 model, features, batch.frame_tokens, batch.f0, batch.energy, batch.vectors[:, :STYLE_DIM]
             )  # fmt: skip
         mel.append(float(loss(audio, batch.audio)["mel"]))

@@ -122,7 +122,7 @@ def synthesize_corpus(
         UsageError: the text file is missing or has too few sentences.
         VoicecloneError: eSpeak-NG failed.
     """
-    sentences = read_sentences(text_file, config.max_characters)
+    sentences = read_corpus_sentences(text_file, config.max_characters)
     rng = np.random.default_rng(config.seed + 1)
     rounds = 1 + config.speakers * config.sentences // len(sentences)
     order = np.concatenate([rng.permutation(len(sentences)) for _ in range(rounds)])
@@ -149,7 +149,7 @@ def synthesize_corpus(
     return counts
 
 
-def read_sentences(path: Path, max_characters: int) -> list[str]:
+def read_corpus_sentences(path: Path, max_characters: int) -> list[str]:
     """Lines of ``path`` of 15 to ``max_characters`` characters.
 
     Raises:

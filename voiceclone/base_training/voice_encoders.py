@@ -93,7 +93,7 @@ def train_voice_encoders(encoders: StyleEncoders, speech: StyleCorpus, config: E
 
     def step(generator: Generator, done: float) -> Tensor:
         picked = rng.choice(len(train.mels), size=config.batch, replace=False)
-        mels = crops([train.mels[i] for i in picked], rng)
+        mels = random_crops([train.mels[i] for i in picked], rng)
         clean = torch.rand(config.batch, 1, 1, generator=generator) < config.clean
         heard = torch.where(clean, mels, disturb(mels, generator))
         wanted = (train.vectors[torch.from_numpy(picked)] - mean) / spread
@@ -135,7 +135,7 @@ def recovered(encoders: nn.Module, speech: StyleCorpus, mean: Tensor) -> dict[st
     return figures
 
 
-def crops(mels: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
+def random_crops(mels: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
     """Crops ``(B, 80, F)`` of one random length at random positions; shorter utterances are repeated."""
     frames = int(rng.integers(CROP_FRAMES[0], CROP_FRAMES[1] + 1))
     frames = max(MIN_FRAMES, frames - frames % 8)  # few different shapes, because kernels are compiled for each new one

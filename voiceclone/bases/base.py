@@ -33,8 +33,8 @@ from voiceclone.bases.folder import (
     read_config,
     read_encoders,
     read_info,
+    read_stock_voices,
     read_style_sampler,
-    read_voices,
     system_of,
     weight_file,
 )
@@ -126,7 +126,7 @@ def load_stock_voices(which: str | os.PathLike[str] = "auto") -> Mapping[str, Vo
         return _voices_beside(Path(which))
     folder = presets.NANO_FOLDER if which == NANO else Path(which)
     shares = _holds_stock_kokoro(folder) or named_space(folder) == KOKORO_SPACE
-    return read_voices(folder) or (_official_voices() if shares else {})
+    return read_stock_voices(folder) or (_official_voices() if shares else {})
 
 
 def _holds_stock_kokoro(folder: Path) -> bool:
@@ -158,7 +158,7 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         load_encoders=kokoro_encoders if shares and not pair else partial(read_encoders, folder, widths),
         load_own_encoders=partial(load_style_encoders, own, widths) if own.is_file() else None,
         load_style_sampler=partial(read_style_sampler, folder, config) if has_style_sampler(folder) else None,
-        stock_voices=read_voices(folder) or (_official_voices() if shares else {}),
+        stock_voices=read_stock_voices(folder) or (_official_voices() if shares else {}),
         config=config,
         info=info,
         sha256=sha256,
@@ -193,7 +193,9 @@ def kokoro_encoders() -> StyleEncoders:
 
 def _styletts2_encoders(*, offline: bool) -> StyleEncoders:
     """StyleTTS2-LibriTTS's pair, from the Hub's cache or downloaded."""
-    return load_styletts2_checkpoint(hub.fetch(hub.STYLETTS2_CHECKPOINT, offline=offline), StyleEncoderConfig())
+    return load_styletts2_checkpoint(
+        hub.fetch_hub_file(hub.STYLETTS2_CHECKPOINT, offline=offline), StyleEncoderConfig()
+    )
 
 
 def _official_voices() -> StockVoices:
@@ -206,4 +208,4 @@ def _voices_beside(model: Path) -> Mapping[str, VoicePack]:
 
     if (packed := model.with_name(ONNX_VOICES)).is_file():
         return read_file(packed)
-    return read_voices(model.parent) or _official_voices()
+    return read_stock_voices(model.parent) or _official_voices()

@@ -169,7 +169,7 @@ def read_style_sampler(folder: Path, config: Mapping[str, Any]) -> StyleDiffusio
     return sampler.eval().requires_grad_(False)
 
 
-def read_voices(folder: Path) -> dict[str, VoicePack]:
+def read_stock_voices(folder: Path) -> dict[str, VoicePack]:
     """The stock voices in a base folder, by name; may be empty.
 
     Raises:

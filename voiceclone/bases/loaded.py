@@ -79,10 +79,10 @@ class Base:
         """The base's name, with the weights unless they have full precision."""
         return self.name if self.weights == FULL_PRECISION else f"{self.name}, {self.weights}"
 
-    def pipeline(self, lang: str = "a", *, offline: bool = False) -> KPipeline:
+    def pipeline(self, lang: str = "a") -> KPipeline:
         """A real ``kokoro.KPipeline`` on this model that knows the stock voices by name."""
         from voiceclone.text.g2p import build_pipeline
 
-        pipeline = build_pipeline(lang, self.kmodel, offline=offline)
+        pipeline = build_pipeline(lang, self.kmodel)
         pipeline.voices = PipelineVoices(self.stock_voices)
         return pipeline

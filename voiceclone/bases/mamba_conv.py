@@ -17,7 +17,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from voiceclone.bases.folder import read_info, read_voices
+from voiceclone.bases.folder import read_info, read_stock_voices
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import sha256_of, write_bytes, write_json
 from voiceclone.models.checkpoint import load_strictly, read_state, save_state
@@ -60,5 +60,5 @@ def read_mamba_conv(folder: Path) -> Bundle:
     load_strictly(model, read_state(folder / "model.safetensors"), folder / "model.safetensors")
     if isinstance(codec, Codec):
         load_strictly(codec, read_state(folder / CODEC), folder / CODEC)
-    voices = {name: pack.tensor for name, pack in read_voices(folder).items()}
+    voices = {name: pack.tensor for name, pack in read_stock_voices(folder).items()}
     return Bundle(model=model.eval(), codec=codec.eval(), vocab=config["vocab"], voices=voices, facts=info)

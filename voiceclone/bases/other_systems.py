@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voiceclone.bases.folder import read_voices, weight_file
+from voiceclone.bases.folder import read_stock_voices, weight_file
 from voiceclone.bases.loaded import CUSTOM, Base
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.store import stamped_sha256
@@ -55,7 +55,7 @@ def load_vits2_base(folder: Path, weights: Path, info: Mapping[str, Any]) -> Bas
         kind=CUSTOM,
         kmodel=Vits2KModel(model, vocab).eval(),
         load_encoders=no_encoders,
-        stock_voices=read_voices(folder),
+        stock_voices=read_stock_voices(folder),
         config=model.config.to_json(),
         info=info,
         sha256=stamped_sha256(weights),

@@ -101,7 +101,7 @@ def _fetch_all(files: tuple[HubFile, ...], reporter: Reporter, *, offline: bool)
     with reporter.task("Download", total=total, unit="megabyte") as task:
         before = 0
         for file in files:
-            hub.fetch(file, offline=offline, progress=_counter(task, before), mend=TRY_AGAIN)
+            hub.fetch_hub_file(file, offline=offline, progress=_counter(task, before), mend=TRY_AGAIN)
             before += file.size or 0
 
 

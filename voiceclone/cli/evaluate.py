@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
     config = given(EvaluateConfig, options, lang=language_code(options.lang), also=tuple(options.also))
     out = _folder_of_report(config)
-    from voiceclone.evaluation.api import load_inputs, measure
+    from voiceclone.evaluation.api import load_inputs, measure_voices
     from voiceclone.tracking.progress import Reporter
 
     reporter = Reporter(verbosity=verbosity(options))
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         offline=config.offline,
         reporter=reporter,
     )
-    evaluation = measure(inputs, clips=config.clips, offline=config.offline, reporter=reporter)
+    evaluation = measure_voices(inputs, clips=config.clips, reporter=reporter)
     _finish(config, evaluation, inputs, out, reporter, quiet=options.quiet)
     return 0
 
@@ -104,7 +104,7 @@ def _finish(
 ) -> None:
     """Write the report, the page and, if asked, the better voice; print."""
     from voiceclone.evaluation.html import PageInfo, draw, render_page
-    from voiceclone.evaluation.report_text import as_text, verdict_text
+    from voiceclone.evaluation.report_text import evaluation_text, verdict_text
     from voiceclone.evaluation.voices import CLONE
     from voiceclone.files import write_json, write_text
 
@@ -132,7 +132,7 @@ def _finish(
     if config.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        print(verdict_text(evaluation) if quiet else as_text(evaluation))
+        print(verdict_text(evaluation) if quiet else evaluation_text(evaluation))
     reporter.info(f"report: {out / REPORT}")
     reporter.info(f"page: {out / PAGE}")
     if config.keep_best is not None and evaluation.verdict is not None:

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", required=True, metavar="FORMAT", help="pt, npz, bin, kokoro-js, safetensors, compact; or onnx, a model"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="where it goes")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the file to write")
     parser.add_argument("--name", help="which voice of a file that holds several; or the name it gets")
     parser.add_argument("--add", action="store_true", help="add to an existing file that may hold several voices")
     parser.add_argument(
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variants",
         type=int,
         metavar="N",
-        help="N ordinary voices, with deliveries as `say --expressive` draws them",
+        help="N ordinary voices, with deliveries as say --expressive draws them",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing file or a voice in it")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file, or a voice in it")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)
 

@@ -112,7 +112,7 @@ def _with_default(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "help": f"{text} (default: {str(default).replace('%', '%%')})"}
 
 
-def sentence(summary: str) -> str:
+def summary_sentence(summary: str) -> str:
     """A command's summary as a sentence: only its first letter is changed."""
     return f"{summary[:1].upper()}{summary[1:]}."
 

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 from voiceclone import __version__
-from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, sentence
+from voiceclone.cli.help import EXAMPLES, CommandParser, path_through, summary_sentence
 from voiceclone.errors import VoicecloneError, shown, speaking_of_flags
 from voiceclone.ranges import check_numbers
 from voiceclone.system.processes import let_break_interrupt
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str | None = None) 
         return _main(arguments, program)
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of one of :data:`COMMANDS`, checked; ``options.run(options)`` runs it and raises what goes wrong."""
     options = _parser(arguments, None).parse_args(arguments)
     check_numbers(vars(options), options.command)
@@ -132,7 +132,8 @@ def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentP
     if program is not None:
         home, summary = {**COMMANDS, **SCRIPTS}[arguments[0]]
         example = EXAMPLES.get(arguments[0], "").replace(f"voiceclone {arguments[0]}", f"python {program}")
-        return _filled(CommandParser(prog=program, description=sentence(summary), example=example), home, version)
+        script = CommandParser(prog=program, description=summary_sentence(summary), example=example)
+        return _filled(script, home, version)
     parser = argparse.ArgumentParser(
         prog="voiceclone",
         description="Your own voice for Kokoro TTS.",
@@ -143,7 +144,7 @@ def _parser(arguments: Sequence[str], program: str | None) -> argparse.ArgumentP
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
     called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, (home, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=sentence(summary), example=EXAMPLES[name])
+        command = commands.add_parser(name, help=summary, description=summary_sentence(summary), example=EXAMPLES[name])
         if name == called:
             _filled(command, home, version)
     return parser

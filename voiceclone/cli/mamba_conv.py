@@ -140,9 +140,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _command(*words: Any) -> None:
-    from voiceclone.cli.main import parse
+    from voiceclone.cli.main import parse_arguments
 
-    options = parse([str(word) for word in words])
+    options = parse_arguments([str(word) for word in words])
     options.run(options)
 
 
@@ -160,7 +160,7 @@ def _test(options: argparse.Namespace) -> None:
     bundle = load_bundle(model)
     kmodel = bundle.kmodel().to(choose_device("cpu" if options.cpu_only else "auto"))
     voice = _style_of(bundle, options.audio)
-    pipeline = build_pipeline(options.lang, kmodel, offline=options.offline)
+    pipeline = build_pipeline(options.lang, kmodel)
     found = []
     for number, text in enumerate(_texts(options.transcription), 1):
         for rounds in ITERATIONS:
@@ -203,10 +203,10 @@ def _texts(transcription: Path) -> Sequence[str]:
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    from voiceclone.base_training.mamba_conv.analysis import analyze, as_text
+    from voiceclone.base_training.mamba_conv.analysis import analysis_text, analyze
 
     found = analyze(options.model or options.out / BEST)
-    print(json.dumps(found, indent=2) if options.json else as_text(found))
+    print(json.dumps(found, indent=2) if options.json else analysis_text(found))
     return 0
 
 

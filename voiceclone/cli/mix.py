@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='"0.7*v.pt + 0.3*af_heart", half by half: "timbre(v.pt) + prosody(am_adam)", or a list of weights: '
         '"af_bella(2)+af_sky(1)", "af_heart:60,am_adam:40", "af_bella,af_sky"',
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE.pt", help="where the voice goes")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE.pt", help="the new .pt file")
     parser.add_argument(
         "--base", default="auto", help="auto, nano, kokoro or a base folder: for names in EXPR that are not files"
     )

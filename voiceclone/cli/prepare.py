@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.clone import add_verbosity, verbosity
 from voiceclone.prepare.config import PrepareConfig
-from voiceclone.system.settings import add_flags, default_of, given, words_of
+from voiceclone.system.settings import add_flags, given
 
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
@@ -20,18 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources", nargs="+", type=Path, metavar="SOURCE", help="recordings, or folders of them; never changed"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder to make")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="dataset folder to make, apart from the sources"
+    )
     file, switch = {"type": Path, "metavar": "FILE"}, {"action": "store_true"}
     add_flags(
         parser, PrepareConfig, text=file, subtitles=file, metadata=file,
         transcribe={"nargs": "?", "const": "small", "metavar": "MODEL"}, lang={}, speaker={"metavar": "NAME"},
-        validation={"type": float}, seed={"type": int},
-    )  # fmt: skip
-    words = words_of(PrepareConfig, "min_seconds")
-    parser.add_argument("--min-seconds", type=float, help=f"{words} (default: 3; 1 if cut already)")
-    add_flags(
-        parser, PrepareConfig, max_seconds={"type": float}, loudness={"type": float}, resume=switch, overwrite=switch,
-        force=switch,
+        validation={"type": float}, seed={"type": int}, min_seconds={"type": float}, max_seconds={"type": float},
+        loudness={"type": float}, resume=switch, overwrite=switch, force=switch,
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     add_verbosity(parser)
@@ -42,10 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from voiceclone.prepare.run import LittleUsed, prepare_dataset
     from voiceclone.tracking.progress import Reporter
 
-    shortest = options.min_seconds
-    own = {name: default_of(PrepareConfig, name) if shortest is None else shortest
-           for name in ("min_seconds", "min_ready_seconds")}  # fmt: skip
-    config = given(PrepareConfig, options, **own)
+    config = given(PrepareConfig, options)
     reporter = Reporter(verbosity=verbosity(options))
     try:
         report = prepare_dataset(options.sources, options.out, config, reporter)

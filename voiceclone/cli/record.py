@@ -96,10 +96,10 @@ def _record_all(sentences: tuple[str, ...], session: Session, microphone: Microp
 
 def _record(text: str, session: Session, microphone: Microphone) -> bool:
     """Record one sentence; True if the clip was kept."""
-    from voiceclone.recording.session import judged, trimmed
+    from voiceclone.recording.session import judged, trimmed_take
 
     take = microphone.record(lambda: _ask(f"\n  {text}\n  recording; Enter ends it "))
-    audio = trimmed(take)
+    audio = trimmed_take(take)
     found = judged(take, audio)
     if found.problem is not None:
         advice = next((advice for reason, advice in ADVICE.items() if found.problem.startswith(reason)), "")

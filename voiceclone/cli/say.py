@@ -125,7 +125,7 @@ def _speak(
     started = time.perf_counter()
     config, packs, base = _voices_and_base(config, parts, planned, chosen, reporter)
     base.kmodel.to(device)
-    pipeline = base.pipeline(config.lang, offline=config.offline)
+    pipeline = base.pipeline(config.lang)
     if notice := notice_of(pipeline):
         reporter.warn(notice)
     common = {

@@ -155,9 +155,9 @@ def _style_of(clip: Path, base: Base) -> Tensor:
 
 
 def _phonemes(text: str, pipeline: KPipeline) -> str:
-    from voiceclone.text.pieces import MAX_PHONEMES, LeftOut, pieces
+    from voiceclone.text.pieces import MAX_PHONEMES, LeftOut, phoneme_pieces
 
-    found = "".join(pieces(pipeline, text, pipeline.model.vocab, LeftOut()))[:MAX_PHONEMES]
+    found = "".join(phoneme_pieces(pipeline, text, pipeline.model.vocab, LeftOut()))[:MAX_PHONEMES]
     if not found:
         raise UsageError(
             f"--style-text {text[:40]!r}: no word of it can be spoken: give some in the language of --lang"

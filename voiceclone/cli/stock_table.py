@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if encoder is None:
         raise MissingPackageError(f"stock voices are measured by Resemblyzer, which is not installed: {INSTALL}")
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
-    phonemize = Phonemizer("a", offline=options.offline).phonemes
+    phonemize = Phonemizer("a").phonemes
     with reporter.task("Measuring stock voices", total=len(base.stock_voices), unit="voice") as task:
         table = measure_stock(kokoro, base.stock_voices, encoder, phonemize, advance=lambda: task.advance(1))
     path = options.out or table_cache_path(base)

@@ -242,7 +242,6 @@ def _preparation(options: argparse.Namespace) -> Preparation:
         vocab=preset(options.preset)[0]["vocab"],
         alignment=options.alignment,
         language=options.lang,
-        offline=options.offline,
         quick_f0=options.quick_f0,
     )
 

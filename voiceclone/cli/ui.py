@@ -17,16 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``ui``."""
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder of the voices (default: output)")
     parser.add_argument(
-        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
-    )
+        "--base", default="auto", help="base of new voices, and of those that name none: auto, kokoro, nano, the "
+        "folder of a base, or a Kokoro ONNX file (default: auto)"
+    )  # fmt: skip
     parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
     )
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
     parser.add_argument(
-        "--share", action="store_true", help="also open a public address through gradio's server, for three days"
-    )
+        "--share", action="store_true", help="also open a public address through gradio's server, for three days; not "
+        "with --offline"
+    )  # fmt: skip
     parser.add_argument("--browser", action="store_true", help="open the page in a browser")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)
@@ -41,12 +43,12 @@ def run(options: argparse.Namespace) -> int:
         )
     from voiceclone.bases.stock_names import checked_base
     from voiceclone.tracking.progress import Reporter
-    from voiceclone.ui.page import serve
+    from voiceclone.ui.page import serve_page
     from voiceclone.ui.studio import Studio
 
     checked_base(options.base)
     studio = Studio(options.out, base=options.base, lang=options.lang, offline=options.offline)
-    serve(
+    serve_page(
         studio,
         host=options.host,
         port=options.port,

@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``voices``."""
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder of the voices (default: output)")
     parser.add_argument(
-        "--base", default="auto", help="auto, kokoro, nano, the folder of a base, or a Kokoro ONNX file (default: auto)"
-    )
+        "--base", default="auto", help="whose stock voices are listed: auto, kokoro, nano, the folder of a base, or a "
+        "Kokoro ONNX file (default: auto)"
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     add_verbosity(parser)

@@ -103,7 +103,6 @@ def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: 
                 lang=config.lang,
                 seed=config.seed,
                 vocab=base.kmodel.vocab,
-                offline=config.offline,
                 progress=lambda done, total: task.advance(1),
             )
         except TooLittleData as error:

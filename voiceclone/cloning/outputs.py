@@ -190,7 +190,7 @@ def _speak_tests(run: Run) -> list[str]:
     own = [clip.text for clip in (*run.dataset.validation, *run.dataset.train)]
     sentences = list(TEST_SENTENCES) if run.config.lang in ("a", "b") else (own * 3)[:3]
     run.base.kmodel.to(run.device)
-    pipeline = run.base.pipeline(run.config.lang, offline=run.config.offline)
+    pipeline = run.base.pipeline(run.config.lang)
     path = str(run.folder.voice)
     # KPipeline splits its voice argument at commas, so for a path with a comma the tensor is passed instead.
     voice = VoicePack.load(path).tensor if "," in path else path

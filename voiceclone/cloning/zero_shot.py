@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from voiceclone.audio.silence import trim
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cloning.config import check_name
 from voiceclone.cloning.folder import RunFolder
+from voiceclone.cloning.zero_shot_config import ZeroShotConfig
 from voiceclone.data.metadata import read_train
 from voiceclone.data.quality import QualityLimits, measure_samples
 from voiceclone.errors import UsageError, VoicecloneError
@@ -46,27 +47,6 @@ MOST_SECONDS = 600.0
 """Maximum length in seconds used of one recording, from its start."""
 LIMITS = QualityLimits(min_seconds=0.3, max_seconds=MOST_SECONDS)
 TEST_SENTENCE = "Hello, this voice was made from a few seconds of speech, without any training."
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZeroShotConfig:
-    """Settings of ``zero-shot``."""
-
-    clips: tuple[str | os.PathLike[str], ...]
-    """Sound files, or dataset folders, of which the training clips are used."""
-    name: str = "my_voice"
-    """Name of the voice."""
-    out: str | os.PathLike[str] = "output"
-    """Output folder; the voice is written to OUT/NAME."""
-    base: str = "auto"
-    """A base that shares Kokoro-82M's voices."""
-    lang: str = "a"
-    """Kokoro's language code. The test sentence is synthesised for English only."""
-    seed: int = 0
-    consent: str = ""
-    """Who agreed to the cloning, and how."""
-    overwrite: bool = False
-    offline: bool = False
 
 
 def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
@@ -159,7 +139,7 @@ def untrained_voice(
 
 def _speak(base: Base, pack: VoicePack, config: ZeroShotConfig, folder: RunFolder) -> None:
     if config.lang in ("a", "b"):
-        pipeline = base.pipeline(config.lang, offline=config.offline)
+        pipeline = base.pipeline(config.lang)
         write_wav(folder.test_wav(1), speak_whole(pipeline, TEST_SENTENCE, pack.tensor, seed=config.seed), SAMPLE_RATE)
 
 

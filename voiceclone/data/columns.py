@@ -51,7 +51,7 @@ def plain_name(name: object) -> str:
     return re.sub(r"[\s-]+", "_", str(name).strip().strip('"').strip()).lower()
 
 
-def named(names: Iterable[str]) -> dict[str, str]:
+def columns_by_role(names: Iterable[str]) -> dict[str, str]:
     """The names of a table's columns of files, texts and speakers: role to name as written."""
     known: dict[str, str] = {}
     for name in names:

@@ -14,9 +14,9 @@ from voiceclone.data.checking import Checked, Progress, check_all
 from voiceclone.data.dataset_report import (
     fingerprint_of,
     little_speech,
+    reasons_line,
     report_of,
     sound_notices,
-    summary,
     unknown_symbols,
 )
 from voiceclone.data.metadata import SPLITS, read_dataset
@@ -74,7 +74,6 @@ def load_dataset(
     lang: str = "a",
     seed: int = 0,
     vocab: Container[str],
-    offline: bool = False,
     progress: Progress | None = None,
     limits: QualityLimits | None = None,
 ) -> Dataset:
@@ -84,7 +83,6 @@ def load_dataset(
         lang: language of the transcripts, a code of Kokoro's.
         seed: of the choice of held-out clips, if the folder has no validation split.
         vocab: the phoneme symbols the model knows.
-        offline: download nothing.
         progress: called with (clips done, clips in all) after every clip.
 
     Raises:
@@ -95,7 +93,7 @@ def load_dataset(
     limits = limits or QualityLimits()
     lang = language_code(lang)
     listed = read_dataset(root)
-    phonemizer = Phonemizer(lang, offline=offline)
+    phonemizer = Phonemizer(lang)
     entries = [entry for split in SPLITS for entry in listed[split]]
     checked = check_all(entries, phonemizer, vocab, limits, progress)
     kept = [item for item in checked if item.problem is None]
@@ -110,7 +108,7 @@ def load_dataset(
     notices += unknown_symbols(root, kept, vocab) + little_speech(root, kept)
     skipped = len(checked) - len(kept)
     if skipped:
-        notices.append(f"{root}: {skipped} of {len(checked)} clips skipped: {summary(checked)}")
+        notices.append(f"{root}: {skipped} of {len(checked)} clips skipped: {reasons_line(checked)}")
     notices += [f"{root}: {line}" for line in sound_notices(kept)]
     report = report_of(root, lang, seed, checked, limits, vocab, notices)
     _require_enough(root, kept, checked, limits, report)
@@ -163,7 +161,7 @@ def _require_enough(
     held_out = len(kept) - len(train)
     if len(train) >= limits.min_clips and seconds >= limits.min_total_seconds and held_out:
         return
-    skipped = f"skipped: {summary(checked)}" if len(kept) < len(checked) else "none skipped"
+    skipped = f"skipped: {reasons_line(checked)}" if len(kept) < len(checked) else "none skipped"
     first = next((f" (first: {item.entry.name[:80]}: {item.problem[:200]})" for item in checked if item.problem), "")
     message = (
         f"{root}: {len(kept)} of {len(checked)} clips are usable, which leaves {len(train)} ({seconds:.1f} s) for"

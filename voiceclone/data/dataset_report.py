@@ -66,7 +66,7 @@ def reasons(checked: list[Checked]) -> Counter[str]:
     return Counter(item.problem.split(": ")[0] for item in checked if item.problem is not None)
 
 
-def summary(checked: list[Checked]) -> str:
+def reasons_line(checked: list[Checked]) -> str:
     """The reasons in one line, the most frequent first."""
     return ", ".join(f"{count} {reason}" for reason, count in reasons(checked).most_common())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.audio.io import AUDIO_SUFFIXES
-from voiceclone.data.columns import columns_by_content, is_header, named
+from voiceclone.data.columns import columns_by_content, columns_by_role, is_header
 from voiceclone.data.places import Places
 from voiceclone.data.tables import (
     SEPARATORS,
@@ -161,7 +161,7 @@ def _rows_of_jsonl(path: Path, content: str) -> Iterator[Listed]:
             raise VoicecloneError(
                 f'{path} line {line}: is not a JSON object: write {{"file_name": "a.wav", "text": "What is said."}}'
             )
-        yield Listed(line=line, row={**row, **{role: row[name] for role, name in named(row).items()}})
+        yield Listed(line=line, row={**row, **{role: row[name] for role, name in columns_by_role(row).items()}})
 
 
 def _rows_of_table(path: Path, content: str) -> Iterator[Listed]:
@@ -181,7 +181,7 @@ def _rows_under_header(path: Path, rows: Rows, separator: str, quotes: bool) -> 
     empty = len(header) - len(without_empty_end(header, len(header)))
     header = header[: len(header) - empty]
     roles: dict[str, int] = {}
-    for role, name in named(header).items():
+    for role, name in columns_by_role(header).items():
         if header.count(name) > 1:
             raise VoicecloneError(f"{path} line {line}: a column '{name}' occurs twice: rename one")
         roles[role] = header.index(name)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from voiceclone.audio.cleaning import bandwidth, mono, without_rumble
-from voiceclone.audio.io import HEADER_SLACK, decode, probe
+from voiceclone.audio.io import HEADER_SLACK, decode_audio, probe
 from voiceclone.errors import VoicecloneError
 from voiceclone.text.alphabet import count_spoken
 
@@ -101,7 +101,7 @@ def measure_audio(path: Path, limits: QualityLimits) -> Measurement:
         if info.seconds > 2 * limits.max_seconds:
             # Not decoded: hours of audio would not fit into memory.
             return _refused(info.seconds, limits, **known)
-        samples, rate = decode(path)
+        samples, rate = decode_audio(path)
     except VoicecloneError as error:
         return Measurement(problem=f"unreadable: {_without_path(str(error), path)}")
     if (lost := info.seconds - len(samples) / rate) > HEADER_SLACK:

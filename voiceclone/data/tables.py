@@ -20,7 +20,7 @@ Rows = list[tuple[int, list[str]]]
 
 
 def read_text(path: Path, *, table: bool = True) -> str:
-    """The text of a file, see :func:`decode`.
+    """The text of a file, see :func:`decode_text`.
 
     Raises:
         VoicecloneError: it cannot be read, or is in another encoding; the message names file and line.
@@ -29,10 +29,10 @@ def read_text(path: Path, *, table: bool = True) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
-    return decode(content, path, table=table)
+    return decode_text(content, path, table=table)
 
 
-def decode(content: bytes, path: Path, *, table: bool = True) -> str:
+def decode_text(content: bytes, path: Path, *, table: bool = True) -> str:
     """Decode UTF-8, or UTF-16 as spreadsheets and editors on Windows write it.
 
     Args:

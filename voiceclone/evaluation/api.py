@@ -106,7 +106,7 @@ def evaluate(
         offline=offline,
         reporter=reporter,
     )
-    return measure(inputs, clips=clips, offline=offline, reporter=reporter)
+    return measure_voices(inputs, clips=clips, reporter=reporter)
 
 
 def load_inputs(
@@ -137,7 +137,6 @@ def load_inputs(
             lang=lang,
             seed=seed,
             vocab=loaded.kmodel.vocab,
-            offline=offline,
             progress=lambda done, total: task.advance(1),
         )
     doubts = _doubts(facts, loaded, dataset)
@@ -161,7 +160,7 @@ def load_inputs(
     )
 
 
-def measure(inputs: EvaluationInputs, *, clips: int, offline: bool, reporter: Reporter) -> Evaluation:
+def measure_voices(inputs: EvaluationInputs, *, clips: int, reporter: Reporter) -> Evaluation:
     """Synthesise with every voice and measure the result."""
     inputs.base.kmodel.to(inputs.device)
     return evaluate_voices(
@@ -175,7 +174,6 @@ def measure(inputs: EvaluationInputs, *, clips: int, offline: bool, reporter: Re
         seed=inputs.seed,
         lang=inputs.lang,
         max_clips=clips,
-        offline=offline,
         left_out=inputs.left_out,
         reporter=reporter,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
-from voiceclone.evaluation.metrics import N_FFT, SPEECH_DB, cepstra, trimmed, warp
+from voiceclone.evaluation.metrics import N_FFT, SPEECH_DB, cepstra, cepstra_path, trimmed
 from voiceclone.evaluation.report_results import Evaluation, Sample
 from voiceclone.evaluation.voices import (
     BEST_BLEND,
@@ -117,7 +117,7 @@ def f0_contours(sample: Sample) -> bytes:
         audio = trimmed(sample.audio[name])
         f0 = track_f0(audio)
         f0[f0 <= 0] = np.nan
-        path = warp(own, cepstra(audio))
+        path = cepstra_path(own, cepstra(audio))
         # In pauses of the recording the warped contour is constant, which would draw F0 where there is no speech.
         path = path[speaks[np.minimum(path[:, 0], len(speaks) - 1)]]
         frames = np.full(own.shape[1], np.nan)
@@ -134,7 +134,7 @@ def f0_contours(sample: Sample) -> bytes:
     return _png(figure)
 
 
-def row_norms(packs: Mapping[str, VoicePack], stock: Sequence[VoicePack]) -> bytes:
+def norm_curves(packs: Mapping[str, VoicePack], stock: Sequence[VoicePack]) -> bytes:
     """L2 norm of both halves of every voice by row. The shaded area is the range of the base's stock voices."""
     figure = _figure(4.6)
     rows = np.arange(1, ROWS + 1)

@@ -65,7 +65,7 @@ def draw(evaluation: Evaluation, base: Base, *, advance: Callable[[], None] = la
         "similarity": lambda: figures.similarity_bars(evaluation) if evaluation.encoders else None,
         "mels": lambda: figures.mel_panels(first) if first else None,
         "f0": lambda: figures.f0_contours(first) if first else None,
-        "norms": lambda: figures.row_norms(evaluation.packs, list(base.stock_voices.values())),
+        "norms": lambda: figures.norm_curves(evaluation.packs, list(base.stock_voices.values())),
     }
     drawn = {}
     for name, drawing in drawings.items():

@@ -70,7 +70,7 @@ def spoken_seconds(audio: np.ndarray, top_db: float = SPEECH_DB) -> float:
     return float(sum(end - start for start, end in stretches)) / SAMPLE_RATE
 
 
-def pause_level(audio: np.ndarray) -> float:
+def pause_depth(audio: np.ndarray) -> float:
     """The level that separates pauses from speech in audio ``(T,)``, in dB below the loudest frame.
 
     ``SPEECH_DB``, or ``ABOVE_NOISE_DB`` above the noise floor where that is higher, as noise would otherwise count as
@@ -88,7 +88,7 @@ def slower_percent(audio: np.ndarray, recording: np.ndarray) -> float:
     Pauses are left out. Both signals, ``(T,)`` at 24 kHz, use the pause level of the noisier one, because synthesised
     speech has no room noise.
     """
-    level = min(pause_level(audio), pause_level(recording))
+    level = min(pause_depth(audio), pause_depth(recording))
     return 100.0 * (spoken_seconds(audio, level) / max(spoken_seconds(recording, level), 1e-3) - 1.0)
 
 
@@ -118,7 +118,7 @@ def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
     return mfcc * nepers_per_decibel * np.sqrt(2.0 / len(mel))
 
 
-def warp(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def cepstra_path(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Dynamic time warping of two cepstra matrices (librosa): pairs of frame indices ``(P, 2)`` in order of time."""
     librosa = load_librosa()
     _, path = librosa.sequence.dtw(ours, theirs, metric="euclidean")
@@ -127,6 +127,6 @@ def warp(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def mel_cepstral_distortion(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Mean distance in dB of two cepstra ``(13, frames)`` along their warping path."""
-    path = warp(ours, theirs)
+    path = cepstra_path(ours, theirs)
     distances = np.linalg.norm(ours[:, path[:, 0]] - theirs[:, path[:, 1]], axis=0)
     return float(MCD_CONSTANT * distances.mean())

@@ -53,7 +53,6 @@ def evaluate_voices(
     seed: int = 0,
     lang: str = "a",
     max_clips: int = VALIDATION_CLIPS,
-    offline: bool = False,
     left_out: Sequence[str] = (),
     reporter: Reporter | None = None,
 ) -> Evaluation:
@@ -70,7 +69,6 @@ def evaluate_voices(
         seed: of the synthesis noise, the choice of clips and the bootstrap.
         lang: Kokoro's language code; the held-out sentences are English.
         max_clips: maximum number of validation clips.
-        offline: download nothing.
         left_out: metrics that the caller could not provide, one line each.
         reporter: receives messages and progress.
 
@@ -78,7 +76,7 @@ def evaluate_voices(
         VoicecloneError: there is no validation clip, or the model gives no finite audio.
     """
     clips = (*dataset.train, *dataset.validation) if isinstance(dataset, Dataset) else tuple(dataset)
-    spoken = choose_utterances(clips, lang=lang, seed=seed, max_clips=max_clips, offline=offline)
+    spoken = choose_utterances(clips, lang=lang, seed=seed, max_clips=max_clips)
     chosen = choose_references(clips, spoken, seed=seed)
     total = 2 * len(chosen) + len(voices) * len(spoken)
     with (reporter or Reporter(verbosity=QUIET)).task("Evaluation", total=total, unit="utterance") as task:

@@ -20,9 +20,7 @@ SAMPLES = 3  # validation clips whose audio is kept for the page
 SAMPLE_SECONDS = 5.0  # seconds; clips nearest to that length are preferred
 
 
-def choose_utterances(
-    clips: Sequence[Clip], *, lang: str, seed: int, max_clips: int, offline: bool
-) -> list[ReportUtterance]:
+def choose_utterances(clips: Sequence[Clip], *, lang: str, seed: int, max_clips: int) -> list[ReportUtterance]:
     """At most ``max_clips`` validation clips, then the held-out sentences.
 
     Raises:
@@ -36,7 +34,7 @@ def choose_utterances(
         for clip in validation
     ]
     if sentences := held_out_sentences(lang):
-        phonemizer = Phonemizer(lang, offline=offline)
+        phonemizer = Phonemizer(lang)
         for sentence in sentences:
             name = f"sentence of {sentence.phonemes} phonemes"
             phonemes = phonemizer.phonemes(sentence.text)

@@ -17,7 +17,7 @@ def verdict_text(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def as_text(evaluation: Evaluation) -> str:
+def evaluation_text(evaluation: Evaluation) -> str:
     """The verdict, a table of the voices, and what was not measured."""
     shown = measured(evaluation.voices.values())
     rows = [["", *evaluation.encoders, *(column.short for column in shown)]]

@@ -55,14 +55,13 @@ class SampleVoice:
             self.takes[BEST_STOCK] = stock
 
 
-def write_samples(voices: Sequence[SampleVoice], out: Path, *, sentences: int, offline: bool = False) -> Path:
+def write_samples(voices: Sequence[SampleVoice], out: Path, *, sentences: int) -> Path:
     """Synthesise, write the audio as FLAC and the page that plays it.
 
     Args:
         voices: to show.
         out: the folder.
         sentences: maximum number of held-out recordings for each voice.
-        offline: download nothing.
 
     Returns:
         The page.
@@ -74,7 +73,7 @@ def write_samples(voices: Sequence[SampleVoice], out: Path, *, sentences: int, o
     names = [folder_name(voice.pack.name) for voice in voices]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"two voices are called {doubled[0]}: rename one")
-    parts = [_voice(voice, out, name, sentences, offline) for voice, name in zip(voices, names)]
+    parts = [_voice(voice, out, name, sentences) for voice, name in zip(voices, names)]
     page = render_document("samples.html.j2", sounds="'self' file:", title="Voice samples",
                            introduction=INTRODUCTION, voices=parts)  # fmt: skip
     write_text(out / INDEX, page)
@@ -86,10 +85,10 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", name).strip(".") or "voice"
 
 
-def _voice(voice: SampleVoice, out: Path, name: str, sentences: int, offline: bool) -> dict[str, Any]:
+def _voice(voice: SampleVoice, out: Path, name: str, sentences: int) -> dict[str, Any]:
     """Synthesise and write one voice's audio; returns the template values."""
     clips = voice.dataset.validation
-    spoken = choose_utterances(clips, lang=voice.lang, seed=voice.seed, max_clips=sentences, offline=offline)
+    spoken = choose_utterances(clips, lang=voice.lang, seed=voice.seed, max_clips=sentences)
     spoken = [utterance for utterance in spoken if utterance.length is None]
     recordings = {f"{clip.split}/{clip.name}": clip.path for clip in clips}
     (out / name).mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,9 @@ def curves(model: KModel, features: Tensor, frame_tokens: Tensor, style: Tensor)
     return model.predictor.F0Ntrain(torch.gather(features.transpose(1, 2), 2, index), style)
 
 
-def decode(model: KModel, features: Tensor, frame_tokens: Tensor, f0: Tensor, energy: Tensor, style: Tensor) -> Tensor:
+def decode_frames(
+    model: KModel, features: Tensor, frame_tokens: Tensor, f0: Tensor, energy: Tensor, style: Tensor
+) -> Tensor:
     """Waveform ``(B, 600 C)`` of the frames whose tokens are ``frame_tokens``; style is the acoustic one."""
     index = frame_tokens[:, None, :].expand(-1, features.shape[1], -1)
     return model.decoder(torch.gather(features, 2, index), f0, energy, style).squeeze(1)

@@ -120,7 +120,7 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
     return answered.is_set()
 
 
-def fetch(
+def fetch_hub_file(
     file: HubFile, *, offline: bool = False, progress: Callable[[int], None] | None = None, mend: str = MEND
 ) -> Path:
     """Return the cached file, downloading it first if allowed; the known hash is checked.

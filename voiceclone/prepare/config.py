@@ -12,6 +12,8 @@ from voiceclone.ranges import check_range
 from voiceclone.system.settings import setting
 
 TRANSCRIPTS = ("text", "subtitles", "metadata", "transcribe")
+SHORTEST, SHORTEST_READY = 3.0, 1.0
+"""Seconds of a clip that is cut, and of one that comes cut already, unless ``min_seconds`` is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +34,19 @@ class PrepareConfig:
     transcribe: str | None = setting(
         None, "or: recognise the speech with faster-whisper, if installed (default model: small)"
     )
-    lang: str = setting("a", "Kokoro's language code")
-    speaker: str | None = setting(None, "speaker, written into the metadata")
-    validation: float = setting(VALIDATION_SHARE, "share of clips held out, 0 to 0.5")
+    lang: str = setting(
+        "a",
+        "Kokoro's language code; Japanese text cannot be checked against the sound: give subtitles, or one line a file",
+    )
+    speaker: str | None = setting(None, "name, written into the metadata")
+    validation: float = setting(VALIDATION_SHARE, "share of the clips that is held out, 0 to 0.5")
     seed: int = setting(0, "seed of the choice of held-out clips")
-    min_seconds: float = setting(3.0, "shortest clip, in seconds")
+    min_seconds: float | None = setting(None, "shortest clip, in seconds (3; 1 if cut already)")
     max_seconds: float = setting(12.0, "longest clip, in seconds")
-    min_ready_seconds: float = setting(1.0, "shortest of the clips that come cut, in seconds")
     loudness: float = setting(-23.0, "loudness of the clips, LUFS by ITU-R BS.1770")
     resume: bool = setting(False, "continue an unfinished run")
     overwrite: bool = setting(False, "replace what an earlier run made")
-    force: bool = setting(False, "take it even where less than 70 % of the words or of the sound became clips")
+    force: bool = setting(False, "exit 0 even where less than 70 % of the words or of the sound became clips")
     limits: ClipLimits = field(default_factory=ClipLimits)
 
     def __post_init__(self) -> None:
@@ -53,20 +57,29 @@ class PrepareConfig:
         for name, low, high in (
             ("min_seconds", 0.8, 30.0),
             ("max_seconds", 1.0, 30.0),
-            ("min_ready_seconds", 0.8, 30.0),
             ("validation", 0.0, 0.5),
             ("loudness", -40.0, -10.0),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UsageError(f"--{name.replace('_', '-')} {value:g}: give a number from {low:g} to {high:g}")
-        if self.max_seconds < 1.5 * self.min_seconds:
+        if self.max_seconds < 1.5 * self.shortest:
             raise UsageError(
                 f"--max-seconds {self.max_seconds:g} must be at least one and a half times --min-seconds"
-                f" {self.min_seconds:g}: pauses do not come where they are wanted"
+                f" {self.shortest:g}: pauses do not come where they are wanted"
             )
         check_range("seed", self.seed)
         if self.resume and self.overwrite:
             raise UsageError("--resume and --overwrite: choose one")
         if self.speaker is not None and not self.speaker.strip():
             raise UsageError("--speaker: give a name")
+
+    @property
+    def shortest(self) -> float:
+        """Seconds of the shortest clip that is cut."""
+        return SHORTEST if self.min_seconds is None else self.min_seconds
+
+    @property
+    def shortest_ready(self) -> float:
+        """Seconds of the shortest clip that comes cut already."""
+        return SHORTEST_READY if self.min_seconds is None else self.min_seconds

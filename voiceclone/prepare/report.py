@@ -49,7 +49,7 @@ def clip_row(
     }
 
 
-def split_rows(rows: Sequence[dict[str, Any]], config: PrepareConfig) -> dict[str, list[dict[str, Any]]]:
+def assign_splits(rows: Sequence[dict[str, Any]], config: PrepareConfig) -> dict[str, list[dict[str, Any]]]:
     """Choose the clips for validation, mark them in the rows, and return the rows of each ``metadata.jsonl``."""
     kept = [row for row in rows if row["status"] == "kept"]
     share = config.validation
@@ -101,7 +101,7 @@ def full_report(
         "notices": list(notices),
         "limits": {
             **asdict(config.limits),
-            "min_seconds": config.min_seconds,
+            "min_seconds": config.shortest,
             "max_seconds": config.max_seconds,
             "loudness_lufs": config.loudness,
         },

@@ -18,7 +18,7 @@ from voiceclone.files import sha256_of
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.folder import PrepareFolder
 from voiceclone.prepare.recognition import require_recognition
-from voiceclone.prepare.report import full_report, little_used, split_rows
+from voiceclone.prepare.report import assign_splits, full_report, little_used
 from voiceclone.prepare.sources import check_apart, find_recordings, recordings_of_metadata
 from voiceclone.prepare.speakers import load_embedder
 from voiceclone.prepare.steps import Steps
@@ -105,7 +105,7 @@ def _make(steps: Steps, script: Script, identity: dict[str, Any]) -> dict[str, A
     steps.tell_doubts()
     planned = steps.plan(aligner)
     rows = steps.cut([clip for one in planned for clip in one.clips])
-    splits = split_rows(rows, config)
+    splits = assign_splits(rows, config)
     report = full_report(
         identity, config, steps.lang, steps.recordings, planned, rows, steps.problems, steps.notices, words=script.words
     )

@@ -71,7 +71,7 @@ class _Edge:
     """The same between the pause and the unit after."""
 
 
-def cut(
+def cut_recording(
     units: Sequence[Unit],
     silent: np.ndarray,
     *,

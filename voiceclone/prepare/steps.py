@@ -72,9 +72,9 @@ class Steps:
         """The clips of each recording, in the order of the recordings."""
         learned: Learned | None = None
         rules = CutRules(
-            min_seconds=self.config.min_seconds,
+            min_seconds=self.config.shortest,
             max_seconds=self.config.max_seconds,
-            min_ready_seconds=self.config.min_ready_seconds,
+            min_ready_seconds=self.config.shortest_ready,
             min_score=self.config.limits.min_score,
             min_weakest=self.config.limits.min_weakest,
         )

@@ -15,7 +15,7 @@ from voiceclone.audio.io import probe
 from voiceclone.data.recordings import Part, Script
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.prepare.character_json import read_characters, timed_lines
-from voiceclone.prepare.transcripts import read_text
+from voiceclone.prepare.transcripts import read_transcript
 
 CHARACTERS = ".json"
 SUFFIXES = (".srt", ".vtt", CHARACTERS)
@@ -57,7 +57,7 @@ def read_subtitles(path: Path, seconds: float | None = None) -> tuple[list[Cue],
         cues = [Cue(start=start, end=end, text=text) for start, end, text in lines if any(c.isalnum() for c in text)]
         problems: list[tuple[str, str]] = []
         return _without_overlap(cues, path.name, problems), problems
-    return parse_subtitles(read_text(path), path.name)
+    return parse_subtitles(read_transcript(path), path.name)
 
 
 def parse_subtitles(text: str, name: str) -> tuple[list[Cue], list[tuple[str, str]]]:

@@ -7,15 +7,15 @@ import unicodedata
 from pathlib import Path
 
 from voiceclone.data.recordings import Part, Script
-from voiceclone.data.tables import decode
+from voiceclone.data.tables import decode_text
 from voiceclone.errors import UsageError, VoicecloneError
 
 MAX_BYTES = 20_000_000  # about 400 hours of speech
 _WRAPPED = range(45, 110)  # length in characters of a line that an editor has wrapped
 
 
-def read_text(path: Path) -> str:
-    """A text file as clean text; encodings: see :func:`voiceclone.data.tables.decode`.
+def read_transcript(path: Path) -> str:
+    """A text file as clean text; encodings: see :func:`voiceclone.data.tables.decode_text`.
 
     Raises:
         UsageError: there is no such file.
@@ -30,7 +30,7 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise VoicecloneError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
-    return clean(decode(content, path, table=False))
+    return clean(decode_text(content, path, table=False))
 
 
 def clean(text: str) -> str:
@@ -66,7 +66,7 @@ def script_of_text(path: Path, recordings: list[Path]) -> Script:
     """
     if path.is_dir():
         return _script_of_folder(path, recordings)
-    text = read_text(path)
+    text = read_transcript(path)
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
         raise UsageError(f"{path}: holds no text: give the text of the recording")
@@ -85,7 +85,7 @@ def _script_of_folder(folder: Path, recordings: list[Path]) -> Script:
         if not path.is_file():
             problems.append((recording.name, f"no transcript: there is no {path}"))
             continue
-        text = running_text(read_text(path)).strip()
+        text = running_text(read_transcript(path)).strip()
         if text:
             parts.append(Part(recording=index, text=text, name=path.name))
         else:

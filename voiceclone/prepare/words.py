@@ -13,7 +13,7 @@ from voiceclone.alignment.reading import Reading
 from voiceclone.alignment.recording_features import CELL, FRAME, RecordingFeatures
 from voiceclone.data.recordings import Part
 from voiceclone.prepare.clips import PlannedClip, noise_and_silence
-from voiceclone.prepare.segments import Stretch, Unit, cut
+from voiceclone.prepare.segments import Stretch, Unit, cut_recording
 
 _FOREIGN_SECONDS = 0.4  # of audio between two words that belongs to neither
 _WEAKEST_SECONDS = 0.8
@@ -92,12 +92,12 @@ def clips_of_words(
         for k, word in enumerate(words)
     ]
     if ready:
-        stretches = cut(units, heard.silent, min_seconds=0.0, max_seconds=math.inf, whole=True)
+        stretches = cut_recording(units, heard.silent, min_seconds=0.0, max_seconds=math.inf, whole=True)
         missing = len(reading.words) - len(words)
         problem = f"text and sound differ: {missing} of {len(reading.words)} words not found" if missing else None
         low, names = rules.min_ready_seconds, iter([heard.stem])
     else:
-        stretches = cut(
+        stretches = cut_recording(
             units,
             heard.silent,
             min_seconds=rules.min_seconds,
@@ -121,7 +121,9 @@ def clips_of_words(
 def clips_of_cues(heard: Heard, cues: Sequence[tuple[float, float, str]], rules: CutRules) -> list[PlannedClip]:
     """Plan clips by the times of subtitles (start, end, text) alone, moved to the pauses nearby."""
     units = [Unit(start=start, end=end) for start, end, _ in cues]
-    stretches = cut(units, heard.silent, min_seconds=rules.min_seconds, max_seconds=rules.max_seconds, reach=0.4)
+    stretches = cut_recording(
+        units, heard.silent, min_seconds=rules.min_seconds, max_seconds=rules.max_seconds, reach=0.4
+    )
     names = (f"{heard.stem}_{number:04d}" for number in range(1, len(stretches) + 1))
     return [
         planned(heard, stretch, " ".join(text for _, _, text in cues[stretch.first : stretch.last]), names)
@@ -134,7 +136,7 @@ def clip_as_it_is(heard: Heard, text: str, rules: CutRules) -> PlannedClip:
     loud = np.flatnonzero(~heard.silent)
     start, end = (loud[0] * CELL, (loud[-1] + 1) * CELL) if len(loud) else (0.0, heard.sound.seconds)
     unit = Unit(start=float(start), end=float(end))
-    stretch = cut([unit], heard.silent, min_seconds=0.0, max_seconds=math.inf, whole=True)[0]
+    stretch = cut_recording([unit], heard.silent, min_seconds=0.0, max_seconds=math.inf, whole=True)[0]
     why = None
     if stretch.seconds < rules.min_ready_seconds:
         why = f"too short: {stretch.seconds:.1f} s, at least {rules.min_ready_seconds:g} s"

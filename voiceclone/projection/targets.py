@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.alignment.base_warp import Alignment, align, stretched
+from voiceclone.alignment.base_warp import Alignment, align_to_synthesis, stretched
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
 from voiceclone.audio.silence import sounding_range
 from voiceclone.models.frozen_kokoro import FrozenKokoro, TextFeatures, alignment_matrix
@@ -131,7 +131,7 @@ def aligned(
         if phone_classifier is None
         else (phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target.log_mel))
     )
-    return target.with_alignment(align(mel, durations, target.log_mel, posteriors)), spoken
+    return target.with_alignment(align_to_synthesis(mel, durations, target.log_mel, posteriors)), spoken
 
 
 def align_all(

@@ -67,7 +67,7 @@ class Session:
         return name
 
 
-def trimmed(take: Take) -> np.ndarray:
+def trimmed_take(take: Take) -> np.ndarray:
     """The speech of a recording ``(T,)`` at its own rate, with ``MARGIN`` seconds of silence around it."""
     if len(take.audio) == 0:
         return take.audio

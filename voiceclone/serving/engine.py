@@ -81,13 +81,12 @@ class Engine:
     Args:
         base: its model is on the device that synthesises.
         waiting: jobs that may wait while one is processed.
-        offline: never use the network.
         seed: of the vocoder's noise, the same for every job.
     """
 
-    def __init__(self, base: Base, *, waiting: int, offline: bool, reporter: Reporter, seed: int = 0) -> None:
+    def __init__(self, base: Base, *, waiting: int, reporter: Reporter, seed: int = 0) -> None:
         self._base, self._seed, self._reporter = base, seed, reporter
-        self._pipeline = cache(lambda lang: base.pipeline(lang, offline=offline))
+        self._pipeline = cache(base.pipeline)
         self._most, self._present = waiting + 1, 0
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()

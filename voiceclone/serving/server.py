@@ -54,7 +54,7 @@ def server_of(config: ServeConfig, base: Base, reporter: Reporter) -> uvicorn.Se
     Raises:
         UsageError: the language needs packages that are not installed.
     """
-    engine = Engine(base, waiting=config.queue, offline=config.offline, reporter=reporter, seed=config.seed)
+    engine = Engine(base, waiting=config.queue, reporter=reporter, seed=config.seed)
     engine.prepare(config.lang)
     api = Api(
         Shelf(config.out, base), engine, lang=config.lang, max_characters=config.max_characters, reporter=reporter

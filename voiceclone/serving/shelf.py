@@ -11,7 +11,7 @@ from voiceclone.serving.requests import ApiError
 from voiceclone.voice.formats import read_voice
 from voiceclone.voice.library import OwnVoice, own_voices
 from voiceclone.voice.lookup import is_expression
-from voiceclone.voice.mixing import blend, parse
+from voiceclone.voice.mixing import blend, parse_mix
 
 if TYPE_CHECKING:
     from voiceclone.bases.base import Base
@@ -52,7 +52,7 @@ class Shelf:
                 voice = default_voice(self._base.stock_voices) or next((n for n in own if self._fits(own[n])), "")
             if voice in own or not is_expression(voice):
                 return self._single(voice, own)
-            mix = parse(voice, lambda name: name in own or name in self._base.stock_voices)
+            mix = parse_mix(voice, lambda name: name in own or name in self._base.stock_voices)
             return blend(mix, lambda name: self._single(name, own), "mix")
         except UsageError as error:
             raise ApiError(400, str(error), param="voice", code="invalid_value") from error

@@ -57,14 +57,13 @@ class Phonemizer:
 
     Args:
         lang: one of :data:`LANGUAGES`, or an alias that KPipeline takes (``en-us``).
-        offline: without effect, because phonemes never need the network.
 
     Raises:
         UsageError: the language is not known.
         MissingPackageError: what it needs is not installed.
     """
 
-    def __init__(self, lang: str, *, offline: bool = False) -> None:
+    def __init__(self, lang: str) -> None:
         self.lang = language_code(lang)
         self._pipeline = build_pipeline(self.lang, False)
         self.notice = notice_of(self._pipeline)
@@ -129,11 +128,10 @@ def language_code(lang: str) -> str:
     return code
 
 
-def build_pipeline(lang: str, model: KModel | bool, *, offline: bool = False, repo_id: str = REPO_ID) -> KPipeline:
+def build_pipeline(lang: str, model: KModel | bool, *, repo_id: str = REPO_ID) -> KPipeline:
     """A ``kokoro.KPipeline`` on ``model`` (False for phonemes only) that needs no internet and no spaCy model.
 
     Args:
-        offline: without effect, because the G2P never needs the network.
         repo_id: where KPipeline looks for voices named without ``.pt``; given so that it prints no warning.
 
     Raises:

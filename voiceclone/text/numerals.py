@@ -110,7 +110,7 @@ def scaled(match: re.Match[str]) -> str:
     return f"{match['number']} {_SCALES[match['scale'].lower()]}"
 
 
-def measure(match: re.Match[str]) -> str:
+def number_with_unit(match: re.Match[str]) -> str:
     """A number with its unit; singular after 1 and after a hyphen (a 5-kg bag)."""
     words = UNITS[match["unit"] or match["unit_attached"]]
     if match["power"]:
@@ -275,7 +275,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (
         rf"{_ALONE}(?P<number>{NUMBER})(?:(?P<link>[-\s]?)(?P<unit>{_UNIT})|(?P<unit_attached>[WVhl]))(?P<power>[²³])?"
         r"(?![\w°/'’]|-\d|\.\w)(?:\.(?=\s+[a-z]|[,;:)]))?",
-        measure,
+        number_with_unit,
     ),
     (rf"{_ALONE}(?P<number>{NUMBER})(?:\s?in\.(?=\s+[a-z(]|[,;:)])|in\b(?!\.\w))", inches),
 )

@@ -60,7 +60,7 @@ class LeftOut:
         return found
 
 
-def pieces(pipeline: KPipeline, text: str, vocab: Container[str], left_out: LeftOut) -> Iterator[str]:
+def phoneme_pieces(pipeline: KPipeline, text: str, vocab: Container[str], left_out: LeftOut) -> Iterator[str]:
     """Phonemes of the pieces of ``text``, each at most ``MAX_PHONEMES`` long and with at least one sound.
 
     Every line is spoken on its own, as KPipeline does it; lines and pieces of punctuation alone are skipped.
@@ -77,7 +77,7 @@ def pieces(pipeline: KPipeline, text: str, vocab: Container[str], left_out: Left
             yield from _line(pipeline, normalize(part, pipeline.lang_code), vocab, left_out)
 
 
-def cut(phonemes: str, limit: int = MAX_PHONEMES) -> Iterator[str]:
+def cut_phonemes(phonemes: str, limit: int = MAX_PHONEMES) -> Iterator[str]:
     """``phonemes`` in pieces of at most ``limit``: at the ends of sentences, else of clauses, else between words."""
     while len(phonemes) > limit:
         place = _place(phonemes, limit)
@@ -92,7 +92,7 @@ def _line(pipeline: KPipeline, line: str, vocab: Container[str], left_out: LeftO
     spoken = False
     for whole in _phonemes(pipeline, line, left_out):
         left_out.symbols |= {c for c in whole if c not in vocab and not c.isspace() and not _is_mark_of(c, written)}
-        for piece in cut(whole):
+        for piece in cut_phonemes(whole):
             if count_spoken(piece, vocab):
                 spoken = True
                 yield piece

@@ -69,12 +69,12 @@ def compare(
     others = _others(studio, voice)
     for role, pack in others.items():
         speech[role] = [studio.audio(text, pack, base=studio.base_of(voice)) for text in texts]
-    found = measure(recordings, texts, speech, lang=studio.lang, nearest_name=_name_of(others.get(NEAREST)))
+    found = measure_clone(recordings, texts, speech, lang=studio.lang, nearest_name=_name_of(others.get(NEAREST)))
     write_json(Path(voice).parent / COMPARISON, asdict(found))
     return found
 
 
-def measure(
+def measure_clone(
     recordings: Sequence[np.ndarray],
     texts: Sequence[str],
     speech: Mapping[str, Sequence[np.ndarray]],
@@ -164,7 +164,7 @@ def _recogniser(lang: str) -> tuple[Any, bool] | None:
         return words.error_rate, True
     if lang not in ENGLISH:
         return None
-    phonemizer, sounds = Phonemizer(lang, offline=True), load_recognizer()
+    phonemizer, sounds = Phonemizer(lang), load_recognizer()
     return (lambda audio, text: sounds.error_rate(audio, phonemizer.phonemes(text))), False
 
 

@@ -23,13 +23,13 @@ def told(work: Callable[..., Any], *, outputs: int = 1) -> Callable[..., Any]:
         try:
             return work(*arguments)
         except VoicecloneError as error:
-            gr.Warning(sentence(shown(error)))
+            gr.Warning(error_sentence(shown(error)))
             return gr.skip() if outputs == 1 else [gr.skip()] * outputs
 
     return handler
 
 
-def sentence(line: str) -> str:
+def error_sentence(line: str) -> str:
     """An error line as the page shows it: with a capital, unless it begins with a name or a number."""
     first = line.split(" ", 1)[0]
     return line[:1].upper() + line[1:] if first.isascii() and first.isalpha() else line

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.audio.cleaning import mono
-from voiceclone.audio.io import AUDIO_SUFFIXES, decode, write_wav
+from voiceclone.audio.io import AUDIO_SUFFIXES, decode_audio, write_wav
 from voiceclone.data.metadata import read_dataset
 from voiceclone.errors import UsageError
 from voiceclone.files import write_text
 from voiceclone.recording.microphone import Take
 from voiceclone.recording.sentences import SENTENCES
-from voiceclone.recording.session import trimmed
+from voiceclone.recording.session import trimmed_take
 from voiceclone.ui.clip_words import UNFIT
 from voiceclone.ui.clips import transcripts_of
 from voiceclone.ui.draft import MAX_CLIPS, Draft, DraftClip
@@ -34,11 +34,11 @@ def add_reading(draft: Draft, number: int, recording: Path) -> DraftClip:
         The clip. An unfit one is not added to the draft; ``words`` gives the reason.
     """
     text = SENTENCES[number]
-    audio, rate = decode(recording)
+    audio, rate = decode_audio(recording)
     samples, _ = mono(audio)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "reading.wav")
-        write_wav(path, trimmed(Take(audio=samples, rate=rate, lost=False)), rate)
+        write_wav(path, trimmed_take(Take(audio=samples, rate=rate, lost=False)), rate)
         earlier = [clip for clip in draft.clips if clip.label == reading_label(number)]
         clip = draft.add(path, reading_label(number), text)
     for other in [clip] if clip.grade == UNFIT else earlier:

@@ -107,7 +107,7 @@ class Jobs:
                 f"{len(draft.usable())} clips can be used: give at least {MIN_CLIPS} good ones with their texts"
             )
         consent = consent_text(state.person, state.agreed, date.today())
-        check_name(self._studio, draft, state.name)
+        check_new_name(self._studio, draft, state.name)
         default = CloneConfig(data="").epochs_projection
         return CloneConfig(
             data=str(self._studio.out / DATASETS / state.name),
@@ -122,7 +122,7 @@ class Jobs:
         )
 
 
-def check_name(studio: Studio, draft: Draft, name: str) -> None:
+def check_new_name(studio: Studio, draft: Draft, name: str) -> None:
     """Check the name of a new voice.
 
     Raises:

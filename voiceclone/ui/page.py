@@ -18,7 +18,7 @@ from voiceclone.evaluation.pages import asset
 from voiceclone.system.ports import listening_socket
 from voiceclone.ui.desk import STEPS, Desk, Path, head_html
 from voiceclone.ui.draft import MAX_FILE_BYTES
-from voiceclone.ui.handlers import sentence
+from voiceclone.ui.handlers import error_sentence
 from voiceclone.ui.library_tab import build_library_tab
 from voiceclone.ui.look import STYLE, theme
 from voiceclone.ui.shield import Shield
@@ -45,7 +45,7 @@ OPEN_WARNING = (
 _BUILDERS = (build_voice_step, build_texts_step, build_consent_step, build_clone_step, build_result_step)
 
 
-def serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, reporter: Reporter) -> None:
+def serve_page(studio: Studio, *, host: str, port: int, share: bool, browser: bool, reporter: Reporter) -> None:
     """Serve the page until Ctrl-C. An active training is then stopped as by Ctrl-C.
 
     Args:
@@ -101,7 +101,7 @@ def build_page(desk: Desk) -> gr.Blocks:
     os.environ["GRADIO_RUN_HISTORY"] = "False"
     import gradio as gr
 
-    desk.studio.warn = lambda line: gr.Warning(sentence(shown(line)))
+    desk.studio.warn = lambda line: gr.Warning(error_sentence(shown(line)))
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86_400)) as page:
         gr.HTML(INTRODUCTION)
         # A fixed secret is fine: only the visitor can read the browser's storage.

@@ -31,7 +31,7 @@ DOWNLOADS = {
 STOCK_ONLY = ("bin", "kokoro-js")  # formats of programs that support Kokoro-82M only
 
 
-def title_of(voice: OwnVoice) -> str:
+def list_title(voice: OwnVoice) -> str:
     """One line for lists: name, kind, date, similarity to the speaker."""
     likeness = tenths_of(read_findings(Path(voice.file)))
     parts = [voice.name, "clone" if voice.kind == CLONE else "mix or copy", voice.date]
@@ -40,7 +40,7 @@ def title_of(voice: OwnVoice) -> str:
 
 def titles(out: Path) -> list[tuple[str, str]]:
     """``(line, file)`` of every own voice, newest first."""
-    return [(title_of(voice), voice.file) for voice in own_voices(out)]
+    return [(list_title(voice), voice.file) for voice in own_voices(out)]
 
 
 def own_voice(out: Path, file: str) -> OwnVoice:

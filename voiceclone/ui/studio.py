@@ -158,7 +158,7 @@ class Studio:
         left_out = LeftOut()
         base = self.load_base(which)
         with self._speaking:
-            pipeline = base.pipeline(self.lang, offline=self.offline)
+            pipeline = base.pipeline(self.lang)
             audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed, left_out=left_out)
         for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
             self.warn(warning)

@@ -35,7 +35,7 @@ def compress(pack: VoicePack, *, tolerance: float = TOLERANCE) -> dict[str, Tens
         "rows": (left[:, :RANK] * root).float().contiguous(),
         "basis": (root[:, None] * right[:RANK]).float().contiguous(),
     }
-    error = float((expand(parts, pack.name).tensor - pack.tensor).abs().max())
+    error = float((expand_compact(parts, pack.name).tensor - pack.tensor).abs().max())
     if error > tolerance:
         raise VoicecloneError(
             f"voice '{pack.name}' has no compact form: rank {RANK} changes its values by up to {error:.2g}, more than "
@@ -44,7 +44,7 @@ def compress(pack: VoicePack, *, tolerance: float = TOLERANCE) -> dict[str, Tens
     return parts
 
 
-def expand(parts: Mapping[str, Tensor], name: str) -> VoicePack:
+def expand_compact(parts: Mapping[str, Tensor], name: str) -> VoicePack:
     """The voice of the three tensors; multiplied in float64, so that every machine gets the same values.
 
     Raises:
@@ -89,10 +89,10 @@ def voices_of(tensors: Mapping[str, Tensor]) -> dict[str, VoicePack]:
             compact.setdefault(name, {})[part] = tensor
         else:
             found[key] = VoicePack(tensor, key)
-    found |= {name: expand(parts, name) for name, parts in compact.items()}
+    found |= {name: expand_compact(parts, name) for name, parts in compact.items()}
     return dict(sorted(found.items()))
 
 
-def named(parts: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def compact_keys(parts: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors of a voice by their keys in a file."""
     return {f"{name}.{part}": tensor for part, tensor in parts.items()}

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_bytes, write_torch
-from voiceclone.voice.compact import VOICES, all_rows, compress, named, voices_of
+from voiceclone.voice.compact import VOICES, all_rows, compact_keys, compress, voices_of
 from voiceclone.voice.pack import SHAPE, VoicePack
 from voiceclone.voice.provenance import Provenance, to_header
 
@@ -109,7 +109,7 @@ def write_voices(
 
         tensors: dict[str, Tensor] = {}
         for name, pack in packs.items():
-            tensors |= {name: pack.tensor} if form == "safetensors" else named(compress(pack), name)
+            tensors |= {name: pack.tensor} if form == "safetensors" else compact_keys(compress(pack), name)
         write_bytes(path, save(tensors, metadata=to_header(provenance or {})))
 
 

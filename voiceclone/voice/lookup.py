@@ -77,10 +77,10 @@ class VoiceFinder:
         voice = os.fspath(voice)
         if names_a_file(voice) or not is_expression(voice):
             return self.single(voice)
-        from voiceclone.voice.mixing import blend, parse
+        from voiceclone.voice.mixing import blend, parse_mix
 
         try:
-            mix = parse(voice, names_a_file)
+            mix = parse_mix(voice, names_a_file)
         except UsageError as error:
             if voice.endswith(SUFFIXES):  # perhaps meant as a file, not as a mix
                 raise UsageError(f"{error}; nor is there a file '{voice}'") from error

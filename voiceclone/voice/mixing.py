@@ -57,7 +57,7 @@ class Mix:
                     )
 
 
-def parse(expression: str, is_voice: Callable[[str], bool] = lambda name: False) -> Mix:
+def parse_mix(expression: str, is_voice: Callable[[str], bool] = lambda name: False) -> Mix:
     """Read a mix expression.
 
     Names may hold letters, digits and ``_ . / ~ \\ : -``; others go in double quotes. A minus has spaces around it.

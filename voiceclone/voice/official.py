@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.voice_hashes import VOICE_SHA256
-from voiceclone.voice.compact import PARTS, expand, voices_of
+from voiceclone.voice.compact import PARTS, expand_compact, voices_of
 from voiceclone.voice.pack import VoicePack
 
 ASSET = Path(__file__).parent / "assets" / "kokoro_voices.safetensors"
@@ -46,6 +46,6 @@ def official_voice(name: str) -> VoicePack:
         raise UsageError(f"no official voice '{name}': use one of {', '.join(OFFICIAL_NAMES)}")
     try:
         with safe_open(str(ASSET), framework="pt") as file:
-            return expand({part: file.get_tensor(f"{name}.{part}") for part in PARTS}, name)
+            return expand_compact({part: file.get_tensor(f"{name}.{part}") for part in PARTS}, name)
     except (OSError, SafetensorError) as error:
         raise VoicecloneError(f"{ASSET} cannot be read: reinstall voiceclone") from error

@@ -14,7 +14,7 @@ import torch
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.text.g2p import LANGUAGES
-from voiceclone.text.pieces import LeftOut, pieces
+from voiceclone.text.pieces import LeftOut, phoneme_pieces
 from voiceclone.text.scripts import readable
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _results(
 ) -> Iterator[KPipeline.Result]:
     """The pipeline's audio. The various exceptions of the underlying libraries become one."""
     try:
-        for phonemes in pieces(pipeline, text, pipeline.model.vocab, left_out):
+        for phonemes in phoneme_pieces(pipeline, text, pipeline.model.vocab, left_out):
             drawn = voice(phonemes) if callable(voice) else voice
             yield from pipeline.generate_from_tokens(phonemes, voice=drawn, speed=speed)
     except (MemoryError, VoicecloneError):

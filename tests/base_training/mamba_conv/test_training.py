@@ -16,7 +16,7 @@ from voiceclone.base_training.mamba_conv.objective import (
     MambaConvObjective,
     Prepared,
     draw_hidden,
-    duration_terms,
+    duration_nll_terms,
     predict_level,
     prepare,
     prosody_terms,
@@ -206,7 +206,7 @@ def test_hidden_tokens_are_at_least_one_a_row() -> None:
 def test_terms_of_durations_and_prosody_leave_the_padding_out() -> None:
     mask = torch.tensor([[True, True, False]])
     durations = torch.tensor([[2.0, 4.0, 0.0]])
-    ours = duration_terms(torch.log(torch.tensor([[2.0, 2.0, 99.0]])), torch.zeros(1, 3), durations, mask)
+    ours = duration_nll_terms(torch.log(torch.tensor([[2.0, 2.0, 99.0]])), torch.zeros(1, 3), durations, mask)
     assert float(ours["duration"]) == pytest.approx(0.5 * np.log(2)) and float(ours["duration_total"]) == pytest.approx(
         1 / 3
     )

@@ -123,11 +123,11 @@ def test_one_speaker_has_no_embedding(corpus, configured, tmp_path) -> None:
 def test_the_search_is_without_noise_in_evaluation_and_late_in_the_run(corpus, configured, monkeypatch) -> None:
     seen: list[float] = []
     module = "voiceclone.base_training.vits2.system"
-    from voiceclone.models.vits2.synthesizer import align
+    from voiceclone.models.vits2.synthesizer import search_alignment
 
     def watched(posterior, prior, *, noise: float = 0.0) -> Tensor:
         seen.append(noise)
-        return align(posterior, prior, noise=noise)
+        return search_alignment(posterior, prior, noise=noise)
 
     monkeypatch.setattr(f"{module}.align", watched)
     system = Vits2System(corpus, configured(PHASES))

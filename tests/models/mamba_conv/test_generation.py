@@ -11,7 +11,7 @@ from torch import nn
 from voiceclone.models.mamba_conv.config import GenerationConfig, presets
 from voiceclone.models.mamba_conv.controller import AdaptiveGenerationController, is_enough
 from voiceclone.models.mamba_conv.generation import Conditions, coarse_rounds, generate, kept_after
-from voiceclone.models.mamba_conv.length import expand
+from voiceclone.models.mamba_conv.length import expand_tokens
 from voiceclone.models.mamba_conv.model import MambaConvTTS
 from voiceclone.models.mamba_conv.token_decoder import TokenDecoder
 
@@ -162,7 +162,7 @@ def test_swapped_words_are_swapped_in_the_tokens() -> None:
     def conditions_of(texts: torch.Tensor) -> Conditions:
         rows = len(texts)
         features = model.text(texts, style[:rows], mask[:rows])
-        text = expand(features, places[:rows])
+        text = expand_tokens(features, places[:rows])
         return Conditions(
             text=text, context=model.text.pooled(features, mask[:rows]), style=style[:rows],
             mask=torch.ones_like(text[..., :1]),

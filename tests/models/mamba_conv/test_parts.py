@@ -18,7 +18,7 @@ from voiceclone.models.mamba_conv.durations import (
     laplace_nll,
 )
 from voiceclone.models.mamba_conv.film import Film
-from voiceclone.models.mamba_conv.length import expand, frame_ends, frame_tokens
+from voiceclone.models.mamba_conv.length import expand_tokens, frame_ends, frame_tokens
 from voiceclone.models.mamba_conv.model import MambaConvTTS
 from voiceclone.models.mamba_conv.style import AudioStyleExtractor, SeparableConv
 from voiceclone.models.mamba_conv.variance import Prosody, decided
@@ -120,7 +120,7 @@ def test_the_length_regulator_equals_an_explicit_loop(rate: float) -> None:
         features = rng.standard_normal((count, 3))
         ends = frame_ends(torch.from_numpy(durations)[None], rate)
         tokens, spoken = frame_tokens(ends)
-        laid_out = expand(torch.from_numpy(features)[None], tokens)[0]
+        laid_out = expand_tokens(torch.from_numpy(features)[None], tokens)[0]
         expected = naive_regulator(features, durations, rate)
         assert spoken.all() and len(expected) == int(ends[0, -1]) == round(durations.sum() * rate)
         assert np.array_equal(laid_out.numpy(), expected)
@@ -131,7 +131,7 @@ def test_the_regulators_gradient_sums_over_the_copies_and_rows_are_padded() -> N
     features = torch.ones(2, 3, 2, requires_grad=True)
     tokens, spoken = frame_tokens(frame_ends(durations, 2.0))
     assert spoken.sum(1).tolist() == [7, 10]
-    (expand(features, tokens) * spoken.unsqueeze(-1)).sum().backward()
+    (expand_tokens(features, tokens) * spoken.unsqueeze(-1)).sum().backward()
     assert features.grad[..., 0].tolist() == [[2.0, 0.0, 5.0], [6.0, 2.0, 2.0]]
 
 

@@ -9,10 +9,10 @@ import torch
 
 from voiceclone.models.vits2.config import Vits2Config, vits2_preset, with_istft
 from voiceclone.models.vits2.decoder import InverseStft
-from voiceclone.models.vits2.durations import expansion, rounded_up, whole_frames
+from voiceclone.models.vits2.durations import expansion, predicted_frames, rounded_up
 from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.spectrogram import Spectrogram
-from voiceclone.models.vits2.synthesizer import Synthesizer, align, crops, cut, log_likelihood
+from voiceclone.models.vits2.synthesizer import Synthesizer, crop_starts, cut_frames, log_likelihood, search_alignment
 
 SPEAKERS = replace(vits2_preset("tiny"), speakers=4)
 
@@ -61,7 +61,7 @@ def test_whole_frames_keep_the_length() -> None:
     torch.manual_seed(1)
     logs = torch.rand(3, 1, 200) * 2.5
     mask = length_mask(torch.tensor([200, 150, 3]), 200)
-    frames = whole_frames(logs, mask)
+    frames = predicted_frames(logs, mask)
     wanted = (logs.exp() * mask).sum((1, 2))
     assert (frames.sum(1) - wanted).abs().max() <= 0.5
     assert (frames[mask[:, 0] > 0] >= 1).all() and not frames[mask[:, 0] == 0].any()
@@ -81,8 +81,8 @@ def test_likelihood_is_that_of_the_gaussians(model: Synthesizer) -> None:
     gaussians = torch.distributions.Normal(prior.mean.unsqueeze(3), prior.log_scale.exp().unsqueeze(3))
     expected = gaussians.log_prob(posterior.z_p.unsqueeze(2)).sum(1)
     assert torch.allclose(found, expected, atol=1e-3)
-    path = align(posterior, prior)
-    assert torch.equal(path, align(posterior, prior, noise=0.0))
+    path = search_alignment(posterior, prior)
+    assert torch.equal(path, search_alignment(posterior, prior, noise=0.0))
     assert torch.equal(path.sum((1, 2)), torch.tensor([12.0, 9.0]))
 
 
@@ -109,10 +109,12 @@ def test_the_inverse_stft_is_torchs() -> None:
 def test_crops_are_never_longer_than_a_row() -> None:
     lengths = torch.tensor([10, 40, 25])
     for draw in (0.0, 0.5, 0.999999):
-        starts, count = crops(lengths, 32, torch.full((3,), draw))
+        starts, count = crop_starts(lengths, 32, torch.full((3,), draw))
         assert count == 10 and (starts >= 0).all() and (starts + count <= lengths).all()
     x = torch.arange(40.0).expand(3, 2, 40)
-    assert torch.equal(cut(x, torch.tensor([0, 7, 3]), 2)[:, 0], torch.tensor([[0.0, 1.0], [7.0, 8.0], [3.0, 4.0]]))
+    assert torch.equal(
+        cut_frames(x, torch.tensor([0, 7, 3]), 2)[:, 0], torch.tensor([[0.0, 1.0], [7.0, 8.0], [3.0, 4.0]])
+    )
 
 
 @pytest.mark.parametrize("posterior", ["mel", "linear"])

@@ -82,7 +82,7 @@ def cost(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return found
 
 
-def as_text(found: Mapping[str, Any]) -> str:
+def analysis_text(found: Mapping[str, Any]) -> str:
     """The results as text."""
     lines = [f"model: {found['model']}", f"best step: {found['best_step']} of {found['last_step']}"]
     lines += ["", "parameters", *(f"  {name:<12} {count:>12,}" for name, count in found["parameters"].items())]

@@ -18,7 +18,7 @@ from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.models.mamba_conv.config import MambaConvConfig
 from voiceclone.models.mamba_conv.durations import laplace_nll
 from voiceclone.models.mamba_conv.generation import Conditions, Round, coarse_rounds
-from voiceclone.models.mamba_conv.length import expand
+from voiceclone.models.mamba_conv.length import expand_tokens
 from voiceclone.models.mamba_conv.model import MambaConvTTS
 from voiceclone.models.mamba_conv.token_decoder import TokenDecoder
 from voiceclone.models.mamba_conv.variance import Prosody
@@ -144,17 +144,17 @@ def prepare(
     truth = Prosody(pitch=batch.token_pitch, voiced=batch.token_voiced, energy=batch.token_energy)
     log_duration, log_scale = model.durations(features, prosodic, mask)
     terms = {
-        **duration_terms(log_duration, log_scale, batch.durations, batch.mask),
+        **duration_nll_terms(log_duration, log_scale, batch.durations, batch.mask),
         **prosody_terms(model.variance.predict(features, prosodic, mask), truth, batch.mask),
     }
-    text = expand(model.variance.add(features, truth, mask), batch.code_tokens)
+    text = expand_tokens(model.variance.add(features, truth, mask), batch.code_tokens)
     given = Conditions(
         text=text, context=model.text.pooled(features, mask), style=acoustic, mask=torch.ones_like(text[..., :1])
     )
     return Prepared(given=given, codes=batch.codes), terms
 
 
-def duration_terms(log_duration: Tensor, log_scale: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:
+def duration_nll_terms(log_duration: Tensor, log_scale: Tensor, durations: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Negative log-likelihood (Laplace) of the durations, and the relative error of the total length.
 
     All inputs are ``(B, N)``.

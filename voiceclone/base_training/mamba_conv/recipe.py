@@ -59,7 +59,7 @@ def train_and_pack(run: TrainingRun) -> Path:
         )  # fmt: skip
         run.trainer(system, tracker=RunFiles(Path(run.out), inner=run.tracker)).run()
     if run.group.is_main:
-        pack(run.corpus, run.config, run.out, run.facts)
+        pack_mamba_conv(run.corpus, run.config, run.out, run.facts)
     return run.base
 
 
@@ -93,10 +93,12 @@ def check_amount(corpus: Corpus) -> None:
         logger.warning("only %.1f minutes of speech: new sentences will be hard to understand", seconds / 60)
 
 
-def pack(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts) -> None:
+def pack_mamba_conv(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts) -> None:
     """Measure ``best_model.pt`` on held-out utterances and write ``out/base``."""
     bundle = load_bundle(Path(out) / BEST)
-    measured = measure(bundle, corpus, held_out(corpus, config.seed), english=facts.language.split("-")[0] == "en")
+    measured = measure_mamba_conv(
+        bundle, corpus, held_out(corpus, config.seed), english=facts.language.split("-")[0] == "en"
+    )
     logger.info("measured: %s", measured)
     info = {
         "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
@@ -104,10 +106,10 @@ def pack(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts) -> No
     }  # fmt: skip
     folder = Path(out) / "base"
     write_mamba_conv(folder, bundle, info)
-    write_text(folder / "README.md", card(facts, bundle, corpus, measured))
+    write_text(folder / "README.md", mamba_conv_card(facts, bundle, corpus, measured))
 
 
-def measure(bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool) -> dict[str, Any]:
+def measure_mamba_conv(bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool) -> dict[str, Any]:
     """Metrics of the codec and of the synthesizer on held-out utterances."""
     indices = indices[:: max(len(indices) // SPOKEN, 1)][:SPOKEN]
     if not indices:
@@ -119,7 +121,7 @@ def measure(bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool
     return {"codec": codec_measures(bundle.codec, corpus, indices, recognizer), "spoken": spoken}
 
 
-def card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: dict[str, Any]) -> str:
+def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: dict[str, Any]) -> str:
     """The model card as Markdown."""
     config = bundle.model.config
     rows = [

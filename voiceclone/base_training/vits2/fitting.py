@@ -25,7 +25,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.vits2.speaking import Vits2KModel, voice_rows, with_blanks
 from voiceclone.models.vits2.spectrogram import Spectrogram
-from voiceclone.models.vits2.synthesizer import Synthesizer, align, crops, cut
+from voiceclone.models.vits2.synthesizer import Synthesizer, crop_starts, cut_frames, search_alignment
 from voiceclone.system.versions import package_versions
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.pack import VoicePack
@@ -142,14 +142,14 @@ class _Loss:
         voice = vector[None, :, None]
         prior = model.read(clip.tokens, torch.tensor([clip.tokens.shape[1]]), voice)
         posterior = model.encode_posterior(clip.spectrogram, torch.tensor([clip.frames]), voice)
-        path = align(posterior, prior)
+        path = search_alignment(posterior, prior)
         kl = divergence(
             posterior, prior.mean @ path, prior.log_scale @ path, model.flow.log_determinant(posterior.mask)
         )
         hop, wanted = model.config.front_end.hop, 3 * model.config.crop_frames
-        starts, count = crops(torch.tensor([clip.frames]), wanted, torch.rand(1))
-        audio = model.decoder(cut(posterior.z, starts, count), voice).squeeze(1)
-        real = cut(clip.audio, starts * hop, count * hop).squeeze(1)
+        starts, count = crop_starts(torch.tensor([clip.frames]), wanted, torch.rand(1))
+        audio = model.decoder(cut_frames(posterior.z, starts, count), voice).squeeze(1)
+        real = cut_frames(clip.audio, starts * hop, count * hop).squeeze(1)
         return kl + self.config.mel_weight * self.spectral(audio, real)["mel"]
 
     @torch.no_grad()
@@ -175,7 +175,7 @@ def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: Ve
     with folder.locked():
         with reporter.task("Checking clips", unit="clip") as task:
             dataset = load_dataset(
-                Path(config.data), lang=config.lang, seed=config.seed, vocab=kmodel.vocab, offline=config.offline,
+                Path(config.data), lang=config.lang, seed=config.seed, vocab=kmodel.vocab,
                 progress=lambda done, total: task.advance(1),
             )  # fmt: skip
         for notice in dataset.notices:

@@ -47,7 +47,7 @@ def train_and_pack(run: TrainingRun) -> Path:
         system = Vits2System(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
         run.trainer(system).run()
     if run.group.is_main:
-        pack(run.corpus, run.out, run.facts)
+        pack_vits2(run.corpus, run.out, run.facts)
     return run.base
 
 
@@ -60,7 +60,7 @@ def averaged_model(checkpoint: dict, corpus: Corpus) -> tuple[Synthesizer, Train
     return model.eval().requires_grad_(False), config
 
 
-def pack(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
+def pack_vits2(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
     """Measure the averaged model of a run and write ``out/base``."""
     checkpoint = read_checkpoint(out)
     if checkpoint.get("speakers") != corpus.speakers:
@@ -68,7 +68,7 @@ def pack(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
     model, config = averaged_model(checkpoint, corpus)
     settings = config.system_settings
     assert isinstance(settings, Vits2Settings)
-    measured = measure(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts)
+    measured = measure_vits2(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts)
     folder = Path(out) / "base"
     trained = build_synthesizer(model.config)  # with weight norm, as required by --init
     trained.load_state_dict(checkpoint["averaged"])
@@ -88,7 +88,7 @@ def pack(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
         f"Trained {origin} for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
         f"{corpus.hours:.1f} hours of {len(corpus.speakers)} speakers, preset {config.preset}, flow {settings.flow}."
     )
-    write_text(folder / "README.md", card(facts, training, measured, parameters, corpus.speakers))
+    write_text(folder / "README.md", vits2_card(facts, training, measured, parameters, corpus.speakers))
 
 
 def speaker_voices(model: Synthesizer, speakers: list[str]) -> dict[str, Tensor]:
@@ -97,7 +97,7 @@ def speaker_voices(model: Synthesizer, speakers: list[str]) -> dict[str, Tensor]
     return {name: voice_rows(vector) for name, vector in zip(speakers, vectors, strict=True)}
 
 
-def measure(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseFacts) -> dict[str, float]:
+def measure_vits2(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseFacts) -> dict[str, float]:
     """The card's metrics on held-out utterances, synthesised with predicted durations."""
     indices = indices[:MEASURED_UTTERANCES]
     if not indices:
@@ -110,7 +110,9 @@ def measure(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseF
     return measured
 
 
-def card(facts: BaseFacts, training: str, measured: dict[str, float], parameters: int, speakers: list[str]) -> str:
+def vits2_card(
+    facts: BaseFacts, training: str, measured: dict[str, float], parameters: int, speakers: list[str]
+) -> str:
     """The model card as Markdown."""
     lines = [
         "---", *licence_matter(facts.licence), f"language: {facts.language}", "pipeline_tag: text-to-speech", "---", "",

@@ -283,7 +283,7 @@ def _corpus(rows: list[Row], cache: Path, *, cleaned: bool) -> Corpus:
     if not cleaned:
         from voiceclone.text.g2p import Phonemizer
 
-        phonemize = Phonemizer("a", offline=True).phonemes
+        phonemize = Phonemizer("a").phonemes
     # F0 is not used here, and tracking it would take most of the time.
     return prepare_corpus(
         rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even",

@@ -37,7 +37,7 @@ from voiceclone.models.vits2.config import read_vits2_config
 from voiceclone.models.vits2.durations import expansion
 from voiceclone.models.vits2.speaking import Vits2KModel
 from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
-from voiceclone.models.vits2.synthesizer import Posterior, Prior, Synthesizer, align, crops, cut
+from voiceclone.models.vits2.synthesizer import Posterior, Prior, Synthesizer, crop_starts, cut_frames, search_alignment
 
 NEAR = (0.025, 0.05)  # tolerances in seconds for a correct boundary
 
@@ -155,7 +155,7 @@ class Vits2System(System):
         return StepLosses(terms=terms, total=total, discriminate=discriminate)
 
     def _path(self, batch: Vits2Batch, posterior: Posterior, prior: Prior, noise: float) -> Tensor:
-        return align(posterior, prior, noise=noise)
+        return search_alignment(posterior, prior, noise=noise)
 
     def _duration_noise(self, prior: Prior) -> Tensor:
         return torch.randn_like(prior.mask) * prior.mask
@@ -171,10 +171,10 @@ class Vits2System(System):
 
     def _crop(self, batch: Vits2Batch, posterior: Posterior, voice: Tensor | None) -> tuple[Tensor, Tensor]:
         """Decoded audio of a crop of the latent frames, and the recording at the same position: ``(B, hop S)``."""
-        starts, count = crops(batch.frames, self.model.crop_frames, batch.draw)
+        starts, count = crop_starts(batch.frames, self.model.crop_frames, batch.draw)
         hop = self.model.front_end.hop
-        audio = self.trained.decoder(cut(posterior.z, starts, count), voice)
-        return audio.squeeze(1), cut(batch.audio, starts * hop, count * hop).squeeze(1)
+        audio = self.trained.decoder(cut_frames(posterior.z, starts, count), voice)
+        return audio.squeeze(1), cut_frames(batch.audio, starts * hop, count * hop).squeeze(1)
 
     def _adversarial_audio(
         self, batch: Vits2Batch, audio: Tensor, real: Tensor, *, adversarial: bool
@@ -264,7 +264,7 @@ class Vits2System(System):
             torch.manual_seed(0)
             prior = model.read(batch.tokens, batch.lengths, voice)
             posterior = model.encode_posterior(batch.spectrogram, batch.frames, voice)
-            path = align(posterior, prior)
+            path = search_alignment(posterior, prior)
         given = expansion(batch.durations, path.shape[2])
         count, frames = int(batch.lengths[0]), int(batch.frames[0])
         return {"alignment/searched_and_given": (path + given)[0, :count, :frames].cpu().numpy()}

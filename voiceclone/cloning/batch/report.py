@@ -48,7 +48,7 @@ def read_outcome(out: Path, row: BatchRow) -> Outcome:
     return waiting if found.status == FINISHED and not folder.is_finished() else found
 
 
-def summary(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
+def batch_summary(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
     """``{"voices": [...], "finished": n, "failed": n, "waiting": n}``, with the metrics of each finished voice."""
     voices = [_entry(read_outcome(out, row)) for row in rows]
     counts = {status: sum(v["status"] == status for v in voices) for status in (FINISHED, FAILED, WAITING)}
@@ -57,13 +57,13 @@ def summary(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
 
 def write_report(out: Path, rows: Sequence[BatchRow]) -> dict[str, Any]:
     """Write ``batch_report.json`` and ``batch_report.md`` to ``out``; returns the content of the first."""
-    content = summary(out, rows)
+    content = batch_summary(out, rows)
     write_json(out / REPORT_JSON, content)
-    write_text(out / REPORT_TEXT, as_text(content))
+    write_text(out / REPORT_TEXT, batch_markdown(content))
     return content
 
 
-def as_text(content: dict[str, Any]) -> str:
+def batch_markdown(content: dict[str, Any]) -> str:
     """The report as a Markdown table."""
     lines = [
         f"# {content[FINISHED]} of {len(content['voices'])} voices",

@@ -33,6 +33,6 @@ def frame_tokens(ends: Tensor, frames: int | None = None) -> tuple[Tensor, Tenso
     return tokens, place < lengths[:, None]
 
 
-def expand(features: Tensor, tokens: Tensor) -> Tensor:
+def expand_tokens(features: Tensor, tokens: Tensor) -> Tensor:
     """Expand token features ``(B, N, dim)`` to frames with the token indices ``tokens`` ``(B, T)``."""
     return features.gather(1, tokens.unsqueeze(-1).expand(-1, -1, features.shape[-1]))

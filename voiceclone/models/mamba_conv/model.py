@@ -12,7 +12,7 @@ from voiceclone.models.mamba_conv.config import GenerationConfig, MambaConvConfi
 from voiceclone.models.mamba_conv.controller import AdaptiveGenerationController
 from voiceclone.models.mamba_conv.durations import FilmConditionedDurationPredictor, duration_confidence
 from voiceclone.models.mamba_conv.generation import Conditions, generate
-from voiceclone.models.mamba_conv.length import expand, frame_ends, frame_tokens
+from voiceclone.models.mamba_conv.length import expand_tokens, frame_ends, frame_tokens
 from voiceclone.models.mamba_conv.style import AudioStyleExtractor
 from voiceclone.models.mamba_conv.text_encoder import MambaConvTextEncoder
 from voiceclone.models.mamba_conv.token_decoder import TokenDecoder
@@ -73,7 +73,7 @@ class MambaConvTTS(nn.Module):
         if ends[0, -1] < 1:
             ends[0, -1] = 1
         places, spoken = frame_tokens(ends)
-        laid_out = expand(self.variance.add(features, prosody, mask), places)
+        laid_out = expand_tokens(self.variance.add(features, prosody, mask), places)
         conditions = Conditions(
             text=laid_out, context=self.text.pooled(features, mask), style=acoustic, mask=spoken.unsqueeze(-1).float()
         )

@@ -47,7 +47,7 @@ class DurationPredictor(nn.Module):
         return self.last(x * mask) * mask
 
 
-def whole_frames(log_durations: Tensor, mask: Tensor, length_scale: Tensor | float = 1.0) -> Tensor:
+def predicted_frames(log_durations: Tensor, mask: Tensor, length_scale: Tensor | float = 1.0) -> Tensor:
     """Whole frames of each token, ``(B, N)``, at least 1 each, 0 in the padding.
 
     The cumulative ends of the tokens are rounded, so that the total length is preserved. VITS rounds each duration up,
@@ -65,7 +65,7 @@ def whole_frames(log_durations: Tensor, mask: Tensor, length_scale: Tensor | flo
 
 
 def rounded_up(log_durations: Tensor, mask: Tensor, length_scale: float = 1.0) -> Tensor:
-    """Whole frames as in the public implementations, with each duration rounded up; see :func:`whole_frames`."""
+    """Whole frames as in the public implementations, with each duration rounded up; see :func:`predicted_frames`."""
     return torch.ceil(torch.exp(log_durations) * mask * length_scale).squeeze(1)
 
 

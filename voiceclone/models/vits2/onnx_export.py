@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.files import write_bytes, write_json, write_text
-from voiceclone.models.vits2.durations import expansion, whole_frames
+from voiceclone.models.vits2.durations import expansion, predicted_frames
 from voiceclone.models.vits2.encoders import sampled
 from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.synthesizer import LENGTH_SCALE, NOISE_SCALE, NOISE_SCALE_W, Synthesizer
@@ -55,7 +55,7 @@ class ExportedVits2(nn.Module):
         noise, noise_w = others
         prior = model.read(tokens, lengths, voice)
         logs = model.durations(prior.features, prior.mask, voice, noise_w * noise_scale_w)
-        frames = whole_frames(logs, prior.mask, length_scale)
+        frames = predicted_frames(logs, prior.mask, length_scale)
         totals = frames.sum(1)
         longest = totals.max().long()
         path, mask = expansion(frames, longest), length_mask(totals, longest)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from voiceclone.models.monotonic import best_paths
 from voiceclone.models.vits2.config import PLAIN, FrontEnd, Vits2Config
 from voiceclone.models.vits2.decoder import Decoder
-from voiceclone.models.vits2.durations import DurationPredictor, expansion, whole_frames
+from voiceclone.models.vits2.durations import DurationPredictor, expansion, predicted_frames
 from voiceclone.models.vits2.encoders import PosteriorEncoder, TextEncoder, sampled
 from voiceclone.models.vits2.flows import Flow
 from voiceclone.models.vits2.layers import length_mask
@@ -107,7 +107,9 @@ class Synthesizer(nn.Module):
         if frames is None:
             size = 2 if self.config.stochastic_durations else 1
             noise = torch.randn_like(prior.features[:, :size]) * noise_scale_w
-            frames = whole_frames(self.durations(prior.features, prior.mask, voice, noise), prior.mask, length_scale)
+            frames = predicted_frames(
+                self.durations(prior.features, prior.mask, voice, noise), prior.mask, length_scale
+            )
         totals = frames.sum(1)
         longest = totals.max().long()
         path, mask = expansion(frames, longest), length_mask(totals, longest)
@@ -126,7 +128,7 @@ def log_likelihood(z_p: Tensor, prior: Prior) -> Tensor:
 
 
 @torch.no_grad()
-def align(posterior: Posterior, prior: Prior, *, noise: float = 0.0) -> Tensor:
+def search_alignment(posterior: Posterior, prior: Prior, *, noise: float = 0.0) -> Tensor:
     """The best monotonic alignment ``(B, N, T)`` of frames to tokens.
 
     Args:
@@ -140,7 +142,7 @@ def align(posterior: Posterior, prior: Prior, *, noise: float = 0.0) -> Tensor:
     return best_paths(value, prior.mask.sum((1, 2)).long(), posterior.mask.sum((1, 2)).long())
 
 
-def crops(lengths: Tensor, frames: int, draw: Tensor) -> tuple[Tensor, int]:
+def crop_starts(lengths: Tensor, frames: int, draw: Tensor) -> tuple[Tensor, int]:
     """First frames ``(B,)`` of crops of a common length, and that length: at most ``frames`` and the shortest row.
 
     Args:
@@ -153,7 +155,7 @@ def crops(lengths: Tensor, frames: int, draw: Tensor) -> tuple[Tensor, int]:
     return torch.minimum(starts, (lengths - count).long()), count
 
 
-def cut(x: Tensor, starts: Tensor, count: int) -> Tensor:
+def cut_frames(x: Tensor, starts: Tensor, count: int) -> Tensor:
     """``count`` frames of each row of ``(B, C, T)`` from ``starts`` ``(B,)`` on."""
     places = starts[:, None] + torch.arange(count, device=x.device)[None]
     return x.gather(2, places.unsqueeze(1).expand(-1, x.shape[1], -1))
@@ -235,7 +237,7 @@ class SynthesizerTrn(Synthesizer):
         voice = self.voices(sid)
         prior = self.read(x, x_lengths, voice)
         posterior = self.encode_posterior(y, y_lengths, voice)
-        path = align(posterior, prior, noise=self.current_mas_noise_scale if self.training else 0.0)
+        path = search_alignment(posterior, prior, noise=self.current_mas_noise_scale if self.training else 0.0)
         frames = path.sum(2).unsqueeze(1)
         aligned = torch.log(frames + 1e-6) * prior.mask
         tokens = prior.mask.sum((1, 2))
@@ -246,8 +248,8 @@ class SynthesizerTrn(Synthesizer):
         else:
             predicted = self.durations(prior.features, prior.mask, voice)
             loss = ((predicted - aligned) ** 2 * prior.mask).sum((1, 2)) / tokens
-        starts, count = crops(y_lengths, self.config.crop_frames, torch.rand(len(y), device=y.device))
-        audio = self.decoder(cut(posterior.z, starts, count), voice)
+        starts, count = crop_starts(y_lengths, self.config.crop_frames, torch.rand(len(y), device=y.device))
+        audio = self.decoder(cut_frames(posterior.z, starts, count), voice)
         latent = (
             posterior.z, posterior.z_p, prior.mean @ path, prior.log_scale @ path, posterior.mean, posterior.log_scale,
         )  # fmt: skip
