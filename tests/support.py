@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from packaging.requirements import Requirement
 from safetensors.torch import save_file
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from voiceclone.style.encoders import StyleEncoders
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -112,6 +115,42 @@ def styletts2_checkpoint(path: Path) -> tuple[Path, object]:
     }
     torch.save({"net": nets, "epoch": 20, "hook": getattr}, path)
     return path, widths
+
+
+@contextlib.contextmanager
+def quick_clones() -> Iterator[None]:
+    """Clones in which only the first one draws its picture: drawing takes a third of a small run."""
+    from voiceclone.cloning import outputs
+    from voiceclone.plotting.plots import new_figure
+
+    draw, drawn = outputs.training_figure, 0
+
+    def training_figure(*given: Any, **more: Any) -> Figure:
+        nonlocal drawn
+        drawn += 1
+        return draw(*given, **more) if drawn == 1 else new_figure(1.0, 1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outputs, "training_figure", training_figure)
+        yield
+
+
+@contextlib.contextmanager
+def f0_computed_once() -> Iterator[None]:
+    """The F0 of the same audio is computed once in a process: probabilistic YIN takes a fifth of a small run."""
+    from voiceclone.audio import features
+
+    compute, known = features._pyin, {}
+
+    def pyin(audio: np.ndarray) -> np.ndarray:
+        key = hashlib.sha256(audio.tobytes()).digest()
+        if key not in known:
+            known[key] = compute(audio)
+        return known[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_pyin", pyin)
+        yield
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def start(size, cache, out, job="base", timeout=900):
     """Run the job in ``size`` processes; returns their exit codes."""
     out.mkdir(exist_ok=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["voiceclone.base_training.trainer"])  # imported once for all processes
+    context.set_forkserver_preload(["base_training.process_group_worker"])  # imported once for all processes
     port = free_port()
     workers = [context.Process(target=train, args=(rank, size, port, cache, out, job)) for rank in range(size)]
     for worker in workers:

@@ -30,6 +30,7 @@ FILES = {
     "training.png", "v.pt", "v_artifacts.pt", "v_test_1.wav", "v_test_2.wav", "v_test_3.wav",
 }  # fmt: skip
 EPOCHS = 4
+pytestmark = pytest.mark.usefixtures("quick_clones")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import QUICK, write_base
 
-from tests.support import QUICK, write_base
 from voiceclone.cloning.api import clone
 from voiceclone.models import presets
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.voice.space import KOKORO_SPACE
+
+pytestmark = pytest.mark.usefixtures("quick_clones")
 
 
 @pytest.fixture

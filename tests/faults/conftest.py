@@ -13,7 +13,9 @@ from support import QUICK
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, dataset_folder: Path, base_folder: Path) -> Callable[..., int]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, dataset_folder: Path, base_folder: Path, quick_clones: None
+) -> Callable[..., int]:
     """``run(out, *flags)``: a quick clone run of voice ``v`` by the command line; its exit code."""
     from voiceclone.cli.main import main
     from voiceclone.data import dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import hashlib
 import json
 import os
@@ -330,7 +331,9 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--clips", type=int, default=4, help="clips of the demo dataset")
     parser.add_argument("--base", default="nano", help="nano, a base folder, or tiny: one with random weights")
-    parser.add_argument("--quick", action="store_true", help="leave out parts of the recipe that write nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="clips of tones, no parts of the recipe that write nothing"
+    )
     parser.add_argument("--fresh", action="store_true", help="start each run as a new process; kills by time only")
     parser.add_argument("--keep", type=Path, help="folder to work in; runs with problems stay there")
     options = parser.parse_args()
@@ -342,23 +345,26 @@ def main() -> int:
     scratch.mkdir()
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     import torch
+    from support import f0_computed_once, quick_clones, write_base, write_dataset
 
     from voiceclone.data.demo import make_demo_dataset
 
     torch.set_num_threads(1)
     base = options.base
     if base == "tiny":
-        from support import write_base
-
         base = str(write_base(out / "base"))
-    data = make_demo_dataset(out / "demo", clips=options.clips)
+    data = (write_dataset if options.quick else make_demo_dataset)(out / "demo", clips=options.clips)
     arguments = ["--data", str(data), "--name", NAME, "--base", base, "--device", "cpu", "--offline",
                  "--epochs-projection", str(options.epochs)]  # fmt: skip
     if options.quick:
         arguments += ["--without", "initialization,blend,speaker"]
-    facts = kill_test(
-        Job(arguments, out, options.fresh), options.count, options.seed, options.epochs, options.minutes, scratch
-    )
+    with contextlib.ExitStack() as stack:
+        if options.quick:  # the forked processes inherit the F0 of the clips
+            stack.enter_context(f0_computed_once())
+            stack.enter_context(quick_clones())
+        facts = kill_test(
+            Job(arguments, out, options.fresh), options.count, options.seed, options.epochs, options.minutes, scratch
+        )
     print(json.dumps(facts))
     return 1 if facts["problems"] or facts["identical"] < facts["resumed"] else 0
 

@@ -18,6 +18,9 @@ from voiceclone.voice.provenance import from_header
 CONSENT = "Ann Example, in writing, 1 May 2025 *<b>"
 
 
+pytestmark = pytest.mark.usefixtures("quick_clones")
+
+
 def clone(dataset: Path, base: Path, out: Path, *more: str) -> int:
     return main(["clone", "--data", str(dataset), "--name", "v", "--out", str(out), "--base", str(base), "--offline",
                  "--device", "cpu", "--epochs-projection", "1", "--without", QUICK, *more])  # fmt: skip

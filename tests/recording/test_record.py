@@ -221,7 +221,7 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("three.txt", b"\xff\xfe", "is not UTF-8"),
+        ("three.txt", b"caf\xe9", "is not UTF-8"),
         ("three.txt", b" \n\n", "holds no sentence"),
         ("three.txt", b"a" * 1_000_001, "more than 1 MB"),
         ("three.txt", None, "check the path"),

@@ -6,17 +6,20 @@ import numpy as np
 
 from voiceclone.system.compiled import load_librosa
 
-# Horizontal and vertical steps cost slightly more than diagonal ones, which avoids long flat segments.
-_SIDEWAYS = 1.2
+_SIDEWAYS = 1.2  # cost of horizontal and vertical steps beside diagonal ones: avoids long flat segments
 
 
-def warp_path(cost: np.ndarray) -> tuple[float, np.ndarray]:
+def warp_path(cost: np.ndarray, *, sideways: float = _SIDEWAYS) -> tuple[float, np.ndarray]:
     """The path of lowest cost through ``(R, T)`` from corner to corner.
+
+    Args:
+        cost: of every cell.
+        sideways: factor on the cost of horizontal and vertical steps; diagonal ones have 1.
 
     Returns:
         Mean cost of a step, and the cells of the path ``(steps, 2)``, ascending.
     """
-    weights = np.array([1.0, _SIDEWAYS, _SIDEWAYS])
+    weights = np.array([1.0, sideways, sideways])
     total, path = load_librosa().sequence.dtw(C=cost, subseq=False, backtrack=True, weights_mul=weights)
     return float(total[-1, -1]) / len(path), path[::-1]
 

@@ -227,16 +227,17 @@ def _text(text: str | None, file: Path | None) -> str:
     """The text, from the command line, a file or standard input."""
     if (text is None) == (file is None):
         raise UsageError("give the text to say either as TEXT (- reads standard input) or with --file")
-    try:
-        if file is not None:
-            text = file.read_text(encoding="utf-8-sig")
-        elif text == "-":
+    if file is not None:
+        from voiceclone.data.tables import read_text
+
+        if not file.exists():
+            raise UsageError(f"--file {file}: no such file: check the path")
+        text = read_text(file, table=False)
+    elif text == "-":
+        try:
             text = sys.stdin.read()
-    except OSError as error:
-        raise UsageError(f"--file {file}: {error.strerror or error}: check the path") from error
-    except UnicodeDecodeError as error:
-        source = file if file is not None else "standard input"
-        raise UsageError(f"the text of {source} is not UTF-8: save it as UTF-8") from error
+        except UnicodeDecodeError as error:
+            raise UsageError("the text of standard input is not UTF-8: save it as UTF-8") from error
     if text is None or not text.strip():
         raise UsageError("nothing to say: the text is empty")
     return text

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from voiceclone.alignment.warping import warp_path
 from voiceclone.audio.features import HOP, SAMPLE_RATE, track_f0
 from voiceclone.system.compiled import load_librosa
 
@@ -119,10 +120,11 @@ def cepstra(audio: np.ndarray, bandwidth: float = np.inf) -> np.ndarray:
 
 
 def cepstra_path(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Dynamic time warping of two cepstra matrices (librosa): pairs of frame indices ``(P, 2)`` in order of time."""
-    librosa = load_librosa()
-    _, path = librosa.sequence.dtw(ours, theirs, metric="euclidean")
-    return path[::-1]
+    """Dynamic time warping of two cepstra ``(13, frames)``: pairs of frame indices ``(P, 2)`` in order of time."""
+    from scipy.spatial.distance import cdist
+
+    _, path = warp_path(cdist(ours.T, theirs.T), sideways=1.0)
+    return path
 
 
 def mel_cepstral_distortion(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -151,7 +151,7 @@ class FrozenKokoro:
         acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
         lengths, mask = _lengths_and_mask(text.input_ids)
         states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
-        durations = torch.round(self._soft_durations(states)).clamp(min=1).long()
+        durations = whole_durations(self._soft_durations(states))
         alignment = alignment_matrix(durations)
         f0, energy = self.prosody(states, alignment, prosodic)
         audio = self.decode(text.acoustic_text @ alignment, f0, energy, acoustic)
@@ -162,6 +162,11 @@ class FrozenKokoro:
         predictor = self.kmodel.predictor
         hidden, _ = predictor.lstm(states)
         return torch.sigmoid(predictor.duration_proj(hidden)).sum(dim=-1)[0]
+
+
+def whole_durations(soft: Tensor) -> Tensor:
+    """Soft durations ``(T,)`` in frames, rounded as KModel does: int64, at least 1."""
+    return torch.round(soft.detach()).clamp(min=1).long()
 
 
 def alignment_matrix(durations: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
-from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix, whole_durations
 from voiceclone.nets.phone_classifier import PhoneClassifier, frame_labels, phone_loss
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
@@ -242,7 +242,7 @@ class Objective:
         clip's own durations are used.
         """
         target = self.targets[crop.clip]
-        durations = torch.round(prediction.soft.detach()).clamp(min=1).long()
+        durations = whole_durations(prediction.soft)
         if int(durations.sum()) < self.crop_frames:
             durations = target.alignment.durations.to(durations.device)
         frames = int(durations.sum())

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voiceclone.audio.features import LOG_STD
-from voiceclone.models.frozen_kokoro import STYLE_DIM, alignment_matrix
+from voiceclone.models.frozen_kokoro import STYLE_DIM, alignment_matrix, whole_durations
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.objective import Crop, Objective
 from voiceclone.projection.targets import AlignedTarget
@@ -38,7 +38,7 @@ class PlainObjective(Objective):
     def _whole_clip(self, row: Tensor, target: AlignedTarget) -> Tensor:
         prosodic = row[:, STYLE_DIM:]
         soft, states = self.kokoro.durations(target.text, prosodic)
-        alignment = alignment_matrix(torch.round(soft.detach()).clamp(min=1).long())
+        alignment = alignment_matrix(whole_durations(soft))
         f0, energy = self.kokoro.prosody(states, alignment, prosodic)
         spoken = self.kokoro.decode(target.text.acoustic_text @ alignment, f0, energy, row[:, :STYLE_DIM])
         ours, theirs = self.log_mel(spoken)[0], target.log_mel

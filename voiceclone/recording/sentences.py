@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError
 
 MAX_BYTES = 1_000_000
@@ -35,16 +36,15 @@ def read_sentences(path: Path) -> tuple[str, ...]:
     """One sentence per line, without empty lines and repetitions.
 
     Raises:
-        UsageError: the file cannot be read or contains none.
+        UsageError: there is no such file, it is too large, or it contains none.
+        VoicecloneError: it cannot be read, or is in another encoding.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"--sentences {path}: more than {MAX_BYTES // 1_000_000} MB: give fewer sentences")
-        lines = [" ".join(line.split()) for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [" ".join(line.split()) for line in read_text(path, table=False).splitlines()]
     except OSError as error:
         raise UsageError(f"--sentences {path}: {error.strerror or error}: check the path") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--sentences {path}: is not UTF-8: save it as UTF-8") from error
     found = tuple(dict.fromkeys(line for line in lines if line))
     if not found:
         raise UsageError(f"--sentences {path}: holds no sentence: write one a line")

@@ -10,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 from voiceclone.audio.io import AUDIO_SUFFIXES
 from voiceclone.data.dataset import VALIDATION_SHARE
 from voiceclone.data.metadata import METADATA_NAMES, SPLITS, read_listing
+from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import atomic_path, write_text
 
@@ -94,6 +95,6 @@ def _of_metadata(path: Path) -> dict[str, str]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} cannot be read as UTF-8 text: save it as UTF-8") from error
+        return read_text(path, table=False)
+    except VoicecloneError as error:
+        raise UsageError(str(error).replace(str(path), path.name)) from error

@@ -22,6 +22,8 @@ from voiceclone.cloning.batch.run import run_batch
 from voiceclone.errors import UsageError
 from voiceclone.tracking.progress import Reporter
 
+pytestmark = pytest.mark.usefixtures("quick_clones")
+
 
 def flags_of(base: Path, out: Path) -> list[str]:
     return ["--base", str(base), "--out", str(out), "--epochs-projection", "1", "--offline", "--device", "cpu",

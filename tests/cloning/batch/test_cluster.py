@@ -24,6 +24,7 @@ from voiceclone.errors import MissingPackageError, VoicecloneError
 from voiceclone.tracking.progress import Reporter
 
 QUIET = Reporter(-1, io.StringIO())
+pytestmark = pytest.mark.usefixtures("quick_clones")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.mamba_conv.codes import CodeCache
 from voiceclone.distributed import ProcessGroup
+from voiceclone.models.mamba_conv.length import frame_ends
 
 HELD_SHARE = 0.1  # fraction of a single speaker's utterances held out: the last ones
 LEAST_SPREAD = 0.05  # minimum standard deviation of log F0 and of log energy used for normalisation
@@ -88,7 +89,7 @@ class CodeBatches(SpeakerBatches[CodeBatch]):
         for row, (index, start) in enumerate(zip(picked, common["starts"].tolist(), strict=True)):
             first = int(start * self.rate)
             codes.append(self.cache.codes(index, first, count))
-            ends = np.round(np.cumsum(self.corpus.utterances[index].durations) * self.rate)
+            ends = frame_ends(torch.tensor([self.corpus.utterances[index].durations]), self.rate)[0].numpy()
             places.append(np.searchsorted(ends, np.arange(first, first + count), side="right"))
             values = self.token_prosody(index)
             prosody[:, row, : values.shape[1]] = values

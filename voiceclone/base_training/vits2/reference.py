@@ -24,6 +24,7 @@ from voiceclone.base_training.trainer import CHECKPOINT
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vits2.recipe import train_and_pack
 from voiceclone.data.rows import Row
+from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import full_config
 from voiceclone.models.vits2.config import FLOWS, PLAIN
@@ -191,11 +192,9 @@ def read_filelist(path: Path, *, several: bool, cleaned: bool, speakers: int = 0
             expected.
     """
     try:
-        lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}: check training_files") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is not UTF-8: save it as UTF-8") from error
+        lines = [line for line in read_text(Path(path)).splitlines() if line.strip()]
+    except VoicecloneError as error:
+        raise UsageError(f"training_files: {error}") from error
     columns, form = (3, "wav|speaker|text") if several else (2, "wav|text")
     rows = []
     for number, line in enumerate(lines, 1):
