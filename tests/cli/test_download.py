@@ -173,7 +173,12 @@ def test_progress_never_runs_backwards_and_ends_at_the_size(server: type[Hub]) -
 
 def test_every_real_file_is_pinned_by_commit_and_hash() -> None:
     assert hub.REAL_FILES == (hub.KOKORO_WEIGHTS,)
-    for file in (*hub.REAL_FILES, hub.KOKORO_CONFIG, hub.STYLETTS2_CHECKPOINT, *map(hub.voice_file, hub.KOKORO_VOICES)):
+    for file in (
+        *hub.REAL_FILES,
+        hub.KOKORO_CONFIG_FILE,
+        hub.STYLETTS2_CHECKPOINT,
+        *map(hub.voice_file, hub.KOKORO_VOICES),
+    ):
         assert len(file.revision) == 40 and set(file.revision) <= set("0123456789abcdef"), file
         assert file.sha256 is not None and len(file.sha256) == 64 and file.size, file
     assert hub.voice_file("nobody").sha256 is None
@@ -185,7 +190,7 @@ def test_the_pinned_hashes_are_those_of_the_official_voices() -> None:
     folder = needs_shared("data", "voices")
     assert {p.stem: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.pt")} == VOICE_SHA256
     config = needs_shared("data", "kokoro_config.json")
-    hub.check_hash(config, hub.KOKORO_CONFIG.sha256)
+    hub.check_hash(config, hub.KOKORO_CONFIG_FILE.sha256)
     with pytest.raises(VoicecloneError):
         hub.check_hash(config, hub.KOKORO_WEIGHTS.sha256)
 

@@ -229,7 +229,7 @@ def test_the_disks_errors_are_told_from_the_networks(error: OSError, says: str, 
     monkeypatch.setattr(hub, "_ask", lambda file, seconds: None)  # the Hub answers
     monkeypatch.setattr(hub, "is_offline", lambda offline: False)
     with pytest.raises(VoicecloneError, match=says):
-        hub._download(hub.KOKORO_CONFIG, offline=False, mend="try again")
+        hub._download(hub.KOKORO_CONFIG_FILE, offline=False, mend="try again")
 
 
 def test_auto_waits_for_a_silent_hub_within_the_stated_time(server: Hub, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from voiceclone.audio.io import resample
+from voiceclone.audio.io import SAMPLE_RATE, resample
 from voiceclone.base_training import judges_measuring as measuring
 from voiceclone.base_training.judges_training import JudgeTraining, train_recognizer, train_speaker_net
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import sha256_of
-from voiceclone.nets.front_end import ASSETS, SAMPLE_RATE, log_mel
+from voiceclone.nets.front_end import ASSETS, log_mel
 from voiceclone.nets.phone_recognizer import (
     ALPHABET,
     PhoneRecognizer,

@@ -13,9 +13,9 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from voiceclone.audio.io import SAMPLE_RATE as SAMPLE_RATE
 from voiceclone.system.compiled import load_librosa
 
-SAMPLE_RATE = 24_000  # Hz
 HOP = 300  # samples between mel, F0 and energy frames (80 Hz)
 FRAME_SAMPLES = 600  # samples in one duration frame (25 ms): two mel frames
 N_MELS = 80

@@ -11,10 +11,10 @@ from voiceclone.audio.features import track_f0
 from voiceclone.base_training.corpus import Aligner, prepare_corpus
 from voiceclone.data.rows import Row, read_rows
 from voiceclone.errors import UsageError
+from voiceclone.text.normalization import ENGLISH
 from voiceclone.tracking.progress import Reporter
 
 ALIGNMENTS = ("auto", "given", "warp", "learned")
-ENGLISH = ("a", "b")
 """Kokoro's language codes supported by alignment to eSpeak-NG."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from voiceclone.audio.io import read_audio, resample
+from voiceclone.audio.io import SAMPLE_RATE, read_audio, resample
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
@@ -20,7 +20,7 @@ from voiceclone.base_training.measures import resemblyzer_embed
 from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_json
 from voiceclone.models.checkpoint import save_state
-from voiceclone.nets.front_end import SAMPLE_RATE, log_mel
+from voiceclone.nets.front_end import log_mel
 from voiceclone.nets.phone_recognizer import ALPHABET, PhoneRecognizer, to_alphabet
 from voiceclone.nets.xvector import SpeakerNet
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from voiceclone.nets.front_end import SAMPLE_RATE
+from voiceclone.audio.io import SAMPLE_RATE
 from voiceclone.nets.phone_recognizer import PhoneRecognizer
+from voiceclone.nets.resemblyzer import Embed
 from voiceclone.system.compiled import load_librosa
-
-Embed = Callable[[np.ndarray], np.ndarray]
-"""24 kHz audio ``(T,)`` to a unit vector ``(D,)``."""
 
 
 def phone_error_percent(recognizer: PhoneRecognizer, spoken: Sequence[tuple[np.ndarray, str]]) -> float:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.projection.losses import RESOLUTIONS
 
-RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 120))
-"""(FFT and window in samples, hop in samples, mel bands)."""
 COMPLEX_RESOLUTIONS = ((320, 80), (640, 160), (1200, 300))
 """(FFT and window in samples, hop in samples): 13 to 50 ms."""
 SPECTRUM_FLOOR = 3e-3

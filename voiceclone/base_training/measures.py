@@ -15,9 +15,7 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.nets.phone_recognizer import PhoneRecognizer
-
-Embed = Callable[[np.ndarray], np.ndarray]
-"""24 kHz audio ``(T,)`` to a unit speaker vector."""
+from voiceclone.nets.resemblyzer import Embed
 
 
 @torch.no_grad()

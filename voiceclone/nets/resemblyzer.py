@@ -9,6 +9,7 @@ is left out: long silences are cut by level instead.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ PARTIAL = 160  # mel frames the network was trained on (1.6 s)
 PARTIAL_HOP = 77  # frames between partial utterances (the package's 1.3 per second)
 LOWEST_DBFS = -30.0  # quieter audio is amplified to this level, louder audio is unchanged
 SILENCE_DB = 40.0  # below the peak; quieter frames are silence
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""A speaker encoder: 24 kHz audio ``(T,)`` to a unit vector ``(D,)``."""
 
 
 class ResemblyzerEncoder(nn.Module):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from voiceclone.projection.likeness import ReferenceLevels
 
-FRAME_SECONDS = 300 / 24_000  # one mel frame
+MEL_FRAME_SECONDS = 300 / 24_000  # one mel frame
 TRAIN, VALIDATION = "train/", "val/"
 CURVES = ((TRAIN, "#1f77b4", "-", "training"), (VALIDATION, "#d95f02", "--", "validation"))
 BEST_COLOUR = "#555555"
@@ -224,10 +224,10 @@ def _draw_mels(figure: Any, target: np.ndarray, clone: np.ndarray) -> None:
     mels = [np.asarray(target, dtype=float), np.asarray(clone, dtype=float)]
     finite = np.concatenate([mel[np.isfinite(mel)] for mel in mels])
     low, high = np.percentile(finite, [1, 99.5]) if finite.size else (0.0, 1.0)
-    longest = max(mel.shape[1] for mel in mels) * FRAME_SECONDS
+    longest = max(mel.shape[1] for mel in mels) * MEL_FRAME_SECONDS
     pair = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, mel, name in zip(pair, mels, ("target", "clone"), strict=True):
-        seconds = mel.shape[1] * FRAME_SECONDS
+        seconds = mel.shape[1] * MEL_FRAME_SECONDS
         image = axes.imshow(
             mel,
             origin="lower",

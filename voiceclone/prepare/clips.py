@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from voiceclone.audio.io import SAMPLE_RATE, probe, resample, write_wav
 from voiceclone.data.quality import QualityLimits, measure_samples
 from voiceclone.files import write_json
 
+if TYPE_CHECKING:
+    from voiceclone.nets.resemblyzer import Embed
+
 HIGHEST_PEAK = 0.97  # full scale 1.0
 FADE_SECONDS = 0.01  # at both ends, so that a cut in room noise does not click
-Embed = Callable[[np.ndarray], np.ndarray]
 _CONTEXT = 1.0  # seconds
 _MEASURABLE_DB = 80.0
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceclone.prepare.clips import Embed
+if TYPE_CHECKING:
+    from voiceclone.nets.resemblyzer import Embed
 
 MIN_LIKENESS = 0.7
 """Cosine of a clip's vector and the mean of all."""

@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceclone.alignment.learning import Learned, learn
 from voiceclone.alignment.rough_aligner import RoughAligner
 from voiceclone.data.recordings import Part, Recording, Script
 from voiceclone.files import write_bytes, write_json
-from voiceclone.prepare.clips import Embed, PlannedClip, write_clips
+from voiceclone.prepare.clips import PlannedClip, write_clips
 from voiceclone.prepare.config import PrepareConfig
 from voiceclone.prepare.folder import PrepareFolder
 from voiceclone.prepare.plan import Planned, plan_recording
@@ -23,6 +23,9 @@ from voiceclone.prepare.speakers import wrong_speakers
 from voiceclone.prepare.subtitles import Cue, parts_of_cues
 from voiceclone.prepare.words import CutRules
 from voiceclone.tracking.progress import Reporter
+
+if TYPE_CHECKING:
+    from voiceclone.nets.resemblyzer import Embed
 
 LITTLE_SECONDS = 60.0
 _BATCH_SECONDS = 300.0  # of recordings that are planned between two writes to the work folder

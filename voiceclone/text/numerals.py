@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from voiceclone.text.abbreviations import MONTHS
+from voiceclone.text.abbreviations import MONTHS, Replacement
 
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 ROMAN = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
@@ -223,7 +223,6 @@ _SCALE = r"(?P<scale>(?:[kKmMbBtT]|mn|bn|tn|MN|BN|TN)\b|\s(?:thousand|million|bi
 _ALONE = r"(?<![\w.,:/$£€])(?<!\w-)"  # no part of a longer number or code
 _UNIT = _any_of(unit for unit in UNITS if unit not in ONLY_ATTACHED)
 
-Replacement = str | Callable[[re.Match[str]], str]
 RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"^(?P<roman>(?=[IVX]{{2,}}\b){ROMAN})(?=\.?\s*$|\.\s+[A-Z])", roman_heading),
     (rf"\b(?P<name>{_CROWNED}\s+(?:{_NAME}\s+)?{_RULER})\s+(?P<roman>I)\b(?!['’](?!s\b))", roman_ordinal),

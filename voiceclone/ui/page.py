@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError, VoicecloneError, shown
 from voiceclone.evaluation.pages import asset
-from voiceclone.system.ports import listening_socket
+from voiceclone.system.ports import is_loopback, listening_socket
 from voiceclone.ui.desk import STEPS, Desk, Path, head_html
 from voiceclone.ui.draft import MAX_FILE_BYTES
 from voiceclone.ui.handlers import error_sentence
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 TITLE = "voiceclone"
 INTRODUCTION = '<div class="title"><h1>Your own voice for Kokoro</h1><p>Only clone voices whose owners agree.</p></div>'
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN_WARNING = (
     "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
     "those of the library; there is no password"
@@ -65,7 +64,7 @@ def serve_page(studio: Studio, *, host: str, port: int, share: bool, browser: bo
     _end_as_by_interrupt(signal.SIGTERM)
     with listening_socket(host, port) as probe:
         port = probe.getsockname()[1]
-    local = host in LOOPBACK and not share
+    local = is_loopback(host) and not share
     if not local:
         reporter.warn(OPEN_WARNING)
     desk = Desk.of(studio, local=local)

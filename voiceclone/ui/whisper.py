@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from voiceclone.evaluation.metrics_words import LANGUAGES, packaged_model
+from voiceclone.evaluation.metrics_words import WHISPER_LANGUAGES, packaged_model
 from voiceclone.models import hub
 from voiceclone.system.extras import install_command, is_installed
 from voiceclone.ui.clip_words import UNFIT
@@ -35,7 +35,7 @@ def find_whisper(lang: str, *, offline: bool) -> WhisperChoice:
     if not is_installed("transcribe"):
         line = f"Whisper can write the texts for you. To get it: `{install_command('transcribe')}`, then start again."
         return WhisperChoice(model=None, line=line)
-    english = LANGUAGES[lang] == "en"
+    english = WHISPER_LANGUAGES[lang] == "en"
     for name in (*(f"{name}.en" for name in MODELS if english), *MODELS):
         if (folder := _cached(name)) is not None:
             return WhisperChoice(model=folder, line=f"Whisper {name} writes the texts.")

@@ -14,7 +14,8 @@ from kokoro.istftnet import AdaINResBlock1, SourceModuleHnNSF, init_weights
 from torch import Tensor, nn
 from torch.nn.utils import weight_norm
 
-FRAME_SAMPLES = 300
+from voiceclone.audio.features import HOP
+
 """Samples per F0 frame: the product of the upsampling rates."""
 SOURCE_KERNELS = (7, 11)
 """Kernel size of the source's residual block at all levels but the last, and at the last."""
@@ -42,14 +43,12 @@ class HifiGenerator(nn.Module):
         upsample_kernel_sizes: Sequence[int],
     ) -> None:
         super().__init__()
-        if math.prod(upsample_rates) != FRAME_SAMPLES or len(upsample_rates) != len(upsample_kernel_sizes):
+        if math.prod(upsample_rates) != HOP or len(upsample_rates) != len(upsample_kernel_sizes):
             raise ValueError(
-                f"upsample_rates {list(upsample_rates)} must multiply to {FRAME_SAMPLES}, with a kernel size for each"
+                f"upsample_rates {list(upsample_rates)} must multiply to {HOP}, with a kernel size for each"
             )
-        self.m_source = SourceModuleHnNSF(
-            sampling_rate=24_000, upsample_scale=FRAME_SAMPLES, harmonic_num=8, voiced_threshod=10
-        )
-        self.f0_upsamp = nn.Upsample(scale_factor=FRAME_SAMPLES)
+        self.m_source = SourceModuleHnNSF(sampling_rate=24_000, upsample_scale=HOP, harmonic_num=8, voiced_threshod=10)
+        self.f0_upsamp = nn.Upsample(scale_factor=HOP)
         self.num_kernels = len(resblock_kernel_sizes)
         self.ups, self.noise_convs = nn.ModuleList(), nn.ModuleList()
         self.noise_res, self.resblocks = nn.ModuleList(), nn.ModuleList()
