@@ -21,8 +21,9 @@ from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_json
 from voiceclone.models.checkpoint import save_state
 from voiceclone.nets.front_end import log_mel
-from voiceclone.nets.phone_recognizer import ALPHABET, PhoneRecognizer, to_alphabet
+from voiceclone.nets.phone_recognizer import PhoneRecognizer
 from voiceclone.nets.xvector import SpeakerNet
+from voiceclone.text.alphabet import ALPHABET, to_alphabet
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from voiceclone.audio import augment
 from voiceclone.base_training.fitting import FitConfig, fit_net
 from voiceclone.nets.front_end import N_MELS
-from voiceclone.nets.phone_recognizer import ALPHABET, BLANK, PhoneRecognizer
+from voiceclone.nets.phone_recognizer import BLANK, PhoneRecognizer
 from voiceclone.nets.xvector import SpeakerNet
+from voiceclone.text.alphabet import ALPHABET
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.base_training.batches import BatchMaker, StyledBatch
+from voiceclone.base_training.batch import StyledBatch
+from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import build_discriminators

@@ -28,9 +28,10 @@ from voiceclone.bases.base import Base
 from voiceclone.bases.folder import read_info
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.checkpoint import load_strictly
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
-from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
+from voiceclone.voice.pack import ROWS, VOICE_DIM
 
 MEASURED = 6  # utterances on which the importance of the teacher's channels is measured
 

@@ -25,11 +25,12 @@ from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.models.checkpoint import save_state
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel, count_parameters
 from voiceclone.models.presets import preset
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.card import NOT_STATED, licence_matter
-from voiceclone.voice.pack import ROWS, STYLE_DIM, VOICE_DIM
+from voiceclone.voice.pack import ROWS, VOICE_DIM
 from voiceclone.voice.space import KOKORO_SPACE
 
 MEASURED_UTTERANCES = 40

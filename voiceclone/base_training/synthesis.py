@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def make_speakers(config: SynthesisConfig) -> list[SyntheticSpeaker]:
 
 def synthesize_corpus(
     text_file: Path, out: Path, config: SynthesisConfig, phonemize: Callable[[str], str], vocab: dict[str, int]
-) -> dict[str, int]:
+) -> dict[str, float]:
     """Synthesise the text with every speaker to ``out/train`` and ``out/heldout``.
 
     Args:
@@ -127,8 +128,8 @@ def synthesize_corpus(
     rounds = 1 + config.speakers * config.sentences // len(sentences)
     order = np.concatenate([rng.permutation(len(sentences)) for _ in range(rounds)])
     speakers = make_speakers(config)
-    counts = {"utterances": 0, "dropped": 0, "seconds": 0}
-    rows: dict[str, list[dict]] = {"train": [], "heldout": []}
+    counts: dict[str, float] = {"utterances": 0, "dropped": 0, "seconds": 0}
+    rows: dict[str, list[dict[str, Any]]] = {"train": [], "heldout": []}
     with tempfile.TemporaryDirectory(prefix="espeak-data-") as folder:
         engine = EspeakSynthesizer(_private_data(Path(folder), speakers))
         for index, speaker in enumerate(speakers):
@@ -174,7 +175,7 @@ def _utterance(
     vocab: dict[str, int],
     folder: Path,
     number: int,
-) -> dict | None:
+) -> dict[str, Any] | None:
     phonemes = "".join(c for c in phonemize(sentence) if c in vocab)
     speech = engine.speak(
         sentence,

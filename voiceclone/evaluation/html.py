@@ -61,13 +61,13 @@ def draw(evaluation: Evaluation, base: Base, *, advance: Callable[[], None] = la
     from voiceclone.evaluation import figures
 
     first = evaluation.samples[0] if evaluation.samples else None
-    drawings = {
+    drawings: dict[str, Callable[[], bytes | None]] = {
         "similarity": lambda: figures.similarity_bars(evaluation) if evaluation.encoders else None,
         "mels": lambda: figures.mel_panels(first) if first else None,
         "f0": lambda: figures.f0_contours(first) if first else None,
         "norms": lambda: figures.norm_curves(evaluation.packs, list(base.stock_voices.values())),
     }
-    drawn = {}
+    drawn: dict[str, Any] = {}
     for name, drawing in drawings.items():
         drawn[name] = drawing()
         advance()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
 from voiceclone.evaluation.metrics_opinion import OpinionJudge, load_opinion_judge
 from voiceclone.evaluation.metrics_words import WordRecognizer, load_word_recognizer
-from voiceclone.evaluation.sentences import ENGLISH
+from voiceclone.text.normalization import ENGLISH
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

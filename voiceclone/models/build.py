@@ -55,7 +55,7 @@ def load_kmodel(config: Mapping[str, Any], config_path: Path, weights: Path) -> 
 class _WithoutDrawing(TorchFunctionMode):
     """Within the block, ``tensor.uniform_()`` and ``tensor.normal_()`` do nothing."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if func in _DRAWING:
             return args[0]
         return func(*args, **(kwargs or {}))

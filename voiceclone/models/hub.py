@@ -226,7 +226,7 @@ def _watched(file: HubFile, progress: Callable[[int], None] | None) -> Iterator[
         return
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     blobs = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=file.repo, repo_type="model") / "blobs"
     ended = threading.Event()

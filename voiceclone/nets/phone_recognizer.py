@@ -119,7 +119,7 @@ def load_recognizer(folder: Path = ASSETS) -> PhoneRecognizer:
     return restore(PhoneRecognizer(config_of(RecognizerConfig, info, folder)), folder / "recognizer.safetensors")
 
 
-def read_net_info(path: Path) -> dict:
+def read_net_info(path: Path) -> dict[str, Any]:
     """The JSON file beside a net's weights."""
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
@@ -130,7 +130,7 @@ def read_net_info(path: Path) -> dict:
     return info
 
 
-def config_of(kind: type, info: dict, folder: Path) -> Any:
+def config_of(kind: type, info: dict[str, Any], folder: Path) -> Any:
     """The net's config from the JSON."""
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in info["config"].items()})

@@ -157,7 +157,7 @@ def find_best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
     return None
 
 
-def _draw_term(axes: Axes, term: str, history: Sequence[dict], epochs: np.ndarray, best: int | None) -> None:
+def _draw_term(axes: Axes, term: str, history: Sequence[dict[str, Any]], epochs: np.ndarray, best: int | None) -> None:
     """One panel: training and validation curves of a term, on a log scale where they span more than a decade."""
     drawn = []
     for prefix, colour, style, _ in CURVES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class Projection(nn.Module):
         last.bias.copy_(torch.atanh(anchor.detach().flatten().clamp(-_LARGEST_OUTPUT, _LARGEST_OUTPUT)))
 
 
-def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -> list[dict]:
+def parameter_groups(projection: Projection, lr: float, *, even: bool = False) -> list[dict[str, Any]]:
     """Optimizer groups with learning rates for which one step changes the *output* by about four times ``lr``.
 
     Adam changes every weight by ``lr``. Summed over 512 inputs, a learning rate of 1e-3 would move the voice out of the

@@ -155,9 +155,9 @@ def _others(studio: Studio, voice: str) -> dict[str, VoicePack]:
 def _recogniser(lang: str) -> tuple[Any, bool] | None:
     """The recogniser, and whether its output is words: Whisper, else the shipped English phone recogniser."""
     from voiceclone.evaluation.metrics_words import load_word_recognizer
-    from voiceclone.evaluation.sentences import ENGLISH
     from voiceclone.nets.phone_recognizer import load_recognizer
     from voiceclone.text.g2p import Phonemizer
+    from voiceclone.text.normalization import ENGLISH
 
     words, _ = load_word_recognizer(lang)
     if words is not None:

@@ -70,7 +70,7 @@ def build_clone_step(desk: Desk, way: Path) -> None:
         desk.jobs.forget(draft)
         return [gr.Column(visible=True), *run_shown(None, ())]
 
-    def tick(token: str, before_: tuple) -> list[Any]:
+    def tick(token: str, before_: tuple[Any, ...]) -> list[Any]:
         draft = desk.drafts.of(token)
         state = desk.jobs.state(draft)
         if state is not None and state.outcome == DONE and draft.state.step == 4:
@@ -113,7 +113,7 @@ def base_choices(desk: Desk) -> list[tuple[str, str]]:
     return [*([] if own in named else [(own, own)]), *((title, name) for name, title in named.items())]
 
 
-def run_shown(state: JobState | None, before: tuple) -> list[Any]:
+def run_shown(state: JobState | None, before: tuple[Any, ...]) -> list[Any]:
     """Updates of the components that show a run.
 
     Players whose file did not change are left alone, or playback would stop.

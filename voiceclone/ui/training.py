@@ -26,7 +26,7 @@ class Training:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._log: Path | None = None
         self._events: EventReader | None = None
         self.stopped = False

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from voiceclone.alignment.forward_sum import best_path
-from voiceclone.base_training.batches import BatchMaker, StyledBatch
+from voiceclone.base_training.batch import StyledBatch
+from voiceclone.base_training.batches import BatchMaker
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.styletts2.text_aligner import Aligned, TextAligner
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voiceclone.base_training.batches import BatchMaker, StyledBatch
+from voiceclone.base_training.batch import StyledBatch
+from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.side_part import SidePart
@@ -22,10 +23,10 @@ from voiceclone.base_training.styletts2.soft_durations import soft_alignment, so
 from voiceclone.base_training.styletts2.style_diffusion import DiffusionTraining
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.batched_forward import duration_logits, padding_mask, prosody_features, text_features
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.styletts2.sampler import sample_styles
 from voiceclone.models.styletts2.slm_head import NARROW, WIDE, SlmHead
 from voiceclone.nets.speech_features import SpeechFeatures
-from voiceclone.voice.pack import STYLE_DIM
 
 logger = logging.getLogger(__name__)
 LEARNING = ("bert", "bert_encoder", "predictor")

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voiceclone.base_training.batches import STYLE_STEP, BatchMaker, Share
+from voiceclone.base_training.batch import Share
+from voiceclone.base_training.batches import STYLE_STEP, BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.side_part import SidePart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -51,7 +52,7 @@ def train_and_pack(run: TrainingRun) -> Path:
     return run.base
 
 
-def averaged_model(checkpoint: dict, corpus: Corpus) -> tuple[Synthesizer, TrainConfig]:
+def averaged_model(checkpoint: dict[str, Any], corpus: Corpus) -> tuple[Synthesizer, TrainConfig]:
     """The model with the averaged weights of a checkpoint, in eval mode, and the run's config."""
     config = TrainConfig.from_json(checkpoint["config"])
     model = build_synthesizer(run_model(corpus, config))
