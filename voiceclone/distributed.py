@@ -111,7 +111,7 @@ class ProcessGroup:
         return ours or [0], len(ours) / count
 
     def all_reduce(self, value: Tensor) -> Tensor:
-        """The sum of a tensor over the processes, the same in all of them.
+        """The sum of a tensor (any shape) over the processes, the same in all of them.
 
         Raises:
             ProcessLostError: another process is gone.

@@ -102,7 +102,7 @@ def pause_level(energy: np.ndarray) -> float:
 
 
 def pauses(sound: RecordingFeatures) -> np.ndarray:
-    """bool, one value every 10 ms: silent for at least 60 ms. A click of up to 30 ms does not end a pause."""
+    """bool ``(2F,)``, one value every 10 ms: silent for at least 60 ms. A click of up to 30 ms does not end a pause."""
     silent = sound.energy < sound.silence_db
     for value, shortest in ((False, 4), (True, 6)):
         for first, last in runs(silent == value):
@@ -112,7 +112,7 @@ def pauses(sound: RecordingFeatures) -> np.ndarray:
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """The intervals ``[first, last)`` in which ``mask`` is true."""
+    """The intervals ``[first, last)`` in which ``mask``, bool ``(T,)``, is true."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask, dtype=np.int8), [0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 

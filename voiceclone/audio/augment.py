@@ -21,7 +21,7 @@ _FLOOR = math.log(FLOOR)
 
 
 def add_noise(features: Tensor, generator: Generator, *, share: float, snr_db: tuple[float, float]) -> Tensor:
-    """Add steady noise of a random smooth spectrum to a ``share`` of the batch."""
+    """Add steady noise of a random smooth spectrum to a ``share`` of the batch ``(B, 80, F)``."""
     count, _, frames = features.shape
     snr = _uniform(count, snr_db, generator)[:, None, None]
     shape = smooth_curves(count, generator, spread_db=8.0)
@@ -30,12 +30,15 @@ def add_noise(features: Tensor, generator: Generator, *, share: float, snr_db: t
 
 
 def equalize(features: Tensor, generator: Generator, *, spread_db: float) -> Tensor:
-    """Multiply the spectrum by a smooth random curve of ``spread_db`` standard deviation."""
+    """Multiply the spectra ``(B, 80, F)`` by smooth random curves of ``spread_db`` standard deviation."""
     return features + smooth_curves(len(features), generator, spread_db=spread_db)
 
 
 def limit_band(features: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Remove the bands above a bin of the upper third, or below one of the lowest, in a ``share`` of the batch each."""
+    """Remove the bands above a bin of the upper third, or below one of the lowest, each in a ``share`` of the batch.
+
+    The batch is ``(B, 80, F)``.
+    """
     bins = torch.arange(N_MELS)[None, :, None]
     top = torch.randint(54, N_MELS, (len(features), 1, 1), generator=generator)
     bottom = torch.randint(1, 7, (len(features), 1, 1), generator=generator)
@@ -60,7 +63,7 @@ def reverberate(features: Tensor, generator: Generator, *, share: float) -> Tens
 
 
 def blur(features: Tensor, generator: Generator, *, share: float) -> Tensor:
-    """Average over 3 bins and 3 frames in a ``share`` of the batch, as vocoders blur the spectrum."""
+    """Average over 3 bins and 3 frames in a ``share`` of the batch ``(B, 80, F)``, as vocoders blur the spectrum."""
     smeared = torch.nn.functional.avg_pool2d(features.unsqueeze(1), 3, stride=1, padding=1, count_include_pad=False)
     return _some(features, smeared.squeeze(1), share, generator)
 
@@ -82,7 +85,7 @@ def mask(features: Tensor, generator: Generator, *, bands: int, bins: int, stret
 def random_warp(
     features: Tensor, generator: Generator, *, speed: tuple[float, float], pitch: tuple[float, float]
 ) -> Tensor:
-    """Resample the whole batch in time and stretch its mel axis, each by a random factor within the range."""
+    """Resample the batch ``(B, 80, F)`` in time and stretch its mel axis, each by a random factor within the range."""
     count, _, frames = features.shape
     stretch, shift = (float(_uniform(1, limits, generator)) for limits in (speed, pitch))
     length = max(round(frames / stretch), 1)

@@ -137,7 +137,7 @@ class SpeechObjective:
         }
 
     def discriminate(self, batch: Batch, audio: Tensor) -> Tensor:
-        """Loss of the discriminators on real audio and on ``audio``."""
+        """Loss of the discriminators on the batch's audio and on ``audio`` ``(B, T)``, a scalar."""
         made, true = self._stretch(audio.detach(), batch.audio)
         real = self._discriminator_outputs(true)[0]
         fake = self._discriminator_outputs(made)[0]
@@ -145,7 +145,7 @@ class SpeechObjective:
         return loss + relative_loss(real, fake) if self.config.styletts2.tprls else loss
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """The weighted sum."""
+        """The weighted sum of the terms, a scalar."""
         weight = self.config.weight
         return sum(weight[name] * value for name, value in terms.items())
 

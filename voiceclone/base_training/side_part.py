@@ -41,7 +41,7 @@ class SidePart:
         self.steps, self.left_out = 0, 0
 
     def update(self, loss: Tensor) -> bool:
-        """One optimizer step on ``loss``. Returns False, without a step, where loss or gradient is not finite."""
+        """One optimizer step on a scalar. Returns False, without a step, where loss or gradient is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return self.apply_gradients()

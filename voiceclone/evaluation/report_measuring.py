@@ -115,7 +115,7 @@ class Judges:
     """Metrics that could not be computed, in order, without duplicates."""
 
     def errors(self, utterance: ReportUtterance, audio: np.ndarray) -> dict[str, float]:
-        """Phone errors, word errors and opinion score."""
+        """Phone errors, word errors and opinion score of audio ``(T,)`` at 24 kHz."""
         found: dict[str, float] = {}
         if self.phones is not None:
             try:
@@ -151,7 +151,7 @@ class Recorded:
         )
 
     def compare(self, audio: np.ndarray) -> dict[str, float]:
-        """Prosody and spectrum of the same sentence spoken by a voice, relative to the recording."""
+        """Prosody and spectrum of the sentence spoken by a voice, ``(T,)`` at 24 kHz, relative to the recording."""
         cepstra = metrics.cepstra(metrics.trimmed(audio), self.bandwidth_hz)
         found = {
             "slower_percent": metrics.slower_percent(audio, self.audio),
@@ -203,7 +203,7 @@ def score(utterance: ReportUtterance, audio: np.ndarray, recorded: Recorded | No
 
 
 def score_recording(clip: Clip, audio: np.ndarray, judges: Judges) -> Scores:
-    """The same metrics for a recording, compared with the speaker's other recordings."""
+    """The same metrics for a recording ``(T,)`` at 24 kHz, compared with the speaker's other recordings."""
     name = clip_key(clip)
     utterance = ReportUtterance(name=name, text=clip.text, phonemes=clip.phonemes)
     return Scores(

@@ -97,7 +97,12 @@ def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def frame_accuracy(scores: Tensor, labels: Tensor) -> float:
-    """Share of the labelled frames whose phone has the highest score; 0 without any."""
+    """Share of the labelled frames whose phone has the highest score; 0 without any.
+
+    Args:
+        scores: ``(B, phones, F)``.
+        labels: int64 ``(B, F)``.
+    """
     labelled = labels != UNLABELLED
     right = (scores.argmax(dim=1) == labels) & labelled
     return float(right.sum()) / max(1, int(labelled.sum()))

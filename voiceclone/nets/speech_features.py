@@ -41,7 +41,7 @@ class SpeechFeatures(nn.Module, ABC):
 
     @abstractmethod
     def hidden_states(self, audio: Tensor) -> Tensor:
-        """The same for 16 kHz audio."""
+        """As :meth:`forward`, for audio ``(B, T)`` at 16 kHz."""
 
 
 class WhisperFeatures(SpeechFeatures):
@@ -77,7 +77,7 @@ class WhisperFeatures(SpeechFeatures):
         self.eval().requires_grad_(False)
 
     def hidden_states(self, audio: Tensor) -> Tensor:
-        """Hidden states of 16 kHz audio: after the convolutions, and after each block."""
+        """Hidden states of 16 kHz audio ``(B, T)``: after the convolutions, and after each block."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(self.log_mel(audio))))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         states = [x]
@@ -137,7 +137,7 @@ class WavlmFeatures(SpeechFeatures):
         self.eval().requires_grad_(False)
 
     def hidden_states(self, audio: Tensor) -> Tensor:
-        """Hidden states of 16 kHz audio: before the first block and after each."""
+        """Hidden states of 16 kHz audio ``(B, T)``: before the first block and after each."""
         states = self.model(audio, output_hidden_states=True).hidden_states
         return torch.stack(states, dim=1).transpose(2, 3)
 

@@ -199,7 +199,7 @@ def _spoken_terms(objective: Objective, timbre: Tensor, vector: Tensor, crops: S
 
 
 def free_running_phones(objective: Objective, vector: Tensor, seed: int) -> float:
-    """The term ``phones`` of free-running synthesis with a voice; 0 without a phone classifier."""
+    """The term ``phones`` of free-running synthesis with ``vector`` ``(1, 256)``; 0 without a phone classifier."""
     if objective.phone_classifier is None:
         return 0.0
     crops = as_free_running(objective.random_crops(FREE_RUNNING_CROPS, np.random.default_rng(seed)))

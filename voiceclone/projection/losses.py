@@ -53,7 +53,7 @@ def weights_from(weights: LossWeights, phones_stock: float) -> LossWeights:
 
 
 def total(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
-    """Sum of weight x term; every term must have a weight."""
+    """Sum of weight x term, a scalar; every term must have a weight."""
     return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
 
 

@@ -141,7 +141,7 @@ class Objective:
         return [self.profile.row(base_vector, self.targets[crop.clip].text.phoneme_count) for crop in crops]
 
     def total(self, terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
-        """The weighted sum."""
+        """The weighted sum of the terms, a scalar."""
         return losses.total(terms, weights)
 
     def timbre_terms(self, rows: Sequence[Tensor], crops: Sequence[Crop]) -> dict[str, Tensor]:

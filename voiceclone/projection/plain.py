@@ -30,7 +30,7 @@ class PlainObjective(Objective):
     whole_clips = True
 
     def terms(self, base_vector: Tensor, crops: Sequence[Crop]) -> dict[str, Tensor]:
-        """``mel_mse``: the mean over the crops' clips."""
+        """``mel_mse`` of ``base_vector`` ``(1, 256)``: the mean over the crops' clips."""
         rows = self.rows(base_vector, crops)
         errors = [self._whole_clip(row, self.targets[crop.clip]) for row, crop in zip(rows, crops)]
         return {"mel_mse": torch.stack(errors).mean()}

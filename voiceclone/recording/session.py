@@ -77,7 +77,7 @@ def trimmed_take(take: Take) -> np.ndarray:
 
 
 def judged(take: Take, audio: np.ndarray) -> Measurement:
-    """The checks of cloning applied to a clip, and whether audio was lost during recording."""
+    """The checks of cloning applied to a clip ``(T,)``, and whether audio was lost during recording."""
     measured = measure_samples(audio, take.rate, QualityLimits())
     if take.lost and measured.problem is None:
         return Measurement(seconds=measured.seconds, problem="interrupted: the computer was too busy to take all sound")

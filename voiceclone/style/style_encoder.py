@@ -74,11 +74,11 @@ class HalvingBlock(nn.Module):
         return (shortcut + self.residual(image)) / math.sqrt(2)
 
     def shortcut(self, image: Tensor) -> Tensor:
-        """The input, halved, with the block's number of output channels."""
+        """The input ``(B, C, H, W)``, halved, with the block's number of output channels."""
         return self.downsample(self.conv1x1(image) if self.learned_sc else image)
 
     def residual(self, image: Tensor) -> Tensor:
-        """The residual branch."""
+        """The residual branch, of the shape of :meth:`shortcut`."""
         inner = self.downsample_res(self.conv1(self.actv(image)))
         return self.conv2(self.actv(inner))
 

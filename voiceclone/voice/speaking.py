@@ -154,7 +154,7 @@ def deliver(pieces: Iterable[np.ndarray], write: Callable[[np.ndarray], None]) -
 
 
 def seconds(audio: np.ndarray) -> float:
-    """Length of a 24 kHz signal."""
+    """Length of a signal ``(T,)`` at 24 kHz."""
     return len(audio) / SAMPLE_RATE
 
 

@@ -138,7 +138,14 @@ class MambaConvObjective:
 def prepare(
     model: MambaConvTTS, batch: CodeBatch, prosodic: Tensor, acoustic: Tensor
 ) -> tuple[Prepared, dict[str, Tensor]]:
-    """The decoder's inputs with true durations and prosody, and the loss terms of the predicted ones."""
+    """The decoder's inputs with true durations and prosody, and the loss terms of the predicted ones.
+
+    Args:
+        model: the synthesizer.
+        batch: B utterances.
+        prosodic: style ``(B, dim)`` of the prosody predictors.
+        acoustic: style ``(B, dim)`` of text encoder and decoder.
+    """
     mask = batch.mask.unsqueeze(-1).float()
     features = model.text(batch.tokens, acoustic, mask)
     truth = Prosody(pitch=batch.token_pitch, voiced=batch.token_voiced, energy=batch.token_energy)
@@ -179,7 +186,7 @@ def prosody_terms(predicted: Prosody, truth: Prosody, mask: Tensor) -> dict[str,
 
 
 def draw_hidden(shape: torch.Size, device: torch.device) -> Tensor:
-    """Draw the mask: a random fraction of each row with a cosine schedule, at least one token; bool of ``shape``."""
+    """Draw the mask, bool of ``shape`` ``(B, ...)``: a random fraction of each row (cosine schedule), at least one token."""
     ratio = torch.cos(0.5 * math.pi * torch.rand(shape[0], *(1,) * (len(shape) - 1), device=device))
     draws = torch.rand(shape, device=device)
     lowest = draws.flatten(1).amin(1).view(-1, *(1,) * (len(shape) - 1))

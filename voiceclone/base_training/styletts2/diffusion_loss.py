@@ -38,7 +38,7 @@ def denoising_loss(diffusion: StyleDiffusion, material: StyleMaterial, *, text_d
 
 
 def sample_loss(diffusion: StyleDiffusion, material: StyleMaterial) -> Tensor:
-    """L1 between a sample of few steps, differentiated through all of them, and the true style."""
+    """L1 between samples of few steps, differentiated through all of them, and the true styles ``(B, 256)``."""
     steps = SAMPLE_STEPS[int(torch.randint(len(SAMPLE_STEPS), ()))]
     sampled = sample_styles(diffusion, material.text, material.mask, material.reference, steps=steps)
     return F.l1_loss(sampled, material.styles)

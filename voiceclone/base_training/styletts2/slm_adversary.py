@@ -86,7 +86,7 @@ class SlmAdversary:
         return progress >= self.settings.slm_share and step % self.settings.slm_every == 0
 
     def observe(self, duration_error: Tensor) -> None:
-        """Update the relative error of utterance lengths, given this process' part of the whole batch's."""
+        """Update the relative error of utterance lengths, given this process' part of the whole batch's, a scalar."""
         found = float(self.process_group.all_reduce(duration_error.detach().float()))
         known = self.duration_error
         self.duration_error = found if known == torch.inf else 0.9 * known + 0.1 * found

@@ -30,7 +30,7 @@ class TwoStages:
         return PROSODIC if progress < self.config.styletts2.joint_share else JOINT
 
     def observe(self, mel: Tensor) -> None:
-        """Update the mel distance of the first stage, given this process' part of the whole batch's."""
+        """Update the mel distance of the first stage, given this process' part of the whole batch's, a scalar."""
         found = float(self.process_group.all_reduce(mel.detach().float()))
         self.first_mel = found if self.first_mel is None else self.first_mel
         self.last_mel = found if self.last_mel is None else 0.9 * self.last_mel + 0.1 * found

@@ -50,12 +50,15 @@ class NoDurationDiscriminator(nn.Module):
 
 
 def duration_discriminator_loss(*, real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
-    """Least-squares loss of the discriminator, mean over tokens: real durations to 1, predicted ones to 0."""
+    """Least-squares loss of the discriminator, mean over tokens: real durations to 1, predicted ones to 0.
+
+    All are ``(B, 1, N)``; the first two are scores.
+    """
     return (((real - 1) ** 2 + fake**2) * mask).sum() / mask.sum()
 
 
 def duration_generator_loss(*, fake: Tensor, mask: Tensor) -> Tensor:
-    """Least-squares loss of the predictor, mean over tokens: scores of its durations to 1."""
+    """Least-squares loss of the predictor, mean over tokens: scores ``(B, 1, N)`` of its durations to 1."""
     return ((fake - 1) ** 2 * mask).sum() / mask.sum()
 
 

@@ -229,7 +229,7 @@ def spelled(phonemes: str) -> str:
 
 
 def even_durations(audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
-    """Approximately equal frames of BOS, every phoneme and EOS: placeholders, as VITS2 searches its alignment.
+    """Equal frames, but for rounding, of BOS, N phonemes and EOS, int64 ``(N + 2,)``: VITS2 searches its own alignment.
 
     Raises:
         VoicecloneError: there are fewer frames than tokens.

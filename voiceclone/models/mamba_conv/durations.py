@@ -39,7 +39,7 @@ class FilmConditionedDurationPredictor(nn.Module):
 
 
 def laplace_nll(log_duration: Tensor, log_scale: Tensor, durations: Tensor) -> Tensor:
-    """Negative log-likelihood of durations > 0 for each token, without the constant log 2; all of the same shape."""
+    """Negative log-likelihood of durations > 0 for each token, without the constant log 2; all ``(B, N)``."""
     return (log_duration - durations.clamp(min=1e-3).log()).abs() / log_scale.exp() + log_scale
 
 

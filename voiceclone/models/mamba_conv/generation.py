@@ -137,7 +137,7 @@ def refine_rounds(decoder: TokenDecoder, given: Conditions, settings: Generation
 
 
 def kept_after(number: int, rounds: int, lengths: Tensor) -> Tensor:
-    """Number of decided tokens of a level after a round: a cosine schedule from none to all."""
+    """Decided tokens of a level after a round, int64 ``(B,)`` as ``lengths``: a cosine schedule from none to all."""
     share = 1.0 - math.cos(math.pi * number / (2 * rounds)) if number < rounds else 1.0
     return torch.ceil(lengths * share - 1e-9).long().clamp(min=0)
 

@@ -17,7 +17,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def karras_sigmas(steps: int, *, lowest: float = SIGMA_MIN, highest: float = SIGMA_MAX, rho: float = RHO) -> Tensor:
-    """``steps`` noise levels from ``highest`` down to ``lowest``, dense at the low end; float64.
+    """Noise levels ``(steps,)`` from ``highest`` down to ``lowest``, dense at the low end; float64.
 
     Raises:
         ValueError: there are fewer than two steps.

@@ -65,7 +65,7 @@ def predicted_frames(log_durations: Tensor, mask: Tensor, length_scale: Tensor |
 
 
 def rounded_up(log_durations: Tensor, mask: Tensor, length_scale: float = 1.0) -> Tensor:
-    """Whole frames as in the public implementations, with each duration rounded up; see :func:`predicted_frames`."""
+    """As :func:`predicted_frames`, but each duration is rounded up, as in the public implementations: ``(B, N)``."""
     return torch.ceil(torch.exp(log_durations) * mask * length_scale).squeeze(1)
 
 

@@ -55,6 +55,6 @@ class PosteriorEncoder(nn.Module):
 
 
 def sampled(mean: Tensor, log_scale: Tensor, mask: Tensor, noise: Tensor | None = None) -> Tensor:
-    """A sample of the Gaussians, 0 in the padding. ``noise`` is standard normal; drawn where None."""
+    """A sample of the Gaussians ``(B, C, T)``, 0 in the padding. ``noise`` is standard normal; drawn where None."""
     noise = torch.randn_like(mean) if noise is None else noise
     return (mean + noise * torch.exp(log_scale)) * mask

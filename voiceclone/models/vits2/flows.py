@@ -37,11 +37,11 @@ class Flip(Invertible):
     """Reverse the order of the channels, so that the next coupling shifts the other half."""
 
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Reverse the channels."""
+        """Reverse the channels of ``(B, channels, T)``."""
         return x.flip(1)
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """The same."""
+        """Reverse the channels of ``(B, channels, T)``, which undoes itself."""
         return y.flip(1)
 
 
@@ -53,12 +53,12 @@ class Coupling(Invertible):
         """``(B, channels / 2, T)`` to the other half's shift, 0 in the padding."""
 
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Add the shift to the second half of the channels."""
+        """Add the shift to the second half of the channels of ``(B, channels, T)``."""
         first, second = x.chunk(2, dim=1)
         return torch.cat([first, (second + self.shift(first, mask, voice)) * mask], dim=1)
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Subtract the shift from the second half of the channels."""
+        """Subtract the shift from the second half of the channels of ``(B, channels, T)``."""
         first, second = y.chunk(2, dim=1)
         return torch.cat([first, (second - self.shift(first, mask, voice)) * mask], dim=1)
 
@@ -146,7 +146,7 @@ class PostResidualCoupling(MonoCoupling):
     """``mono_layer_post_residual``: the input is added to the output, which doubles all values."""
 
     def forward(self, x: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Shift, and add the input."""
+        """Shift ``(B, channels, T)``, and add the input."""
         return x + super().forward(x, mask, voice)
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
@@ -185,7 +185,7 @@ class Flow(Invertible):
         return x
 
     def inverse(self, y: Tensor, mask: Tensor, voice: Tensor | None = None) -> Tensor:
-        """Prior frames to posterior frames."""
+        """Prior frames to posterior frames, ``(B, channels, T)``."""
         for part in reversed(self.parts):
             y = part.inverse(y, mask, voice)
         return y

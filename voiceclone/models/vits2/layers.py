@@ -72,5 +72,5 @@ def detached(x: Tensor | None) -> Tensor | None:
 
 
 def leaky(x: Tensor) -> Tensor:
-    """The vocoder's activation."""
+    """The vocoder's activation, for any shape."""
     return F.leaky_relu(x, 0.1)
