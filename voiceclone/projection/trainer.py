@@ -201,7 +201,7 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def validate(self, base_vector: Tensor) -> dict[str, float]:
-        """Every term of ``base_vector`` ``(1, 256)`` on the middle of the validation clips, with always the same noise."""
+        """Every term of ``base_vector`` ``(1, 256)`` on the middle of the validation clips, with a fixed noise."""
         device = self.kokoro.device
         crops = self.validation.middle_crops()
         sums: dict[str, float] = {}

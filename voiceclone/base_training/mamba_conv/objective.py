@@ -186,7 +186,7 @@ def prosody_terms(predicted: Prosody, truth: Prosody, mask: Tensor) -> dict[str,
 
 
 def draw_hidden(shape: torch.Size, device: torch.device) -> Tensor:
-    """Draw the mask, bool of ``shape`` ``(B, ...)``: a random fraction of each row (cosine schedule), at least one token."""
+    """Draw the mask, bool of ``shape`` ``(B, ...)``: a random share of each row, at least one token (cosine)."""
     ratio = torch.cos(0.5 * math.pi * torch.rand(shape[0], *(1,) * (len(shape) - 1), device=device))
     draws = torch.rand(shape, device=device)
     lowest = draws.flatten(1).amin(1).view(-1, *(1,) * (len(shape) - 1))
