@@ -34,6 +34,14 @@ os.environ["XDG_CACHE_HOME"] = _CACHE.name
 load_librosa()  # before any library that a test uses imports it beside another process
 
 
+LONGEST = ("test_kill_fuzz.py", "test_on_nano.py", "test_process_group.py", "test_batch.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture
 def users_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The user's own cache, for tests of the real Kokoro."""

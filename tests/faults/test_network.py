@@ -97,9 +97,11 @@ def server(one_hub: Hub) -> Hub:
 
 
 CLIENT = f"""
-import sys
+import sys, time
 from voiceclone.errors import VoicecloneError
 from voiceclone.models import hub
+wait = time.sleep
+time.sleep = lambda seconds: wait(seconds / 20)  # between two attempts of the Hub's client
 hub.FILE_TIMEOUT_SECONDS = 1.0
 file = hub.HubFile(repo={hub.KOKORO_REPO!r}, path='config.json', revision={hub.KOKORO_REVISION!r},
                    sha256={hashlib.sha256(CONTENT).hexdigest()!r})
