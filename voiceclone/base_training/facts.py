@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone.errors import UsageError
+from voiceclone.voice.card import NOT_STATED, licence_matter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +49,19 @@ def read_facts(path: Path | None) -> BaseFacts:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{path}: is not a JSON object with facts for the card ({error}): correct it") from error
+
+
+def card_head(facts: BaseFacts) -> list[str]:
+    """First lines of a model card: front matter and title."""
+    return [
+        "---", *licence_matter(facts.licence), f"language: {facts.language}", "pipeline_tag: text-to-speech", "---", "",
+        f"# {facts.name} {facts.version}", "",
+    ]  # fmt: skip
+
+
+def card_end(facts: BaseFacts) -> list[str]:
+    """Last lines of a model card: what was not measured, notes, limits and the licence."""
+    lines: list[str] = []
+    for title, entries in (("Not measured", facts.not_measured), ("Notes", facts.notes), ("Limits", facts.limits)):
+        lines += [f"## {title}", "", *(f"- {line}" for line in entries), ""] if entries else []
+    return [*lines, "## Licence", "", f"{facts.licence or NOT_STATED}. The vocabulary is Kokoro-82M's (Apache-2.0)."]

@@ -11,7 +11,7 @@ from torch import nn
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.base_training.facts import BaseFacts
+from voiceclone.base_training.facts import BaseFacts, card_end, card_head
 from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec
@@ -30,7 +30,6 @@ from voiceclone.models.mamba_conv.config import SYSTEM, MambaConvConfig
 from voiceclone.models.mamba_conv.encodec import load_encodec
 from voiceclone.models.presets import full_config
 from voiceclone.nets.phone_recognizer import load_recognizer
-from voiceclone.voice.card import NOT_STATED, licence_matter
 
 logger = logging.getLogger(__name__)
 SPOKEN = 24  # maximum number of utterances that are synthesised and measured
@@ -128,8 +127,6 @@ def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: 
         f"| {group} | {name} | {value} |" for group, values in measured.items() for name, value in values.items()
     ]  # fmt: skip
     lines = [
-        "---", *licence_matter(facts.licence), f"language: {facts.language}", "pipeline_tag: text-to-speech", "---", "",
-        f"# {facts.name} {facts.version}", "",
         f"A Mamba-Conv synthesizer ({config.mixer}, {config.branch} convolutions) on the tokens of a neural codec: "
         f"{config.levels} levels of {config.codebook_size} tokens, {config.hertz:g} frames a second.", "",
         f"Trained for {bundle.facts.get('step', 0)} steps on {corpus.hours:.2f} hours of {len(corpus.speakers)} "
@@ -137,10 +134,7 @@ def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: 
         *(f"- {line}" for line in facts.data), "", "## Measured", "",
         "On utterances that no training saw, all prosody predicted:", "", "| | | |", "|---|---|---|", *rows, "",
     ]  # fmt: skip
-    for title, entries in (("Not measured", facts.not_measured), ("Notes", facts.notes), ("Limits", facts.limits)):
-        lines += [f"## {title}", "", *(f"- {line}" for line in entries), ""] if entries else []
-    lines += ["## Licence", "", f"{facts.licence or NOT_STATED}. The vocabulary is Kokoro-82M's (Apache-2.0)."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*card_head(facts), *lines, *card_end(facts)]) + "\n"
 
 
 RECIPE = Recipe(train_and_pack=train_and_pack, settings=MambaConvTraining, takes=frozenset(["boost"]))

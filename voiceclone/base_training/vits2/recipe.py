@@ -12,7 +12,7 @@ from torch import Tensor
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
-from voiceclone.base_training.facts import BaseFacts
+from voiceclone.base_training.facts import BaseFacts, card_end, card_head
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import read_checkpoint
@@ -27,7 +27,6 @@ from voiceclone.models.presets import full_config
 from voiceclone.models.vits2.speaking import Vits2KModel, build_synthesizer, voice_rows
 from voiceclone.models.vits2.synthesizer import Synthesizer
 from voiceclone.nets.phone_recognizer import load_recognizer
-from voiceclone.voice.card import NOT_STATED, licence_matter
 from voiceclone.voice.compact import VOICES
 
 logger = logging.getLogger(__name__)
@@ -116,8 +115,6 @@ def vits2_card(
 ) -> str:
     """The model card as Markdown."""
     lines = [
-        "---", *licence_matter(facts.licence), f"language: {facts.language}", "pipeline_tag: text-to-speech", "---", "",
-        f"# {facts.name} {facts.version}", "",
         f"A VITS2 text-to-speech model ({parameters / 1e6:.1f}M parameters): text to waveform in one network, without "
         "Kokoro. `voiceclone say --base` speaks with it, `voiceclone export --to onnx` writes it for other programs.",
         "", training, "", "## Speakers", "", ", ".join(speakers), "", "## Data", "",
@@ -126,10 +123,7 @@ def vits2_card(
            *(f"| {name} | {value:.3g} |" for name, value in measured.items())]
           if measured else ["Nothing has been measured."]), "",
     ]  # fmt: skip
-    for title, entries in (("Not measured", facts.not_measured), ("Notes", facts.notes), ("Limits", facts.limits)):
-        lines += [f"## {title}", "", *(f"- {line}" for line in entries), ""] if entries else []
-    lines += ["## Licence", "", f"{facts.licence or NOT_STATED}. The vocabulary is Kokoro-82M's (Apache-2.0)."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*card_head(facts), *lines, *card_end(facts)]) + "\n"
 
 
 RECIPE = Recipe(
