@@ -331,8 +331,9 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--clips", type=int, default=4, help="clips of the demo dataset")
     parser.add_argument("--base", default="nano", help="nano, a base folder, or tiny: one with random weights")
+    parser.add_argument("--quick", action="store_true", help="leave out parts of the recipe that write nothing")
     parser.add_argument(
-        "--quick", action="store_true", help="clips of tones, no parts of the recipe that write nothing"
+        "--tones", action="store_true", help="shorter clips, of tones; empty pictures; F0 computed once"
     )
     parser.add_argument("--fresh", action="store_true", help="start each run as a new process; kills by time only")
     parser.add_argument("--keep", type=Path, help="folder to work in; runs with problems stay there")
@@ -353,13 +354,13 @@ def main() -> int:
     base = options.base
     if base == "tiny":
         base = str(write_base(out / "base"))
-    data = (write_dataset if options.quick else make_demo_dataset)(out / "demo", clips=options.clips)
+    data = (write_dataset if options.tones else make_demo_dataset)(out / "demo", clips=options.clips)
     arguments = ["--data", str(data), "--name", NAME, "--base", base, "--device", "cpu", "--offline",
                  "--epochs-projection", str(options.epochs)]  # fmt: skip
     if options.quick:
         arguments += ["--without", "initialization,blend,speaker"]
     with contextlib.ExitStack() as stack:
-        if options.quick:  # the forked processes inherit the F0 of the clips
+        if options.tones:  # the forked processes inherit the F0 of the clips
             stack.enter_context(f0_computed_once())
             stack.enter_context(quick_clones())
         facts = kill_test(

@@ -55,7 +55,9 @@ def test_kill() -> None:
 
 
 def test_kill_at_writes_and_at_any_time() -> None:
-    code, facts = script("kill.py", "--count", "2", "--base", "tiny", "--epochs", "1", "--quick", seconds=900)
+    code, facts = script(
+        "kill.py", "--count", "2", "--base", "tiny", "--epochs", "1", "--quick", "--tones", seconds=900
+    )
     assert code == 0 and facts["problems"] == [] and facts["resumed"] == facts["identical"] > 0
 
 
