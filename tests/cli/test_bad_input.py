@@ -413,7 +413,7 @@ CASES = [
         "language",
     ),
     ([*SAY[:1], *SAY[2:], "--voice", "stock_0", "--file", "{tmp}/none.txt"], nothing, 2, "none.txt"),
-    ([*SAY[:1], *SAY[2:], "--voice", "stock_0", "--file", "{tmp}/t"], text("t", b"\xff\xfe\x80"), 1, "UTF-8"),
+    ([*SAY[:1], *SAY[2:], "--voice", "stock_0", "--file", "{tmp}/t"], text("t", b"\xff\xfe\x80"), 2, "UTF-8"),
     ([*SAY, "--voice", "stock_0", "--speed", "nan"], nothing, 2, "--speed"),
     ([*SAY, "--voice", "0.5*stock_0"], nothing, 2, "sum to 0.5"),
     ([*SAY, "--voice", "{tmp}"], nothing, 2, "no voice"),
@@ -563,7 +563,7 @@ CASES = [
     (["ui", "--port", "70000"], nothing, 2, "--port 70000"),
     # record (more in tests/recording)
     (["record", "--sentences", "{tmp}/none.txt"], nothing, 2, "none.txt"),
-    (["record", "--sentences", "{tmp}/s.txt"], text("s.txt", b"caf\xe9"), 1, "s.txt line 1: is not UTF-8"),
+    (["record", "--sentences", "{tmp}/s.txt"], text("s.txt", b"caf\xe9"), 2, "s.txt line 1: is not UTF-8"),
     (["record", "--out", "{tmp}"], text("mine.txt", "x"), 2, "holds other files"),
     # serve (more in tests/serving)
     (["serve", "--port", "70000"], nothing, 2, "--port 70000"),

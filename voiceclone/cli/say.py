@@ -23,7 +23,7 @@ from voiceclone.cli.say_style import (
     sampling_settings,
     variant_names,
 )
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.system.settings import add_flags, given, words_of
 
 if TYPE_CHECKING:
@@ -232,7 +232,10 @@ def _text(text: str | None, file: Path | None) -> str:
 
         if not file.exists():
             raise UsageError(f"--file {file}: no such file: check the path")
-        text = read_text(file, table=False)
+        try:
+            text = read_text(file, table=False).replace("\r\n", "\n")
+        except VoicecloneError as error:
+            raise UsageError(f"--file {error}") from error
     elif text == "-":
         try:
             text = sys.stdin.read()

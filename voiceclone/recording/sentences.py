@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from voiceclone.data.tables import read_text
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
 
 MAX_BYTES = 1_000_000
 SENTENCES = (
@@ -36,15 +36,19 @@ def read_sentences(path: Path) -> tuple[str, ...]:
     """One sentence per line, without empty lines and repetitions.
 
     Raises:
-        UsageError: there is no such file, it is too large, or it contains none.
-        VoicecloneError: it cannot be read, or is in another encoding.
+        UsageError: the file cannot be read, is too large, or contains none.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"--sentences {path}: more than {MAX_BYTES // 1_000_000} MB: give fewer sentences")
-        lines = [" ".join(line.split()) for line in read_text(path, table=False).splitlines()]
+        size = path.stat().st_size
     except OSError as error:
         raise UsageError(f"--sentences {path}: {error.strerror or error}: check the path") from error
+    if size > MAX_BYTES:
+        raise UsageError(f"--sentences {path}: more than {MAX_BYTES // 1_000_000} MB: give fewer sentences")
+    try:
+        text = read_text(path, table=False)
+    except VoicecloneError as error:
+        raise UsageError(f"--sentences {error}") from error
+    lines = [" ".join(line.split()) for line in text.splitlines()]
     found = tuple(dict.fromkeys(line for line in lines if line))
     if not found:
         raise UsageError(f"--sentences {path}: holds no sentence: write one a line")

@@ -22,7 +22,7 @@ from voiceclone.cli import main as command_line
 from voiceclone.nets.speech_features import SpeechFeatures
 
 CONFIG = TrainConfig(
-    preset="tiny", steps=6, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
+    preset="tiny", steps=5, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
     prosody_frames=40, log_every=1, acoustic_share=0.25, adversarial_share=0.5, learning_rate=3e-3,
 )  # fmt: skip
 PHASES = {
@@ -118,7 +118,7 @@ def test_every_phase_has_its_terms_and_resumes_bit_for_bit(corpus, tmp_path, nam
     run_to(resumed, CONFIG.steps)
     assert_same(*(
         {"own": t.system.state(), "trained": t.system.trained.state_dict(), "averaged": t.system.averaged.state_dict(),
-         "judges": t.system.discriminators.state_dict(), "optimizer": t.optimizer.state_dict()}
+         "discriminators": t.system.discriminators.state_dict(), "optimizer": t.optimizer.state_dict()}
         for t in (whole, resumed)
     ))  # fmt: skip
 
