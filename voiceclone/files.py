@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +18,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 TEMPORARY_PREFIX = ".partial-"
 LOCK = ".lock"
 _ATTEMPTS = 20
+_MAX_NOTE_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -66,10 +69,13 @@ def write_json(target: Path, content: Any) -> None:
     write_text(target, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_torch(target: Path, content: Any) -> None:
+def write_torch(target: Path, content: Any, *, notes: Mapping[str, str] | None = None) -> None:
     """Write tensors and plain values as a PyTorch file in one step, without a second copy in memory.
 
     ``torch.save`` reports a full disk as a RuntimeError without the reason, so the stream keeps the original error.
+
+    Args:
+        notes: texts by file name, added to the archive that a PyTorch file is; ``torch.load`` ignores them.
     """
     import torch
 
@@ -81,6 +87,34 @@ def write_torch(target: Path, content: Any) -> None:
             if stream.error is not None:
                 raise stream.error from None
             raise
+        file.close()
+        _add_notes(temporary, notes or {})
+
+
+def read_note(path: Path, name: str) -> str:
+    """A note that :func:`write_torch` added; empty where there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = next((entry for entry in archive.infolist() if entry.filename.rpartition("/")[2] == name), None)
+            if found is None or found.file_size > _MAX_NOTE_BYTES:
+                return ""
+            return archive.read(found).decode("utf-8", "replace")
+    except (ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile):
+        return ""
+
+
+def _add_notes(archive: Path, notes: Mapping[str, str]) -> None:
+    """Add texts to a PyTorch file, below the folder that its other entries are in; without the time."""
+    if not notes:
+        return
+    with zipfile.ZipFile(archive, "a") as file:
+        root = file.namelist()[0].partition("/")[0]
+        for name, text in notes.items():
+            file.writestr(zipfile.ZipInfo(f"{root}/{name}"), text.encode())
 
 
 class _RememberingStream:

@@ -18,12 +18,16 @@ from voiceclone.cli.main import main
 from voiceclone.data.metadata import read_dataset
 from voiceclone.errors import UsageError
 from voiceclone.tracking.tensorboard import TensorBoardTracker
+from voiceclone.ui import shelf
 from voiceclone.ui.clips import make_dataset, transcripts_of
 from voiceclone.ui.desk import Desk
 from voiceclone.ui.events import EventReader
 from voiceclone.ui.page import build_page
 from voiceclone.ui.studio import Studio
 from voiceclone.ui.training import Training
+from voiceclone.voice.library import own_voices
+from voiceclone.voice.provenance import from_header
+from voiceclone.voice.space import KOKORO_SPACE
 
 
 @pytest.fixture
@@ -188,8 +192,26 @@ def test_voices_of_two_bases_are_not_mixed(studio: Studio, tmp_path: Path) -> No
     for name, kind in (("x", "nano"), ("y", "kokoro")):
         load_stock_voices(studio.base)["stock_0"].save(tmp_path / name / f"{name}.pt")
         (tmp_path / name / "report.json").write_text(json.dumps({"name": name, "base": {"kind": kind}}))
-    with pytest.raises(UsageError, match=r"different bases \(kokoro, nano\)"):
+    with pytest.raises(UsageError, match="voices of two bases cannot be mixed"):
         studio.mix((str(tmp_path / "x" / "x.pt"), str(tmp_path / "y" / "y.pt")), 0.5, 0.5)
+
+
+def test_a_mix_remembers_the_custom_base_of_its_voices(studio: Studio, tmp_path: Path, base_folder: Path) -> None:
+    """The page speaks with the mix on that base, though its own is another one."""
+    report = {"name": "anna", "consent": "Anna agrees.", "base": {"kind": "custom", "name": "tiny", "sha256": "x"}}
+    (tmp_path / "anna" / "report.json").write_text(json.dumps(report))
+    (tmp_path / "anna" / "config.json").write_text(json.dumps({"base": str(base_folder)}))
+    other = Studio(tmp_path, base="nano", offline=True)
+    anna = str(tmp_path / "anna" / "anna.pt")
+    mix = str(other.save_mix("half", (anna, "stock_0"), 0.5, 0.25))
+    assert other.base_of(mix) == str(base_folder)
+    known = next(voice for voice in own_voices(tmp_path) if voice.name == "half")
+    assert (known.kind, known.base, known.base_kind) == ("other", "tiny", "custom") and not known.fits(KOKORO_SPACE)
+    facts = from_header(Path(mix))["half"]
+    assert facts["consent"] == "Anna agrees." and str(tmp_path) not in str(facts)
+    assert facts["source"] == "timbre(0.5*anna + 0.5*stock_0) + prosody(0.75*anna + 0.25*stock_0)"
+    renamed = shelf.rename(other, mix, "quarter")
+    assert other.base_of(str(renamed)) == str(base_folder)
 
 
 def test_clips_of_a_voice_are_those_of_its_dataset(studio: Studio, tmp_path: Path, dataset_folder: Path) -> None:

@@ -15,6 +15,7 @@ from support import write_dataset
 
 from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import load_stock_voices
+from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.quality import Measurement
 from voiceclone.errors import UsageError
 from voiceclone.recording.sentences import SENTENCES
@@ -23,12 +24,13 @@ from voiceclone.ui import intake, shelf, whisper
 from voiceclone.ui.clip_words import FAIR, GOOD, UNFIT, in_words, judge_clip
 from voiceclone.ui.consent import SENTENCE, consent_text
 from voiceclone.ui.draft import MAX_DAYS, Draft, Drafts
-from voiceclone.ui.job import _stopped_line, digest_of
+from voiceclone.ui.job import Job, _stopped_line, digest_of
 from voiceclone.ui.jobs import Jobs, check_new_name
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
 from voiceclone.ui.shield import Shield, without_outside
 from voiceclone.ui.sounds import Sounds
+from voiceclone.ui.step_clone import _again
 from voiceclone.ui.studio import Studio
 from voiceclone.voice.formats import read_voices
 
@@ -226,8 +228,61 @@ def test_the_time_left_is_told_in_words() -> None:
     ]
 
 
-def test_a_stopped_run_reports_the_finished_rounds() -> None:
-    assert "no training is kept" in _stopped_line(0) and "Stopped after round 3." in _stopped_line(3)
+def _checkpoint(folder: RunFolder, *, learnt: bool) -> None:
+    """Empty files in place of the checkpoints of a run that was stopped, before or after its first epoch."""
+    folder.last_checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    folder.last_checkpoint.touch()
+    if learnt:
+        folder.best_checkpoint.touch()
+
+
+def test_a_stopped_run_reports_the_finished_rounds(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "anna")
+    _checkpoint(folder, learnt=False)
+    assert "no training is kept" in _stopped_line(0, folder)
+    _checkpoint(folder, learnt=True)
+    assert "Stopped after round 3." in _stopped_line(3, folder)
+
+
+@pytest.fixture
+def stopped(studio: Studio, draft: Draft, tmp_path: Path) -> Draft:
+    """The draft of a run that was made with three clips, and stopped."""
+    for number in range(3):
+        write_wav(tmp_path / "a.wav", speech(2.0 + number))
+        draft.add(tmp_path / "a.wav", "a", "Hello there.")
+    draft.state.agreed, draft.state.person, draft.state.name = True, "Anna", "anna"
+    draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": "stopped"}
+    return draft
+
+
+@pytest.mark.parametrize(("learnt", "label", "says"), [(True, "Go on", "continue"), (False, "Start again", "anew")])
+def test_only_a_run_with_a_finished_round_can_go_on(
+    studio: Studio, stopped: Draft, learnt: bool, label: str, says: str
+) -> None:
+    _checkpoint(RunFolder(studio.out / "anna"), learnt=learnt)
+    state = Jobs(studio).state(stopped)
+    assert state.outcome == "stopped" and says in state.line and _again(state) == label
+
+
+def test_a_run_with_other_clips_is_not_offered_to_be_continued(studio: Studio, stopped: Draft) -> None:
+    jobs = Jobs(studio)
+    _checkpoint(RunFolder(studio.out / "anna"), learnt=True)
+    stopped.clips[0].text = "Hello, you."
+    assert jobs.state(stopped) is None
+
+
+def test_a_run_begun_anew_drops_the_checkpoints_and_a_continued_one_keeps_them(
+    studio: Studio, stopped: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Job, "_run", lambda job: job._end("stopped", ""))
+    folder, first = RunFolder(studio.out / "anna"), stopped.folder / "first.wav"
+    _checkpoint(folder, learnt=False)
+    first.touch()
+    assert Jobs(studio).start(stopped, resume=True).resume  # the alignment is kept, and the first sound is still that
+    assert folder.last_checkpoint.is_file() and first.is_file()
+    _checkpoint(folder, learnt=True)
+    assert not Jobs(studio).start(stopped).resume
+    assert not folder.best_checkpoint.exists() and not first.exists()
 
 
 @pytest.fixture
@@ -262,9 +317,10 @@ def test_a_run_begins_only_with_clips_consent_and_a_free_name(studio: Studio, dr
 
 def test_a_run_is_found_again_after_the_page_was_started_anew(studio: Studio, draft: Draft) -> None:
     jobs = Jobs(studio)
+    draft.state.name = "anna"
     draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": ""}
     assert jobs.state(draft) is None  # deleted in the library
-    (studio.out / "anna").mkdir(parents=True)
+    _checkpoint(RunFolder(studio.out / "anna"), learnt=True)
     assert jobs.state(draft).outcome == "stopped" and "continue from there" in jobs.state(draft).line
     (studio.out / "anna" / "anna.pt").touch()
     (studio.out / "anna" / "report.json").write_text("{}")

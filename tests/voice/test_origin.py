@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from voiceclone import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
-from voiceclone.files import sha256_of
+from voiceclone.files import sha256_of, write_torch
 from voiceclone.voice.origin import base_for, misfits, origins_of
 from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.provenance import from_header
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +92,43 @@ def test_the_header_of_a_safetensors_file_says_it_too(tmp_path: Path, pack) -> N
     assert main(["export", str(voice), "--to", "safetensors", "--out", str(out)]) == 0
     assert base_for(str(out), "auto") == "nano"
     assert "made for the base the nano base, not for kokoro" in misfits(str(out), "kokoro")[0]
+
+
+def test_a_mix_says_which_custom_base_its_voices_are_for(tmp_path: Path, pack, base_folder: Path, capsys) -> None:
+    """Wherever the file is moved to, and whether the voices in it are files or stock voices of the base."""
+    base = load_base(base_folder)
+    own = made(tmp_path / "own", pack, kind="custom", sha256=base.sha256, base=str(base_folder))
+    for number, mix in enumerate((f"0.5*{own} + 0.5*stock_0", "0.5*stock_1 + 0.5*stock_0")):
+        out, moved = tmp_path / f"mix_{number}.pt", tmp_path / f"moved_{number}.pt"
+        assert main(["mix", mix, "--base", str(base_folder), "--out", str(out)]) == 0
+        out.rename(moved)
+        again = tmp_path / f"again_{number}.pt"
+        assert main(["export", str(moved), "--to", "pt", "--out", str(again)]) == 0
+        for file in (moved, again):
+            assert [origin.sha256 for origin in origins_of(str(file))] == [base.sha256]
+            assert "made for the base" in misfits(str(file), "kokoro")[0]
+            with pytest.raises(UsageError, match="give its folder with base"):
+                base_for(str(file), "auto")
+    capsys.readouterr()
+
+
+def test_a_mix_of_kokoros_voices_fits_kokoro_and_nano(tmp_path: Path) -> None:
+    out = tmp_path / "m.pt"
+    assert main(["mix", "0.5*af_heart + 0.5*am_adam", "--out", str(out)]) == 0
+    assert base_for(str(out), "auto") == "auto" and misfits(str(out), "kokoro") == misfits(str(out), "nano") == []
+
+
+def test_what_a_file_says_of_its_base_does_not_disturb_kokoro(tmp_path: Path, pack) -> None:
+    pack.save(tmp_path / "m.pt", provenance={"m": {"base": "x", "base_kind": "custom"}})
+    for mapped in (False, True):  # KPipeline loads with weights_only
+        assert torch.equal(torch.load(tmp_path / "m.pt", weights_only=True, mmap=mapped), pack.tensor)
+    bare = tmp_path / "bare.pt"
+    pack.save(bare)
+    assert from_header(bare) == {} and from_header(tmp_path / "m.pt")["m"]["base"] == "x"
+
+
+@pytest.mark.parametrize("note", ["{", "[]", '{"m": 7}', "[" * 100_000, "x" * (2 << 20)])
+def test_damaged_notes_of_a_file_are_ignored(tmp_path: Path, pack, note: str) -> None:
+    path = tmp_path / "m.pt"
+    write_torch(path, pack.tensor, notes={"voiceclone.json": note})
+    assert origins_of(str(path)) == [] and torch.equal(VoicePack.load(path).tensor, pack.tensor)

@@ -146,20 +146,20 @@ def _is_for_kokoro(facts: Provenance) -> bool:
 
 def _read(options: argparse.Namespace) -> tuple[dict[str, VoicePack], dict[str, Provenance]]:
     """The voices of VOICE and where each comes from, both by name."""
-    from voiceclone.bases.finder import finder_of
+    from voiceclone.bases.finder import facts_of_custom_base, finder_of
     from voiceclone.voice.formats import read_voices
-    from voiceclone.voice.lookup import file_of
-    from voiceclone.voice.origin import base_for
-    from voiceclone.voice.provenance import from_header, provenance_of, provenance_of_name
+    from voiceclone.voice.lookup import file_of, names_in
+    from voiceclone.voice.origin import base_for, provenance_of_mix
+    from voiceclone.voice.provenance import facts_of
 
     located = file_of(options.voice)
     if located and located[1] is None:
-        packs, earlier = read_voices(located[0]), from_header(located[0])
-        return packs, {name: earlier.get(name) or provenance_of(located[0]) for name in packs}
+        packs = read_voices(located[0])
+        return packs, {name: facts_of(located[0], name) for name in packs}
     chosen = base_for(options.voice, options.base)
     pack = finder_of(chosen).find(options.voice)
-    known = from_header(located[0]).get(pack.name) if located else None
-    return {pack.name: pack}, {pack.name: known or provenance_of_name(options.voice)}
+    facts = facts_of(*located) if located else provenance_of_mix(names_in(options.voice), options.voice)
+    return {pack.name: pack}, {pack.name: facts | facts_of_custom_base(chosen)}
 
 
 def _chosen(packs: dict[str, VoicePack], name: str | None) -> dict[str, VoicePack]:

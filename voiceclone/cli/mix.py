@@ -29,10 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Parse, load, mix, save; warn if the result is outside the range of real voices."""
     check_voice_path(options.out, overwrite=options.overwrite)
-    from voiceclone.bases.finder import finder_of
+    from voiceclone.bases.finder import facts_of_custom_base, finder_of
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.health import HealthRange, examine
-    from voiceclone.voice.origin import base_for, misfits
+    from voiceclone.voice.lookup import names_in
+    from voiceclone.voice.origin import base_for, misfits, provenance_of_mix
 
     reporter = Reporter(verbosity=verbosity(options))
     chosen = base_for(options.expression, options.base)
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
         reporter.warn(line)
     for reason in examine(pack, HealthRange.of(expected.values())).reasons:
         reporter.warn(f"the voice looks unusual: {reason}")
-    pack.save(options.out)
+    facts = provenance_of_mix(names_in(options.expression), options.expression) | facts_of_custom_base(chosen)
+    pack.save(options.out, provenance={options.out.stem: facts})
     reporter.info(f"voice: {options.out}")
     return 0

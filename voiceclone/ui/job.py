@@ -45,6 +45,8 @@ class JobState:
     line: str
     """The current activity, or the result."""
     position: Position | None = None
+    learnt: bool = False
+    """Whether a finished epoch is kept, from which the run can continue."""
     first: Path | None = None
     """Audio of the preview before the training."""
     so_far: Path | None = None
@@ -82,7 +84,11 @@ class Job:
             VoicecloneError: the clips cannot be copied.
         """
         for stale in self.draft.folder.glob("*.wav"):
-            stale.unlink(missing_ok=True)
+            if not (self.resume and stale.name == FIRST_FILE):  # the clips are the same
+                stale.unlink(missing_ok=True)
+        if not self.resume:  # else a run that is stopped early would seem to have kept what an earlier one learnt
+            for checkpoint in (self.folder.last_checkpoint, self.folder.best_checkpoint):
+                checkpoint.unlink(missing_ok=True)
         make_dataset(Path(self.config.data), self.clips)
         self._thread.start()
 
@@ -103,6 +109,7 @@ class Job:
             outcome=self._outcome,
             line=self._line or (position.doing if position else ""),
             position=position,
+            learnt=self.folder.best_checkpoint.is_file(),
             first=self._there(FIRST_FILE),
             so_far=self._there(SO_FAR_FILE.format(self._heard_step)),
             target=self._there("target.wav"),
@@ -130,7 +137,7 @@ class Job:
                 self._compare()
                 self._end(DONE, f"The voice {self.config.name} is ready.")
             elif self._training.stopped:
-                self._end(STOPPED, _stopped_line(self._training.snapshot().epochs))
+                self._end(STOPPED, _stopped_line(self._training.snapshot().epochs, self.folder))
             else:
                 self._end(FAILED, _failure(self._training.lines()))
         except VoicecloneError as error:
@@ -140,7 +147,7 @@ class Job:
             self._end(FAILED, f"an unexpected error ended it ({type(error).__name__}): the terminal says more")
 
     def _first_sound(self) -> None:
-        if self.resume:
+        if self._there(FIRST_FILE) is not None:
             return
         try:
             base = self.studio.load_base(self.config.base)
@@ -206,8 +213,9 @@ def _arguments(config: CloneConfig, studio: Studio, resume: bool) -> list[str]:
     return [*(f"--{name}={value}" for name, value in given.items()), *flags, *(["--offline"] if studio.offline else [])]
 
 
-def _stopped_line(epochs: int) -> str:
-    if epochs == 0:
+def _stopped_line(epochs: int, folder: RunFolder) -> str:
+    """What is kept of a stopped run. An epoch is finished with its checkpoint, soon after its losses."""
+    if not folder.best_checkpoint.is_file():
         return "Stopped before the first round was finished: no training is kept."
     return f"Stopped after round {epochs}. Finished rounds are kept: you can continue from there."
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
 DATASETS = "datasets"  # subfolder of the output folder with the recordings of each voice, by name
-INTERRUPTED = "The page was closed during the training. Finished rounds are kept: you can continue from there."
+INTERRUPTED = "The page was closed during the training. "
+KEPT = "Finished rounds are kept: you can continue from there."
+NOT_KEPT = "No round was finished: the training begins anew."
 
 
 class Jobs:
@@ -43,8 +45,8 @@ class Jobs:
                     else "another voice is being made: try again when it is done"
                 )
             config = self._config(draft)
-            run = draft.state.run
-            resume = resume and run.get("clips") == digest_of(draft) and run.get("name") == config.name
+            # Before the first round the checkpoint holds the alignment of the clips, which need not be computed again.
+            resume = resume and _is_of(draft) and RunFolder(config.folder).last_checkpoint.is_file()
             job = Job(self._studio, draft, config, resume=resume)
             job.start()
             draft.state.run = {"name": config.name, "clips": digest_of(draft), "ended": ""}
@@ -62,7 +64,10 @@ class Jobs:
         return self._jobs.get(draft.token)
 
     def state(self, draft: Draft) -> JobState | None:
-        """State of a visitor's run, also of one from before the server was restarted; None where there is none."""
+        """State of a visitor's run, also of one from before the server was restarted.
+
+        None where there is none, or clips or settings were changed since: the next run will be another.
+        """
         if (job := self.of(draft)) is not None:
             return job.state()
         run = draft.state.run
@@ -75,9 +80,11 @@ class Jobs:
             return JobState(outcome=DONE, line=f"The voice {run['name']} is ready.", **known)
         if run.get("ended") == FAILED:
             return JobState(outcome=FAILED, line=run.get("line", ""), **known)
-        if not folder.path.is_dir():  # it was deleted or renamed in the library
+        if not folder.path.is_dir() or not _is_of(draft):  # a folder that is gone was deleted in the library
             return None
-        return JobState(outcome=STOPPED, line=run.get("line") or INTERRUPTED, **known)
+        learnt = folder.best_checkpoint.is_file()
+        line = run.get("line") or INTERRUPTED + (KEPT if learnt else NOT_KEPT)
+        return JobState(outcome=STOPPED, line=line, learnt=learnt, **known)
 
     def forget(self, draft: Draft) -> None:
         """Forget a visitor's finished run, so that a new voice can be made.
@@ -120,6 +127,12 @@ class Jobs:
             consent=consent,
             offline=self._studio.offline,
         )
+
+
+def _is_of(draft: Draft) -> bool:
+    """Whether the visitor's last run was made with the present name, clips and settings."""
+    run = draft.state.run
+    return run.get("name") == draft.state.name and run.get("clips") == digest_of(draft)
 
 
 def check_new_name(studio: Studio, draft: Draft, name: str) -> None:

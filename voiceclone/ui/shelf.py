@@ -144,11 +144,11 @@ def export(studio: Studio, voice: str, form: str, folder: Path) -> Path:
     Raises:
         VoicecloneError: the voice cannot be read, or the file cannot be written.
     """
-    from voiceclone.voice.provenance import provenance_of, provenance_of_name
+    from voiceclone.voice.provenance import facts_of, provenance_of_name
 
     pack = studio.find(voice)
     name = Path(voice).stem if voice.endswith(".pt") else pack.name
-    facts = provenance_of(Path(voice)) if voice.endswith(".pt") else provenance_of_name(voice)
+    facts = facts_of(Path(voice)) if voice.endswith(".pt") else provenance_of_name(voice)
     ending = next(ending for known, ending in DOWNLOADS.values() if known == form)
     path = folder / f"{name}{ending}"
     write_voices(path, {name: pack}, form, provenance={name: facts})

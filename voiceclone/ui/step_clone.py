@@ -9,7 +9,7 @@ from voiceclone.bases.stock_names import AUTO, KOKORO, NANO, planned_base
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.ui.desk import Desk, Path, Step, note
 from voiceclone.ui.handlers import told
-from voiceclone.ui.job import DONE, RUNNING, STOPPED, JobState
+from voiceclone.ui.job import DONE, FAILED, RUNNING, STOPPED, JobState
 from voiceclone.ui.player import player, side_by_side
 from voiceclone.ui.progress import left_in_words
 
@@ -135,7 +135,7 @@ def run_shown(state: JobState | None, before: tuple[Any, ...]) -> list[Any]:
         sounds,
         gr.skip() if running and before else gr.Button(visible=running, interactive=True),
         gr.Row(visible=not running and state.outcome != DONE),
-        gr.Button(value="Go on" if state.outcome == STOPPED else "Try again"),
+        gr.Button(value=_again(state)),
         gr.Accordion(visible=bool(state.lines or state.snapshot.losses)),
         curve,
         f'<pre class="log" tabindex="0" aria-label="Log">{escape(chr(10).join(state.lines))}</pre>'
@@ -143,6 +143,13 @@ def run_shown(state: JobState | None, before: tuple[Any, ...]) -> list[Any]:
         else "",
         now,
     ]
+
+
+def _again(state: JobState) -> str:
+    """Label of the button that starts an ended run again."""
+    if state.outcome == FAILED:
+        return "Try again"
+    return "Go on" if state.learnt else "Start again"
 
 
 def _summary(draft: Draft) -> str:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceclone.audio.io import SAMPLE_RATE
+from voiceclone.bases.finder import facts_of_custom_base
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.files import write_json
 from voiceclone.voice.library import voice_files
 from voiceclone.voice.lookup import VoiceFinder
 from voiceclone.voice.mixing import Mix, blend
-from voiceclone.voice.origin import known_base
+from voiceclone.voice.origin import AUTO, common_base, known_base, provenance_of_mix
 from voiceclone.voice.pack import VoicePack
 
 if TYPE_CHECKING:
@@ -121,7 +123,13 @@ class Studio:
         path = self.out / name / f"{name}.pt"
         if path.exists():
             raise UsageError(f"{path} exists: choose another name")
-        self.mix(voices, timbre, prosody).save(path)
+        which = self._common_base(voices)
+        pack = self._mix(self.load_base(which), voices, timbre, prosody)
+        halves = (("timbre", timbre), ("prosody", prosody))
+        facts = provenance_of_mix(voices, " + ".join(_as_text(half, voices, share) for half, share in halves))
+        pack.save(path, provenance={name: facts | facts_of_custom_base(which)})
+        if Path(which).is_dir():  # only the folder tells where a custom base is, and the voice's file does not name it
+            write_json(path.parent / "config.json", {"name": name, "base": which})
         return path
 
     def _mix(self, base: Base, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
@@ -135,10 +143,8 @@ class Studio:
         Raises:
             UsageError: they belong to different bases.
         """
-        named = {name for name in map(known_base, voices) if name}
-        if len(named) > 1:
-            raise UsageError(f"the voices belong to different bases ({', '.join(sorted(named))}): mix voices of one")
-        return named.pop() if named else self.base
+        found = common_base(voices, AUTO)
+        return self.base if found == AUTO else found
 
     def _finder(self, base: Base) -> VoiceFinder:
         return VoiceFinder(lambda: base.stock_voices, where=base.name)
@@ -173,6 +179,13 @@ class Studio:
 def as_sound(audio: np.ndarray) -> Sound:
     """Convert float32 ``(T,)`` at 24 kHz to 16-bit samples."""
     return SAMPLE_RATE, (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+
+
+def _as_text(half: str, voices: tuple[str, str], share: float) -> str:
+    """One half of a mix as a command line would name it, with the voices' plain names."""
+    first, second = (Path(voice).stem if voice.endswith(".pt") else voice for voice in voices)
+    weights = _shares(first, second, share)
+    return f"{half}({' + '.join(f'{weight:.3g}*{name}' for name, weight in weights.items())})"
 
 
 def _shares(first: str, second: str, share: float) -> dict[str, float]:

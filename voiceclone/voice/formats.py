@@ -3,7 +3,7 @@
 ===========  ==========================================================================================
 format       content
 ===========  ==========================================================================================
-pt           bare float32 tensor (510, 1, 256), for ``kokoro``
+pt           bare float32 tensor (510, 1, 256), for ``kokoro``, with provenance as one more entry of the archive
 npz, bin     NumPy archive {name: (510, 1, 256) float32}, for kokoro-onnx (its ``voices-v1.0.bin`` is one)
 kokoro-js    raw little-endian float32, 510 x 256, for kokoro.js
 safetensors  {name: (510, 1, 256)} with provenance in the header
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import write_bytes, write_torch
+from voiceclone.files import write_bytes
 from voiceclone.voice.compact import VOICES, all_rows, compact_keys, compress, voices_of
 from voiceclone.voice.pack import SHAPE, VoicePack
 from voiceclone.voice.provenance import Provenance, to_header
@@ -83,7 +83,7 @@ def write_voices(
     """Write voices as ``form``; atomic.
 
     Args:
-        provenance: by voice; only safetensors and compact files can store it.
+        provenance: by voice; npz, bin and kokoro-js files cannot store it.
 
     Raises:
         UsageError: no such format, several voices for a format that holds one, or an invalid name.
@@ -99,7 +99,7 @@ def write_voices(
     if form in SEVERAL and (wrong := [name for name in packs if not _is_plain(name)]):
         raise UsageError(f"{wrong[0][:80]!r} is not a name of a voice within a file: give another with --name")
     if form == "pt":
-        write_torch(path, next(iter(packs.values())).tensor)
+        next(iter(packs.values())).save(path, provenance=provenance)
     elif form == "kokoro-js":
         write_bytes(path, next(iter(packs.values())).tensor.numpy().astype("<f4").tobytes())
     elif form in ("npz", "bin"):

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from voiceclone.voice.provenance import BASE_FACTS, from_header
 from voiceclone.voice.space import space_of
 
 CLONE, OTHER = "clone", "other"  # kinds of own voices: made by a clone run, or a mix or copy
@@ -57,7 +58,7 @@ def own_voices(out: Path) -> list[OwnVoice]:
 
 def _described(path: Path) -> OwnVoice:
     report = _json_object(path.parent / REPORT)
-    base = report["base"] if isinstance(report.get("base"), dict) else {}
+    base = report["base"] if isinstance(report.get("base"), dict) else _base_in_file(path)
     facts = {key: base[key] if isinstance(base.get(key), str) else None for key in ("name", "kind", "sha256")}
     return OwnVoice(
         name=path.stem,
@@ -70,6 +71,13 @@ def _described(path: Path) -> OwnVoice:
         date=datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).date().isoformat(),
         likeness=_likeness(_json_object(path.parent / EVALUATION)),
     )
+
+
+def _base_in_file(path: Path) -> dict[str, Any]:
+    """The base of a mix or copy, from its own file, as a report describes one."""
+    facts = next(iter(from_header(path).values()), {})
+    keys = ("name", "kind", "sha256", "voice_space")
+    return {key: facts[fact] for key, fact in zip(keys, BASE_FACTS) if facts.get(fact)}
 
 
 def _likeness(evaluation: dict[str, Any]) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceclone.errors import UsageError
 from voiceclone.voice.lookup import file_of, names_in
-from voiceclone.voice.provenance import from_header, provenance_of
+from voiceclone.voice.provenance import BASE_FACTS, Provenance, facts_of, provenance_of_name
 from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,12 @@ def base_for(voice: str, base: str) -> str:
     Raises:
         UsageError: it mixes voices of two bases, or its base does not exist any more.
     """
-    origins = origins_of(voice)
+    return common_base(names_in(voice), base)
+
+
+def common_base(names: Sequence[str], base: str) -> str:
+    """What ``--base`` means for the voices of a mix, by their names; see :func:`base_for`."""
+    origins = [origin for name in dict.fromkeys(names) if (origin := _origin(name)) is not None]
     first = next(iter(origins), None)
     for other in origins[1:]:
         if first is not None and not first.fits(other):
@@ -84,6 +90,20 @@ def base_for(voice: str, base: str) -> str:
         return first.as_flag
     where = f", which is not at {first.folder}" if first.folder else ""
     raise UsageError(f"{first.voice} was made for the base {first.base}{where}: give its folder with --base")
+
+
+def provenance_of_mix(names: Sequence[str], source: str) -> Provenance:
+    """Provenance of a mix: its expression, and the base and consents of the voices in it, as far as they are known.
+
+    Args:
+        names: of the voices, on the command line.
+        source: the mix as it was asked for.
+    """
+    found = [facts_of(*located) for name in dict.fromkeys(names) if (located := file_of(name)) is not None]
+    base = next((facts for facts in found if facts.get("base_kind")), {})
+    consents = dict.fromkeys(str(facts["consent"]) for facts in found if facts.get("consent"))
+    kept = {key: str(base[key]) for key in BASE_FACTS if base.get(key)}
+    return provenance_of_name(source) | kept | ({"consent": "; ".join(consents)} if consents else {})
 
 
 def misfits(voice: str, base: Base | str) -> list[str]:
@@ -110,8 +130,7 @@ def _origin(voice: str) -> Origin | None:
     if located is None:
         return None
     path, name = located
-    header = from_header(path)
-    facts = header.get(name or path.stem) or (next(iter(header.values())) if len(header) == 1 else provenance_of(path))
+    facts = facts_of(path, name)
     kind = facts.get("base_kind")
     if kind not in (*NAMED, "custom"):
         return None

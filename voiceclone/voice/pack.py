@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 from voiceclone.models.frozen_kokoro import STYLE_DIM
+from voiceclone.voice.provenance import Provenance, to_note
 
 ROWS = 510  # one row for each phoneme count from 1 to 510
 VOICE_DIM = 2 * STYLE_DIM
@@ -55,9 +57,13 @@ class VoicePack:
 
         return read_voice(Path(path), name)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bare tensor, as ``kokoro.KPipeline`` reads it; atomic."""
-        write_torch(Path(path), self.tensor)
+    def save(self, path: str | os.PathLike[str], *, provenance: Mapping[str, Provenance] | None = None) -> None:
+        """Write the bare tensor, as ``kokoro.KPipeline`` reads it; atomic.
+
+        Args:
+            provenance: by the voice's name; stored in the file where ``torch.load`` does not see it.
+        """
+        write_torch(Path(path), self.tensor, notes=to_note(provenance or {}))
 
     def row(self, phoneme_count: int) -> Tensor:
         """The ``(1, 256)`` vector Kokoro uses for a phoneme string of ``phoneme_count`` characters (1 to 510).

@@ -1,20 +1,24 @@
-"""Provenance of a voice, as stored in the header of a safetensors file.
+"""Provenance of a voice, as stored in its file.
 
-The header maps strings to strings, so the provenance is stored in one of them as JSON:
-``{"voiceclone": '{"my_voice": {"base": "Kokoro-82M", ...}}'}``.
+The header of a safetensors file maps strings to strings, so the provenance is stored in one of them as JSON:
+``{"voiceclone": '{"my_voice": {"base": "Kokoro-82M", ...}}'}``. A ``.pt`` file is a ZIP archive, which gets the same
+JSON as one more entry, ``voiceclone.json``; ``torch.load`` ignores it.
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from voiceclone import __version__
-from voiceclone.files import sha256_of
+from voiceclone.files import read_note, sha256_of
 
 KEY = "voiceclone"
+NOTE = "voiceclone.json"
+BASE_FACTS = ("base", "base_kind", "base_sha256", "voice_space")  # the facts that name the base
 Provenance = dict[str, str]
 
 
@@ -54,18 +58,41 @@ def provenance_of(voice: Path) -> Provenance:
 
 def to_header(by_voice: Mapping[str, Provenance]) -> dict[str, str]:
     """The header's metadata for voices by name."""
-    return {KEY: json.dumps(by_voice, ensure_ascii=False, sort_keys=True)}
+    return {KEY: _as_json(by_voice)}
+
+
+def to_note(by_voice: Mapping[str, Provenance]) -> dict[str, str]:
+    """The entry of a ``.pt`` file; none where nothing is known."""
+    return {NOTE: _as_json(by_voice)} if by_voice else {}
 
 
 def from_header(path: Path) -> dict[str, Provenance]:
-    """Provenance in a safetensors file, by voice; empty for files of other programs."""
+    """Provenance in a safetensors or ``.pt`` file, by voice; empty for files of other programs."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), framework="np") as file:
-            found = json.loads((file.metadata() or {}).get(KEY, "{}"))
+        if zipfile.is_zipfile(path):
+            found = json.loads(read_note(path, NOTE) or "{}")
+        else:
+            with safe_open(str(path), framework="np") as file:
+                found = json.loads((file.metadata() or {}).get(KEY, "{}"))
     except (OSError, ValueError, RecursionError, SafetensorError):
         return {}
     if not isinstance(found, dict):
         return {}
     return {str(name): facts for name, facts in found.items() if isinstance(facts, dict)}
+
+
+def facts_of(path: Path, name: str | None = None) -> Provenance:
+    """Provenance of one voice of a file: from the file itself, else from the report beside it.
+
+    Args:
+        name: the voice's name, in a file of several. A single voice is found under any name, for files are renamed.
+    """
+    header = from_header(path)
+    known = header.get(name or path.stem) or (next(iter(header.values())) if len(header) == 1 else None)
+    return known or provenance_of(path)
+
+
+def _as_json(by_voice: Mapping[str, Provenance]) -> str:
+    return json.dumps(by_voice, ensure_ascii=False, sort_keys=True)
