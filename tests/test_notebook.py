@@ -78,6 +78,13 @@ def test_the_speaker_encoder_is_that_of_the_makefile() -> None:
     assert f"--no-deps {pinned}\n" in source(CODE[0]) + "\n"
 
 
+def test_outside_a_checkout_the_first_cell_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "content").mkdir()
+    monkeypatch.chdir(tmp_path / "content")
+    with pytest.raises(SystemExit, match="set REPOSITORY"):
+        exec(compile(as_python(source(CODE[0])), "install", "exec"), {"shell": pytest.fail})
+
+
 @pytest.mark.slow
 def test_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the installation, on nano and the demo dataset."""

@@ -15,6 +15,7 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.export import FILES
 from voiceclone.base_training.facts import BaseFacts, read_facts
+from voiceclone.base_training.following import UTTERANCE_SECONDS, VOICE_SECONDS, Following
 from voiceclone.base_training.recipe import stages_line, train_and_pack
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.trainer import CHECKPOINT, Trainer, read_checkpoint
@@ -272,6 +273,23 @@ def test_a_start_from_a_trained_base_takes_its_weights(corpus, tmp_path):
 
 
 def test_what_follows_the_training_is_announced() -> None:
-    """The time left of the training does not include it."""
+    """And the time left that the training shows includes it."""
     assert "surrogate encoders (18 s), voices, measurement" in stages_line(TrainConfig(minutes=1.0), 0.3)
     assert "surrogate encoders (30 steps), voices" in stages_line(TrainConfig(steps=100), 0.3)
+    following = Following(training_share=0.3, voices=4, utterances=10)
+    rest = 4 * VOICE_SECONDS + 10 * UTTERANCE_SECONDS
+    assert following.after(TrainConfig(minutes=1.0))(0.5) == pytest.approx(18.0 + rest)
+    assert following.after(TrainConfig(steps=100))(0.5) == pytest.approx(15.0 + rest)
+
+
+def test_the_time_left_of_a_recipe_counts_its_own_later_work(corpus, tmp_path, monkeypatch):
+    """Surrogate encoders, a voice for every speaker, and the held-out utterances."""
+    told = []
+    monkeypatch.setattr(Trainer, "run", lambda trainer, following: told.append(following))
+    monkeypatch.setattr(
+        "voiceclone.base_training.recipe._surrogate_encoders", lambda run, following: told[0] is following
+    )
+    monkeypatch.setattr("voiceclone.base_training.recipe.pack_kokoro", lambda run, surrogate: run.base)
+    train_and_pack(TrainingRun(corpus=corpus, config=CONFIG, out=tmp_path, surrogate_share=0.5))
+    held_out = len(RecordedSystem(corpus, CONFIG).batches.validation)
+    assert told == [Following(training_share=0.5, voices=len(corpus.speakers), utterances=held_out)] and held_out

@@ -72,7 +72,11 @@ def test_bars_agree_with_the_words() -> None:
     assert (likeness.low, likeness.high) == ("a stranger", "a second recording of you")
     assert (understood.value, understood.marks[0].value) == ("90 %", "95 %")
     assert natural.share == pytest.approx(0.75) and natural.marks[0].title == "best stock voice, af_heart"
+    found = Findings(**FOUND, natural=4.0, natural_nearest=4.4, natural_recordings=4.6)
+    likeness, natural = bars_of(found)
+    assert [mark.kind for mark in (*likeness.marks, *natural.marks)] == ["stock", "recordings", "stock"]
     html = render_html("verdict.html.j2", in_words=["<b>"], bars=[likeness])
+    assert "gauge-key-stock" in html and "gauge-mark-stock" in html and "recordings" not in html
     assert 'width="87.5"' in html and "<b>&lt;" not in html and "<p>&lt;b&gt;</p>" in html
     assert 'aria-label="Likeness: 9 of 10; best stock voice, af_heart: 6 of 10"' in html
 

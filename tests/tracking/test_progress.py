@@ -48,6 +48,29 @@ def test_plain_lines_come_no_more_often_than_the_interval():
     ]
 
 
+def test_the_time_left_includes_what_follows():
+    report, stream, clock = reporter()
+    with report.task("Training", total=8, following=lambda step_seconds: 60.0 + step_seconds) as task:
+        for _ in range(4):
+            clock.now += 4
+            task.advance()
+    with report.task("Training", following=lambda step_seconds: 60.0) as task:
+        clock.now += 20
+        task.advance(10, seconds_left=0.0)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "Training: 3/8 steps, 4.0 s/step, about 1 min 24 s left in all"
+    assert lines[2] == "Training: 10 steps, 2.0 s/step, about 1 min 00 s left in all"
+
+
+def test_a_bar_shows_the_time_left_with_what_follows():
+    terminal = Terminal()
+    report = Reporter(0, terminal, clock=Clock())
+    with report.task("Training", total=8, following=lambda step_seconds: 60.0) as task:
+        report.clock.now += 4
+        task.advance(4)
+    assert "about 1 min 04 s left in all" in terminal.getvalue()
+
+
 def test_short_work_gives_one_line():
     report, stream, clock = reporter()
     with report.task("Speaking", total=1, unit="sentence") as task:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,13 +18,15 @@ from voiceclone import VoicePack
 from voiceclone.bases.base import load_stock_voices
 from voiceclone.cli.main import main
 from voiceclone.data.metadata import read_dataset
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.tracking.tensorboard import TensorBoardTracker
 from voiceclone.ui import shelf
 from voiceclone.ui.clips import make_dataset, transcripts_of
 from voiceclone.ui.desk import Desk
+from voiceclone.ui.draft import DraftClip
 from voiceclone.ui.events import EventReader
 from voiceclone.ui.page import build_page
+from voiceclone.ui.step_voice import _counted
 from voiceclone.ui.studio import Studio
 from voiceclone.ui.training import Training
 from voiceclone.voice.library import own_voices
@@ -220,6 +224,59 @@ def test_clips_of_a_voice_are_those_of_its_dataset(studio: Studio, tmp_path: Pat
     (tmp_path / "anna" / "config.json").write_text(json.dumps({"data": str(dataset_folder)}))
     clips = studio.clips_of(voice)
     assert len(clips) == 4 and clips[0] == (str(dataset_folder / "train" / "clip_0.wav"), "hello there my friend")
+
+
+def test_a_base_is_loaded_once_under_each_of_its_names(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``auto`` and the name that the report of a voice gives are one base."""
+    loaded: list[str] = []
+
+    def load(which: str, offline: bool) -> SimpleNamespace:
+        loaded.append(which)
+        return SimpleNamespace(kind={"auto": "kokoro"}.get(which, which))
+
+    monkeypatch.setattr("voiceclone.bases.base.load_base", load)
+    planned = iter(["auto", "kokoro", "kokoro", "nano", "kokoro", "own", "kokoro", "nano"])
+    monkeypatch.setattr("voiceclone.bases.stock_names.planned_base", lambda which, offline: next(planned))
+    for _ in range(8):
+        studio.load_base("any")
+    assert loaded == ["auto", "nano", "own", "nano"]  # two are kept
+
+
+def test_a_voice_that_fits_several_bases_is_spoken_on_the_pages_own(tmp_path: Path, studio: Studio) -> None:
+    anna = str(tmp_path / "anna" / "anna.pt")
+    for kind, space, expected in (("nano", KOKORO_SPACE, studio.base), ("kokoro", KOKORO_SPACE, "kokoro")):
+        report = {"name": "anna", "base": {"kind": kind, "name": kind, "voice_space": space}}
+        (tmp_path / "anna" / "report.json").write_text(json.dumps(report))
+        assert studio.base_of(anna) == expected
+
+
+def test_the_base_is_loaded_from_the_first_clip_on(studio: Studio, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
+    loaded: list[str] = []
+    monkeypatch.setattr(Studio, "load_base", lambda self, which: loaded.append(which) or pytest.fail("not to be used"))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: loaded.append(thread.name))
+    desk = SimpleNamespace(studio=studio)
+    draft = SimpleNamespace(clips=[])
+    _counted(desk, draft)
+    assert loaded == []
+    draft.clips = [DraftClip(file="a.wav", label="a", seconds=2.0)]
+    for _ in range(2):
+        _counted(desk, draft)
+    assert loaded == ["voiceclone-warm-up"]
+
+
+@pytest.mark.parametrize(("planned", "loads"), [("kokoro", 1), ("auto", 0)])
+def test_nothing_is_fetched_ahead(studio: Studio, monkeypatch, planned: str, loads: int) -> None:
+    loaded: list[str] = []
+
+    def load(which: str) -> None:
+        loaded.append(which)
+        raise VoicecloneError("damaged")  # told to the visitor who needs it, not here
+
+    monkeypatch.setattr(studio, "load_base", load)
+    monkeypatch.setattr("voiceclone.bases.stock_names.planned_base", lambda which, offline: planned)
+    studio._warm_up()
+    assert len(loaded) == loads
 
 
 def test_speech_is_16_bit(studio: Studio) -> None:

@@ -11,6 +11,7 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.export import averaged_trainee
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
+from voiceclone.base_training.following import Following
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.rehearsal import SPEAKER, speaker_weights
@@ -52,7 +53,8 @@ def train_finetuned(run: TrainingRun) -> Path:
     if run.train:
         weights = speaker_weights(run.corpus.speakers, settings.rehearsal_share)
         system = RecordedSystem(run.corpus, run.config, speaker_boost=weights, process_group=run.group)
-        run.trainer(system, initialize=lambda: system.initialize_from_base(base)).run()
+        following = Following(voices=len(_new_speakers(run.corpus)))
+        run.trainer(system, initialize=lambda: system.initialize_from_base(base)).run(following)
         system.report_unused()
     if run.group.is_main:
         pack_finetuned(run.corpus, run.out, run.facts, base)
@@ -75,7 +77,7 @@ def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedB
     else:
         weights = folder / f"{_file_name(facts.name)}.pth"
         write_torch(weights, {part: getattr(model, part).state_dict() for part in PARTS})
-    new = [speaker for speaker in corpus.speakers if not speaker.startswith(SPEAKER)]
+    new = _new_speakers(corpus)
     for speaker in new:
         pack = stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker])
         VoicePack(pack).save(folder / "voices" / f"{_file_name(speaker)}.pt")
@@ -91,6 +93,11 @@ def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedB
     hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in new) * 0.025 / 3600
     write_text(folder / "README.md", _card(facts, base, checkpoint, new, hours))
     return folder
+
+
+def _new_speakers(corpus: Corpus) -> list[str]:
+    """The recorded speakers, without those that the base itself speaks for."""
+    return [speaker for speaker in corpus.speakers if not speaker.startswith(SPEAKER)]
 
 
 def _own_encoders(trainee: Trainee, base: FinetunedBase, folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import CardFacts, averaged_trainee, export_base
+from voiceclone.base_training.following import NOTHING, Following
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
@@ -44,23 +46,35 @@ def train_and_pack(run: TrainingRun) -> Path:
         UsageError: there is no checkpoint to resume from, or it belongs to other data.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
-    run = run.settled()
+    run, following = run.settled(), NOTHING
     if run.train:
         run.tracker.reporter.info(stages_line(run.config, run.surrogate_share))
         system = RecordedSystem(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
-        run.trainer(system).run()
+        following = _following(run, system.batches.validation)
+        run.trainer(system).run(following)
         system.report_unused()
-    surrogate = _surrogate_encoders(run)
+    surrogate = _surrogate_encoders(run, following)
     return pack_kokoro(run, surrogate) if run.group.is_main else run.base
 
 
 def stages_line(config: TrainConfig, surrogate_share: float) -> str:
-    """A line about what follows the training, whose time left does not include it."""
+    """A line about what follows the training."""
     if config.minutes is not None:
         length = format_seconds(60.0 * config.minutes * surrogate_share)
     else:
         length = f"{max(round((config.steps or 0) * surrogate_share), 1)} steps"
-    return f"stages: training, surrogate encoders ({length}), voices, measurement; each shows its own time left"
+    return f"stages: training, surrogate encoders ({length}), voices, measurement; the time left counts them"
+
+
+def _following(run: TrainingRun, validation: Sequence[int]) -> Following:
+    """What comes after the training: surrogate encoders, voices, measurements."""
+    groups = len(_groups("speakers", run.facts.recorded_speakers))
+    kept_out = 0 if run.kept_out is None else len(run.kept_out.speakers)
+    return Following(
+        training_share=run.surrogate_share,
+        voices=len(run.corpus.speakers) + kept_out,
+        utterances=min(len(validation), groups * MEASURED_UTTERANCES) + kept_out * KEPT_OUT_UTTERANCES,
+    )
 
 
 def pack_kokoro(run: TrainingRun, surrogate: StyleEncoders) -> Path:
@@ -205,8 +219,8 @@ def measure_kept_out(
     return _measured(corpus, trainee, packs, BatchMaker(corpus, config), groups, recognizer, reporter)
 
 
-def _surrogate_encoders(run: TrainingRun) -> StyleEncoders:
-    """Train the surrogate encoders, or take those that an earlier call trained."""
+def _surrogate_encoders(run: TrainingRun, following: Following) -> StyleEncoders:
+    """Train the surrogate encoders, or take those that an earlier call trained; ``following`` includes them."""
     config, share, path = run.config, run.surrogate_share, Path(run.out) / SURROGATE_ENCODERS
     if path.is_file() and (run.resume or not run.train):
         return load_style_encoders(path, StyleEncoderConfig(**preset(config.preset)[1]))
@@ -215,6 +229,7 @@ def _surrogate_encoders(run: TrainingRun) -> StyleEncoders:
         reporter=run.tracker.reporter,
         steps=None if config.steps is None else max(round(config.steps * share), 1),
         minutes=None if config.minutes is None else config.minutes * share,
+        following=replace(following, training_share=0.0),
     )  # fmt: skip
     if run.group.is_main:
         save_state(surrogate, path)

@@ -16,6 +16,7 @@ from voiceclone.audio.features import track_f0
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
+from voiceclone.base_training.following import Following
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.student import StudentSystem, build_student
@@ -47,7 +48,8 @@ def train_student(run: TrainingRun) -> Path:
         system = StudentSystem(run.corpus, run.config, process_group=run.group)
         teacher = run.teacher
         initialize = None if teacher is None else lambda: system.initialize_from_teacher(teacher)
-        run.trainer(system, initialize=initialize).run()
+        measured = min(len(system.batches.validation), MEASURED_UTTERANCES)
+        run.trainer(system, initialize=initialize).run(Following(utterances=measured))
     if run.group.is_main:
         pack_student(run.corpus, run.out, run.facts, run.tracker.reporter)
     return run.base

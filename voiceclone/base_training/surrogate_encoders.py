@@ -20,6 +20,7 @@ from voiceclone.base_training.batch import StyledBatch
 from voiceclone.base_training.batches import ATTRIBUTES, BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.following import NOTHING, Following
 from voiceclone.base_training.losses import duration_losses, prosody_losses, style_range
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.batched_forward import padding_mask
@@ -101,6 +102,7 @@ def train_surrogate_encoders(
     speaker_boost: dict[str, float] | None = None,
     process_group: ProcessGroup | None = None,
     reporter: Reporter | None = None,
+    following: Following = NOTHING,
 ) -> StyleEncoders:
     """Train the surrogate encoders; they are returned in eval mode.
 
@@ -113,6 +115,7 @@ def train_surrogate_encoders(
         speaker_boost: relative frequency of each speaker.
         process_group: the processes that train together; None for a single process on the CPU.
         reporter: shows the progress; None for no output.
+        following: the work that comes after it, for the time left.
 
     Raises:
         ProcessLostError: another process of the group is gone.
@@ -129,7 +132,7 @@ def train_surrogate_encoders(
         torch.manual_seed(config.seed)
         trainee = MelTrainee(preset_name, len(corpus.speakers)).train().to(process_group.device)
     process_group.broadcast_state(trainee)
-    task = reporter.task("Surrogate encoders", total=steps, unit="step")
+    task = reporter.task("Surrogate encoders", total=steps, unit="step", following=following.after(config))
     with process_group.seeded(config.seed + 1), task:
         optimizer = torch.optim.AdamW(trainee.parameters(), lr=config.learning_rate, betas=config.betas)
         while progress < 1.0:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from voiceclone.base_training.following import NOTHING, Following
 from voiceclone.base_training.system import System
 from voiceclone.base_training.systems import STYLETTS2
 from voiceclone.base_training.training_tracker import TrainingTracker
@@ -56,8 +57,11 @@ class Trainer:
         assert self.config.minutes is not None
         return min(self.seconds / (60.0 * self.config.minutes), 1.0)
 
-    def run(self) -> None:
+    def run(self, following: Following = NOTHING) -> None:
         """Train to the end of the run. A checkpoint is written regularly and at the end.
+
+        Args:
+            following: the work that comes after the training, for the time left.
 
         Raises:
             VoicecloneError: the loss stopped being finite, or another process of the group is gone.
@@ -74,7 +78,9 @@ class Trainer:
         saved, note = self.seconds, ""
         logged = (self.step, self.seconds)
         sums: dict[str, list[float]] = {}
-        with self.tracker.reporter.task("Training", total=self.config.steps, unit="step", done=self.step) as task:
+        with self.tracker.reporter.task(
+            "Training", total=self.config.steps, unit="step", done=self.step, following=following.after(self.config)
+        ) as task:
             while self.progress < 1.0:
                 clock = time.monotonic()
                 with self.process_group.seeded(self.config.seed * 1_000_003 + self.step):

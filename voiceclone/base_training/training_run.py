@@ -11,6 +11,7 @@ import torch
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
+from voiceclone.base_training.following import NOTHING, Following
 from voiceclone.base_training.system import System
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
@@ -50,6 +51,8 @@ class TrainingRun:
     """Stock voices to pack, the most different ones first."""
     voice_first: Sequence[str] = ()
     """Speakers whose voices are packed in any case."""
+    then: Following = NOTHING
+    """The caller's work after this run, for the time left."""
     teacher: Base | None = field(default=None, repr=False)
     """The base that spoke the corpus, from whose weights a student starts unless ``init`` is given."""
 

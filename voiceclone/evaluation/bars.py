@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from voiceclone.evaluation.in_words import TENTHS, Findings
 from voiceclone.evaluation.metrics_opinion import HIGHEST, LOWEST
 
+STOCK, RECORDINGS = "stock", "recordings"  # kinds of reference voices
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
@@ -17,6 +19,8 @@ class Mark:
     value: str
     share: float
     """Position on the scale, 0-1."""
+    kind: str
+    """:data:`STOCK` or :data:`RECORDINGS`: each is drawn in one way on all bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ def _likeness(found: Findings) -> Bar | None:
     marks: tuple[Mark, ...] = ()
     if found.nearest is not None:
         value = f"{found.tenths(found.nearest)} of {TENTHS}"
-        marks = (Mark(title=_stock(found), value=value, share=place(found.nearest)),)
+        marks = (Mark(title=_stock(found), value=value, share=place(found.nearest), kind=STOCK),)
     return Bar(title="Likeness", value=f"{tenths} of {TENTHS}", share=place(found.clone), low="a stranger",
                high="a second recording of you", marks=marks)  # fmt: skip
 
@@ -83,7 +87,7 @@ def _understood(found: Findings) -> Bar | None:
     marks: tuple[Mark, ...] = ()
     if found.understood_recordings is not None:
         share = found.understood_recordings
-        marks = (Mark(title="your recordings", value=f"{100 * share:.0f} %", share=_within(share)),)
+        marks = (Mark(title="your recordings", value=f"{100 * share:.0f} %", share=_within(share), kind=RECORDINGS),)
     return Bar(title=f"{found.counted.capitalize()} understood", value=f"{100 * found.understood:.0f} %",
                share=_within(found.understood), low="none", high=f"all {found.counted}", marks=marks)  # fmt: skip
 
@@ -91,10 +95,13 @@ def _understood(found: Findings) -> Bar | None:
 def _natural(found: Findings) -> Bar | None:
     if found.natural is None:
         return None
-    others = (("your recordings", found.natural_recordings), (_stock(found), found.natural_nearest))
+    others = (
+        ("your recordings", found.natural_recordings, RECORDINGS),
+        (_stock(found), found.natural_nearest, STOCK),
+    )
     marks = tuple(
-        Mark(title=title, value=f"{score:.1f} of 5", share=_opinion(score))
-        for title, score in others
+        Mark(title=title, value=f"{score:.1f} of 5", share=_opinion(score), kind=kind)
+        for title, score, kind in others
         if score is not None
     )
     return Bar(title="Naturalness", value=f"{found.natural:.1f} of 5", share=_opinion(found.natural), low="bad (1)",

@@ -58,7 +58,15 @@ class Reporter:
         if self.verbosity >= VERBOSE:
             self.write(line)
 
-    def task(self, label: str, *, total: int | None = None, unit: str = "step", done: int = 0) -> Progress:
+    def task(
+        self,
+        label: str,
+        *,
+        total: int | None = None,
+        unit: str = "step",
+        done: int = 0,
+        following: Callable[[float], float] | None = None,
+    ) -> Progress:
         """A task with countable units, to be used in a ``with`` statement.
 
         Args:
@@ -66,8 +74,10 @@ class Reporter:
             total: how many units there are, None when that is unknown.
             unit: the singular name of one unit.
             done: units that an earlier, resumed run has finished; they do not count for the rate.
+            following: seconds of the work that follows the task, from the seconds that one unit takes; the time left
+                then includes them.
         """
-        return Progress(self, label, total=total, unit=unit, done=done)
+        return Progress(self, label, total=total, unit=unit, done=done, following=following)
 
     def write(self, line: str) -> None:
         """Write one line above any bars now on display."""
@@ -84,12 +94,21 @@ class Reporter:
 class Progress:
     """One task's progress; see ``Reporter.task``."""
 
-    def __init__(self, reporter: Reporter, label: str, *, total: int | None, unit: str, done: int) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        label: str,
+        *,
+        total: int | None,
+        unit: str,
+        done: int,
+        following: Callable[[float], float] | None = None,
+    ) -> None:
         self.label = label
         self.total = total
         self.unit = unit
         self.done = done
-        self._reporter = reporter
+        self._reporter, self._following = reporter, following
         self._first = done
         self._started = self._spoken = reporter.clock()
         self._bar: Any = None
@@ -109,7 +128,9 @@ class Progress:
         """
         self.done += count
         if self._bar is not None:
-            left = "" if seconds_left is None else f"{format_seconds(seconds_left)} left"
+            # The bar itself shows the time left of the task alone.
+            given = seconds_left is not None or self._following is not None
+            left = self._left(self._reporter.clock(), seconds_left) if given else ""
             if said := ", ".join(filter(None, (left, note))):
                 self._bar.set_postfix_str(said, refresh=False)
             self._bar.update(count)
@@ -133,13 +154,22 @@ class Progress:
         parts = [f"{self.label}: {self._count()}"]
         if rate := self._rate(now):
             parts.append(format_rate(rate, self.unit))
-            if seconds_left is None and self.total is not None and self.total > self.done:
-                seconds_left = (self.total - self.done) / rate
-        if seconds_left is not None:
-            parts.append(f"{format_seconds(seconds_left)} left")
+        if left := self._left(now, seconds_left):
+            parts.append(left)
         if note:
             parts.append(note)
         self._reporter.write(", ".join(parts))
+
+    def _left(self, now: float, seconds_left: float | None) -> str:
+        """The time left of the task, and of what follows it; empty if it is not known."""
+        rate = self._rate(now)
+        if seconds_left is None and rate and self.total is not None and self.total > self.done:
+            seconds_left = (self.total - self.done) / rate
+        if seconds_left is None:
+            return ""
+        if self._following is None or not rate:
+            return f"{format_seconds(seconds_left)} left"
+        return f"about {format_seconds(seconds_left + self._following(1.0 / rate))} left in all"
 
     def _last_line(self, *, failed: bool) -> str:
         now = self._reporter.clock()

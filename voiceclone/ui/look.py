@@ -13,7 +13,7 @@ FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
 
 STYLE = """
 :root { --quiet: #4b5563; --trough: #d1d5db; }
-.dark { --quiet: #b6bdc9; --trough: #374151; }
+.dark { --quiet: #b6bdc9; --trough: #374151; --gauge-edge: #0b0f19; }
 footer { display: none !important; }
 .gradio-container { width: 100%; max-width: 860px !important; margin: 0 auto !important; }
 .app { padding: 1rem clamp(.75rem, 4vw, 2rem) !important; }
@@ -81,6 +81,10 @@ footer { display: none !important; }
 .gauge-fill { fill: var(--color-accent) !important; }
 .curve { width: 100%; height: auto; background: #fff; border-radius: 6px; }
 .log { font-size: .75rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 16rem; }
+.wrap:has(> .wrap-inner) { border: 1px solid var(--input-border-color); border-radius: var(--input-radius); }
+#card table { width: 100%; }
+#card th, #card td { overflow-wrap: anywhere; padding: .35rem .5rem; vertical-align: top; }
+#card tr > :first-child { overflow-wrap: normal; min-width: 5.5rem; }
 .cards label { width: 100%; padding: .7rem .9rem !important; }
 .downloads button { white-space: nowrap; padding-inline: .4rem; font-size: .95rem; }
 .pair-of-buttons { flex-wrap: nowrap !important; }

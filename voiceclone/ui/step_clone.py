@@ -98,7 +98,7 @@ def _settings(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
     return base, epochs, seed
 
 
-BASE_INFO = "The model that will speak. A voice fits only the base that it was made for."
+BASE_INFO = "The model that learns your voice. Kokoro-82M and nano speak with each other's voices."
 
 
 def base_choices(desk: Desk) -> list[tuple[str, str]]:

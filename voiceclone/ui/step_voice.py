@@ -61,7 +61,7 @@ def build_voice_step(desk: Desk, way: Way) -> None:
 
     def shown(draft: Draft) -> list[Any]:
         number = intake.next_sentence(draft)
-        return [*_counted(draft), number, _sentence(draft, number)]
+        return [*_counted(desk, draft), number, _sentence(draft, number)]
 
     way.steps.append(Step(outputs=[*outputs, *read_outputs], shown=shown))
     _wire_reading(desk, way, microphone, heard, outputs, read_outputs)
@@ -88,7 +88,7 @@ def _wire_reading(
         following = number if clip.grade == UNFIT else intake.next_sentence(draft, number)
         said = f"{clip.label}: {clip.words}"
         kind = gr.HTML(value=note(said, clip.grade, live=True), visible=True)
-        return [*_counted(draft), following, _sentence(draft, following), None, kind]
+        return [*_counted(desk, draft), following, _sentence(draft, following), None, kind]
 
     microphone.stop_recording(
         told(read, outputs=6), [way.visit, read_outputs[0], microphone], [*outputs, *read_outputs, microphone, heard]
@@ -109,7 +109,7 @@ def _wire_files(desk: Desk, way: Way, clips: Any, outputs: list[Any]) -> None:
         draft = desk.drafts.of(token)
         if files:
             intake.add_files(draft, [Path(file) for file in files])
-        return [*_counted(draft), None]
+        return [*_counted(desk, draft), None]
 
     clips.upload(told(drop, outputs=3), [way.visit, clips], [*outputs, clips])
 
@@ -123,7 +123,7 @@ def _cut_up(desk: Desk, token: str, recording: str | None, said: str) -> list[An
         raise UsageError("there is no recording yet: drop one")
     model = find_whisper(desk.studio.lang, offline=desk.studio.offline).model
     intake.add_long(draft, Path(recording), said, model=model, lang=desk.studio.lang, say=gr.Warning)
-    return [*_counted(draft), None]
+    return [*_counted(desk, draft), None]
 
 
 def _long_way(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
@@ -152,7 +152,7 @@ def _folder_way(gr: Any, desk: Desk) -> tuple[Any, Any]:
 def _take(desk: Desk, token: str, path: str) -> list[Any]:
     draft = desk.drafts.of(token)
     intake.add_folder(draft, Path(path.strip()).expanduser())
-    return _counted(draft)
+    return _counted(desk, draft)
 
 
 def _sentence(draft: Draft, number: int) -> str:
@@ -166,12 +166,13 @@ def _sentence(draft: Draft, number: int) -> str:
     )
 
 
-def _counted(draft: Draft) -> list[Any]:
-    """Updates of the summary line and the button to the next step."""
+def _counted(desk: Desk, draft: Draft) -> list[Any]:
+    """Updates of the summary line and the button to the next step. From the first clip on, the base is loaded."""
     import gradio as gr
 
     if not draft.clips:
         return [gr.HTML(visible=False), gr.Button(visible=False)]
+    desk.studio.warm_up()
     fit = [clip for clip in draft.clips if clip.grade != UNFIT]
     seconds = sum(clip.seconds for clip in fit)
     line = f"{len(fit)} clip{'' if len(fit) == 1 else 's'}, {seconds:.0f} seconds of speech."

@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 Sound = tuple[int, np.ndarray]  # sample rate in Hz, int16 samples (T,)
 MAX_CLIPS = 50  # recordings of a speaker that are offered for comparison
+BASES_KEPT = 2  # bases that stay in memory
 MAX_TEXT = 3_000  # characters of one request: about four minutes of speech
 
 
@@ -50,8 +50,8 @@ class Studio:
         """Takes a line for each kind of thing in a text that could not be spoken; the page shows it."""
         # one synthesis at a time: the model and torch's global random state are shared
         self._speaking = threading.Lock()
-        self._loading = threading.Lock()
-        self._load = lru_cache(maxsize=2)(self._load_base)
+        self._loading, self._warmed = threading.Lock(), False
+        self._bases: dict[str, Base] = {}  # by name or folder, the last used one last
 
     def own_voices(self) -> list[str]:
         """Finished voices of the output folder, newest first."""
@@ -65,8 +65,9 @@ class Studio:
         return [*self.own_voices(), *load_stock_voices(planned_base(self.base, offline=self.offline))]
 
     def base_of(self, voice: str) -> str:
-        """The base of a voice: from its report, else the studio's."""
-        return known_base(voice) or self.base
+        """The base of a voice: the one that its report names, else the studio's, as for voices that fit several."""
+        found = known_base(voice) or AUTO
+        return self.base if found == AUTO else found
 
     def clips_of(self, voice: str) -> list[tuple[str, str]]:
         """``(path, text)`` of a voice's training clips, held-out ones first; empty where they were deleted."""
@@ -81,9 +82,36 @@ class Studio:
         return [clip for clip in clips if Path(clip[0]).is_file()][:MAX_CLIPS]
 
     def load_base(self, which: str) -> Base:
-        """Load a base; it stays in memory."""
+        """Load a base; the last two stay in memory, whether ``auto`` or their own name was given."""
+        from voiceclone.bases.stock_names import planned_base
+
         with self._loading:
-            return self._load(which)
+            key = str(planned_base(which, offline=self.offline))
+            base = self._bases.pop(key, None) or self._load_base(key)
+            kept = list(self._bases.items())[1 - BASES_KEPT :]
+            self._bases = {**dict(kept), base.kind if key == AUTO else key: base}
+            return base
+
+    def warm_up(self) -> None:
+        """Load the studio's base in the background, once, while a visitor is still recording.
+
+        The first sound then need not wait for it. Nothing is fetched for that.
+        """
+        if not self._warmed:
+            self._warmed = True
+            threading.Thread(target=self._warm_up, name="voiceclone-warm-up", daemon=True).start()
+
+    def _warm_up(self) -> None:
+        from voiceclone.bases.stock_names import planned_base
+
+        try:
+            if planned_base(self.base, offline=self.offline) != AUTO:  # else it has to be fetched
+                base = self.load_base(self.base)
+                base.pipeline(self.lang)
+                if base.styles_are_voices:
+                    _ = base.style_encoders
+        except VoicecloneError as error:  # the visitor is told when the base is needed
+            logger.info("the base was not loaded ahead: %s", error)
 
     def find(self, voice: str) -> VoicePack:
         """Load a voice by name. The base is loaded only for stock voices."""

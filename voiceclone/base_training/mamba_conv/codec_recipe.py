@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +46,15 @@ def train_and_pack(run: TrainingRun) -> Path:
     )  # fmt: skip
     trainer = run.trainer(system)
     if run.train:
-        trainer.run()
+        measured = min(len(system.batches.validation), MEASURED)
+        trainer.run(dataclasses.replace(run.then, utterances=run.then.utterances + measured))
     folder = Path(run.out) / "codec"
     if run.group.is_main:
         codec = system.averaged.cpu()
         recognizer = load_recognizer() if run.facts.language.split("-")[0] == "en" else None
-        measured = codec_measures(codec, run.corpus, system.batches.validation[:MEASURED], recognizer)
+        indices = system.batches.validation[:MEASURED]
+        with run.tracker.reporter.task("Measuring", total=len(indices), unit="utterance") as task:
+            measured = codec_measures(codec, run.corpus, indices, recognizer, advance=partial(task.advance, 1))
         logger.info("codec: %s", measured)
         for level, use in enumerate(measured.get("codebook_use", [])):
             if use < LOW_USE:
@@ -105,9 +110,14 @@ def run_key(corpus: Corpus, config: TrainConfig) -> str:
 
 @torch.no_grad()
 def codec_measures(
-    codec: nn.Module, corpus: Corpus, indices: list[int], recognizer: PhoneRecognizer | None = None
+    codec: nn.Module,
+    corpus: Corpus,
+    indices: list[int],
+    recognizer: PhoneRecognizer | None = None,
+    *,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Reconstruction metrics of a codec on utterances; empty without utterances.
+    """Reconstruction metrics of a codec on utterances; empty without utterances. ``advance`` is called after each.
 
     Returns:
         ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (perplexity / size, for each level), and with
@@ -125,6 +135,7 @@ def codec_measures(
             phonemes = corpus.utterances[index].phonemes
             heard.append(recognizer.error_rate(made[0].numpy(), phonemes))
             truly.append(recognizer.error_rate(audio, phonemes))
+        advance()
     if not mel:
         return {}
     use = codebook_use(torch.cat(codes).T[None], codec.codebook_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts, card_end, card_head
+from voiceclone.base_training.following import Following
 from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec
@@ -30,6 +32,7 @@ from voiceclone.models.mamba_conv.config import SYSTEM, MambaConvConfig
 from voiceclone.models.mamba_conv.encodec import load_encodec
 from voiceclone.models.presets import full_config
 from voiceclone.nets.phone_recognizer import load_recognizer
+from voiceclone.tracking.progress import Reporter
 
 logger = logging.getLogger(__name__)
 SPOKEN = 24  # maximum number of utterances that are synthesised and measured
@@ -56,10 +59,15 @@ def train_and_pack(run: TrainingRun) -> Path:
             run.corpus, run.config, model=sizes, codec=codec, cache=Path(run.out) / "cache",
             vocab=full_config()["vocab"], training=settings, speaker_boost=run.boost, process_group=run.group,
         )  # fmt: skip
-        run.trainer(system, tracker=RunFiles(Path(run.out), inner=run.tracker)).run()
+        run.trainer(system, tracker=RunFiles(Path(run.out), inner=run.tracker)).run(_following(run))
     if run.group.is_main:
-        pack_mamba_conv(run.corpus, run.config, run.out, run.facts)
+        pack_mamba_conv(run.corpus, run.config, run.out, run.facts, run.tracker.reporter)
     return run.base
+
+
+def _following(run: TrainingRun) -> Following:
+    """What comes after the training: measurements of the codec and of the synthesizer."""
+    return Following(utterances=2 * len(measured_utterances(held_out(run.corpus, run.config.seed))))
 
 
 def find_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
@@ -70,7 +78,8 @@ def find_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
         folder = Path(settings.codec)
         return read_mamba_conv(folder).codec if system_of(folder) == SYSTEM else load_codec(folder)
     part = codec_config_of(run.config, settings.codebook_size, settings.codec_share)
-    return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / "codec_training", init=None))
+    then = dataclasses.replace(_following(run), training_share=1.0 / settings.codec_share)
+    return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / "codec_training", init=None, then=then))
 
 
 def fitted(sizes: MambaConvConfig, codec: nn.Module) -> MambaConvConfig:
@@ -92,12 +101,11 @@ def check_amount(corpus: Corpus) -> None:
         logger.warning("only %.1f minutes of speech: new sentences will be hard to understand", seconds / 60)
 
 
-def pack_mamba_conv(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts) -> None:
+def pack_mamba_conv(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseFacts, reporter: Reporter) -> None:
     """Measure ``best_model.pt`` on held-out utterances and write ``out/base``."""
     bundle = load_bundle(Path(out) / BEST)
-    measured = measure_mamba_conv(
-        bundle, corpus, held_out(corpus, config.seed), english=facts.language.split("-")[0] == "en"
-    )
+    english, indices = facts.language.split("-")[0] == "en", held_out(corpus, config.seed)
+    measured = measure_mamba_conv(bundle, corpus, indices, english=english, reporter=reporter)
     logger.info("measured: %s", measured)
     info = {
         "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
@@ -108,16 +116,27 @@ def pack_mamba_conv(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseF
     write_text(folder / "README.md", mamba_conv_card(facts, bundle, corpus, measured))
 
 
-def measure_mamba_conv(bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool) -> dict[str, Any]:
+def measured_utterances(indices: list[int]) -> list[int]:
+    """At most :data:`SPOKEN` of the held-out utterances, from all over them."""
+    return indices[:: max(len(indices) // SPOKEN, 1)][:SPOKEN]
+
+
+def measure_mamba_conv(
+    bundle: Bundle, corpus: Corpus, indices: list[int], *, english: bool, reporter: Reporter
+) -> dict[str, Any]:
     """Metrics of the codec and of the synthesizer on held-out utterances."""
-    indices = indices[:: max(len(indices) // SPOKEN, 1)][:SPOKEN]
+    indices = measured_utterances(indices)
     if not indices:
         return {}
     recognizer = load_recognizer() if english else None
-    spoken = spoken_measures(
-        bundle.kmodel(), corpus, dict(bundle.voices), indices, embed=resemblyzer_embed(), recognizer=recognizer
-    )
-    return {"codec": codec_measures(bundle.codec, corpus, indices, recognizer), "spoken": spoken}
+    with reporter.task("Measuring", total=2 * len(indices), unit="utterance") as task:
+        advance = partial(task.advance, 1)
+        spoken = spoken_measures(
+            bundle.kmodel(), corpus, dict(bundle.voices), indices, embed=resemblyzer_embed(), recognizer=recognizer,
+            advance=advance,
+        )  # fmt: skip
+        codec = codec_measures(bundle.codec, corpus, indices, recognizer, advance=advance)
+    return {"codec": codec, "spoken": spoken}
 
 
 def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts, card_end, card_head
+from voiceclone.base_training.following import Following
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import read_checkpoint
@@ -27,6 +29,7 @@ from voiceclone.models.presets import full_config
 from voiceclone.models.vits2.speaking import Vits2KModel, build_synthesizer, voice_rows
 from voiceclone.models.vits2.synthesizer import Synthesizer
 from voiceclone.nets.phone_recognizer import load_recognizer
+from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.compact import VOICES
 
 logger = logging.getLogger(__name__)
@@ -45,9 +48,9 @@ def train_and_pack(run: TrainingRun) -> Path:
         raise UsageError("--compile, --bfloat16: cannot be used with --system vits2: leave them out")
     if run.train:
         system = Vits2System(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
-        run.trainer(system).run()
+        run.trainer(system).run(Following(utterances=min(len(system.batches.validation), MEASURED_UTTERANCES)))
     if run.group.is_main:
-        pack_vits2(run.corpus, run.out, run.facts)
+        pack_vits2(run.corpus, run.out, run.facts, run.tracker.reporter)
     return run.base
 
 
@@ -60,7 +63,7 @@ def averaged_model(checkpoint: dict[str, Any], corpus: Corpus) -> tuple[Synthesi
     return model.eval().requires_grad_(False), config
 
 
-def pack_vits2(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
+def pack_vits2(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter) -> None:
     """Measure the averaged model of a run and write ``out/base``."""
     checkpoint = read_checkpoint(out)
     if checkpoint.get("speakers") != corpus.speakers:
@@ -68,7 +71,7 @@ def pack_vits2(corpus: Corpus, out: Path, facts: BaseFacts) -> None:
     model, config = averaged_model(checkpoint, corpus)
     settings = config.system_settings
     assert isinstance(settings, Vits2Settings)
-    measured = measure_vits2(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts)
+    measured = measure_vits2(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts, reporter)
     folder = Path(out) / "base"
     trained = build_synthesizer(model.config)  # with weight norm, as required by --init
     trained.load_state_dict(checkpoint["averaged"])
@@ -97,7 +100,9 @@ def speaker_voices(model: Synthesizer, speakers: list[str]) -> dict[str, Tensor]
     return {name: voice_rows(vector) for name, vector in zip(speakers, vectors, strict=True)}
 
 
-def measure_vits2(model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseFacts) -> dict[str, float]:
+def measure_vits2(
+    model: Synthesizer, corpus: Corpus, indices: list[int], facts: BaseFacts, reporter: Reporter
+) -> dict[str, float]:
     """The card's metrics on held-out utterances, synthesised with predicted durations."""
     indices = indices[:MEASURED_UTTERANCES]
     if not indices:
@@ -105,7 +110,11 @@ def measure_vits2(model: Synthesizer, corpus: Corpus, indices: list[int], facts:
     voices = speaker_voices(model, corpus.speakers)
     recognizer = load_recognizer() if facts.language.split("-")[0] == "en" else None
     speaker = Vits2KModel(model, full_config()["vocab"])
-    measured = spoken_measures(speaker, corpus, voices, indices, embed=resemblyzer_embed(), recognizer=recognizer)
+    with reporter.task("Measuring", total=len(indices), unit="utterance") as task:
+        measured = spoken_measures(
+            speaker, corpus, voices, indices, embed=resemblyzer_embed(), recognizer=recognizer,
+            advance=partial(task.advance, 1),
+        )  # fmt: skip
     logger.info("measured: %s", measured)
     return measured
 
