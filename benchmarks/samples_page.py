@@ -21,6 +21,7 @@ from voiceclone.evaluation.voices import find_voice
 from voiceclone.voice.card import NOT_STATED
 from voiceclone.voice.lookup import path_of
 from voiceclone.voice.origin import base_for
+from voiceclone.voice.provenance import facts_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +64,7 @@ def _load(given: str, options: argparse.Namespace, bases: dict[str, Base]) -> Sa
         dataset=load_dataset(Path(data), lang=options.lang, seed=seed, vocab=vocab),
         lang=options.lang,
         seed=seed,
-        consent=facts.get("consent", NOT_STATED),
+        consent=facts.get("consent") or facts_of(path_of(which)).get("consent", NOT_STATED),
     )
 
 

@@ -58,6 +58,16 @@ def test_a_page_with_sounds_of_recording_clone_and_best_stock(
     assert "media-src &#39;self&#39; file:;" in page and "unsafe" not in page
 
 
+def test_the_consent_in_the_file_of_a_mix_is_shown(
+    run_folder: Path, base_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    mix, out = tmp_path / "elsewhere" / "half.pt", tmp_path / "samples"
+    load_base(base_folder).stock_voices["stock_0"].save(mix, provenance={"half": {"consent": "Anna and Ben agreed"}})
+    given = [f"{mix}={dataset_folder}", "--base", str(base_folder), "--out", str(out), "--sentences", "1", "--offline"]
+    assert script("samples_page").main(given) == 0
+    assert "Anna and Ben agreed" in (out / "index.html").read_text()
+
+
 def test_voices_of_one_name_are_refused_before_anything_is_written(
     run_folder: Path, base_folder: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
