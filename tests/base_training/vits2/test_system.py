@@ -129,7 +129,7 @@ def test_the_search_is_without_noise_in_evaluation_and_late_in_the_run(corpus, c
         seen.append(noise)
         return search_alignment(posterior, prior, noise=noise)
 
-    monkeypatch.setattr(f"{module}.align", watched)
+    monkeypatch.setattr(f"{module}.search_alignment", watched)
     system = Vits2System(corpus, configured(PHASES))
     for progress in (0.0, 0.3, 0.6, 0.9):
         system.begin_step(progress)
