@@ -13,7 +13,7 @@ from support import QUICK
 from voiceclone.cli.main import main
 from voiceclone.files import sha256_of
 from voiceclone.voice.pack import VoicePack
-from voiceclone.voice.provenance import from_header
+from voiceclone.voice.provenance import stored_provenance
 
 CONSENT = "Ann Example, in writing, 1 May 2025 *<b>"
 
@@ -48,7 +48,7 @@ def test_consent_and_origin_stand_in_report_card_artifacts_and_header(voice: Pat
     assert artifacts["identity"]["dataset"] == report["dataset"]["fingerprint"]
     assert artifacts["versions"] == report["versions"]
     assert main(["export", str(voice), "--to", "safetensors", "--out", str(tmp_path / "v.safetensors")]) == 0
-    header = from_header(tmp_path / "v.safetensors")["v"]
+    header = stored_provenance(tmp_path / "v.safetensors")["v"]
     assert header["consent"] == CONSENT and header["seed"] == "7" and header["voice_sha256"] == sha256_of(voice)
     assert header["base_sha256"] == report["base"]["sha256"]
     assert header["dataset_fingerprint"] == report["dataset"]["fingerprint"]
@@ -72,7 +72,7 @@ def test_another_voice_in_its_place_does_not_inherit_its_consent(voice: Path, tm
     place = Path(shutil.copytree(voice.parent, tmp_path / "v"))
     VoicePack(VoicePack.load(voice).tensor * 0.9, "v").save(place / "v.pt")
     assert main(["export", str(place / "v.pt"), "--to", "safetensors", "--out", str(tmp_path / "x.safetensors")]) == 0
-    assert "consent" not in from_header(tmp_path / "x.safetensors")["v"]
+    assert "consent" not in stored_provenance(tmp_path / "x.safetensors")["v"]
 
 
 @pytest.mark.parametrize("given", [(), ("--consent", "   ")])

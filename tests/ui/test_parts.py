@@ -30,7 +30,7 @@ from voiceclone.ui.step_voice import _counted
 from voiceclone.ui.studio import Studio
 from voiceclone.ui.training import Training
 from voiceclone.voice.library import own_voices
-from voiceclone.voice.provenance import from_header
+from voiceclone.voice.provenance import stored_provenance
 from voiceclone.voice.space import KOKORO_SPACE
 
 
@@ -211,7 +211,7 @@ def test_a_mix_remembers_the_custom_base_of_its_voices(studio: Studio, tmp_path:
     assert other.base_of(mix) == str(base_folder)
     known = next(voice for voice in own_voices(tmp_path) if voice.name == "half")
     assert (known.kind, known.base, known.base_kind) == ("other", "tiny", "custom") and not known.fits(KOKORO_SPACE)
-    facts = from_header(Path(mix))["half"]
+    facts = stored_provenance(Path(mix))["half"]
     assert facts["consent"] == "Anna agrees." and str(tmp_path) not in str(facts)
     assert facts["source"] == "timbre(0.5*anna + 0.5*stock_0) + prosody(0.75*anna + 0.25*stock_0)"
     renamed = shelf.rename(other, mix, "quarter")

@@ -22,7 +22,7 @@ from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
 from voiceclone.voice.formats import FORMATS, read_voices, write_voices
 from voiceclone.voice.pack import SHAPE, VoicePack
-from voiceclone.voice.provenance import from_header
+from voiceclone.voice.provenance import stored_provenance
 
 PACK = VoicePack(torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)), "v")
 EXACT = [form for form in FORMATS if form != "compact"]
@@ -169,10 +169,10 @@ def test_safetensors_say_where_a_voice_comes_from(tmp_path: Path) -> None:
     with safe_open(out, framework="np") as file:
         assert all(isinstance(value, str) for value in file.metadata().values())
     for path in (out, tmp_path / "v.safetensors"):
-        origin = from_header(path)["v"]
+        origin = stored_provenance(path)["v"]
         assert origin["base"] == "nano" and origin["consent"] == "Ann" and origin["seed"] == "3"
         assert origin["source"] == "v.pt" and "dataset_fingerprint" not in origin
-    assert from_header(out)["other"].keys() == {"source", "written_by"}
+    assert stored_provenance(out)["other"].keys() == {"source", "written_by"}
 
 
 def test_a_mix_can_be_exported_at_once(tmp_path: Path, base_folder: Path) -> None:

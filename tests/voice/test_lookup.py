@@ -166,7 +166,7 @@ def test_a_mix_of_odd_names_gets_a_name_that_can_be_written(tmp_path: Path) -> N
 
 
 def test_provenance_goes_along_with_one_of_several(tmp_path: Path) -> None:
-    from voiceclone.voice.provenance import from_header
+    from voiceclone.voice.provenance import stored_provenance
 
     write_voices(
         tmp_path / "a.safetensors", {"v": PACK, "w": OTHER}, "safetensors", provenance={"w": {"consent": "Ann"}}
@@ -174,7 +174,7 @@ def test_provenance_goes_along_with_one_of_several(tmp_path: Path) -> None:
     shutil.move(tmp_path / "a.safetensors", tmp_path / "a.bin")
     out = tmp_path / "w.safetensors"
     assert main(["export", f"{tmp_path / 'a.bin'}:w", "--to", "compact", "--out", str(out)]) == 0
-    assert from_header(out) == {"w": {"consent": "Ann"}}
+    assert stored_provenance(out) == {"w": {"consent": "Ann"}}
 
 
 def test_files_that_were_exported_elsewhere() -> None:

@@ -14,7 +14,7 @@ from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_torch
 from voiceclone.voice.origin import base_for, misfits, origins_of
 from voiceclone.voice.pack import VoicePack
-from voiceclone.voice.provenance import from_header
+from voiceclone.voice.provenance import stored_provenance
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_what_a_file_says_of_its_base_does_not_disturb_kokoro(tmp_path: Path, pa
         assert torch.equal(torch.load(tmp_path / "m.pt", weights_only=True, mmap=mapped), pack.tensor)
     bare = tmp_path / "bare.pt"
     pack.save(bare)
-    assert from_header(bare) == {} and from_header(tmp_path / "m.pt")["m"]["base"] == "x"
+    assert stored_provenance(bare) == {} and stored_provenance(tmp_path / "m.pt")["m"]["base"] == "x"
 
 
 @pytest.mark.parametrize("note", ["{", "[]", '{"m": 7}', "[" * 100_000, "x" * (2 << 20)])

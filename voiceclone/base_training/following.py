@@ -1,4 +1,4 @@
-"""Estimated time of what comes after a training, so that the time left that is shown is that of the whole command."""
+"""Estimated duration of the work that follows a training, which is added to the time left that is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UTTERANCE_SECONDS = 2.0
 """Synthesis of an utterance of five seconds by nano, F0 tracking, speaker encoder and phone recogniser, on one core.
 Larger models take longer."""
 VOICE_SECONDS = 0.5
-"""Style encoders on the utterances of one speaker, likewise."""
+"""Style encoders on the utterances of one speaker. An assumption: it was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

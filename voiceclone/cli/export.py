@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Read, choose, write."""
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.formats import FORMATS, SEVERAL, read_voices, write_voices
-    from voiceclone.voice.provenance import from_header
+    from voiceclone.voice.provenance import stored_provenance
 
     if options.to == ONNX:
         return _export_model(options)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{options.out} holds a voice '{both[0]}': give another --name, or replace it with --overwrite"
         )
-    known = from_header(options.out) if existing else {}
+    known = stored_provenance(options.out) if existing else {}
     origin = {new: provenance[old] for new, old in zip(packs, _names(found, options.name), strict=True)}
     write_voices(options.out, {**existing, **packs}, options.to, provenance={**known, **origin})
     reporter = Reporter(verbosity=verbosity(options))

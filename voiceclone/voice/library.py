@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from voiceclone.voice.provenance import BASE_FACTS, from_header
+from voiceclone.voice.provenance import BASE_FACTS, stored_provenance
 from voiceclone.voice.space import space_of
 
 CLONE, OTHER = "clone", "other"  # kinds of own voices: made by a clone run, or a mix or copy
@@ -75,7 +75,7 @@ def _described(path: Path) -> OwnVoice:
 
 def _base_in_file(path: Path) -> dict[str, Any]:
     """The base of a mix or copy, from its own file, as a report describes one."""
-    facts = next(iter(from_header(path).values()), {})
+    facts = next(iter(stored_provenance(path).values()), {})
     keys = ("name", "kind", "sha256", "voice_space")
     return {key: facts[fact] for key, fact in zip(keys, BASE_FACTS) if facts.get(fact)}
 

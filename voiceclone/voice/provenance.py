@@ -66,7 +66,7 @@ def to_note(by_voice: Mapping[str, Provenance]) -> dict[str, str]:
     return {NOTE: _as_json(by_voice)} if by_voice else {}
 
 
-def from_header(path: Path) -> dict[str, Provenance]:
+def stored_provenance(path: Path) -> dict[str, Provenance]:
     """Provenance in a safetensors or ``.pt`` file, by voice; empty for files of other programs."""
     from safetensors import SafetensorError, safe_open
 
@@ -89,7 +89,7 @@ def facts_of(path: Path, name: str | None = None) -> Provenance:
     Args:
         name: the voice's name, in a file of several. A single voice is found under any name, for files are renamed.
     """
-    header = from_header(path)
+    header = stored_provenance(path)
     known = header.get(name or path.stem) or (next(iter(header.values())) if len(header) == 1 else None)
     return known or provenance_of(path)
 
