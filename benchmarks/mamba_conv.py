@@ -129,7 +129,7 @@ def one_recording(options: argparse.Namespace) -> dict[str, Any]:
 def corpus_of(data: list[Path], out: Path) -> Corpus:
     """The features of some datasets."""
     caches = [(path, out / "features" / f"{number:03d}-{path.name}") for number, path in enumerate(data)]
-    prepare_caches(caches, [], out / "features", Preparation(vocab=full_config()["vocab"]))
+    prepare_caches(caches, [], out / "features", Preparation(vocab=full_config()["vocab"], quick_f0=True))
     return Corpus([cache for _, cache in caches])
 
 

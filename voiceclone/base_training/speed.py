@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from kokoro.model import KModel
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool, lengths_vary: bool = False) -> None:
@@ -27,14 +27,17 @@ def speed_up_vocoder(model: KModel, *, compiled: bool, bfloat16: bool, lengths_v
     for module in model.decoder.modules():
         if isinstance(module, AdaINResBlock1):
             if bfloat16:
-                module.forward = _in_bfloat16(module.forward)
+                run_in_bfloat16(module)
             if compiled:
                 module.forward = torch.compile(module.forward, dynamic=lengths_vary)
 
 
-def _in_bfloat16(forward: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    def run(x: Tensor, style: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, dtype=torch.bfloat16):
-            return forward(x, style).float()
+def run_in_bfloat16(module: nn.Module) -> None:
+    """Run the convolutions and matrix products of ``module`` in bfloat16. Its weights and its output stay float32."""
+    forward = module.forward
 
-    return run
+    def run(x: Tensor, *args: Any) -> Tensor:
+        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+            return forward(x, *args).float()
+
+    module.forward = run

@@ -118,7 +118,7 @@ def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:
         (["--set", 'model={"upsample_rates": [8, 8, 2]}'], "makes 128 samples of a frame of 300"),
         (["--set", "max_frames=3"], "raise max_frames, or cut the recordings"),
         (["--set", "sdp=1"], "sdp is 1"),
-        (["--bfloat16"], "cannot be used with --system vits2"),
+        (["--compile"], "cannot be used with --system vits2"),
         (["--kept-out", str(spoken / "heldout")], "--kept-out: cannot be used with --system vits2"),
         (["--voices", "3"], "--voices: cannot be used with --system vits2"),
         (["--init", str(tmp_path)], "is not a trained VITS2"),

@@ -55,6 +55,26 @@ def test_the_last_phase_changes_the_durations_alone(corpus, configured, tmp_path
     assert any(not torch.equal(v, discriminator[n]) for n, v in system.discriminators["durations"].state_dict().items())
 
 
+def test_bfloat16_changes_the_losses_by_rounding_only(corpus, configured) -> None:
+    found, kept = [], []
+    for bfloat16 in (False, True):
+        torch.manual_seed(0)
+        system = Vits2System(corpus, configured(adversarial_share=0.0, bfloat16=bfloat16))
+        system.speed_up()
+        torch.manual_seed(1)
+        losses = system.losses(1, 0.5)
+        losses.total.backward()
+        assert losses.discriminate is not None
+        found.append({**losses.terms, "discriminator": losses.discriminate()})
+        kept.append(system.trained.decoder(torch.ones(1, system.model.channels, 4), torch.zeros(1, 8, 1)))
+    assert found[0].keys() == found[1].keys()
+    for name in set(found[0]) - {"mas_within_25ms", "mas_within_50ms"}:
+        first, second = (float(terms[name].detach()) for terms in found)
+        assert second == pytest.approx(first, rel=0.05, abs=0.02), name
+    assert any(bool(found[0][name] != found[1][name]) for name in found[0])
+    assert kept[1].dtype == torch.float32 and all(v.dtype == torch.float32 for v in system.trained.parameters())
+
+
 @pytest.mark.parametrize("discriminator", ["conv", "lstm", "none"])
 def test_a_resumed_run_is_equal_bit_for_bit(corpus, configured, tmp_path, discriminator: str) -> None:
     config = configured(

@@ -44,8 +44,8 @@ def train_and_pack(run: TrainingRun) -> Path:
             wrong.
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
-    if run.config.compile or run.config.bfloat16:
-        raise UsageError("--compile, --bfloat16: cannot be used with --system vits2: leave them out")
+    if run.config.compile:
+        raise UsageError("--compile: cannot be used with --system vits2: leave it out")
     if run.train:
         system = Vits2System(run.corpus, run.config, speaker_boost=run.boost, process_group=run.group)
         run.trainer(system).run(Following(utterances=min(len(system.batches.validation), MEASURED_UTTERANCES)))

@@ -19,6 +19,7 @@ from voiceclone.base_training.losses import (
     discriminator_loss,
     feature_match_loss,
 )
+from voiceclone.base_training.speed import run_in_bfloat16
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.base_training.vits2.batches import Vits2Batch, Vits2Batches
 from voiceclone.base_training.vits2.duration_discriminator import (
@@ -34,7 +35,9 @@ from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import load_strictly, read_state
 from voiceclone.models.vits2.config import read_vits2_config
+from voiceclone.models.vits2.decoder import ResidualBlock
 from voiceclone.models.vits2.durations import expansion
+from voiceclone.models.vits2.layers import WaveNet
 from voiceclone.models.vits2.speaking import Vits2KModel
 from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
 from voiceclone.models.vits2.synthesizer import Posterior, Prior, Synthesizer, crop_starts, cut_frames, search_alignment
@@ -181,10 +184,9 @@ class Vits2System(System):
     ) -> dict[str, Tensor]:
         if not adversarial:
             return {}
-        discriminator = self.discriminators["audio"]
         with torch.no_grad():
-            _, real_features = discriminator(real)
-        scores, features = discriminator(audio)
+            _, real_features = self._discriminator_outputs(real)
+        scores, features = self._discriminator_outputs(audio)
         over_all = partial(self._over_all, batch=batch)
         return {
             "adversarial": adversarial_loss(scores),
@@ -196,8 +198,12 @@ class Vits2System(System):
         return self.process_group.all_reduce(means * batch.share.rows)
 
     def _discriminate_audio(self, batch: Vits2Batch, audio: Tensor, real: Tensor) -> Tensor:
-        discriminator = self.discriminators["audio"]
-        return discriminator_loss(discriminator(real)[0], discriminator(audio.detach())[0]) * batch.share.rows
+        outputs = [self._discriminator_outputs(one)[0] for one in (real, audio.detach())]
+        return discriminator_loss(*outputs) * batch.share.rows
+
+    def _discriminator_outputs(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            return self.discriminators["audio"](audio)
 
     def _agreement(self, path: Tensor, batch: Vits2Batch, prior: Prior) -> dict[str, Tensor]:
         """Fractions of boundaries of the alignment search near the corpus' own; logged only."""
@@ -223,8 +229,14 @@ class Vits2System(System):
         return str(read_info(base).get("name", base.name))
 
     def speed_up(self) -> None:
-        """No effect: --compile and --bfloat16 are rejected earlier."""
-        return None
+        """Run the WaveNets and the decoder's residual blocks in bfloat16, as configured; --compile is refused earlier.
+
+        The layers around them stay float32: means and scales with 8 bits of precision would limit the divergence, and a
+        waveform with 8 bits would be audible.
+        """
+        for module in self.trained.modules() if self.config.bfloat16 else ():
+            if isinstance(module, WaveNet | ResidualBlock):
+                run_in_bfloat16(module)
 
     def identity(self) -> dict[str, Any]:
         """Speakers, preset, model sizes and discriminator, which must not change when a run is resumed."""
