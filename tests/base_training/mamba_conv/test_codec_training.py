@@ -129,4 +129,4 @@ def test_an_own_codec_is_trained_once(corpus, config, tmp_path, monkeypatch) -> 
 
 def test_a_hop_that_does_not_fit_is_refused(corpus, config) -> None:
     with pytest.raises(ValueError, match="does not divide"):
-        CodecSystem(corpus, config, codec=CodecConfig(strides=(2, 7)))
+        CodecSystem(corpus, config, codec=CodecConfig(hop=350, window=1400))

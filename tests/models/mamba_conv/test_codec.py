@@ -94,7 +94,7 @@ def test_frames_and_samples_fit(name: str) -> None:
 def test_a_frame_is_where_its_sound_is() -> None:
     """A click moves with its frame: encoder and decoder are aligned."""
     torch.manual_seed(0)
-    codec = Codec(CodecConfig(channels=4, latent=8, codebook_size=8)).eval()
+    codec = Codec(CodecConfig(channels=8, latent=8, codebook_size=8)).eval()
     silence, click = torch.zeros(1, 300 * 40), torch.zeros(1, 300 * 40)
     click[0, 300 * 20 + 150] = 1.0
     with torch.no_grad():

@@ -98,16 +98,16 @@ class CodecSystem(System):
         adversarial = self.takes_discriminators(step, progress)
         if adversarial:
             with torch.no_grad():
-                _, real = self.discriminators(audio)
-            scores, fake = self.discriminators(made)
+                _, real = self._discriminator_outputs(audio)
+            scores, fake = self._discriminator_outputs(made)
             terms["adversarial"] = adversarial_loss(scores)
             terms["feature_match"] = feature_match_loss(real, fake, lambda means: self._over_all(means, part))
         terms = {name: value * part for name, value in terms.items()}
         total = sum(self.weight[name] * value for name, value in terms.items())
 
         def discriminate() -> Tensor:
-            loss = discriminator_loss(self.discriminators(audio)[0], self.discriminators(made.detach())[0])
-            return loss * part
+            outputs = [self._discriminator_outputs(one)[0] for one in (audio, made.detach())]
+            return discriminator_loss(*outputs) * part
 
         return StepLosses(terms=terms, total=total, discriminate=discriminate if adversarial else None)
 
@@ -124,7 +124,7 @@ class CodecSystem(System):
         return base.name
 
     def speed_up(self) -> None:
-        """No effect: nothing is compiled here."""
+        """No effect: nothing is compiled here. With --bfloat16 the discriminators run in it."""
 
     def identity(self) -> dict[str, Any]:
         """Speakers, preset and sizes."""
@@ -147,6 +147,10 @@ class CodecSystem(System):
         audio = self.corpus.audio(index)
         made = self.averaged.decode(self.averaged.encode(torch.from_numpy(audio)[None].to(self.process_group.device)))
         return self.corpus.utterances[index], audio, made[0].cpu().numpy()
+
+    def _discriminator_outputs(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
+            return self.discriminators(audio)
 
     def _over_all(self, means: Tensor, part: float) -> Tensor:
         return self.process_group.all_reduce(means * part)

@@ -1,78 +1,44 @@
-"""A small convolutional codec (after Défossez et al. 2022): waveform to tokens and back."""
+"""A small neural codec on short-time spectra: waveform to tokens and back.
+
+The encoder reads a log-mel; the decoder predicts magnitude and phase of each frame's spectrum for an inverse Fourier
+transform (Vocos, Siuzdak 2023). All layers run at the frame rate. Strided convolutions on the waveform, as in EnCodec,
+need many times the steps, each of twice the cost, for speech that is intelligible at all.
+"""
 
 from __future__ import annotations
 
 import torch
+import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.models.convnext import LOUDEST, ConvNeXtStack
 from voiceclone.models.mamba_conv.config import CodecConfig
 from voiceclone.models.mamba_conv.quantizer import Quantized, ResidualQuantizer
 
-EDGE = 7  # kernel of the first and the last convolution
-
-
-class ResidualUnit(nn.Module):
-    """Two convolutions with half the channels in between, and a residual connection."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = max(channels // 2, 1)
-        self.inside = nn.Conv1d(channels, inner, 3, padding=1)
-        self.outside = nn.Conv1d(inner, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, channels, L)`` to the same shape."""
-        return x + self.outside(F.elu(self.inside(F.elu(x))))
-
-
-class Downsample(nn.Module):
-    """A strided convolution with an output length of exactly the input length / stride."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.conv = nn.Conv1d(inside, outside, 2 * stride, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, inside, L)`` to ``(B, outside, L / stride)``."""
-        left = self.stride // 2
-        return self.conv(F.pad(F.elu(x), (left, self.stride - left)))
-
-
-class Upsample(nn.Module):
-    """The transposed convolution that inverts the lengths of :class:`Downsample`."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.conv = nn.ConvTranspose1d(inside, outside, 2 * stride, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, inside, L)`` to ``(B, outside, stride L)``."""
-        left = self.stride // 2
-        y = self.conv(F.elu(x))
-        return y[..., left : left + self.stride * x.shape[-1]]
+FLOOR = 1e-3  # added to mel amplitudes before the logarithm
 
 
 class Codec(nn.Module):
     """Encoder, quantizer and decoder."""
 
+    window: Tensor
+
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        widths = [config.channels * 2**i for i in range(len(config.strides) + 1)]
-        down: list[nn.Module] = [nn.Conv1d(1, widths[0], EDGE, padding=EDGE // 2)]
-        up: list[nn.Module] = [nn.ELU(), nn.Conv1d(widths[0], 1, EDGE, padding=EDGE // 2)]
-        for inside, outside, stride in zip(widths, widths[1:], config.strides):
-            down += [ResidualUnit(inside), Downsample(inside, outside, stride)]
-            up = [Upsample(outside, inside, stride), ResidualUnit(inside), *up]
-        self.encoder = nn.Sequential(*down, nn.ELU(), nn.Conv1d(widths[-1], config.latent, EDGE, padding=EDGE // 2))
+        self.margin = (config.window - config.hop) // 2  # on each side of a frame's own samples
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            SAMPLE_RATE, n_fft=config.window, hop_length=config.hop, n_mels=config.bands, power=1, center=False
+        )
+        self.encoder = ConvNeXtStack(config.bands, config.channels, config.latent, config.encoder_layers)
         # Without it the vectors collapse to nearly one point before quantization starts, and only one code is used
         # afterwards.
         self.norm = nn.BatchNorm1d(config.latent, affine=False)
         self.quantizer = ResidualQuantizer(config.levels, config.codebook_size, config.latent)
-        self.decoder = nn.Sequential(nn.Conv1d(config.latent, widths[-1], EDGE, padding=EDGE // 2), *up)
+        self.decoder = ConvNeXtStack(config.latent, config.channels, config.window + 2, config.decoder_layers)
+        self.register_buffer("window", torch.hann_window(config.window), persistent=False)
 
     @property
     def hop(self) -> int:
@@ -91,11 +57,22 @@ class Codec(nn.Module):
 
     def latents(self, audio: Tensor) -> Tensor:
         """Waveforms ``(B, T)``, T a multiple of the hop, to vectors ``(B, latent, T / hop)`` of about unit variance."""
-        return self.norm(self.encoder(audio.unsqueeze(1)))
+        mel = self.mel(F.pad(audio, (self.margin, self.margin)))
+        return self.norm(self.encoder(torch.log(mel + FLOOR)))
 
     def resynthesize(self, vectors: Tensor) -> Tensor:
         """Vectors ``(B, latent, F)`` to waveforms ``(B, hop F)``."""
-        return torch.tanh(self.decoder(vectors).squeeze(1))
+        magnitude, phase = self.decoder(vectors).float().chunk(2, dim=1)
+        spectrum = torch.polar(torch.exp(magnitude.clamp(max=LOUDEST)), phase)
+        frames = torch.fft.irfft(spectrum, n=self.config.window, dim=1) * self.window[:, None]
+        return self._overlap_add(frames) / self._overlap_add(self.window.square()[:, None].expand_as(frames[:1]))
+
+    def _overlap_add(self, frames: Tensor) -> Tensor:
+        """Frames ``(B, window, F)`` to samples ``(B, hop F)``, the margins cut off."""
+        length = self.config.hop * frames.shape[-1]
+        kernel, stride = (1, self.config.window), (1, self.config.hop)
+        summed = F.fold(frames, (1, length + 2 * self.margin), kernel, stride=stride)
+        return summed[:, 0, 0, self.margin : self.margin + length]
 
     def quantize(self, audio: Tensor, **settings: object) -> Quantized:
         """Encode and quantize waveforms ``(B, samples)``; ``settings`` are those of the quantizer's ``forward``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
@@ -21,11 +20,18 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True, kw_only=True)
 class CodecConfig:
-    """The convolutional codec with its residual vector quantizer."""
+    """The codec on short-time spectra with its residual vector quantizer."""
 
-    channels: int = 12
-    """Channels of the first convolution; they double at every stride."""
-    strides: tuple[int, ...] = (2, 5, 5, 6)
+    channels: int = 192
+    """Channels of all layers, which run at the frame rate."""
+    encoder_layers: int = 2
+    decoder_layers: int = 6
+    hop: int = 300
+    """Samples at 24 kHz of one codec frame."""
+    window: int = 1200
+    """Samples of a short-time spectrum, of the input and of the output."""
+    bands: int = 100
+    """Mel bands of the input."""
     latent: int = 64
     """Dimensions of a quantized vector."""
     levels: int = 4
@@ -33,13 +39,13 @@ class CodecConfig:
     codebook_size: int = 256
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.latent, self.levels, self.codebook_size, *self.strides) < 1:
+        if any(value < 1 for value in asdict(self).values()):
             raise ValueError("codec: sizes must be positive")
-
-    @property
-    def hop(self) -> int:
-        """Samples at 24 kHz of one codec frame."""
-        return math.prod(self.strides)
+        if (self.window - self.hop) % 2 or self.window < 2 * self.hop:
+            raise ValueError(
+                f"codec: a window of {self.window} samples must be at least two hops ({self.hop}) and differ from one "
+                "by an even number"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +144,11 @@ def presets(name: str, *, codebook_size: int | None = None) -> tuple[CodecConfig
     if name == "nano":
         codec, model = CodecConfig(), MambaConvConfig()
     elif name == "tiny":
-        codec = CodecConfig(channels=4, latent=16, codebook_size=32)
+        codec = CodecConfig(channels=16, encoder_layers=1, decoder_layers=1, bands=40, latent=16, codebook_size=32)
         model = MambaConvConfig(text_dim=32, text_layers=1, style_channels=16, hidden=32, layers=1, state=4,
                                 dropout=0.0, codebook_size=32)  # fmt: skip
     elif name == "reference":
-        codec = CodecConfig(channels=32, latent=128, codebook_size=1024)
+        codec = CodecConfig(channels=512, decoder_layers=8, latent=128, codebook_size=1024)
         model = MambaConvConfig(text_dim=256, text_layers=3, hidden=512, state=16, codebook_size=1024)
     else:
         raise UsageError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
