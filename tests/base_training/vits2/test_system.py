@@ -114,7 +114,7 @@ def test_every_flow_trains(corpus, configured, tmp_path, flow: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"sdp": True}, {"decoder": "istft"}, {"posterior": "linear"}, {"add_blank": True},
+        {"sdp": True}, {"decoder": "istft"}, {"decoder": "vocos"}, {"posterior": "linear"}, {"add_blank": True},
         {"speaker_encoder": False}, {"mas_from_start": True},
     ],
 )  # fmt: skip

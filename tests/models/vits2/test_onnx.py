@@ -12,7 +12,7 @@ import torch
 
 from voiceclone.models.checkpoint import fold_weight_norm
 from voiceclone.models.presets import full_config
-from voiceclone.models.vits2.config import Vits2Config, vits2_preset, with_istft
+from voiceclone.models.vits2.config import Vits2Config, vits2_preset, with_istft, with_vocos
 from voiceclone.models.vits2.onnx_export import METADATA, ExportedVits2, export_onnx, onnx_bytes
 from voiceclone.models.vits2.synthesizer import Synthesizer
 
@@ -35,6 +35,7 @@ def random_model(config: Vits2Config) -> Synthesizer:
 CASES = {
     "one speaker": vits2_preset("tiny"),
     "speakers": replace(vits2_preset("tiny"), speakers=3, flow="mono_layer_post_residual"),
+    "vocos": with_vocos(replace(vits2_preset("tiny"), flow="pre_conv")),
     "istft": with_istft(replace(vits2_preset("tiny"), flow="pre_conv")),
     "stochastic": replace(vits2_preset("tiny"), stochastic_durations=True, flow="fft"),
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from voiceclone.models.vits2.config import Vits2Config, vits2_preset, with_istft
+from voiceclone.models.vits2.config import Vits2Config, vits2_preset, with_istft, with_vocos
 from voiceclone.models.vits2.decoder import InverseStft
 from voiceclone.models.vits2.durations import expansion, predicted_frames, rounded_up
 from voiceclone.models.vits2.layers import length_mask
@@ -86,7 +86,9 @@ def test_likelihood_is_that_of_the_gaussians(model: Synthesizer) -> None:
     assert torch.equal(path.sum((1, 2)), torch.tensor([12.0, 9.0]))
 
 
-@pytest.mark.parametrize("config", [SPEAKERS, with_istft(SPEAKERS), replace(SPEAKERS, resblock="1")])
+@pytest.mark.parametrize(
+    "config", [SPEAKERS, with_istft(SPEAKERS), with_vocos(SPEAKERS), replace(SPEAKERS, resblock="1")]
+)
 def test_the_decoder_makes_a_hop_of_every_frame(config: Vits2Config) -> None:
     torch.manual_seed(3)
     model = Synthesizer(config).eval()

@@ -16,6 +16,7 @@ from voiceclone.models.vits2.config import (
     changed,
     vits2_preset,
     with_istft,
+    with_vocos,
 )
 
 JUDGES = ("conv", "lstm", "none")
@@ -41,7 +42,7 @@ class Vits2Settings(SystemSettings):
     """Position of the flow's transformer: a name of :data:`voiceclone.models.vits2.config.FLOWS`; ``none`` as in
     VITS."""
     decoder: str = "hifigan"
-    """``hifigan`` or ``istft``."""
+    """``hifigan``, ``istft`` or ``vocos``."""
     posterior: str = "mel"
     """Input of the posterior encoder: ``mel`` or ``linear``."""
     sdp: bool = False
@@ -127,4 +128,6 @@ def model_config(preset: str, settings: Vits2Settings, speakers: int) -> Vits2Co
         config = replace(config, front_end=FrontEnd(posterior="linear", n_fft=1024, win=1024))
     if settings.decoder == "istft":
         config = with_istft(config)
+    if settings.decoder == "vocos":
+        config = with_vocos(config)
     return changed(config, settings.model)

@@ -13,7 +13,7 @@ from voiceclone.models.presets import PRESETS
 
 PLAIN = "none"  # flows without a transformer, as in VITS
 FLOWS = ("pre_conv", "pre_conv2", "fft", "mono_layer_inter_residual", "mono_layer_post_residual", PLAIN)
-DECODERS = ("hifigan", "istft")
+DECODERS = ("hifigan", "istft", "vocos")
 POSTERIORS = ("mel", "linear")
 LARGEST_VOICE = 256  # maximum size of a speaker vector: it must fit in a row of a voice file
 
@@ -87,9 +87,9 @@ class Vits2Config:
     duration_noise: bool = True
     """Add a noise channel to the deterministic predictor, for training with a discriminator."""
     decoder: str = "hifigan"
-    """``hifigan`` or ``istft``."""
+    """``hifigan``, ``istft`` or ``vocos``."""
     upsample_rates: tuple[int, ...] = (10, 6, 5)
-    """Their product, times ``istft_hop`` for that decoder, is the front end's hop."""
+    """Their product, times ``istft_hop`` for the other decoders, is the front end's hop. ``vocos`` needs none."""
     upsample_kernels: tuple[int, ...] = (20, 12, 10)
     upsample_channels: int = 128
     resblock: str = "2"
@@ -97,6 +97,8 @@ class Vits2Config:
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3), (1, 3), (1, 3))
     istft_size: int = 20
     istft_hop: int = 5
+    decoder_layers: int = 6
+    """ConvNeXt blocks of ``vocos``."""
     crop_frames: int = 32
     """Frames of the decoder's crop in training."""
     add_blank: bool = False
@@ -125,7 +127,7 @@ class Vits2Config:
     @property
     def upsampling(self) -> int:
         """Samples that the decoder produces per frame."""
-        product = self.istft_hop if self.decoder == "istft" else 1
+        product = 1 if self.decoder == "hifigan" else self.istft_hop
         for rate in self.upsample_rates:
             product *= rate
         return product
@@ -199,6 +201,15 @@ def with_istft(config: Vits2Config) -> Vits2Config:
     """``config`` with an iSTFT instead of the decoder's last upsampling layer."""
     rates, kernels = config.upsample_rates[:-1], config.upsample_kernels[:-1]
     return replace(config, decoder="istft", upsample_rates=rates, upsample_kernels=kernels)
+
+
+def with_vocos(config: Vits2Config) -> Vits2Config:
+    """``config`` with a decoder that predicts a spectrum for every latent frame, with twice the channels."""
+    hop = config.front_end.hop
+    return replace(
+        config, decoder="vocos", upsample_rates=(), upsample_kernels=(), upsample_channels=2 * config.upsample_channels,
+        istft_size=4 * hop, istft_hop=hop,
+    )  # fmt: skip
 
 
 def read_vits2_config(path: Path) -> tuple[Vits2Config, dict[str, int]]:

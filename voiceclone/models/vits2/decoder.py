@@ -1,4 +1,5 @@
-"""Latent frames to waveform: HiFi-GAN's generator (Kong et al. 2020), optionally with an inverse STFT (iSTFTNet)."""
+"""Latent frames to waveform: HiFi-GAN's generator (Kong et al. 2020), optionally with an inverse STFT (iSTFTNet); or
+Vocos (Siuzdak 2023)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import weight_norm
 
+from voiceclone.models.convnext import LOUDEST, ConvNeXtStack
 from voiceclone.models.vits2.config import Vits2Config
 from voiceclone.models.vits2.layers import leaky
 
@@ -75,15 +77,45 @@ class Decoder(nn.Module):
         return self.istft(torch.exp(magnitude.clamp(max=5.0)), math.pi * torch.sin(phase))
 
 
+class Vocos(nn.Module):
+    """Magnitude and phase of each latent frame's spectrum by ConvNeXt blocks, and an inverse STFT."""
+
+    def __init__(self, config: Vits2Config) -> None:
+        super().__init__()
+        width, size = config.upsample_channels, config.istft_size
+        rate = math.prod(config.upsample_rates)
+        self.up = nn.ConvTranspose1d(config.channels, config.channels, rate, rate) if rate > 1 else nn.Identity()
+        self.stack = ConvNeXtStack(config.channels, width, size + 2, config.decoder_layers)
+        self.voice = nn.Conv1d(config.voice_size, width, 1) if config.voice_size else None
+        self.istft = InverseStft(size, config.istft_hop, margin=(size - config.istft_hop) // 2)
+
+    def forward(self, frames: Tensor, voice: Tensor | None = None) -> Tensor:
+        """As :meth:`Decoder.forward`."""
+        condition = self.voice(voice) if self.voice is not None else None
+        magnitude, phase = self.stack(self.up(frames), condition).chunk(2, dim=1)
+        return self.istft(torch.exp(magnitude.clamp(max=LOUDEST)), phase)
+
+
+def build_decoder(config: Vits2Config) -> nn.Module:
+    """The decoder that ``config`` names."""
+    return Vocos(config) if config.decoder == "vocos" else Decoder(config)
+
+
 class InverseStft(nn.Module):
-    """The inverse STFT with a Hann window as a transposed convolution, which every ONNX runtime supports."""
+    """The inverse STFT with a Hann window as a transposed convolution, which every ONNX runtime supports.
+
+    Args:
+        size: of the FFT and the window in samples.
+        hop: in samples.
+        margin: samples cut off at both ends; half the size where it is None.
+    """
 
     basis: Tensor
     envelope: Tensor
 
-    def __init__(self, size: int, hop: int) -> None:
+    def __init__(self, size: int, hop: int, *, margin: int | None = None) -> None:
         super().__init__()
-        self.size, self.hop = size, hop
+        self.hop, self.margin = hop, size // 2 if margin is None else margin
         window = torch.hann_window(size)
         angle = 2 * math.pi * torch.arange(size // 2 + 1)[:, None] * torch.arange(size)[None] / size
         # every frequency but the first and last also represents its conjugate
@@ -94,12 +126,12 @@ class InverseStft(nn.Module):
         self.register_buffer("envelope", (window**2)[None, None], persistent=False)
 
     def forward(self, magnitude: Tensor, phase: Tensor) -> Tensor:
-        """``(B, size / 2 + 1, F)`` each to audio ``(B, 1, hop (F - 1))``."""
+        """``(B, size / 2 + 1, F)`` each to audio ``(B, 1, hop (F - 1) + size - 2 margin)``."""
         parts = torch.cat([magnitude * torch.cos(phase), magnitude * torch.sin(phase)], dim=1)
         audio = F.conv_transpose1d(parts, self.basis, stride=self.hop)
         weight = F.conv_transpose1d(torch.ones_like(parts[:1, :1]), self.envelope, stride=self.hop)
-        half = self.size // 2
-        return audio[..., half:-half] / weight[..., half:-half].clamp(min=1e-8)
+        inner = slice(self.margin, -self.margin)
+        return audio[..., inner] / weight[..., inner].clamp(min=1e-8)
 
 
 def _conv(channels: int, kernel: int, dilation: int) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from voiceclone.models.monotonic import best_paths
 from voiceclone.models.vits2.config import PLAIN, FrontEnd, Vits2Config
-from voiceclone.models.vits2.decoder import Decoder
+from voiceclone.models.vits2.decoder import build_decoder
 from voiceclone.models.vits2.durations import DurationPredictor, expansion, predicted_frames
 from voiceclone.models.vits2.encoders import PosteriorEncoder, TextEncoder, sampled
 from voiceclone.models.vits2.flows import Flow
@@ -58,7 +58,7 @@ class Synthesizer(nn.Module):
         self.text = TextEncoder(config)
         self.posterior = PosteriorEncoder(config)
         self.flow = Flow(config)
-        self.decoder = Decoder(config)
+        self.decoder = build_decoder(config)
         self.durations: DurationPredictor | StochasticDurationPredictor = (
             StochasticDurationPredictor(config) if config.stochastic_durations else DurationPredictor(config)
         )
