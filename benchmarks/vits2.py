@@ -2,13 +2,16 @@
 """Train and measure a small VITS2 and its ablations, and print one table; finished runs are not repeated.
 
     python benchmarks/vits2.py --data corpus/train --work WORK --minutes 50 --ablation-minutes 20 --seeds 0 1 2
+    python benchmarks/vits2.py --data corpus/train --work WORK --minutes 0 --ablation-minutes 3 \\
+        --init WORK/main-seed0/base --only default "no noise" "lstm discriminator" "no discriminator"
     python benchmarks/vits2.py --work WORK --table
 
 The runs: ``main`` for --minutes with the default settings; for --ablation-minutes and every seed the default settings,
-each other flow, no noise in the alignment search, and no discriminator of durations. Measured on held-out
-utterances: phone errors, word errors where faster-whisper is installed, similarity by the package's speaker encoder,
-the error of the rate, the spread of log durations against the aligned ones, and agreement of the search with the
-corpus's durations. Also measured: the ONNX file's size, and its real-time factor beside torch's.
+each other flow, the paper's decoder, no noise in the alignment search, and other discriminators of durations. Measured
+on held-out utterances: phone errors, word errors where faster-whisper is installed (of the recordings, too), similarity
+by the package's speaker encoder, the error of the rate, the spread of log durations against the aligned ones, and
+agreement of the search with the corpus's durations. Also measured: the ONNX file's size, and its real-time factor
+beside torch's.
 """
 
 from __future__ import annotations
@@ -48,8 +51,10 @@ FLOWS = ("pre_conv", "fft", "mono_layer_inter_residual", "mono_layer_post_residu
 ABLATIONS = {
     "default": {},
     **{f"flow {flow}": {"flow": flow} for flow in FLOWS},
+    "hifigan": {"decoder": "hifigan"},
     "no noise": {"mas_noise": 0.0},
-    "no judge": {"duration_discriminator": "none"},
+    "lstm discriminator": {"duration_discriminator": "lstm"},
+    "no discriminator": {"duration_discriminator": "none"},
 }
 COMPARED = 4  # recordings of a speaker that its likeness is measured to
 MEASURES = "measures.json"
@@ -64,6 +69,7 @@ def main() -> int:
     parser.add_argument("--ablation-minutes", type=float, default=20, help="of each other run; 0: none (default: 20)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=sorted(ABLATIONS), help="these ablations alone")
+    parser.add_argument("--init", type=Path, help="base that the ablations continue, with the same sizes")
     parser.add_argument("--preset", default="nano")
     parser.add_argument("--settings", type=Path, help="JSON with other settings of every run")
     parser.add_argument("--utterances", type=int, default=60, help="measured at most (default: 60)")
@@ -93,7 +99,8 @@ def _train_all(options: argparse.Namespace) -> None:
         runs += [(name, ABLATIONS[name], options.ablation_minutes, seed) for seed in options.seeds for name in chosen]
     more = json.loads(options.settings.read_text()) if options.settings else {}
     for name, changes, minutes, seed in runs:
-        out = options.work / f"{name.replace(' ', '-')}-seed{seed}"
+        init = options.init if name != "main" else None
+        out = options.work / f"{'continued-' if init else ''}{name.replace(' ', '-')}-seed{seed}"
         if (out / MEASURES).is_file():
             continue
         logging.info("%s: %.1f minutes", out.name, minutes)
@@ -110,7 +117,7 @@ def _train_all(options: argparse.Namespace) -> None:
         )
         resume = (out / CHECKPOINT).is_file()
         facts = BaseFacts(name=out.name)
-        train_and_pack(TrainingRun(corpus=corpus, config=config, out=out, facts=facts, resume=resume))
+        train_and_pack(TrainingRun(corpus=corpus, config=config, out=out, facts=facts, resume=resume, init=init))
         write_json(out / MEASURES, measure(corpus, out, texts, options.utterances, timed=name == "main"))
 
 
@@ -140,7 +147,8 @@ def _spoken(
     phones, net, (words, _) = load_recognizer(), load_speaker_net(), load_word_recognizer("a")
     own = {name: [i for i in corpus.by_speaker[name] if i not in set(indices)][:COMPARED] for name in corpus.speakers}
     centres = {name: _mean([net.embed(corpus.audio(i)) for i in some]) for name, some in own.items() if some}
-    counts: dict[str, list[tuple[float, float]]] = {"phone_errors": [], "true_phone_errors": [], "word_errors": []}
+    counts: dict[str, list[tuple[float, float]]] = {"phone_errors": [], "true_phone_errors": []}
+    counts |= {"word_errors": [], "true_word_errors": []}
     likeness, rate = [], []
     for index in indices:
         one = corpus.utterances[index]
@@ -153,6 +161,7 @@ def _spoken(
         counts["true_phone_errors"].append(phones.error_rate(corpus.audio(index), one.phonemes))
         if words is not None and (text := texts.get((one.speaker, one.name))):
             counts["word_errors"].append(words.error_rate(audio, text))
+            counts["true_word_errors"].append(words.error_rate(corpus.audio(index), text))
         if one.speaker in centres:
             likeness.append(float(net.embed(audio) @ centres[one.speaker]))
         inner = float(sum(one.durations[1:-1]))

@@ -53,7 +53,11 @@ def test_blanks_take_half_of_the_token_before_them(corpus, configured) -> None:
 def test_another_rate_is_resampled(corpus, configured) -> None:
     front = {"sample_rate": 22050, "hop": 256, "n_fft": 1024, "win": 1024, "posterior": "linear"}
     model = {"front_end": front, "upsample_rates": [8, 8, 4], "upsample_kernels": [16, 16, 8]}
-    plain, other = (batches(corpus, configured(s)).whole(0) for s in ({}, {"posterior": "linear", "model": model}))
+    hifigan = {"posterior": "linear", "decoder": "hifigan", "model": model}
+    plain, other, vocos = (
+        batches(corpus, configured(settings)).whole(0) for settings in ({}, hifigan, {"model": {"front_end": front}})
+    )
+    assert torch.equal(vocos.spectrogram, other.spectrogram)
     assert other.spectrogram.shape[1] == 513
     seconds = (plain.frames * 300 / 24000, other.frames * 256 / 22050)
     assert torch.allclose(*seconds, atol=0.013)

@@ -123,9 +123,11 @@ def train_config(config: ReferenceConfig, utterances: int, steps: int | None, de
         "system": "vits2", "preset": "full", "steps": count, "device": device, "seed": train.get("seed", 0),
         "learning_rate": train.get("learning_rate", 2e-4), "betas": train.get("betas", [0.8, 0.99]),
         "crop_batch": train["batch_size"], "log_every": train.get("log_interval", 50),
+        "adversarial_share": 0.3, "discriminator_every": 1,
         "weights": {"mel": 30 * mel_scale, "convergence": 7.5 * mel_scale, "spectrum": 7.5 * mel_scale,
                     "kl": train.get("c_kl", 1.0)},
         "system_settings": {
+            "decoder": "hifigan", "kl_ramp_share": 0.1, "mas_noise_share": 0.15,
             "flow": flow, "sdp": model.get("use_sdp", True), "mas_from_start": True,
             "posterior": "mel" if _uses_mel(config) else "linear",
             "speaker_encoder": model.get("use_spk_conditioned_encoder", False),

@@ -23,11 +23,17 @@ JUDGES = ("conv", "lstm", "none")
 
 TRAIN_DEFAULTS: Mapping[str, Any] = {
     "betas": (0.8, 0.99),
-    "adversarial_share": 0.3,
+    # As in VITS, gradients are not clipped in effect: their norm varies between 10 and 500, and clipping to 5 would let
+    # the steps with large divergence take the gradient from all other terms.
+    "clip": 1000.0,
+    # A step with discriminators takes twice the time on a CPU.
+    "adversarial_share": 0.6,
+    "discriminator_every": 4,
     "crop_batch": 8,
-    # Relative weights of the audio terms as in the other systems; their total relative to the divergence as in VITS.
+    # Relative weights of the audio terms as in the other systems. VITS weights the divergence ten times as high; in a
+    # run of an hour the latent frames then contain too little for the alignment search to learn from.
     "weights": {
-        "mel": 30.0, "convergence": 7.5, "spectrum": 7.5, "adversarial": 1.5, "feature_match": 7.5, "kl": 1.0,
+        "mel": 30.0, "convergence": 7.5, "spectrum": 7.5, "adversarial": 1.5, "feature_match": 7.5, "kl": 0.1,
         "duration": 1.0, "duration_adversarial": 1.0,
     },
 }  # fmt: skip
@@ -41,7 +47,7 @@ class Vits2Settings(SystemSettings):
     flow: str = "pre_conv2"
     """Position of the flow's transformer: a name of :data:`voiceclone.models.vits2.config.FLOWS`; ``none`` as in
     VITS."""
-    decoder: str = "hifigan"
+    decoder: str = "vocos"
     """``hifigan``, ``istft`` or ``vocos``."""
     posterior: str = "mel"
     """Input of the posterior encoder: ``mel`` or ``linear``."""
@@ -55,15 +61,15 @@ class Vits2Settings(SystemSettings):
     """Insert a pad token between all tokens, as piper's runtime does."""
     mas_noise: float = 0.01
     """Initial standard deviation of the noise on the log-likelihoods in alignment search, relative to theirs."""
-    mas_noise_share: float = 0.15
+    mas_noise_share: float = 0.6
     """Fraction of the run in which that noise decreases to 0."""
-    given_share: float = 0.05
+    given_share: float = 0.3
     """Fraction of the run at its start that uses the corpus' durations instead of alignment search."""
     mas_from_start: bool = False
     """Search the alignment from the first step on, regardless of ``given_share``."""
     durations_share: float = 0.15
     """Fraction of the run at its end that trains only the duration predictor, with the discriminator."""
-    kl_ramp_share: float = 0.1
+    kl_ramp_share: float = 0.5
     """Fraction of the run in which the weight of the divergence rises from 0.1 to 1."""
     max_frames: int = 480
     """Maximum length of a training utterance, in frames of the front end."""
@@ -129,5 +135,6 @@ def model_config(preset: str, settings: Vits2Settings, speakers: int) -> Vits2Co
     if settings.decoder == "istft":
         config = with_istft(config)
     if settings.decoder == "vocos":
-        config = with_vocos(config)
+        # The sizes of the spectrum follow from the front end, which the run's settings may change.
+        config = with_vocos(config, replace(config.front_end, **settings.model.get("front_end", {})))
     return changed(config, settings.model)

@@ -181,7 +181,7 @@ def vits2_preset(name: str) -> Vits2Config:
         UsageError: no preset of that name.
     """
     if name == "nano":
-        return Vits2Config()
+        return Vits2Config(crop_frames=64)
     if name == "full":
         return Vits2Config(
             channels=192, hidden=192, filter=768, layers=6, posterior_layers=16, flow_layers=4, duration_filter=256,
@@ -203,12 +203,18 @@ def with_istft(config: Vits2Config) -> Vits2Config:
     return replace(config, decoder="istft", upsample_rates=rates, upsample_kernels=kernels)
 
 
-def with_vocos(config: Vits2Config) -> Vits2Config:
-    """``config`` with a decoder that predicts a spectrum for every latent frame, with twice the channels."""
-    hop = config.front_end.hop
+def with_vocos(config: Vits2Config, front_end: FrontEnd | None = None) -> Vits2Config:
+    """``config`` with a decoder that predicts a spectrum for every latent frame, with twice the channels.
+
+    Args:
+        config: the sizes.
+        front_end: replaces that of ``config``; its hop determines the decoder's.
+    """
+    front_end = front_end or config.front_end
+    hop = front_end.hop
     return replace(
-        config, decoder="vocos", upsample_rates=(), upsample_kernels=(), upsample_channels=2 * config.upsample_channels,
-        istft_size=4 * hop, istft_hop=hop,
+        config, decoder="vocos", front_end=front_end, upsample_rates=(), upsample_kernels=(),
+        upsample_channels=2 * config.upsample_channels, istft_size=4 * hop, istft_hop=hop,
     )  # fmt: skip
 
 
