@@ -47,8 +47,8 @@ def project_requirements(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:
-    """A base of the tiny preset with random weights in the base-folder layout."""
+def write_base(folder: Path, *, seed: int = 0, voices: int = 4, voice_space: str = "") -> Path:
+    """A base of the tiny preset with random weights in the base-folder layout; by default of a space of its own."""
     from voiceclone.models.checkpoint import save_state
     from voiceclone.models.nano import NanoKModel, init_for_speech
     from voiceclone.models.presets import preset
@@ -70,7 +70,8 @@ def write_base(folder: Path, *, seed: int = 0, voices: int = 4) -> Path:
     save_state(encoders, folder / "style_encoders.safetensors")
     if packs:
         save_file({name: pack.contiguous() for name, pack in packs.items()}, folder / "voices.safetensors")
-    (folder / "base.json").write_text(json.dumps({"name": "tiny", "encoder": widths}))
+    info = {"name": "tiny", "encoder": widths, **({"voice_space": voice_space} if voice_space else {})}
+    (folder / "base.json").write_text(json.dumps(info))
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 from support import QUICK, write_base
 
 from voiceclone.cloning.api import clone
-from voiceclone.models import presets
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.voice.space import KOKORO_SPACE
 
@@ -31,20 +29,6 @@ def spoken_by(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
     return models
 
 
-@pytest.fixture
-def nano(tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny base of Kokoro's space in the place of nano, with other weights than any other base."""
-    folder = write_base(tmp_path_factory.mktemp("nano") / "nano", seed=5)
-    _share(folder, KOKORO_SPACE)
-    monkeypatch.setattr(presets, "NANO_FOLDER", folder)
-    return folder
-
-
-def _share(folder: Path, space: str) -> None:
-    info = json.loads((folder / "base.json").read_text())
-    (folder / "base.json").write_text(json.dumps({**info, "voice_space": space}))
-
-
 def run(dataset: Path, base: str, out: Path, **changes):
     settings = {"offline": True, "epochs_projection": 1, "device": "cpu", **changes}
     return clone(dataset, "v", out=str(out), base=base, **settings)
@@ -59,13 +43,11 @@ def models_of(spoken_by: list, dataset: Path, base: str, out: Path, **changes) -
 
 
 def test_a_base_of_kokoros_voice_space_uses_its_student_unless_disabled(
-    tmp_path: Path, dataset_folder: Path, nano: Path, spoken_by: list
+    tmp_path: Path, dataset_folder: Path, nano: Path, with_student: Path, spoken_by: list
 ) -> None:
-    base = write_base(tmp_path / "shared" / "base")
-    _share(base, KOKORO_SPACE)
     # The base itself speaks where the phone classifier is tried on it.
-    assert models_of(spoken_by, dataset_folder, str(base), tmp_path / "a") == 2
-    assert models_of(spoken_by, dataset_folder, str(base), tmp_path / "b", without=f"{QUICK},student") == 1
+    assert models_of(spoken_by, dataset_folder, str(with_student), tmp_path / "a") == 2
+    assert models_of(spoken_by, dataset_folder, str(with_student), tmp_path / "b", without=f"{QUICK},student") == 1
 
 
 def test_other_bases_and_nano_use_no_student(
@@ -80,8 +62,7 @@ def test_the_voice_is_trained_on_the_base(tmp_path: Path, dataset_folder: Path, 
     """Only alignment and initialization come from the student: another base gives another voice from the same start."""
     vectors = []
     for seed in (1, 2):
-        base = write_base(tmp_path / f"shared{seed}" / "base", seed=seed)
-        _share(base, KOKORO_SPACE)
+        base = write_base(tmp_path / f"shared{seed}", seed=seed, voice_space=KOKORO_SPACE)
         stock = nano / "voices.safetensors"
         (base / "voices.safetensors").write_bytes(stock.read_bytes())
         (base / "style_encoders.safetensors").write_bytes((nano / "style_encoders.safetensors").read_bytes())
