@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="names of speakers")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--without", nargs="*", default=[""], help="'' is the whole recipe")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, help="of the training (default: as clone)")
     parser.add_argument("--plain-recipe", type=int, default=0, metavar="EPOCHS", help="clone by the plain recipe, too")
     parser.add_argument("--walk", type=float, default=0.0, help="random walk of so many times the clone's seconds")
     parser.add_argument("--base", default="nano")

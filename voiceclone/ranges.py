@@ -15,6 +15,7 @@ LARGEST_SEED = 2**31 - 1  # the largest that every seeded library accepts
 RANGES = {
     "epochs_projection": (0, MOST),
     "diffusion_steps": (1, 1000),
+    "finish": (0, MOST),
     "max_style_samples": (1, MOST),
     "max_training_clips": (2, MOST),
     "max_characters": (1, 1_000_000),

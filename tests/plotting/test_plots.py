@@ -62,6 +62,21 @@ def test_legend_names_only_what_is_drawn():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "best epoch (2)"]
 
 
+def test_epochs_on_the_student_are_shaded_and_not_compared_with_the_bases_levels():
+    reference_levels = ReferenceLevels(measure="loss", levels={"best_stock": 5.0})
+    figure = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels, student_epochs=2,
+                             best_epoch=3)  # fmt: skip
+    top = figure.subfigs[0].axes[0]
+    assert list(top.get_lines()[0].get_xdata()) == [3]
+    assert top.get_title(loc="left").endswith("Yes: 4.00 against 5.00")
+    assert [text.get_text() for text in figure.legends[0].get_texts()][0] == "on nano"
+    assert len(panels(figure)["mel_mse"].patches) == 1
+    assert not panels(training_figure(HISTORY, mel(80), mel(80), "v"))["mel_mse"].patches
+    kept = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels, student_epochs=2,
+                           best_epoch=2)  # fmt: skip
+    assert kept.subfigs[0].axes[0].get_title(loc="left").strip().endswith("yet?")  # the best voice is not drawn
+
+
 def test_better_than_stock_stands_on_top():
     levels = {"best_stock": 0.6, "initialization": 0.5, "recordings": 0.9}
     reference_levels = ReferenceLevels(measure="likeness", levels=levels, stock_name="af_$1", encoder="resemblyzer")

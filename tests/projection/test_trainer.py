@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support import write_base
 
 from voiceclone.audio.features import LogMel
 from voiceclone.audio.io import read_audio
+from voiceclone.bases.base import load_base
 from voiceclone.errors import VoicecloneError
+from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.likeness import measure_reference_levels
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.preparation import usable
 from voiceclone.projection.state import FORMAT, TrainingState, load_checkpoint, save_checkpoint
+from voiceclone.projection.student_training import student_trainer
 from voiceclone.projection.targets import align_all, prepare_target
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.voice.pack import VoicePack
@@ -27,12 +31,12 @@ class Silent:
         pass
 
 
-def make(targets, kokoro, profile, voice, **settings) -> ProjectionTrainer:
+def make(targets, kokoro, profile, voice, *, on_student: bool = False, **settings) -> ProjectionTrainer:
     state = TrainingState(anchor=voice)
     config = ProjectionConfig(**{"crop_frames": 24, **settings})
     return ProjectionTrainer(
         config, state, style=torch.zeros(1, 256), kokoro=kokoro, profile=profile, train=targets[:3],
-        validation=targets[3:],
+        validation=targets[3:], on_student=on_student,
     )  # fmt: skip
 
 
@@ -135,6 +139,63 @@ def test_early_stopping_when_nothing_improves(targets, kokoro, profile, voice, m
     assert trainer.state.best_epoch == 2
 
 
+def losses_of(monkeypatch: pytest.MonkeyPatch, trainer: ProjectionTrainer, *terms: tuple[float, float, float]) -> None:
+    """Let each validation give the next of ``terms``: total, speaker, phones."""
+    values = (dict(zip(("loss", "speaker", "phones"), each, strict=True)) for each in terms)
+    monkeypatch.setattr(trainer, "validate", lambda vector: next(values))
+
+
+def test_after_the_student_the_best_epoch_is_chosen_by_speaker_and_phones(
+    targets, kokoro, profile, voice, monkeypatch
+) -> None:
+    """Of the total, the weighted terms are 6 x speaker + 2 x phones."""
+    terms = (9.0, 0.5, 1.0), (5.0, 0.6, 1.0), (7.0, 0.3, 1.2), (6.0, 0.4, 1.0)
+    finishing = make(targets, kokoro, profile, voice, epochs=4, finish=3)
+    finishing.state.epoch = 1
+    losses_of(monkeypatch, finishing, *terms)
+    finishing.begin_at(finishing.state)
+    assert (finishing.state.best_epoch, finishing.state.best_loss) == (1, pytest.approx(5.0))
+    assert torch.equal(finishing.state.best_vector, finishing.base_vector())
+    assert finishing.run(Silent(), lambda *_: None).best_epoch == 3
+
+    for settings in ({"epochs": 4}, {"epochs": 8, "finish": 4, "on_student": True}):  # by the total
+        trainer = make(targets, kokoro, profile, voice, **settings)
+        losses_of(monkeypatch, trainer, *terms)
+        assert trainer.run(Silent(), lambda *_: None).best_epoch == 2
+
+
+def test_a_finish_that_is_no_better_keeps_the_students_voice(targets, kokoro, profile, voice, monkeypatch) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=9, finish=8, patience=2)
+    trainer.state.epoch = 1
+    losses_of(monkeypatch, trainer, (9.0, 0.3, 1.0), *[(5.0, 0.4, 1.0)] * 8)
+    trainer.begin_at(trainer.state)
+    begun = trainer.state.best_vector
+    state = trainer.run(Silent(), lambda *_: None)
+    assert (state.epoch, state.best_epoch) == (3, 1) and torch.equal(state.best_vector, begun)
+
+
+def test_the_part_on_the_student_takes_all_its_epochs(targets, kokoro, profile, voice, monkeypatch) -> None:
+    trainer = make(targets, kokoro, profile, voice, epochs=7, finish=2, patience=1, on_student=True)
+    monkeypatch.setattr(trainer, "validate", lambda vector: {"loss": 1.0})
+    assert trainer.run(Silent(), lambda *_: None).epoch == 5
+
+
+def test_the_student_trains_on_the_clips_crops_and_weights_of_the_base(
+    targets, kokoro, profile, voice, tmp_path
+) -> None:
+    other = load_base(write_base(tmp_path / "student", seed=5))
+    trainer = make(targets, kokoro, profile, voice, epochs=4, finish=2)
+    trainer.student = FrozenKokoro(other.kmodel, kokoro.device)
+    first = student_trainer(trainer)
+    assert (first.last_epoch, trainer.last_epoch) == (2, 4)
+    assert first.kokoro.kmodel is other.kmodel and first.state is trainer.state and first.weights == trainer.weights
+    drawn = [each.objective.random_crops(4, np.random.default_rng(3)) for each in (first, trainer)]
+    assert drawn[0] == drawn[1] and first.validation.middle_crops() == trainer.validation.middle_crops()
+    for ours, theirs in zip(first.train_targets, trainer.train_targets, strict=True):
+        assert ours.audio is theirs.audio and ours.alignment is theirs.alignment
+        assert not torch.equal(ours.text.acoustic_text, theirs.text.acoustic_text)
+
+
 def test_the_learning_rate_rises_then_falls() -> None:
     config = ProjectionConfig(epochs=100)
     factors = [config.lr_factor(epoch) for epoch in range(100)]
@@ -142,7 +203,18 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert all(a >= b for a, b in zip(factors[4:], factors[5:]))
 
 
-@pytest.mark.parametrize("bad", [{"epochs": -1}, {"lr": 0.0}, {"lr": 2.0}, {"batch": 0}, {"patience": 0}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"epochs": -1},
+        {"finish": -1},
+        {"epochs": 3, "finish": 4},
+        {"lr": 0.0},
+        {"lr": 2.0},
+        {"batch": 0},
+        {"patience": 0},
+    ],
+)
 def test_invalid_settings_are_refused(bad) -> None:
     with pytest.raises(ValueError):
         ProjectionConfig(**bad)

@@ -15,6 +15,8 @@ from support import write_dataset
 
 from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import load_stock_voices
+from voiceclone.bases.stock_names import KOKORO, NANO
+from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.quality import Measurement
 from voiceclone.errors import UsageError
@@ -24,7 +26,7 @@ from voiceclone.ui import intake, shelf, whisper
 from voiceclone.ui.clip_words import FAIR, GOOD, UNFIT, in_words, judge_clip
 from voiceclone.ui.consent import SENTENCE, consent_text
 from voiceclone.ui.draft import MAX_DAYS, Draft, Drafts
-from voiceclone.ui.job import Job, _stopped_line, digest_of
+from voiceclone.ui.job import Job, _planned_epochs, _stopped_line, digest_of
 from voiceclone.ui.jobs import Jobs, check_new_name
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
@@ -216,6 +218,12 @@ def test_no_time_is_told_before_a_round_of_training_was_timed() -> None:
     assert first is not None and first > 60.0
     now[0] += 15.0  # between two rounds the time goes down
     assert gauge.read("", lines, 7).seconds_left == pytest.approx(first - 15.0)
+
+
+def test_the_number_of_rounds_is_that_of_the_base_unless_it_is_given() -> None:
+    for base, rounds in ((KOKORO, 60), (NANO, 100)):
+        assert _planned_epochs(CloneConfig(data="", base=base)) == rounds
+        assert _planned_epochs(CloneConfig(data="", base=base, epochs_projection=7)) == 7
 
 
 def test_the_time_left_is_told_in_words() -> None:

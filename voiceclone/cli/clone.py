@@ -14,7 +14,7 @@ from voiceclone.system.settings import add_flags, words_of
 if TYPE_CHECKING:
     from voiceclone.bases.base import Base
 
-_TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "str | None": str}
+_TYPES: dict[str, type] = {"int": int, "int | None": int, "float": float, "str": str, "str | None": str}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ())
         elif kind == "bool":
             given = {"action": "store_true"}
         else:
-            given = {"type": _TYPES[kind], "help": words + ("" if default == "" else f" (default: {default})")}
+            given = {"type": _TYPES[kind], "help": words + ("" if default in ("", None) else f" (default: {default})")}
         add_flags(parser, CloneConfig, **{name: {"default": None, **given}})
 
 
@@ -66,7 +66,10 @@ def run(options: argparse.Namespace) -> int:
 
     if (base := _vits2(config)) is not None:
         from voiceclone.base_training.vits2.fitting import clone_by_vector
+        from voiceclone.cloning.context import no_student
 
+        if config.finish:
+            raise no_student(config.finish, base.title)
         clone_by_vector(config, base, Reporter(verbosity=verbosity(options)))
         return 0
     clone_with(config, Reporter(verbosity=verbosity(options)))

@@ -25,9 +25,10 @@ _GROUP_OF = {
         NEED,
     ),
     **dict.fromkeys(
-        ("epochs_projection", "max_style_samples", "max_training_clips", "fidelity", "validation", "min_seconds",
-         "max_seconds", "loudness", "clips", "also", "keep_best", "speed", "preset", "voices", "alignment", "kept_out",
-         "alpha", "beta", "diffusion_steps", "guidance", "carry", "style_from", "style_text", "expressive", "variants"),
+        ("epochs_projection", "finish", "max_style_samples", "max_training_clips", "fidelity", "validation",
+         "min_seconds", "max_seconds", "loudness", "clips", "also", "keep_best", "speed", "preset", "voices",
+         "alignment", "kept_out", "alpha", "beta", "diffusion_steps", "guidance", "carry", "style_from", "style_text",
+         "expressive", "variants"),
         QUALITY,
     ),
     **dict.fromkeys(

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from voiceclone.bases.stock_names import checked_base
+from voiceclone.bases.stock_names import NANO, checked_base
 from voiceclone.cloning.config import CloneConfig, dump, merge
-from voiceclone.cloning.context import Run, open_run
+from voiceclone.cloning.context import Run, no_student, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import three_stages
 from voiceclone.cloning.report import CloneReport
@@ -91,7 +91,8 @@ def check_settings(config: CloneConfig) -> None:
         UsageError: a setting names something that does not exist.
     """
     language_code(config.lang)
-    checked_base(config.base)
+    if checked_base(config.base) == NANO and config.finish:
+        raise no_student(config.finish, NANO)
     choose_device(config.device)
     if config.wandb:
         check_project(config.wandb_project)

@@ -7,22 +7,25 @@ import os
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from voiceclone.bases.stock_names import KOKORO
 from voiceclone.errors import UsageError
-from voiceclone.projection.parts import PARTS, RECIPES, parse_parts
+from voiceclone.projection.parts import PARTS, PLAIN, RECIPES, parse_parts
 from voiceclone.ranges import check_range
 from voiceclone.system.settings import as_flag, required, setting
 
 STYLE_ENCODERS = ("own", "styletts2")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
+EPOCHS_ON_KOKORO, EPOCHS, EPOCHS_BEFORE_FINISH = 60, 100, 80
+"""Numbers of epochs where none is given: on Kokoro-82M, on other bases, and on nano before ``finish``."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _PATHS = ("data", "out", "base", "resume")
 # Settings that change the voice: a checkpoint can only be resumed with the same values.
-_DECISIVE = ("style_encoders", "lang", "epochs_projection", "lr_projection", "max_style_samples",
+_DECISIVE = ("style_encoders", "lang", "epochs_projection", "finish", "lr_projection", "max_style_samples",
              "max_training_clips", "precision", "seed", "recipe", "without")  # fmt: skip
 
 
@@ -36,7 +39,16 @@ class CloneConfig:
     data: str = required("dataset folder: train/metadata.jsonl (or metadata.jsonl) beside the clips; required")
     name: str = setting("my_voice", "name of the voice")
     out: str = setting("output", "output folder; the voice goes to OUT/NAME")
-    epochs_projection: int = setting(100, "maximum number of training epochs")
+    epochs_projection: int | None = setting(
+        None,
+        f"maximum number of training epochs (default: {EPOCHS_ON_KOKORO} on Kokoro-82M, {EPOCHS} on other bases, "
+        f"{EPOCHS_BEFORE_FINISH} on nano before --finish)",
+    )
+    finish: int = setting(
+        0,
+        "first train on nano, the base's student, and then at most this number of epochs on the base itself; 0: on the "
+        "base alone",
+    )
     lr_projection: float = setting(
         1e-3, "learning rate of the projection: one step changes each value of the voice by about four times this"
     )
@@ -95,8 +107,12 @@ class CloneConfig:
         object.__setattr__(self, "without", ",".join(sorted(parse_parts(self.without))))
         if self.style_encoders not in STYLE_ENCODERS:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
-        for name in ("epochs_projection", "max_style_samples", "max_training_clips", "seed"):
-            check_range(name, getattr(self, name))
+        for name in ("epochs_projection", "finish", "max_style_samples", "max_training_clips", "seed"):
+            if (value := getattr(self, name)) is not None:
+                check_range(name, value)
+        if self.finish and (self.recipe == PLAIN or "student" in parse_parts(self.without)):
+            other = f"--recipe {PLAIN!r}" if self.recipe == PLAIN else "--without 'student'"
+            raise UsageError(f"--finish {self.finish}: {other} trains without a student: leave out one of the two")
         if not 0.0 <= self.fidelity <= 1.0:
             raise UsageError(f"--fidelity {self.fidelity:g}: use a number from 0 to 1")
         if not 0.0 < self.lr_projection < 1.0:
@@ -106,6 +122,19 @@ class CloneConfig:
     def folder(self) -> Path:
         """Output folder of this voice."""
         return Path(self.out) / self.name
+
+    def for_base(self, kind: str) -> CloneConfig:
+        """The same settings with a number of epochs: where none is given, the default for a base of this kind."""
+        if self.epochs_projection is not None:
+            return self
+        alone = EPOCHS_ON_KOKORO if kind == KOKORO else EPOCHS
+        return replace(self, epochs_projection=EPOCHS_BEFORE_FINISH if self.finish else alone)
+
+    @property
+    def epochs(self) -> int:
+        """Maximum number of epochs on the student and on the base together, of settings made by :meth:`for_base`."""
+        assert self.epochs_projection is not None
+        return self.epochs_projection + self.finish
 
     def decisive(self) -> dict[str, Any]:
         """The settings that change the voice."""
@@ -183,7 +212,8 @@ def _check_types(config: CloneConfig) -> None:
         UsageError: a value has the wrong type; the message names it.
     """
     expected: dict[str, Any] = {
-        "int": int, "float": (int, float), "bool": bool, "str": str, "str | None": (str, type(None)),
+        "int": int, "int | None": (int, type(None)), "float": (int, float), "bool": bool, "str": str,
+        "str | None": (str, type(None)),
     }  # fmt: skip
     for field in fields(config):
         value, wanted = getattr(config, field.name), str(field.type)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from voiceclone.bases.base import STOCK_KOKORO, Base, load_base
+from voiceclone.bases.base import NANO, STOCK_KOKORO, Base, load_base
 from voiceclone.bases.kokoro_weights import FULL_PRECISION
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.dataset import Dataset, TooLittleData, load_dataset
 from voiceclone.data.metadata import read_dataset
+from voiceclone.errors import UsageError
 from voiceclone.files import write_json
 from voiceclone.models.frozen_kokoro import check_trainable
 from voiceclone.nets.resemblyzer import INSTALL, resemblyzer_is_installed
@@ -27,7 +28,7 @@ from voiceclone.voice.space import KOKORO_SPACE
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """State that the stages of one run share."""
+    """State that the stages of one run share. ``config`` has the number of epochs for the base."""
 
     config: CloneConfig
     folder: RunFolder
@@ -64,6 +65,9 @@ def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repor
     base = load_base(config.base, offline=config.offline, style_encoders=config.style_encoders, notice=reporter.info)
     _ = base.style_encoders  # raises before the clips are read where the base has none
     check_trainable(base.kmodel)
+    if config.finish and not has_student(base):
+        raise no_student(config.finish, base.title)
+    config = config.for_base(base.kind)
     notices: list[str] = []
     notices.extend(_base_notices(base))
     if uses_speaker(config) and not resemblyzer_is_installed():
@@ -113,3 +117,18 @@ def _read_dataset(config: CloneConfig, folder: RunFolder, base: Base, reporter: 
 def uses_speaker(config: CloneConfig) -> bool:
     """True where the recipe has the speaker encoder's term."""
     return config.recipe != PLAIN and "speaker" not in parse_parts(config.without)
+
+
+def has_student(base: Base) -> bool:
+    """True where nano shares the base's voice space, so that a voice vector of one is a voice of the other."""
+    return base.kind != NANO and base.voice_space == KOKORO_SPACE
+
+
+def uses_student(config: CloneConfig, base: Base) -> bool:
+    """True where alignment and initialization run on the student, and with ``finish`` the first epochs too."""
+    return config.recipe != PLAIN and "student" not in parse_parts(config.without) and has_student(base)
+
+
+def no_student(finish: int, base: str) -> UsageError:
+    """The error for ``--finish`` on a base without a student; ``base`` is its title."""
+    return UsageError(f"--finish {finish}: {base} has no student: use `--base kokoro`, or leave out --finish")

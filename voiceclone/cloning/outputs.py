@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import write_wav
-from voiceclone.bases.base import STOCK_KOKORO
+from voiceclone.bases.base import NANO, STOCK_KOKORO
 from voiceclone.cloning.expressive import write_expressive
 from voiceclone.cloning.fidelity import between
 from voiceclone.cloning.report import CloneMetrics, CloneReport
@@ -90,6 +90,7 @@ def finish_voice(
         "dropped_clips": state.dropped,
         "fidelity": run.config.fidelity,
         "epochs": state.epoch,
+        "epochs_on": _epochs_on(run, trainer),
         "best_epoch": state.best_epoch,
         "skipped_steps": state.skipped_steps,
         "metrics": metrics,
@@ -118,9 +119,16 @@ def _draw_training(
         *_mel_pair(trainer, base_vector),
         run.config.name,
         best_epoch=trainer.state.best_epoch or None,
+        student_epochs=trainer.config.student_epochs,
         reference_levels=reference_levels,
     )
     save_figure(figure, run.folder.path / "training.png")
+
+
+def _epochs_on(run: Run, trainer: ProjectionTrainer) -> dict[str, int]:
+    """Number of finished epochs by the model that they ran on."""
+    first = trainer.config.student_epochs
+    return ({NANO: first} if first else {}) | {run.base.name: trainer.state.epoch - first}
 
 
 def _base_facts(run: Run) -> dict[str, str]:
@@ -258,6 +266,7 @@ def _card(run: Run, report: CloneReport) -> str:
             verdict=(report["verdict"], likeness_line(report["likeness"])),
             extra={
                 "on held-out clips": report["verdict"],
+                "epochs": ", then ".join(f"{count} on {name}" for name, count in report["epochs_on"].items()),
                 "health": "; ".join(report["health"]["reasons"]) or "within the range of real voices",
             },
         )

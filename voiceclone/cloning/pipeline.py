@@ -12,7 +12,7 @@ import torch
 from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import NANO, load_base
 from voiceclone.cloning.config import CloneConfig
-from voiceclone.cloning.context import Run, uses_speaker
+from voiceclone.cloning.context import Run, uses_speaker, uses_student
 from voiceclone.cloning.outputs import finish_voice
 from voiceclone.data.dataset import Clip
 from voiceclone.distributed import convolution_dtype
@@ -28,6 +28,7 @@ from voiceclone.projection.preparation import Material, classifier_is_reliable, 
 from voiceclone.projection.recipes import projection_config
 from voiceclone.projection.state import TrainingState, save_checkpoint
 from voiceclone.projection.stock_table import find_table
+from voiceclone.projection.student_training import begin_on_base, student_trainer
 from voiceclone.projection.targets import Target
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.style.extraction import StyleVectors, extract_styles, largest_style
@@ -35,6 +36,8 @@ from voiceclone.tracking.observer import TrackingObserver
 from voiceclone.tracking.trackers import open_trackers
 from voiceclone.voice.profile import REFERENCE_ROW
 from voiceclone.voice.space import KOKORO_SPACE
+
+PROJECTION = "Projection"  # name of the training's task
 
 
 def three_stages(run: Run, state: TrainingState | None) -> None:
@@ -58,10 +61,7 @@ def three_stages(run: Run, state: TrainingState | None) -> None:
         warn=run.reporter.warn,
     ) as trackers:
         reference_levels = _reference_levels(run, trainer)
-        observer = TrackingObserver(
-            trackers, total=run.config.epochs_projection, reporter=run.reporter, reference_levels=reference_levels
-        )
-        _projection_stage(run, trainer, observer)
+        _projection_stage(run, trainer, TrackingObserver(trackers, reporter=run.reporter), reference_levels)
         finish_voice(run, trainer, styles, reference_levels, seconds=time.perf_counter() - started)
         trackers.artifact(run.config.name, run.folder.voice, {"base": run.base.name})
         for notice in trackers.notices:
@@ -94,10 +94,13 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     train, validation = _measured_clips(run, kokoro, config)
     speaker = _speaker(run, config, train, run.device)
     phone_classifier = None if config.plain or "phones" in config.without else load_phone_classifier(run.device)
+    student = _student(run) if state is None or state.epoch < config.student_epochs else None
     if state is None:
+        if student is not None:
+            run.reporter.detail(f"alignment and initialization on {NANO}")
         material = Material(
             kokoro=kokoro,
-            student=_student(run, config),
+            student=student,
             stock=run.base.stock_voices,
             profile=run.profile,
             train=train,
@@ -110,7 +113,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         state = first_state(config, material, reporter=run.reporter)
         run.reporter.info(f"initialization: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
     else:
-        run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}")
+        run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}{' on nano' if student else ''}")
     trainer = ProjectionTrainer(
         config,
         state,
@@ -121,18 +124,17 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         validation=usable(validation, "validation", state),
         speaker=speaker,
         phone_classifier=phone_classifier if classifier_is_reliable(state.phone_accuracy) else None,
+        student=student if config.student_epochs else None,
     )
     if notice := trainer.crop_notice():
         run.reporter.warn(notice)
     return trainer
 
 
-def _student(run: Run, config: ProjectionConfig) -> FrozenKokoro | None:
+def _student(run: Run) -> FrozenKokoro | None:
     """The small model that aligns and initializes for the base: nano, where both share a voice space; else None."""
-    base = run.base
-    if config.plain or "student" in config.without or base.kind == NANO or base.voice_space != KOKORO_SPACE:
+    if not uses_student(run.config, run.base):
         return None
-    run.reporter.detail("alignment and initialization on nano")
     return FrozenKokoro(load_base(NANO).kmodel, run.device)
 
 
@@ -140,8 +142,10 @@ def _reference_levels(run: Run, trainer: ProjectionTrainer) -> ReferenceLevels:
     return measure_reference_levels(trainer, run.base.stock_voices.get(trainer.state.best_stock))
 
 
-def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingObserver) -> None:
-    """Stage 2, with a checkpoint before the first epoch and after each one."""
+def _projection_stage(
+    run: Run, trainer: ProjectionTrainer, observer: TrackingObserver, reference_levels: ReferenceLevels
+) -> None:
+    """Stage 2, with a checkpoint before the first epoch and after each one; with ``finish`` on the student first."""
 
     def save(state: TrainingState, is_best: bool) -> None:
         # The best checkpoint first: a run killed between the two repeats the epoch and writes both.
@@ -151,10 +155,18 @@ def _projection_stage(run: Run, trainer: ProjectionTrainer, observer: TrackingOb
 
     if trainer.state.epoch == 0:
         save(trainer.state, False)
-    with observer.watching(done=trainer.state.epoch):
+    if trainer.student is not None:
+        first = student_trainer(trainer)
+        with observer.watching(first, f"{PROJECTION} on {NANO}", _reference_levels(run, first)):
+            first.run(observer, save)
+        del first  # with the student, before the base needs its memory
+    if 0 < trainer.config.student_epochs == trainer.state.epoch:  # also where a run stopped just there is resumed
+        begin_on_base(trainer)
+        save(trainer.state, True)
+    with observer.watching(trainer, PROJECTION, reference_levels):
         trainer.run(observer, save)
     observer.finish(trainer)
-    if trainer.state.epoch < run.config.epochs_projection:
+    if trainer.state.epoch < trainer.last_epoch:
         run.reporter.info(f"stopped after epoch {trainer.state.epoch}: the validation loss had stopped decreasing")
 
 
@@ -195,7 +207,8 @@ def _projection_config(config: CloneConfig) -> ProjectionConfig:
     return projection_config(
         config.recipe,
         parse_parts(config.without),
-        epochs=config.epochs_projection,
+        epochs=config.epochs,
+        finish=config.finish,
         lr=config.lr_projection,
         seed=config.seed,
     )

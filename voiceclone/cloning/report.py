@@ -46,6 +46,9 @@ class CloneReport(TypedDict):
     fidelity: float
     """0: the initialization, 1: the trained voice."""
     epochs: int
+    """Number of finished epochs on all models."""
+    epochs_on: dict[str, int]
+    """The same by model: of the base, and with ``--finish`` of ``nano`` before it."""
     best_epoch: int
     skipped_steps: int
     metrics: CloneMetrics

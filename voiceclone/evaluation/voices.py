@@ -23,15 +23,17 @@ CLONE = "clone"
 ZERO_SHOT = "zero_shot"  # mean style vector of the clips, for bases whose styles are voices
 BEST_STOCK = "best_stock"  # the stock voice nearest to the speaker
 BEST_BLEND = "best_blend"  # the convex combination of stock voices nearest to the speaker
+STUDENT = "student"  # the clone before ``--finish``, trained on the base's student
 PLAIN_RECIPE = "plain_recipe"  # a voice made by another recipe, given with --also
 ORACLE = "oracle"  # voice by the base's own style encoders: upper bound of what the base can do
 STRANGER = "stranger"  # an unrelated stock voice at median distance to the clone: lower end of the likeness scale
 RECORDINGS = "recordings"  # not a voice but the speaker's own clips: upper end of the likeness scale
-ORDER = (CLONE, ZERO_SHOT, BEST_STOCK, BEST_BLEND, PLAIN_RECIPE, ORACLE, STRANGER, RECORDINGS)
+ORDER = (CLONE, STUDENT, ZERO_SHOT, BEST_STOCK, BEST_BLEND, PLAIN_RECIPE, ORACLE, STRANGER, RECORDINGS)
 CANDIDATES = (ZERO_SHOT, BEST_STOCK, BEST_BLEND)
 MADE_HERE = (CLONE, ORACLE, STRANGER, RECORDINGS)
 TITLES = {
     CLONE: "clone",
+    STUDENT: "clone before the finish, trained on nano",
     ZERO_SHOT: "zero-shot clone",
     BEST_STOCK: "best stock voice",
     BEST_BLEND: "best blend of stock voices",
@@ -70,7 +72,7 @@ def read_candidates(voice: Path) -> dict[str, VoicePack]:
     if not path.is_file():
         return {}
     found = read_voices(path)
-    return {name: found[name] for name in CANDIDATES if name in found}
+    return {name: found[name] for name in (STUDENT, *CANDIDATES) if name in found}
 
 
 def find_voice(which: str, base: Base) -> VoicePack:

@@ -59,7 +59,9 @@ def answer(reference_levels: ReferenceLevels, points: Sequence[tuple[float, floa
     stock = reference_levels.levels.get(STOCK)
     if stock is None or not points:
         return ""
-    clone = dict(points).get(float(best) if best is not None else points[-1][0], points[-1][1])
+    clone = dict(points).get(float(best) if best is not None else points[-1][0])
+    if clone is None:  # the best voice is the student's, of an epoch that is not drawn
+        return ""
     more = clone > stock if reference_levels.measure == LIKENESS else clone < stock
     return f"{'Yes' if more else 'Not yet'}: {clone:.2f} against {stock:.2f}"
 

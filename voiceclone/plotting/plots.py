@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MEL_FRAME_SECONDS = 300 / 24_000  # one mel frame
 TRAIN, VALIDATION = "train/", "val/"
 CURVES = ((TRAIN, "#1f77b4", "-", "training"), (VALIDATION, "#d95f02", "--", "validation"))
-BEST_COLOUR = "#555555"
+BEST_COLOUR, STUDENT_COLOUR = "#555555", "#eeeeee"
 TITLE_CHARACTERS = 80  # longer titles would overlap the legend
 COLUMNS = 4  # panels of loss terms in one row
 DPI = 120
@@ -45,6 +45,7 @@ def training_figure(
     *,
     best_epoch: int | None = None,
     reference_levels: ReferenceLevels | None = None,
+    student_epochs: int = 0,
 ) -> Figure:
     """Similarity panel on top, then loss curves, then mels.
 
@@ -56,6 +57,8 @@ def training_figure(
         title: heading of the figure, not parsed as a formula.
         best_epoch: the epoch whose voice is kept; that with the lowest "val/loss" (else "train/loss") when None.
         reference_levels: reference values of the similarity panel; None leaves it out.
+        student_epochs: number of the first epochs that ran on the student: shaded in the loss curves, and not drawn in
+            the similarity panel, because the reference values are the base's.
     """
     terms = loss_terms(history)
     epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
@@ -66,14 +69,17 @@ def training_figure(
     heading(figure, title)
     *above, lower = figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0]
     if reference_levels:
-        draw_beside_stock(above[0].subplots(), reference_levels, history, best)
+        on_base = [row for row, epoch in zip(history, epochs, strict=True) if epoch > student_epochs]
+        draw_beside_stock(above[0].subplots(), reference_levels, on_base, best)
     if rows:
         upper = above[-1]
         grid = upper.subplots(rows, min(COLUMNS, len(terms)), squeeze=False, sharex=True).ravel()
         for axes, term in zip(grid, terms, strict=False):
             _draw_term(axes, term, history, epochs, best)
+            if student_epochs:
+                axes.axvspan(0, student_epochs, color=STUDENT_COLOUR)
         _finish_grid(grid, terms)
-        _add_legend(figure, history, best)
+        _add_legend(figure, history, best, student_epochs)
     _draw_mels(lower, target_mel, clone_mel)
     return figure
 
@@ -205,17 +211,18 @@ def _finish_grid(grid: np.ndarray, terms: list[str]) -> None:
             axes.tick_params(labelbottom=True)
 
 
-def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | None) -> None:
+def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | None, student_epochs: int) -> None:
     """One legend for all panels, beside the title."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    lines = []
+    lines: list[Any] = [Patch(color=STUDENT_COLOUR, label="on nano")] if student_epochs else []
     for prefix, colour, style, name in CURVES:
         if any(key.startswith(prefix) for row in history for key in row):
             lines.append(Line2D([], [], color=colour, linestyle=style, label=name))
     if best is not None:
         lines.append(Line2D([], [], color=BEST_COLOUR, linestyle=":", label=f"best epoch ({best})"))
-    legend = figure.legend(handles=lines, loc="upper right", ncols=3, fontsize=9, frameon=False, borderaxespad=0.2)
+    legend = figure.legend(handles=lines, loc="upper right", ncols=4, fontsize=9, frameon=False, borderaxespad=0.2)
     legend.set_in_layout(False)
 
 

@@ -14,6 +14,7 @@ class ProjectionConfig:
     """Settings of stage 2."""
 
     epochs: int = 100
+    finish: int = 0  # number of the last epochs that run on the base, those before on its student; 0: all on the base
     # one step changes each output value by about 4 lr; the values of a voice have a standard deviation of 0.2
     lr: float = 1e-3
     seed: int = 0
@@ -35,11 +36,18 @@ class ProjectionConfig:
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise ValueError(f"epochs must be 0 or more, not {self.epochs}")
+        if not 0 <= self.finish <= self.epochs:
+            raise ValueError(f"finish must be a number of the {self.epochs} epochs, not {self.finish}")
         if not 0.0 < self.lr < 1.0:
             raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
         for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def student_epochs(self) -> int:
+        """Number of the first epochs, which run on the student."""
+        return self.epochs - self.finish if self.finish else 0
 
     def lr_factor(self, epoch: int) -> float:
         """Warm-up, then a cosine down to ``final_lr``."""

@@ -17,7 +17,9 @@ _WEIGHTS_OF = {
 }
 
 
-def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: float, seed: int) -> ProjectionConfig:
+def projection_config(
+    recipe: str, without: frozenset[str], *, epochs: int, lr: float, seed: int, finish: int = 0
+) -> ProjectionConfig:
     """The settings of stage 2 for a recipe.
 
     Args:
@@ -26,8 +28,9 @@ def projection_config(recipe: str, without: frozenset[str], *, epochs: int, lr: 
         epochs: maximum number of epochs.
         lr: learning rate.
         seed: random seed.
+        finish: number of the last epochs that run on the base, those before on its student; 0: all on the base.
     """
-    config = ProjectionConfig(epochs=epochs, lr=lr, seed=seed)
+    config = ProjectionConfig(epochs=epochs, finish=finish, lr=lr, seed=seed)
     if recipe == PLAIN:  # it has none of the parts, so that none can be disabled
         return replace(config, plain=True, free_running=False, weights=PLAIN_WEIGHTS)
     left_out = {weight: 0.0 for part in without for weight in _WEIGHTS_OF.get(part, ())}

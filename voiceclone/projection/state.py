@@ -23,7 +23,7 @@ AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
 @dataclass(kw_only=True, eq=False)
 class TrainingState:
-    """The state at the end of an epoch. ``epoch`` is the number of finished epochs."""
+    """The state at the end of an epoch. ``epoch`` is the number of finished epochs, on the student and on the base."""
 
     epoch: int = 0
     step: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ from voiceclone.voice.profile import LengthProfile
 
 MAX_PREVIEW_FRAMES = 400  # maximum length of logged mels and audio, in frames of 25 ms: 10 s
 MAX_BAD_STEPS = 10  # consecutive non-finite steps after which the training stops with an error
+SELECTING = ("speaker", "phones")  # terms whose held-out loss chooses the epoch after a training on the student
 
 
 class Observer(Protocol):
@@ -40,7 +41,22 @@ class Observer(Protocol):
 
 
 class ProjectionTrainer:
-    """Trains from a state to the last epoch."""
+    """Trains from a state to the last epoch on one model.
+
+    Args:
+        config: settings of both parts, where there is one on the student.
+        state: where to begin.
+        style: mean style of the clips, ``(1, 256)``.
+        kokoro: the model.
+        profile: the voice's length profile.
+        train: training clips.
+        validation: held-out clips.
+        speaker: target of the speaker term, or None.
+        phone_classifier: of the term ``phones``, or None.
+        student: the model that ``config.student_epochs`` run on before (:mod:`student_training`); None where there are
+            none, or none left.
+        on_student: ``kokoro`` is that model: the training ends after those epochs.
+    """
 
     def __init__(
         self,
@@ -54,8 +70,11 @@ class ProjectionTrainer:
         validation: Sequence[AlignedTarget],
         speaker: Speaker | None = None,
         phone_classifier: PhoneClassifier | None = None,
+        student: FrozenKokoro | None = None,
+        on_student: bool = False,
     ) -> None:
         self.config, self.state = config, state
+        self.student, self.on_student = student, on_student
         self.weights = weights_from(config.weights, state.phones_stock)
         self.speaker, self.phone_classifier = speaker, phone_classifier
         self.kokoro, self.profile = kokoro, profile
@@ -66,8 +85,12 @@ class ProjectionTrainer:
         self.validation_crop_frames = crop_length(self.crop_frames, [target.frames for target in validation])
         self.micro_batch = micro_batch_size(kokoro, config.batch)
         self._build()
+        self.objective = self._objective(self.train_targets, self.crop_frames)
+        held_out = self.validation_targets[: config.max_validation_crops]
+        self.validation = self._objective(held_out, self.validation_crop_frames)
 
     def _build(self) -> None:
+        """Build projection and optimizer, with the weights of the state."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             projection = Projection(self.config.mlp)
@@ -81,9 +104,24 @@ class ProjectionTrainer:
         if self.state.optimizer:
             restore_into(optimizer, self.state.optimizer)
         self.projection, self.optimizer = projection, optimizer
-        self.objective = self._objective(self.train_targets, self.crop_frames)
-        held_out = self.validation_targets[: self.config.max_validation_crops]
-        self.validation = self._objective(held_out, self.validation_crop_frames)
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of finished epochs at which this training ends."""
+        return self.config.student_epochs if self.on_student else self.config.epochs
+
+    def begin_at(self, state: TrainingState) -> None:
+        """Continue from the end of the training on the student.
+
+        Epochs and optimizer steps are counted on, so that the learning rate has already fallen. Losses of two models
+        are not comparable: the voice is validated on this model, and stays the best one until an epoch is better.
+        """
+        self.state = state
+        self._build()
+        vector = self.base_vector()
+        loss = self._selection_loss(self.validate(vector))
+        state.best_epoch, state.best_vector = state.epoch, vector
+        state.best_loss = loss if math.isfinite(loss) else None
 
     def crop_notice(self) -> str:
         """A notice where short training clips shorten the crops or are left out; else empty."""
@@ -118,7 +156,7 @@ class ProjectionTrainer:
         Raises:
             VoicecloneError: the loss stays non-finite. The state saved last is valid.
         """
-        while self.state.epoch < self.config.epochs and not self._is_stalled():
+        while self.state.epoch < self.last_epoch and not self._is_stalled():
             epoch = self.state.epoch
             started = time.perf_counter()
             train_terms = self._train_epoch(epoch, observer)
@@ -135,8 +173,21 @@ class ProjectionTrainer:
         return self.state
 
     def _is_stalled(self) -> bool:
-        """True where the validation loss has not decreased for ``patience`` epochs."""
-        return self.state.epoch - self.state.best_epoch >= self.config.patience
+        """True where the validation loss has not decreased for ``patience`` epochs.
+
+        The part on the student always takes all of its epochs, because its last projection is used, not its best one.
+        """
+        return not self.on_student and self.state.epoch - self.state.best_epoch >= self.config.patience
+
+    def _selection_loss(self, validation: Mapping[str, float]) -> float:
+        """The loss by which the best epoch is chosen, from the terms on the held-out clips.
+
+        It is the total. After a part on the student it is the weighted sum of the terms :data:`SELECTING`, if there are
+        any: the total is dominated by the mel and prosody terms of a few clips, and was least long before the voice was
+        nearest to the speaker (docs/lab_notes/finish.md).
+        """
+        terms = [getattr(self.weights, name) * validation[name] for name in SELECTING if name in validation]
+        return sum(terms) if terms and self.config.student_epochs and not self.on_student else validation["loss"]
 
     def _objective(self, targets: Sequence[AlignedTarget], crop_frames: int) -> Objective:
         return (PlainObjective if self.config.plain else Objective)(
@@ -235,7 +286,7 @@ class ProjectionTrainer:
         return [LogMel()(torch.from_numpy(signal).float().unsqueeze(0))[0].numpy() for signal in audio]
 
     def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> bool:
-        state, loss = self.state, validation["loss"]
+        state, loss = self.state, self._selection_loss(validation)
         is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
         if is_best:
             state.best_loss, state.best_epoch, state.best_vector = loss, state.epoch, self.base_vector()

@@ -23,17 +23,24 @@ MEDIA_EVERY = 10  # epochs between audio samples and pictures
 class TrackingObserver:
     """Passes a training's steps and epochs to trackers and progress bar."""
 
-    def __init__(
-        self, trackers: Trackers, *, total: int, reporter: Reporter, reference_levels: ReferenceLevels | None = None
-    ) -> None:
-        self.trackers, self.total, self.reporter, self.reference_levels = trackers, total, reporter, reference_levels
+    def __init__(self, trackers: Trackers, *, reporter: Reporter) -> None:
+        self.trackers, self.reporter = trackers, reporter
+        self.reference_levels: ReferenceLevels | None = None
         self._task: Any = None
         self._target_shown = False
 
     @contextlib.contextmanager
-    def watching(self, *, done: int) -> Iterator[None]:
-        """Show progress while the block runs; ``done`` epochs were done before."""
-        with self.reporter.task("Projection", total=self.total, unit="epoch", done=done) as task:
+    def watching(self, trainer: ProjectionTrainer, label: str, reference_levels: ReferenceLevels) -> Iterator[None]:
+        """Show progress while the block runs.
+
+        Args:
+            trainer: the trainer that runs in the block.
+            label: name of the task.
+            reference_levels: measured on the trainer's model.
+        """
+        self.reference_levels = reference_levels
+        done, total = trainer.state.epoch, trainer.last_epoch
+        with self.reporter.task(label, total=total, unit="epoch", done=done) as task:
             self._task = task
             yield
 

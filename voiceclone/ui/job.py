@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceclone.audio.io import write_wav
+from voiceclone.bases.stock_names import AUTO, KOKORO, planned_base
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError, shown
 from voiceclone.ui.clips import make_dataset
@@ -72,7 +73,7 @@ class Job:
         self.clips = [(draft.path_of(clip), clip.text) for clip in draft.usable()]
         self.folder = RunFolder(config.folder)
         self._training = Training()
-        self._gauge = Gauge(clips=len(self.clips), epochs=config.epochs_projection)
+        self._gauge = Gauge(clips=len(self.clips), epochs=_planned_epochs(config))
         self._stage, self._outcome, self._line = FIRST, RUNNING, ""
         self._heard_step, self._reading = -1, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="voiceclone-job", daemon=True)
@@ -204,11 +205,19 @@ def digest_of(draft: Draft) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
+def _planned_epochs(config: CloneConfig) -> int:
+    """The maximum number of epochs, for the base that will be loaded."""
+    base = planned_base(config.base, offline=config.offline)
+    return config.for_base(KOKORO if base in (AUTO, KOKORO) or Path(base).is_file() else "").epochs
+
+
 def _arguments(config: CloneConfig, studio: Studio, resume: bool) -> list[str]:
     given = {
         "data": config.data, "name": config.name, "out": config.out, "base": config.base, "lang": config.lang,
-        "epochs-projection": config.epochs_projection, "seed": config.seed, "consent": config.consent,
+        "seed": config.seed, "consent": config.consent,
     }  # fmt: skip
+    if config.epochs_projection is not None:
+        given["epochs-projection"] = config.epochs_projection
     flags = ["--resume"] if resume else ["--overwrite"]
     return [*(f"--{name}={value}" for name, value in given.items()), *flags, *(["--offline"] if studio.offline else [])]
 

@@ -115,14 +115,13 @@ class Jobs:
             )
         consent = consent_text(state.person, state.agreed, date.today())
         check_new_name(self._studio, draft, state.name)
-        default = CloneConfig(data="").epochs_projection
         return CloneConfig(
             data=str(self._studio.out / DATASETS / state.name),
             name=state.name,
             out=str(self._studio.out),
             base=state.base or self._studio.base,
             lang=self._studio.lang,
-            epochs_projection=default if state.epochs is None else state.epochs,
+            epochs_projection=state.epochs,
             seed=state.seed,
             consent=consent,
             offline=self._studio.offline,

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.bases.stock_names import AUTO, KOKORO, NANO, planned_base
-from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.config import EPOCHS, EPOCHS_ON_KOKORO
 from voiceclone.ui.desk import Desk, Path, Step, note
 from voiceclone.ui.handlers import told
 from voiceclone.ui.job import DONE, FAILED, RUNNING, STOPPED, JobState
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from voiceclone.ui.draft import Draft
 
 TICK_SECONDS = 2.0
-DEFAULT_EPOCHS = CloneConfig(data="").epochs_projection
 _KINDS = {STOPPED: "fair", DONE: "good", RUNNING: "info"}
 
 
@@ -48,8 +47,7 @@ def build_clone_step(desk: Desk, way: Path) -> None:
 
     def shown(draft: Draft) -> list[Any]:
         state, given = desk.jobs.state(draft), draft.state
-        rounds = DEFAULT_EPOCHS if given.epochs is None else given.epochs
-        values = [given.base or str(desk.studio.base), rounds, given.seed]
+        values = [given.base or str(desk.studio.base), given.epochs, given.seed]
         before_run = gr.Column(visible=state is None or state.outcome == DONE)
         return [before_run, _summary(draft), *values, *run_shown(state, ())]
 
@@ -60,7 +58,7 @@ def build_clone_step(desk: Desk, way: Path) -> None:
         if not resumed:
             choice, rounds, number = values
             draft.state.base = "" if choice == str(desk.studio.base) else choice
-            draft.state.epochs = DEFAULT_EPOCHS if rounds is None else int(rounds)
+            draft.state.epochs = None if rounds is None else int(rounds)
             draft.state.seed = int(number or 0)
         desk.jobs.start(draft, resume=resumed)
         return way.at(draft, 4)
@@ -92,7 +90,12 @@ def _settings(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
     with gr.Accordion("Expert settings", open=False, elem_id="expert"):
         base = gr.Dropdown(label="Base", choices=base_choices(desk), elem_id="base", info=BASE_INFO)
         epochs = gr.Number(
-            label="Rounds of training, at most", precision=0, minimum=0, maximum=10_000, elem_id="epochs"
+            label="Rounds of training, at most",
+            info=f"Left empty: {EPOCHS_ON_KOKORO} on Kokoro-82M, {EPOCHS} on nano.",
+            precision=0,
+            minimum=0,
+            maximum=10_000,
+            elem_id="epochs",
         )
         seed = gr.Number(label="Seed", info="The same clips and seed give the same voice.", precision=0, minimum=0)
     return base, epochs, seed

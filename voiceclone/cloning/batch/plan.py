@@ -20,7 +20,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 
 REQUIRED = ("name", "data")
 _NOT_IN_TABLE = ("out", "resume", "overwrite", "config")  # settings of the whole batch, not of one voice
-_NUMBERS = {"int": int, "float": float}
+_NUMBERS = {"int": int, "int | None": int, "float": float}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -140,4 +140,5 @@ def _value(name: str, text: str, where: str) -> Any:
             return _WORDS[text.lower()]
         return _NUMBERS.get(kind, str)(text)
     except (KeyError, ValueError) as error:
-        raise UsageError(f"{where}: {name} '{text}': {'yes or no' if kind == 'bool' else kind} expected") from error
+        expected = "yes or no" if kind == "bool" else kind.split()[0]
+        raise UsageError(f"{where}: {name} '{text}': {expected} expected") from error

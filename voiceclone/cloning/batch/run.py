@@ -97,7 +97,9 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
         made = json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
         with contextlib.suppress(UsageError):  # a part that can no longer be disabled: the voice is a different one
             made["without"] = CloneConfig(data="", without=str(made.get("without", ""))).without
-        different = [name for name, value in config.decisive().items() if made.get(name) != value]
+        made.setdefault("finish", 0)  # a voice from before that setting
+        wanted = config.for_base((folder.read_report().get("base") or {}).get("kind", ""))
+        different = [name for name, value in wanted.decisive().items() if made.get(name) != value]
         if placed_base(str(made.get("base"))) != placed_base(config.base):
             different.append("base")
         if Path(made.get("data", "")).resolve() != Path(config.data).resolve():
