@@ -3,7 +3,7 @@
 
     python benchmarks/vits2.py --data corpus/train --work WORK --minutes 50 --ablation-minutes 20 --seeds 0 1 2
     python benchmarks/vits2.py --data corpus/train --work WORK --minutes 0 --ablation-minutes 3 \\
-        --init WORK/main-seed0/base --only default "no noise" "lstm discriminator" "no discriminator"
+        --init WORK/main-seed0/base --only default "no noise" "convolutional discriminator" "no discriminator"
     python benchmarks/vits2.py --work WORK --table
 
 The runs: ``main`` for --minutes with the default settings; for --ablation-minutes and every seed the default settings,
@@ -53,7 +53,7 @@ ABLATIONS = {
     **{f"flow {flow}": {"flow": flow} for flow in FLOWS},
     "hifigan": {"decoder": "hifigan"},
     "no noise": {"mas_noise": 0.0},
-    "lstm discriminator": {"duration_discriminator": "lstm"},
+    "convolutional discriminator": {"duration_discriminator": "conv"},
     "no discriminator": {"duration_discriminator": "none"},
 }
 COMPARED = 4  # recordings of a speaker that its likeness is measured to

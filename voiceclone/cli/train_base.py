@@ -108,6 +108,8 @@ def _recorded(
     given = {name: value for name, value in given.items() if value not in (None, [], {})}
     if wrong := next((name for name in given if name not in recipe.takes), None):
         raise UsageError(f"--{wrong.replace('_', '-')}: cannot be used with --system {options.system}: leave it out")
+    if given.get("surrogate_share", 1.0) <= 0:
+        raise UsageError(f"--surrogate-share {options.surrogate_share:g}: use a number greater than 0, such as 0.3")
     corpus, kept_out = _corpora(options, process_group, reporter)
     if kept_out is not None:
         given["kept_out"] = kept_out

@@ -53,7 +53,7 @@ class Vits2Settings(SystemSettings):
     """Input of the posterior encoder: ``mel`` or ``linear``."""
     sdp: bool = False
     """Use VITS' stochastic duration predictor, trained by its likelihood, instead of the regression."""
-    duration_discriminator: str = "conv"
+    duration_discriminator: str = "lstm"
     """Discriminator of the durations in the last phase: ``conv``, ``lstm`` or ``none``."""
     speaker_encoder: bool = True
     """Condition the text encoder on the speaker."""
