@@ -27,6 +27,7 @@ RANGES = {
     "steps": (1, MOST),
     "threads": (1, 4096),
     "variants": (1, 100),
+    "vocab_size": (2, 32_768),
 }
 """Name of the option, with ``_`` for ``-``, to the lowest and the highest value."""
 OF_COMMAND = {

@@ -99,6 +99,8 @@ class TrainConfig:
             raise UsageError("a training run needs either --steps or --minutes: give exactly one")
         if self.steps is not None and self.steps < 1 or self.minutes is not None and self.minutes <= 0:
             raise UsageError("--steps and --minutes must be positive")
+        if self.learning_rate <= 0:
+            raise UsageError(f"--learning-rate {self.learning_rate:g}: must be positive")
         for name in ("constant_share", "acoustic_share", "adversarial_share", "other_utterance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must lie in 0-1")

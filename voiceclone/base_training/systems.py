@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voiceclone.errors import UsageError
+from voiceclone.models.presets import PRESETS
 
 if TYPE_CHECKING:
+    from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.training_run import TrainingRun
 
 STYLETTS2 = "styletts2"
@@ -58,9 +60,18 @@ class Recipe:
     """Class of the system's settings, for ``TrainConfig.system_settings``; None where it has none."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Values of ``TrainConfig`` with another default for this system."""
+    presets: tuple[str, ...] = PRESETS
+    """Names for ``TrainConfig.preset``."""
+    check: Callable[[TrainConfig, Path | None], None] = lambda config, init: None
+    """Raises what is wrong with the settings and the base to start from, before features are computed."""
     takes: frozenset[str] = frozenset()
     """Fields of the run that only some recipes read, of ``boost``, ``kept_out``, ``surrogate_share``, ``voices`` and
     ``voice_first``."""
+
+    def check_preset(self, name: str) -> None:
+        """Raise UsageError where the system has no preset ``name``."""
+        if name not in self.presets:
+            raise UsageError(f"no preset {name!r}: choose one of {', '.join(self.presets)}")
 
     def read_settings(self, values: Mapping[str, Any] | None) -> SystemSettings | None:
         """The system's settings from JSON values.

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             _add_recording(command)
         if name in ("train", "pipeline"):
             _add_training(command)
-        if name != "train":
+        if name in ("test", "analyze"):
             command.add_argument("--model", type=Path, help=f"a trained model (default: {BEST} in --out)")
         if name in ("test", "pipeline"):
             command.add_argument("--mode", default="masked", help="how tokens are generated: masked or refine")
@@ -117,20 +117,31 @@ def _check_recording(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    """Run ``prepare``, then ``train-base``."""
+    """Run ``prepare``, then ``train-base``, whose settings are checked first."""
+    from voiceclone.base_training.systems import find_recipe
+    from voiceclone.cli.train_base_settings import run_config
+
     dataset = options.out / "dataset"
+    training = _training(options, dataset)
+    find_recipe(training.system).check(run_config(training), training.init)
     again = "--overwrite" if options.overwrite else "--resume"
-    _command(
+    cutting = _command(
         "prepare", options.audio, "--subtitles", options.transcription, "--out", dataset, "--validation", 0,
         "--lang", options.lang, *([again] if dataset.exists() else []),
     )  # fmt: skip
+    cutting.run(cutting)
+    training.run(training)
+
+
+def _training(options: argparse.Namespace, dataset: Path) -> argparse.Namespace:
+    """The options of ``train-base``."""
     kept = [f"--{name}" for name in ("overwrite", "offline") if getattr(options, name)]
     # A run that was interrupted while training its codec has no checkpoint yet; it resumes without a flag.
     kept += ["--resume"] if options.resume and (options.out / "checkpoint.pt").is_file() else []
     given = [
         word for name in ("init", "settings") if (value := getattr(options, name)) for word in (f"--{name}", value)
     ]
-    _command(
+    return _command(
         "train-base", "--system", "mamba-conv", "--data", dataset, "--out", options.out, "--steps", options.steps,
         "--learning-rate", options.learning_rate, "--preset", options.preset, "--lang", options.lang,
         "--seed", options.seed, "--device", "cpu" if options.cpu_only else "auto",
@@ -139,11 +150,10 @@ def _train(options: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def _command(*words: Any) -> None:
+def _command(*words: Any) -> argparse.Namespace:
     from voiceclone.cli.main import parse_arguments
 
-    options = parse_arguments([str(word) for word in words])
-    options.run(options)
+    return parse_arguments([str(word) for word in words])
 
 
 def _test(options: argparse.Namespace) -> None:

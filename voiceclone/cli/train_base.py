@@ -63,6 +63,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts, *, resume: bool) -> Path:
     """Train and pack in a folder that no other run writes to; the base's folder."""
+    from voiceclone.base_training.systems import find_recipe
     from voiceclone.base_training.trainer import CHECKPOINT
     from voiceclone.base_training.training_run import TrainingRun
     from voiceclone.distributed import open_process_group
@@ -71,6 +72,8 @@ def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
         raise UsageError(f"{options.out} holds a run: continue with --resume, or start again with --overwrite")
     config = run_config(options)
+    if not options.pack_only:
+        find_recipe(options.system).check(config, options.init)
     boost = _boosts(options.boost)
     _set_threads(options.threads)
     # Before the process group exists: later the main process may write it.
@@ -238,10 +241,10 @@ def _corpora(
 
 def _preparation(options: argparse.Namespace) -> Preparation:
     from voiceclone.base_training.caches import Preparation
-    from voiceclone.models.presets import preset
+    from voiceclone.models.presets import full_config
 
     return Preparation(
-        vocab=preset(options.preset)[0]["vocab"],
+        vocab=full_config()["vocab"],  # the same for all systems and presets
         alignment=options.alignment,
         language=options.lang,
         quick_f0=options.quick_f0,

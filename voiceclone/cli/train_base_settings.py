@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 
 def run_config(options: argparse.Namespace) -> TrainConfig:
-    """The run's settings: defaults, then --settings, then flags."""
+    """The run's settings: defaults, then --settings, then flags.
+
+    Raises:
+        UsageError: a name is unknown, or a value does not fit.
+    """
     from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.systems import find_recipe
 
     values: dict[str, Any] = {}
     preset = options.preset
@@ -25,6 +30,7 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
         base = find_finetuned_base(options.finetune)
         preset = base.preset
         values.update(finetune_settings(base))
+    find_recipe(options.system).check_preset(preset)
     if options.settings is not None:
         try:
             values.update(json.loads(options.settings.read_text(encoding="utf-8")))

@@ -147,9 +147,9 @@ def _check(characters: Sequence[TimedCharacter], path: Path, seconds: float | No
             raise VoicecloneError(
                 f"{path}: entry {number} ({one.char!r}) ends at {one.end:.2f} s, before it starts: correct the times"
             )
-        if seconds is not None and one.start > seconds * (1 + TOLERANCE):
+        if seconds is not None and (late := max(one.start, one.end)) > seconds * (1 + TOLERANCE):
             raise VoicecloneError(
-                f"{path}: entry {number} ({one.char!r}) starts at {one.start:.2f} s, after the end of the recording"
-                f" ({seconds:.2f} s): do they belong together?"
+                f"{path}: entry {number} ({one.char!r}) {'starts' if late == one.start else 'ends'} at {late:.2f} s,"
+                f" after the end of the recording ({seconds:.2f} s): do they belong together?"
             )
         before = max(before, one.start)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -68,6 +71,71 @@ def test_codes_that_nothing_uses_are_replaced() -> None:
         quantizer(torch.randn(8, LATENT, 40))
     assert quantizer.codebooks.abs().max() < 10
     assert (codebook_use(quantizer.eval().encode(torch.randn(8, LATENT, 200)), SIZE) > 0.6).all()
+
+
+def in_two_processes(halves: tuple[torch.Tensor, torch.Tensor], quantizer_of, steps: int):
+    """Quantizers that see one half each of every batch and sum over both, as threads."""
+    barrier, given = threading.Barrier(2), {}
+
+    def train(rank: int) -> ResidualQuantizer:
+        def reduce(value: torch.Tensor) -> torch.Tensor:
+            given[rank] = value
+            barrier.wait()
+            total = given[0] + given[1]
+            barrier.wait()
+            return total
+
+        quantizer = quantizer_of()
+        for _ in range(steps):
+            quantizer(halves[rank], reduce=reduce, process=(rank, 2))
+        return quantizer
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(train, range(2)))
+
+
+def test_two_processes_have_the_codebooks_of_one() -> None:
+    torch.manual_seed(0)
+    latent, start = torch.randn(8, LATENT, 40), ResidualQuantizer(LEVELS, SIZE, LATENT)
+
+    def same() -> ResidualQuantizer:
+        quantizer = ResidualQuantizer(LEVELS, SIZE, LATENT).train()
+        quantizer.load_state_dict(start.state_dict())
+        return quantizer
+
+    first, second = in_two_processes((latent[:4], latent[4:]), same, 5)
+    alone = same()
+    for _ in range(5):
+        alone(latent)
+    for name, value in alone.state_dict().items():
+        assert torch.allclose(getattr(first, name), value, atol=1e-5), name
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+
+
+def test_a_code_is_replaced_by_a_vector_of_one_process() -> None:
+    """Not by the mean of a vector of each, which lies between them."""
+    torch.manual_seed(0)
+    sides = tuple(side + 0.01 * torch.randn(4, LATENT, 40) for side in (-5.0, 5.0))
+    far = torch.linspace(90.0, 100.0, SIZE)[:, None].expand(SIZE, LATENT)  # the first one is the nearest
+
+    def unused() -> ResidualQuantizer:
+        quantizer = ResidualQuantizer(1, SIZE, LATENT).train()
+        quantizer.set_codebook(0, far)
+        quantizer.use[:, 1:] = 0.0
+        return quantizer
+
+    first, second = in_two_processes(sides, unused, 1)
+    replaced = first.codebooks[0, 1:]
+    assert torch.equal(first.codebooks, second.codebooks)
+    assert ((replaced.abs() - 5.0).abs() < 0.1).all() and (replaced > 0).any() and (replaced < 0).any()
+
+
+def test_codebook_use_is_the_number_of_equally_frequent_codes() -> None:
+    codes = torch.stack([torch.arange(400) % 16, torch.arange(400) % 4, torch.zeros(400, dtype=torch.long)])[None]
+    assert codebook_use(codes, SIZE).tolist() == pytest.approx([1.0, 0.25, 1 / 16])
+    unequal = torch.tensor([0] * 3 + [1]).repeat(100)[None, None]
+    assert float(codebook_use(unequal, SIZE)) == pytest.approx((4 / 3) ** 0.75 * 4**0.25 / 16)
+    assert float(codebook_use(torch.arange(4)[None, None], SIZE)) == pytest.approx(0.25)  # too few frames
 
 
 def test_codebooks_follow_only_in_training_and_take_no_gradient() -> None:

@@ -132,6 +132,27 @@ def test_random_weights_never_go_beyond_the_rounds() -> None:
         assert not torch.equal(generate(decoder, None, given, GenerationConfig(rounds=2, temperature=0.0))[0], strong)
 
 
+def test_guidance_is_away_from_speech_without_any_style() -> None:
+    """The style is dropped in the text encoder too, as in training."""
+    torch.manual_seed(0)
+    model = MambaConvTTS(TINY).eval()
+    for film in (model.text.film, *model.decoder.films):
+        film.project.weight.data.normal_(std=0.3)
+    tokens, style = torch.randint(1, 100, (1, 8)), torch.randn(1, 128)
+    asked: list[tuple[torch.Tensor, torch.Tensor]] = []
+    model.decoder.register_forward_pre_hook(lambda _, given: asked.append((given[1], given[2])))
+    settings = GenerationConfig(rounds=1, finer_rounds=(1,), guidance=2.0, stop=False)
+    model.speak(tokens, style, style, settings=settings)
+    (styled, _), (unstyled, none) = asked[:2]
+    with torch.no_grad():
+        mask = torch.ones(1, 8, 1)
+        moved = model.text(tokens, torch.zeros_like(style), mask) - model.text(tokens, style, mask)
+    assert not none.any() and float(moved.abs().max()) > 0.1
+    # The prosody that is added is the same: the difference of each frame is that of its token.
+    expected = moved[0][(unstyled - styled)[0, :, None].sub(moved[0]).abs().amax(-1).argmin(1)]
+    assert torch.allclose((unstyled - styled)[0], expected, atol=1e-5)
+
+
 def test_padding_is_never_counted() -> None:
     torch.manual_seed(0)
     decoder = TokenDecoder(TINY).eval()

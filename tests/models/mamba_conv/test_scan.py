@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from voiceclone.models.mamba_conv.config import MambaConvConfig
 from voiceclone.models.mamba_conv.mixers import AttentionMixer, GruMixer, MambaBlock, make_mixer
-from voiceclone.models.mamba_conv.scan import selective_scan
+from voiceclone.models.mamba_conv.scan import scan_by, selective_scan
 
 B, L, E, N = 2, 40, 6, 4
 
@@ -36,9 +36,35 @@ def naive(u, delta, a, b, c, d):
     return y
 
 
+def selective_scan_ref(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False,
+                       return_last_state=False):  # fmt: skip
+    """The formula of mamba-ssm's function of this name (Gu and Dao 2023), with time last: ``(B, E, L)``, ``(B, N, L)``."""
+    delta = delta if delta_bias is None else delta + delta_bias[:, None]
+    delta = F.softplus(delta) if delta_softplus else delta
+    decay = torch.exp(torch.einsum("bdl,dn->bdln", delta, A))
+    drive = torch.einsum("bdl,bnl,bdl->bdln", delta, B, u)
+    x, outputs = A.new_zeros(u.shape[0], *A.shape), []
+    for i in range(u.shape[2]):
+        x = decay[:, :, i] * x + drive[:, :, i]
+        outputs.append(torch.einsum("bdn,bn->bd", x, C[:, :, i]))
+    out = torch.stack(outputs, dim=2)
+    out = out if D is None else out + u * D[:, None]
+    out = out if z is None else out * F.silu(z)
+    return (out, x) if return_last_state else out
+
+
 def test_the_scan_is_the_recurrence() -> None:
     values = parts()
-    assert torch.allclose(selective_scan(*values)[0], naive(*values), atol=2e-6)
+    assert float((selective_scan(*values)[0] - naive(*values)).abs().max()) <= 1e-6
+    values = parts(dtype=torch.float64)
+    assert float((selective_scan(*values)[0] - naive(*values)).abs().max()) <= 1e-13
+
+
+def test_a_kernel_gets_its_inputs_with_time_last() -> None:
+    """A kernel of mamba-ssm's interface gives the same outputs and state."""
+    values = parts(dtype=torch.float64)
+    for ours, theirs in zip(selective_scan(*values), scan_by(selective_scan_ref, *values), strict=True):
+        assert ours.shape == theirs.shape and float((ours - theirs).abs().max()) <= 1e-12
 
 
 def test_the_scan_is_a_convolution_where_nothing_is_selected() -> None:
@@ -59,14 +85,14 @@ def test_the_gradient_is_that_of_the_recurrence() -> None:
     assert torch.autograd.gradcheck(lambda *v: selective_scan(*v), values)
 
 
-@pytest.mark.parametrize("at", [1, 17, L - 1])
-def test_the_state_carries_over_a_split(at: int) -> None:
+def test_the_state_carries_over_every_split() -> None:
     u, delta, a, b, c, d = parts()
     whole, last = selective_scan(u, delta, a, b, c, d)
-    first, state = selective_scan(u[:, :at], delta[:, :at], a, b[:, :at], c[:, :at], d)
-    second, end = selective_scan(u[:, at:], delta[:, at:], a, b[:, at:], c[:, at:], d, state)
-    assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-6)
-    assert torch.allclose(end, last, atol=1e-6)
+    for at in range(1, L):
+        first, state = selective_scan(u[:, :at], delta[:, :at], a, b[:, :at], c[:, :at], d)
+        second, end = selective_scan(u[:, at:], delta[:, at:], a, b[:, at:], c[:, at:], d, state)
+        assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-6)
+        assert torch.allclose(end, last, atol=1e-6)
 
 
 def test_half_precision_is_lifted() -> None:
@@ -96,6 +122,20 @@ def test_a_block_equals_the_transformers_implementation() -> None:
     with torch.no_grad():
         expected = theirs.slow_forward(x) if hasattr(theirs, "slow_forward") else theirs(x)
         assert torch.allclose(ours(x), expected, atol=1e-5)
+
+
+def test_a_block_is_mamba_ssms_formula() -> None:
+    """As its ``Mamba.forward``, which gives the bias, softplus and the gate to the scan."""
+    ours, x = block().double(), torch.randn(2, 25, 12, dtype=torch.float64)
+    with torch.no_grad():
+        u, z = ours.in_proj(x).mT.chunk(2, dim=1)
+        u = F.silu(F.conv1d(u, ours.conv1d.weight, ours.conv1d.bias, padding=3, groups=24)[..., :25])
+        delta, b, c = ours.x_proj(u.mT).split([ours.rank, N, N], dim=-1)
+        y = selective_scan_ref(
+            u, (delta @ ours.dt_proj.weight.T).mT, -torch.exp(ours.A_log), b.mT, c.mT, ours.D, z,
+            delta_bias=ours.dt_proj.bias, delta_softplus=True,
+        )  # fmt: skip
+        assert float((ours(x) - ours.out_proj(y.mT)).abs().max()) <= 1e-12
 
 
 def test_a_block_continues_from_its_state() -> None:

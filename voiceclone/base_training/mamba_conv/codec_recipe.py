@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.codec import Codec
+from voiceclone.models.mamba_conv.config import PRESETS
 from voiceclone.models.mamba_conv.quantizer import codebook_use
 from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 
 logger = logging.getLogger(__name__)
 MEASURED = 40  # maximum number of utterances for measurements
 LOW_USE = 0.3  # codebook use (perplexity / size) below which a warning is given
+FRAMES_PER_CODE = 20  # minimum for the codebook use: of fewer frames, the perplexity is too low
 ADVERSARIAL_SHARE = 0.4
 
 
@@ -56,12 +58,24 @@ def train_and_pack(run: TrainingRun) -> Path:
         with run.tracker.reporter.task("Measuring", total=len(indices), unit="utterance") as task:
             measured = codec_measures(codec, run.corpus, indices, recognizer, advance=partial(task.advance, 1))
         logger.info("codec: %s", measured)
-        for level, use in enumerate(measured.get("codebook_use", [])):
-            if use < LOW_USE:
-                logger.warning("codec: level %d uses %.0f %% of its codes: train longer", level, 100 * use)
+        warn_of_low_use(measured.get("codebook_use", []))
         save_codec(codec, folder, {"key": run_key(run.corpus, run.config), "steps": trainer.step, "measured": measured})
     run.group.barrier()
     return folder
+
+
+def check_settings(config: TrainConfig, init: Path | None) -> None:
+    """Check what can be checked before there are data.
+
+    Raises:
+        UsageError: a setting has no such value, or ``init`` is not the folder of a codec.
+        VoicecloneError: its files are damaged.
+    """
+    settings = config.system_settings or CodecTraining()
+    assert isinstance(settings, CodecTraining)
+    settings.codec_config(config.preset)
+    if init is not None:
+        load_codec(init)
 
 
 def own_codec(run: TrainingRun) -> Codec:
@@ -120,17 +134,16 @@ def codec_measures(
     """Reconstruction metrics of a codec on utterances; empty without utterances. ``advance`` is called after each.
 
     Returns:
-        ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (perplexity / size, for each level), and with
+        ``mel_l1`` (multi-resolution log-mel distance), ``codebook_use`` (see :func:`measured_use`), and with
         ``recognizer`` ``phone_error_percent`` of its output and ``true_phone_error_percent`` of the recordings. The
         former is a lower bound for a synthesizer on its tokens.
     """
-    loss, mel, codes, heard, truly = SpectralLoss(), [], [], [], []
+    loss, mel, heard, truly = SpectralLoss(), [], [], []
     for index in indices:
         audio = corpus.audio(index)
         found = codec.encode(torch.from_numpy(audio)[None])
         made = codec.decode(found)[..., : len(audio)]
         mel.append(float(loss(made, torch.from_numpy(audio)[None, : made.shape[1]])["mel"]))
-        codes.append(found[0].T)
         if recognizer is not None:
             phonemes = corpus.utterances[index].phonemes
             heard.append(recognizer.error_rate(made[0].numpy(), phonemes))
@@ -138,11 +151,10 @@ def codec_measures(
         advance()
     if not mel:
         return {}
-    use = codebook_use(torch.cat(codes).T[None], codec.codebook_size)
     result: dict[str, Any] = {
         "utterances": len(indices),
         "mel_l1": round(float(np.mean(mel)), 4),
-        "codebook_use": [round(float(value), 4) for value in use],
+        "codebook_use": measured_use(codec, corpus, indices),
     }
     for name, counts in (("phone_error_percent", heard), ("true_phone_error_percent", truly)):
         if counts:
@@ -151,6 +163,33 @@ def codec_measures(
     return result
 
 
+def warn_of_low_use(use: Sequence[float]) -> None:
+    """Log a warning for each level whose codebook use is below :data:`LOW_USE`."""
+    for level, value in enumerate(use):
+        if value < LOW_USE:
+            logger.warning("codec: level %d uses %.0f %% of its codes: train longer", level, 100 * value)
+
+
+@torch.no_grad()
+def measured_use(codec: nn.Module, corpus: Corpus, indices: list[int]) -> list[float]:
+    """Codebook use of each level: perplexity of the codes / size, 0-1; 1 where all codes are equally frequent.
+
+    It is measured on ``indices`` and, until there are :data:`FRAMES_PER_CODE` frames per code, on further utterances
+    from all over the corpus: the perplexity of N codes is at most N, so that a few utterances would give a large
+    codebook a low value.
+    """
+    order = np.random.default_rng(0).permutation(len(corpus.utterances)).tolist()
+    codes, frames = [], 0
+    for number, index in enumerate(dict.fromkeys([*indices, *order])):
+        if number >= len(indices) and frames >= FRAMES_PER_CODE * codec.codebook_size:
+            break
+        codes.append(codec.encode(torch.from_numpy(corpus.audio(index))[None])[0].T)
+        frames += len(codes[-1])
+    use = codebook_use(torch.cat(codes).T[None], codec.codebook_size)
+    return [round(float(value), 4) for value in use]
+
+
 RECIPE = Recipe(
-    train_and_pack=train_and_pack, settings=CodecTraining, defaults={"adversarial_share": ADVERSARIAL_SHARE}
-)
+    train_and_pack=train_and_pack, settings=CodecTraining, presets=PRESETS, check=check_settings,
+    defaults={"adversarial_share": ADVERSARIAL_SHARE},
+)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.codec import Codec
 from voiceclone.models.mamba_conv.config import CodecConfig, config_json
+from voiceclone.models.mamba_conv.quantizer import codebook_use
 
 KMEANS_ROUNDS = 10
+USE_BATCHES = 20  # last batches of each level over which the tracked codebook use is computed
 
 
 class AudioCrops:
@@ -82,17 +85,25 @@ class CodecSystem(System):
         self.spectral = SpectralLoss().to(self.process_group.device)
         self.weight = weights_of(config, CODEC_WEIGHTS)
         self.started = False
+        self.last_codes: list[deque[Tensor]] = [deque(maxlen=USE_BATCHES) for _ in range(self.codec.levels)]
 
     def losses(self, step: int, progress: float) -> StepLosses:
-        """Spectral distances and commitment loss; adversarial terms from ``adversarial_share`` of the run on."""
+        """Spectral distances and commitment loss; adversarial terms from ``adversarial_share`` of the run on.
+
+        ``use_LEVEL``, which is no loss, is the codebook use over the last batches that used the level.
+        """
         quantized = self._quantizing(step)
         audio, part = self.batches.draw(step)
         latent = self.trained.latents(audio)
         terms: dict[str, Tensor] = {}
         if quantized:
             used = self.batches.levels(step, self.codec.levels, self.training.all_levels)
-            found = self.trained.quantizer(latent, used=used, reduce=self.process_group.all_reduce)
+            group = self.process_group
+            found = self.trained.quantizer(
+                latent, used=used, reduce=group.all_reduce, process=(group.rank, group.world_size)
+            )  # fmt: skip
             latent, terms["commit"] = found.vectors, found.commitment
+            terms.update(self._use(found.codes))
         made = self.trained.resynthesize(latent)
         terms.update(self.spectral(made, audio))
         adversarial = self.takes_discriminators(step, progress)
@@ -103,7 +114,7 @@ class CodecSystem(System):
             terms["adversarial"] = adversarial_loss(scores)
             terms["feature_match"] = feature_match_loss(real, fake, lambda means: self._over_all(means, part))
         terms = {name: value * part for name, value in terms.items()}
-        total = sum(self.weight[name] * value for name, value in terms.items())
+        total = sum(self.weight[name] * value for name, value in terms.items() if not name.startswith("use_"))
 
         def discriminate() -> Tensor:
             outputs = [self._discriminator_outputs(one)[0] for one in (audio, made.detach())]
@@ -147,6 +158,15 @@ class CodecSystem(System):
         audio = self.corpus.audio(index)
         made = self.averaged.decode(self.averaged.encode(torch.from_numpy(audio)[None].to(self.process_group.device)))
         return self.corpus.utterances[index], audio, made[0].cpu().numpy()
+
+    def _use(self, codes: Tensor) -> dict[str, Tensor]:
+        """The tracked codebook use of the levels in ``codes`` ``(B, levels, T)``."""
+        found = {}
+        for level, own in enumerate(codes.cpu().unbind(1)):
+            self.last_codes[level].append(own.flatten())
+            recent = torch.cat(tuple(self.last_codes[level]))
+            found[f"use_{level}"] = codebook_use(recent[None, None], self.codec.codebook_size)[0].to(codes.device)
+        return found
 
     def _discriminator_outputs(self, audio: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from voiceclone.base_training.arrays import growing_arrays
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.files import write_json
+from voiceclone.models.mamba_conv.quantizer import codebook_use
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,12 @@ class CodeCache:
         begin, end = self.starts[index] + first, self.starts[index + 1]
         end = end if count is None else min(begin + count, end)
         return self._codes[begin:end].astype(np.int64).T
+
+    @cached_property
+    def use(self) -> list[float]:
+        """Codebook use of each level over all utterances: perplexity / size, 0-1."""
+        codes = torch.from_numpy(self._codes.astype(np.int64)).T[None]
+        return [round(float(value), 4) for value in codebook_use(codes, self.size)]
 
 
 @torch.no_grad()

@@ -120,7 +120,11 @@ class MambaConvObjective:
     def _stopping(self, prepared: Prepared) -> Tensor:
         """Loss of the controller, which predicts whether the next round increases the accuracy."""
         model, rows = self.trainee.model, self.training.stopping_rows
-        given = Conditions(**{name: value[:rows].detach() for name, value in vars(prepared.given).items()})
+        whole = prepared.given
+        given = Conditions(
+            text=whole.text[:rows].detach(), context=whole.context[:rows].detach(), style=whole.style[:rows].detach(),
+            mask=whole.mask[:rows],
+        )  # fmt: skip
         was_training = model.training
         model.eval()
         with torch.no_grad():

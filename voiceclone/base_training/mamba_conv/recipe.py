@@ -22,13 +22,14 @@ from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
 from voiceclone.base_training.systems import Recipe
+from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.folder import system_of
 from voiceclone.bases.mamba_conv import read_mamba_conv, write_mamba_conv
 from voiceclone.errors import UsageError
 from voiceclone.files import write_text
 from voiceclone.models.mamba_conv.bundle import Bundle, load_bundle
-from voiceclone.models.mamba_conv.config import SYSTEM, MambaConvConfig
+from voiceclone.models.mamba_conv.config import PRESETS, SYSTEM, MambaConvConfig
 from voiceclone.models.mamba_conv.encodec import load_encodec
 from voiceclone.models.presets import full_config
 from voiceclone.nets.phone_recognizer import load_recognizer
@@ -49,12 +50,9 @@ def train_and_pack(run: TrainingRun) -> Path:
     run = run.settled()
     check_amount(run.corpus)
     if run.train:
-        settings = run.config.system_settings or MambaConvTraining()
-        assert isinstance(settings, MambaConvTraining)
-        if run.init is not None and settings.codec == "own":
-            settings = dataclasses.replace(settings, codec=str(run.init))  # tokens of another codec would mean nothing
-        codec = find_codec(settings, run)
-        sizes = fitted(settings.model_config(run.config.preset, run.config.prosody_batch), codec)
+        settings = settings_of(run.config, run.init)
+        codec = given_codec(settings) or trained_codec(settings, run)
+        sizes = fitted(model_sizes(settings, run), codec)
         system = MambaConvSystem(
             run.corpus, run.config, model=sizes, codec=codec, cache=Path(run.out) / "cache",
             vocab=full_config()["vocab"], training=settings, speaker_boost=run.boost, process_group=run.group,
@@ -70,16 +68,60 @@ def _following(run: TrainingRun) -> Following:
     return Following(utterances=2 * len(measured_utterances(held_out(run.corpus, run.config.seed))))
 
 
-def find_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
-    """The codec that the settings name, frozen; the own one is trained where it is not there."""
+def settings_of(config: TrainConfig, init: Path | None) -> MambaConvTraining:
+    """The settings of a run that starts from the base in folder ``init``, if any, and then takes its codec."""
+    settings = config.system_settings or MambaConvTraining()
+    assert isinstance(settings, MambaConvTraining)
+    if init is not None and settings.codec == "own":  # tokens of another codec would mean nothing
+        return dataclasses.replace(settings, codec=str(init))
+    return settings
+
+
+def check_settings(config: TrainConfig, init: Path | None) -> None:
+    """Check what can be checked before there are data.
+
+    Raises:
+        UsageError: a setting has no such value, or there is no such codec.
+        VoicecloneError: ``init`` is not the folder of a base.
+    """
+    settings = settings_of(config, init)
+    settings.model_config(config.preset, config.prosody_batch)
+    assert settings.generation.rounds
+    if init is not None:
+        read_mamba_conv(init)
+    given_codec(settings)
+
+
+def given_codec(settings: MambaConvTraining) -> nn.Module | None:
+    """The codec that the settings name, frozen; None where it is to be trained."""
+    if settings.codec == "own":
+        return None
     if settings.codec == "encodec":
         return load_encodec()
-    if settings.codec != "own":
-        folder = Path(settings.codec)
-        return read_mamba_conv(folder).codec if system_of(folder) == SYSTEM else load_codec(folder)
+    folder = Path(settings.codec)
+    return read_mamba_conv(folder).codec if system_of(folder) == SYSTEM else load_codec(folder)
+
+
+def trained_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
+    """The codec of the run's own, trained where it is not there."""
     part = codec_config_of(run.config, settings.codebook_size, settings.codec_share)
     then = dataclasses.replace(_following(run), training_share=1.0 / settings.codec_share)
     return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / "codec_training", init=None, then=then))
+
+
+def model_sizes(settings: MambaConvTraining, run: TrainingRun) -> MambaConvConfig:
+    """The synthesizer's sizes, for the smallest batch of a process.
+
+    A run that is resumed, or starts from a base, keeps its normalisation, as its number of processes may be another.
+    """
+    config = run.config
+    rows = min(config.prosody_batch, len(run.corpus.utterances) - len(held_out(run.corpus, config.seed)))
+    sizes = settings.model_config(config.preset, rows // run.group.world_size)
+    if run.resume:
+        known = read_checkpoint(run.out).get("model", {}).get("style_norm")
+    else:
+        known = None if run.init is None else read_mamba_conv(run.init).model.config.style_norm
+    return sizes if known is None else dataclasses.replace(sizes, style_norm=known)
 
 
 def fitted(sizes: MambaConvConfig, codec: nn.Module) -> MambaConvConfig:
@@ -156,4 +198,7 @@ def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: 
     return "\n".join([*card_head(facts), *lines, *card_end(facts)]) + "\n"
 
 
-RECIPE = Recipe(train_and_pack=train_and_pack, settings=MambaConvTraining, takes=frozenset(["boost"]))
+RECIPE = Recipe(
+    train_and_pack=train_and_pack, settings=MambaConvTraining, presets=PRESETS, check=check_settings,
+    takes=frozenset(["boost"]),
+)  # fmt: skip

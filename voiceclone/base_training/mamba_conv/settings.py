@@ -84,7 +84,10 @@ class MambaConvTraining(SystemSettings):
     def model_config(self, preset: str, batch: int) -> MambaConvConfig:
         """The synthesizer's sizes.
 
-        Small batches use group normalisation, because their batch statistics are unreliable.
+        Args:
+            preset: name.
+            batch: rows of a batch in one process. Small ones use group normalisation, because their batch statistics
+                are unreliable.
         """
         config = presets(preset, codebook_size=self.codebook_size or None)[1]
         norm = "batch" if batch >= SMALL_BATCH else "group"

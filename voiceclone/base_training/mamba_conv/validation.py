@@ -17,7 +17,6 @@ from voiceclone.models.mamba_conv.controller import is_enough
 from voiceclone.models.mamba_conv.durations import duration_confidence
 from voiceclone.models.mamba_conv.generation import Conditions, coarse_rounds
 from voiceclone.models.mamba_conv.model import MambaConvTTS
-from voiceclone.models.mamba_conv.quantizer import codebook_use
 
 MEASURED = 12  # maximum number of utterances
 CALIBRATED = 4  # number of these on which stopping is measured
@@ -61,11 +60,11 @@ def calibration_figures(model: MambaConvTTS, batches: CodeBatches, training: Mam
 
     Returns:
         ``durations``: by decile of the confidence, lowest first, ``confidence``, the mean absolute ``error`` of the log
-        duration and its ``expected`` value. ``codebook_use``: for each level, 0-1. ``stopping``: ``rounds_saved`` by
-            the
-        controller for each text, and ``accuracy_lost``.
+        duration and its ``expected`` value. ``codebook_use``: for each level, perplexity / size (0-1) of the codes of
+        all utterances, because a few have too few frames for it. ``stopping``: ``rounds_saved`` by the controller for
+        each text, and ``accuracy_lost``.
     """
-    errors, scales, stopping, codes = [], [], [], []
+    errors, scales, stopping = [], [], []
     for number, batch in enumerate(_batches(batches, model)):
         style = model.style(batch.style_mel)
         mask = batch.mask.unsqueeze(-1).float()
@@ -73,16 +72,13 @@ def calibration_figures(model: MambaConvTTS, batches: CodeBatches, training: Mam
         errors.append((log_duration - batch.durations.clamp(min=1e-3).log()).abs()[batch.mask])
         scales.append(log_scale[batch.mask])
         prepared = _prepared(model, batch)
-        codes.append(prepared.codes)
         if number < CALIBRATED:
             stopping.append(_stopping(model, prepared.given, prepared.codes, training))
     if not errors:
         return {}
-    rows = min({code.shape[2] for code in codes})
-    use = codebook_use(torch.cat([code[..., :rows] for code in codes]), model.config.codebook_size)
     return {
         "durations": tenths(torch.cat(errors), torch.cat(scales)),
-        "codebook_use": [round(float(value), 4) for value in use],
+        "codebook_use": batches.cache.use,
         "stopping": {
             "rounds_saved": round(float(np.mean([saved for saved, _ in stopping])), 3),
             "accuracy_lost": round(float(np.mean([lost for _, lost in stopping])), 5),

@@ -27,6 +27,8 @@ class Conditions:
     """``(B, style_dim)``."""
     mask: Tensor = field(repr=False)
     """``(B, T, 1)``, 0 in the padding."""
+    unstyled: Tensor | None = field(default=None, repr=False)
+    """As ``text``, but encoded without a style: for guidance."""
 
     @property
     def spoken(self) -> Tensor:
@@ -198,7 +200,9 @@ def _guided(
         features, scores = plain(given, codes, level, masked)
         if guidance == 1.0:
             return features, scores
-        without = plain(replace(given, style=torch.zeros_like(given.style)), codes, level, masked)[1]
+        # The training drops the style in the text encoder and in the decoder at once.
+        text = given.text if given.unstyled is None else given.unstyled
+        without = plain(replace(given, text=text, style=torch.zeros_like(given.style)), codes, level, masked)[1]
         return features, without + guidance * (scores - without)
 
     return run

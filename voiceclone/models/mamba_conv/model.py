@@ -65,6 +65,7 @@ class MambaConvTTS(nn.Module):
             speed: factor on the voice's own speaking rate.
             settings: of the generation.
         """
+        settings = settings or GenerationConfig()
         mask = torch.ones(*tokens.shape, 1, device=tokens.device)
         features = self.text(tokens, acoustic, mask)
         log_durations, log_scales = self.durations(features, prosodic, mask)
@@ -73,11 +74,17 @@ class MambaConvTTS(nn.Module):
         if ends[0, -1] < 1:
             ends[0, -1] = 1
         places, spoken = frame_tokens(ends)
-        laid_out = expand_tokens(self.variance.add(features, prosody, mask), places)
+
+        def laid_out(of: Tensor) -> Tensor:
+            return expand_tokens(self.variance.add(of, prosody, mask), places)
+
+        guided = settings.guidance != 1.0
+        unstyled = laid_out(self.text(tokens, torch.zeros_like(acoustic), mask)) if guided else None
         conditions = Conditions(
-            text=laid_out, context=self.text.pooled(features, mask), style=acoustic, mask=spoken.unsqueeze(-1).float()
-        )
-        codes, info = generate(self.decoder, self.controller, conditions, settings or GenerationConfig())
+            text=laid_out(features), context=self.text.pooled(features, mask), style=acoustic,
+            mask=spoken.unsqueeze(-1).float(), unstyled=unstyled,
+        )  # fmt: skip
+        codes, info = generate(self.decoder, self.controller, conditions, settings)
         return GeneratedTokens(
             codes=codes[0], ends=ends[0], duration_confidence=duration_confidence(log_scales)[0], info=info
         )

@@ -65,7 +65,12 @@ class ResidualQuantizer(nn.Module):
         return sum(self.codebooks[level][own] for level, own in enumerate(codes.unbind(1))).mT
 
     def forward(
-        self, latent: Tensor, *, used: int | None = None, reduce: Callable[[Tensor], Tensor] = lambda x: x
+        self,
+        latent: Tensor,
+        *,
+        used: int | None = None,
+        reduce: Callable[[Tensor], Tensor] = lambda x: x,
+        process: tuple[int, int] = (0, 1),
     ) -> Quantized:
         """Quantize ``(B, latent, T)`` with the first ``used`` levels. In training the codebooks are updated.
 
@@ -73,6 +78,7 @@ class ResidualQuantizer(nn.Module):
             latent: vectors.
             used: number of levels; all when None.
             reduce: sums a tensor over the processes that train together.
+            process: number of this process, and how many train together.
         """
         used = self.levels if used is None else used
         residual = latent.mT.flatten(0, 1)
@@ -84,7 +90,7 @@ class ResidualQuantizer(nn.Module):
             # would have a gradient.
             commitment = commitment + (residual - vectors).square().mean()
             if self.training:
-                self._follow(residual.detach(), chosen, level, reduce)
+                self._follow(residual.detach(), chosen, level, reduce, process)
             residual, total = residual - vectors, total + vectors
             codes.append(chosen)
         vectors = total.unflatten(0, (latent.shape[0], -1)).mT
@@ -95,7 +101,14 @@ class ResidualQuantizer(nn.Module):
         )
 
     @torch.no_grad()
-    def _follow(self, residual: Tensor, chosen: Tensor, level: int, reduce: Callable[[Tensor], Tensor]) -> None:
+    def _follow(
+        self,
+        residual: Tensor,
+        chosen: Tensor,
+        level: int,
+        reduce: Callable[[Tensor], Tensor],
+        process: tuple[int, int],
+    ) -> None:
         book = self.codebooks.clone()  # cloned, because the forward pass refers to the old one
         used = residual.new_zeros(self.size).index_add_(0, chosen, residual.new_ones(len(chosen)))
         summed = torch.zeros_like(book[level]).index_add_(0, chosen, residual)
@@ -105,9 +118,12 @@ class ResidualQuantizer(nn.Module):
         book[level] = sums / counts.clamp(min=1e-3)[:, None]
         use = self.use[level].lerp(used, 1.0 - USE_DECAY)
         dead = use < DEAD * use.mean()
-        # A candidate for every code, even if it is not needed, so that all processes run the same operations.
+        # A candidate for every code, even if it is not needed, so that all processes run the same operations. Each is
+        # the vector of one process: a mean over the processes would lie near the centre, where no vectors are.
         offered = residual[torch.randint(len(residual), (self.size,), device=residual.device)]
-        offered = reduce(offered) / reduce(torch.ones(1, device=residual.device))
+        number, count = process
+        ours = torch.arange(self.size, device=residual.device) % count == number
+        offered = reduce(offered * ours[:, None])
         book[level] = torch.where(dead[:, None], offered, book[level])
         mean = counts.mean()
         counts = torch.where(dead, mean, counts)
@@ -126,7 +142,15 @@ class ResidualQuantizer(nn.Module):
 
 
 def codebook_use(codes: Tensor, size: int) -> Tensor:
-    """Codebook use of each level, ``(levels,)``: perplexity / size, 0-1; codes ``(B, levels, T)``."""
+    """Codebook use of each level, ``(levels,)``: perplexity of its codes / size, 0-1.
+
+    The perplexity is the exponential of the entropy of the codes' frequencies: of a codebook of which k codes occur
+    equally often, and the others never, k. It is too low where there are few frames per code.
+
+    Args:
+        codes: int64 ``(B, levels, T)``.
+        size: of each codebook.
+    """
     shares = []
     for own in codes.unbind(1):
         share = torch.bincount(own.flatten(), minlength=size).double()

@@ -37,10 +37,7 @@ def selective_scan(
         x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (u, delta, a, b, c, d)
     )
     if state is None and u.is_cuda and (kernel := cuda_kernel()) is not None:
-        y, last = kernel(
-            u.mT.contiguous(), delta.mT.contiguous(), a, b.mT.contiguous(), c.mT.contiguous(), d, return_last_state=True
-        )
-        return y.mT, last
+        return scan_by(kernel, u, delta, a, b, c, d)
     decay = torch.exp(delta.unsqueeze(-1) * a)
     drive = (delta * u).unsqueeze(-1) * b.unsqueeze(2)
     h = torch.zeros_like(drive[:, 0]) if state is None else state
@@ -50,6 +47,15 @@ def selective_scan(
         states.append(h)
     y = torch.einsum("blen,bln->ble", torch.stack(states, 1), c)
     return y + d * u, h
+
+
+def scan_by(
+    kernel: Callable[..., Any], u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As :func:`selective_scan` from a state of zeros, by a function of mamba-ssm's interface, with time last."""
+    inputs = (u.mT.contiguous(), delta.mT.contiguous(), a, b.mT.contiguous(), c.mT.contiguous(), d)
+    y, last = kernel(*inputs, return_last_state=True)
+    return y.mT, last
 
 
 @cache
