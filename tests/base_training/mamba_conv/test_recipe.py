@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,12 @@ from voiceclone.base_training.mamba_conv import recipe
 from voiceclone.base_training.mamba_conv.analysis import trends
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codes import codec_key
+from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
+from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.base import load_base
 from voiceclone.bases.mamba_conv import read_mamba_conv
 from voiceclone.cli.main import main
+from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.mamba_conv.bundle import load_bundle
@@ -95,6 +101,56 @@ def test_a_start_from_a_base_takes_its_weights_and_codec(trained: Path, spoken, 
     monkeypatch.setattr(recipe, "LEAST_SECONDS", 5000.0)
     assert train(trained, spoken, "sixth", "mamba-conv", "--steps", "1") == 2
     assert "s of speech are too little" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("system", "words", "message"),
+    [
+        ("mamba-conv", ["--preset", "reference"], "features are computed"),
+        ("codec", ["--preset", "reference"], "features are computed"),
+        ("mamba-conv", ["--preset", "full"], "no preset 'full': choose one of tiny, nano, reference"),
+        ("styletts2", ["--preset", "reference"], "no preset 'reference': choose one of nano, full, tiny"),
+        ("mamba-conv", ["--set", "mixer=lstm"], "--mixer lstm: use one of"),
+        ("mamba-conv", ["--set", "iterations=0"], "--iterations 0: give 1 or more"),
+        ("mamba-conv", ["--set", "codebook_size=1"], "--vocab-size 1: give a number from"),
+        ("mamba-conv", ["--set", "codec=none"], "--codec none: holds no codec"),
+        ("mamba-conv", ["--init", "none"], "none/config.json: cannot be read"),
+        ("codec", ["--set", "codebook_size=-3"], "--vocab-size -3: give a number from"),
+        ("codec", ["--init", "none"], "none: holds no codec"),
+        ("mamba-conv", ["--learning-rate", "0"], "--learning-rate 0: must be positive"),
+    ],
+)
+def test_settings_are_checked_before_features_are_computed(
+    system: str, words: list[str], message: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def reached(*_: object, **__: object) -> None:
+        raise UsageError("features are computed")
+
+    monkeypatch.setattr("voiceclone.base_training.caches.prepare_caches", reached)
+    command = ["train-base", "--system", system, "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--steps", "1", "--quiet", "--device", "cpu", *words]) in (1, 2)
+    assert message in capsys.readouterr().err
+
+
+def test_small_batches_of_a_process_are_normalised_by_group(corpus, config, trained: Path, tmp_path: Path) -> None:
+    def norm(processes: int = 1, batch: int = 8, **given: object) -> str:
+        wanted = dataclasses.replace(config, prosody_batch=batch)
+        group = ProcessGroup(world_size=processes)
+        run = TrainingRun(corpus=corpus, config=wanted, out=tmp_path, process_group=group, **given)
+        return recipe.model_sizes(MambaConvTraining(), run).style_norm
+
+    assert [norm(), norm(2), norm(3)] == ["batch", "batch", "group"]
+    assert norm(batch=3) == "group"
+    few = copy.copy(corpus)
+    few.utterances, few.speakers, few.by_speaker = corpus.utterances[:4], ["one"], {"one": [0, 1, 2, 3]}
+    assert norm() == "batch" and recipe.model_sizes(
+        MambaConvTraining(), TrainingRun(corpus=few, config=config, out=tmp_path)
+    ).style_norm == "group"
+    # A start from a base, and a run with another number of processes, keep what the weights were trained with.
+    assert read_mamba_conv(trained / "run" / "base").model.config.style_norm == "group"
+    assert norm(init=trained / "run" / "base") == "group"
+    shutil.copy(trained / "run" / "checkpoint.pt", tmp_path / "checkpoint.pt")
+    assert norm(resume=True) == "group"
 
 
 def test_damaged_files_are_one_clear_line(trained: Path, tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ from voiceclone.base_training.mamba_conv.validation import calibration_figures, 
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.config import presets
-from voiceclone.models.mamba_conv.generation import Round
+from voiceclone.models.mamba_conv.controller import AdaptiveGenerationController
+from voiceclone.models.mamba_conv.generation import Conditions, Round, generate
 from voiceclone.models.mamba_conv.variance import Prosody
 from voiceclone.models.presets import full_config
 
@@ -172,6 +174,15 @@ def test_the_token_loss_sees_only_what_is_hidden_at_its_level(corpus, config, co
     plain = losses()
     assert losses(lambda scores: scores + 50 * torch.randn_like(scores) * ~hidden.unsqueeze(-1)) == plain
     assert losses(lambda scores: scores + 5 * torch.randn_like(scores) * hidden.unsqueeze(-1)) != plain
+    monkeypatch.setattr(decoder, "logits", truth)
+    level = next(int(name[-1]) for name in objective._tokens(prepared, 3, 0.0) if name.startswith("accuracy_"))
+    heads = decoder.heads
+    for other in range(decoder.levels):
+        noisy = copy.deepcopy(heads)
+        torch.nn.init.normal_(noisy[other][2].bias, std=5.0)
+        decoder.heads = noisy
+        assert (losses() == plain) == (other != level)
+    decoder.heads = heads
     # Finer levels are masked completely.
     other = Prepared(given=prepared.given, codes=prepared.codes.clone())
     other.codes[:, 2:] = (other.codes[:, 2:] + 1) % 32
@@ -234,6 +245,55 @@ def test_stopping_targets_are_whether_the_next_round_helped() -> None:
     assert gains.tolist() == [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
 
 
+class Gradual(torch.nn.Module):
+    """A decoder whose best tokens of level 0 are all right from round ``needed`` on, and fewer before."""
+
+    levels, mask_id = 4, 32
+
+    def __init__(self, needed: int, rounds: int) -> None:
+        super().__init__()
+        self.needed, self.rounds, self.asked = needed, rounds, 0
+
+    def forward(self, codes, text, style, mask, *, level, share_masked):
+        self.asked = 1 if level == 0 and float(share_masked[0]) == 1.0 else self.asked + 1
+        return torch.full((*text.shape[:2], 32), self.asked / self.rounds)
+
+    def logits(self, features, level):
+        """Code 0 is right. Where it is not known, the others are equally probable: these are decided last."""
+        right = torch.arange(features.shape[1]) < features.shape[1] * self.asked / self.needed
+        scores = torch.zeros(*features.shape[:2], 32)
+        scores[..., 0] = torch.where(right, 60.0, -60.0)
+        return scores
+
+    def confidences(self, features):
+        return torch.zeros(len(features), 4, features.shape[1])
+
+
+@pytest.mark.parametrize(("needed", "stops"), [(3, 4), (8, 8)])
+def test_a_trained_controller_stops_where_rounds_no_longer_help(config, needed: int, stops: int) -> None:
+    """At the minimum number of rounds, 4, where 3 suffice."""
+    torch.manual_seed(0)
+    sizes, rows, frames = presets("tiny")[1], 2, 60
+    model = torch.nn.Module()
+    model.decoder, model.controller = Gradual(needed, 12), AdaptiveGenerationController(sizes)
+    given = Conditions(
+        text=torch.zeros(rows, frames, 32), context=torch.zeros(rows, 32), style=torch.zeros(rows, 128),
+        mask=torch.ones(rows, frames, 1),
+    )  # fmt: skip
+    codes = torch.zeros(rows, 4, frames, dtype=torch.long)
+    training = MambaConvTraining(min_iterations=4)
+    objective = MambaConvObjective(SimpleNamespace(model=model), config, training)
+    optimizer = torch.optim.Adam(model.controller.parameters(), lr=0.02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        objective._stopping(Prepared(given=given, codes=codes)).backward()
+        optimizer.step()
+    one = Conditions(text=given.text[:1], context=given.context[:1], style=given.style[:1], mask=given.mask[:1])
+    with torch.no_grad():
+        found, info = generate(model.decoder, model.controller, one, training.generation)
+    assert info["iterations"] == stops and float((found[:, 0] == 0).float().mean()) > 0.8
+
+
 def test_calibration_is_reported_by_tenths_of_confidence(corpus, config, codec, codes) -> None:
     torch.manual_seed(0)
     log_scales = torch.linspace(-3, 1, 1000)
@@ -244,7 +304,8 @@ def test_calibration_is_reported_by_tenths_of_confidence(corpus, config, codec, 
     system = system_of(corpus, config, codec, codes)
     found = calibration_figures(system.averaged.model, system.batches, TRAINING)
     if system.batches.validation:
-        assert len(found["codebook_use"]) == 4 and len(found["durations"]) == 10
+        assert found["codebook_use"] == system.batches.cache.use and len(found["codebook_use"]) == 4
+        assert len(found["durations"]) == 10
         assert 0 <= found["stopping"]["rounds_saved"] <= 2
 
 
