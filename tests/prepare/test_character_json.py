@@ -75,14 +75,46 @@ def test_pauses_and_length_split_lines() -> None:
         ({"character_alignments": [{"char": "a", "start": -1}]}, "entry 1: start '-1'"),
         ({"character_alignments": [{"char": "a", "start": 1}, {"char": "b", "start": 0.2}]}, "before the previous one"),
         ({"character_alignments": [{"char": "a", "start": 1, "end": 0.2}]}, "before it starts"),
-        ({"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": 9}]}, "after the end"),
+        (
+            {"character_alignments": [{"char": "a", "start": 0}, {"char": "b", "start": 9}]},
+            "entry 2 ('b') starts at 9.00 s, after the end of the recording (2.00 s)",
+        ),
+        (
+            {"character_alignments": [{"char": "a", "start": 0, "end": 1}, {"char": "b", "start": 1, "end": 2.05}]},
+            "entry 2 ('b') ends at 2.05 s, after the end of the recording (2.00 s)",
+        ),
+        ({"character_alignments": [{"char": "a", "start": 0, "end": None}, {"char": "b"}]}, "entry 2: start 'None'"),
+        ({"character_alignments": [{"char": "a", "start": True}]}, "entry 1: start 'True'"),
         ({"characters": ["a"], "character_start_times_seconds": [0]}, "lists of one length"),
+        (
+            {
+                "characters": ["a", "b"],
+                "character_start_times_seconds": [0, 1],
+                "character_end_times_seconds": [1, "end"],
+            },
+            "entry 2: end 'end'",
+        ),
+        (
+            {
+                "alignment": {
+                    "characters": ["a", 5],
+                    "character_start_times_seconds": [0, 1],
+                    "character_end_times_seconds": [1, 2],
+                }
+            },
+            "entry 2 of characters has no char",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_entry(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(VoicecloneError) as error:
         read_characters(written(tmp_path / "a.json", content), 2.0)
     assert message in str(error.value) and "a.json" in str(error.value)
+
+
+def test_times_may_exceed_the_end_by_a_fiftieth(tmp_path: Path) -> None:
+    late = [{"char": "a", "start": 0.0, "end": 1.0}, {"char": "b", "start": 1.0, "end": 2.03}]
+    assert len(read_characters(written(tmp_path / "a.json", {"character_alignments": late}), 2.0)) == 2
 
 
 def test_a_missing_file_is_a_wrong_call(tmp_path: Path) -> None:

@@ -147,9 +147,17 @@ def _check(characters: Sequence[TimedCharacter], path: Path, seconds: float | No
             raise VoicecloneError(
                 f"{path}: entry {number} ({one.char!r}) ends at {one.end:.2f} s, before it starts: correct the times"
             )
-        if seconds is not None and (late := max(one.start, one.end)) > seconds * (1 + TOLERANCE):
-            raise VoicecloneError(
-                f"{path}: entry {number} ({one.char!r}) {'starts' if late == one.start else 'ends'} at {late:.2f} s,"
-                f" after the end of the recording ({seconds:.2f} s): do they belong together?"
-            )
         before = max(before, one.start)
+    if seconds is not None:
+        _check_lateness(characters, path, seconds)
+
+
+def _check_lateness(characters: Sequence[TimedCharacter], path: Path, seconds: float) -> None:
+    """Starts before ends, because an end that is missing in the file is the start of the next entry."""
+    for name in ("start", "end"):
+        for number, one in enumerate(characters, 1):
+            if (time := getattr(one, name)) > seconds * (1 + TOLERANCE):
+                raise VoicecloneError(
+                    f"{path}: entry {number} ({one.char!r}) {name}s at {time:.2f} s, after the end of the recording"
+                    f" ({seconds:.2f} s): do they belong together?"
+                )
