@@ -1,21 +1,29 @@
-"""The four commands of main_runner.py on one minute of speech with its JSON, with the tiny preset."""
+"""The four commands of main_runner.py on one minute of speech with its JSON, with the tiny preset.
+
+They run as their documents have it: in the folder of ``speech.mp3`` and ``speech_transcription.json``.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import soundfile
 import torch
+from documents import lines
+from support import REPOSITORY
 from synthesized import crude_f0
 from talks import SENTENCES, speak_talk, timed_characters
 
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.bases.base import load_base
-from voiceclone.cli.main import main
+from voiceclone.cli.main import _parser, main
 from voiceclone.data.demo import SENTENCES as MORE
 
 STEPS = 3
@@ -24,11 +32,66 @@ SETTINGS = {
     "checkpoint_minutes": 0.0, "adversarial_share": 1.0,
 }  # fmt: skip
 SOUNDS = {f"enhanced_test_{number}_{rounds}iter.wav" for number in (1, 2, 3) for rounds in (6, 12, 20)}
+GIVEN = {"speech.mp3", "speech_transcription.json"}
 TRAINED = {
     "best_model.pt", "checkpoint.pt", "train_config.json", "enhanced_tts_system.log", "dataset", "cache", "base",
     "codec_training", *(f"checkpoint_{step}.pt" for step in (2, 3)),
     *(f"enhanced_training_plots_{step}.png" for step in (2, 3)),
 }  # fmt: skip
+
+
+FILES = "--audio speech.mp3 --transcription speech_transcription.json"
+# The commands of the original's README.
+COMMANDS = (
+    f"train {FILES}",
+    f"train {FILES} --steps 25000 --learning-rate 2e-4 --test-after-training",
+    f"test --model best_model.pt {FILES}",
+    f"pipeline {FILES} --steps 20000",
+    "analyze --model best_model.pt",
+    f"train {FILES} --steps 30000 --learning-rate 1e-4 --vocab-size 1024 --test-after-training --log-level DEBUG",
+    f"train {FILES} --cpu-only",
+    f"train --cpu-only {FILES}",
+)
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    return _parser(["mamba-conv"], "main_runner.py").parse_args(words)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_originals_commands_parse(command: str) -> None:
+    options = parsed(*shlex.split(command))
+    assert options.task == command.split()[0]
+    if options.task in ("train", "pipeline"):
+        assert (options.vocab_size, options.out, options.preset) == (1024, Path("."), "nano")
+        assert options.steps == int(re.search(r"--steps (\d+)|$", command)[1] or 20_000)
+        assert options.learning_rate == float(re.search(r"--learning-rate (\S+)|$", command)[1] or 2e-4)
+        assert options.test_after_training == ("--test-after-training" in command)
+        assert options.cpu_only == ("--cpu-only" in command)
+    if "--model" in command:
+        assert options.model == Path("best_model.pt")
+    assert options.log_level == ("DEBUG" if "DEBUG" in command else "INFO")
+
+
+def test_the_page_says_what_the_flags_are() -> None:
+    page = (REPOSITORY / "docs" / "mamba_conv.md").read_text()
+    block = next(code for code in re.findall(r"```bash\n(.*?)```", page, re.S) if "main_runner.py" in code)
+    for line in lines(block):
+        assert line.startswith("python scripts/mamba_conv/main_runner.py ")
+        assert parsed(*shlex.split(line)[2:]).task
+    commands = next(a for a in _parser(["mamba-conv"], "main_runner.py")._actions if a.dest == "task").choices
+    assert list(commands) == ["train", "test", "pipeline", "analyze"]
+    flags = {
+        flag: a for one in commands.values() for a in one._actions for flag in a.option_strings if a.dest != "help"
+    }
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| (?:`([^`]*)`)? ?\|", page, re.M))
+    together = re.search(r"^\| (`--init`, [^|]*) \| \|", page, re.M)[1]
+    documented = {*rows, *re.findall(r"--[a-z-]+", together)}
+    assert set(flags) == documented | {"--audio", "--transcription", "--json"}
+    for flag, default in rows.items():
+        actual = flags[flag].default
+        assert default == ("best_model.pt" if flag == "--model" else "" if actual is False else default), flag
+        assert actual in (None, False) or type(actual)(default) == actual, flag
 
 
 def runner(*words: object) -> int:
@@ -53,7 +116,9 @@ def recording(tmp_path_factory) -> list[object]:
     talk = speak_talk(folder / "speech.wav", [*SENTENCES, *MORE[:14]])
     assert 60 < soundfile.info(talk.path).duration < 100
     (folder / "speech_transcription.json").write_text(json.dumps({"character_alignments": timed_characters(talk)}))
-    return ["--audio", talk.path, "--transcription", folder / "speech_transcription.json"]
+    sound, rate = soundfile.read(talk.path)
+    soundfile.write(folder / "speech.mp3", sound, rate)
+    return ["--audio", folder / "speech.mp3", "--transcription", folder / "speech_transcription.json"]
 
 
 def training(recording: list[object], out: Path) -> list[object]:
@@ -68,14 +133,21 @@ def training(recording: list[object], out: Path) -> list[object]:
 
 @pytest.fixture(scope="module")
 def piped(recording, tmp_path_factory) -> Path:
-    """Output of ``pipeline``."""
+    """Output of ``pipeline`` in the recording's folder."""
     out = tmp_path_factory.mktemp("runs") / "piped"
-    assert runner("pipeline", *training(recording, out)) == 0
+    words = training(recording, out)
+    for path in (recording[1], recording[3]):
+        shutil.copy(path, out)
+    words[1], words[3] = "speech.mp3", "speech_transcription.json"
+    words[words.index("--out") : words.index("--steps")] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out)
+        assert runner("pipeline", *words) == 0
     return out
 
 
 def test_pipeline_leaves_exactly_its_files(piped: Path) -> None:
-    assert {path.name for path in piped.iterdir()} == TRAINED | SOUNDS | {"enhanced_test_results.json"}
+    assert {path.name for path in piped.iterdir()} == TRAINED | SOUNDS | GIVEN | {"enhanced_test_results.json"}
     found = json.loads((piped / "enhanced_test_results.json").read_text())["tests"]
     assert {test["file"] for test in found} == SOUNDS
     assert found[0]["text"] == SENTENCES[0]
@@ -100,8 +172,9 @@ def test_test_speaks_with_a_model_given(piped: Path, recording, tmp_path: Path) 
     assert json.loads((tmp_path / "enhanced_test_results.json").read_text())["tests"][0]["mode"] == "refine"
 
 
-def test_analyze_tells_what_there_is(piped: Path, capsys) -> None:
-    assert runner("analyze", "--model", piped / "best_model.pt", "--json") == 0
+def test_analyze_tells_what_there_is(piped: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(piped)
+    assert runner("analyze", "--model", "best_model.pt", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["last_step"] == STEPS and found["parameters"]["total"] > 10_000
     assert {"tokens", "duration"} <= set(found["trends"]) and {"accuracy_0", "accuracy_3"} <= set(found["validation"])
@@ -154,6 +227,12 @@ def test_the_base_speaks_and_is_evaluated(piped: Path, tmp_path: Path, capsys) -
         (["train", "--audio", "none.mp3", "--transcription", "none.json"], "--audio none.mp3: no such file"),
         (["train", "--audio", "SOUND", "--transcription", "none.json"], "--transcription none.json: no such file"),
         (["train", "--audio", "SHORT", "--transcription", "JSON"], "are too little: give at least 60 s"),
+        (["train", "--audio", "SOUND", "--transcription", "JSON", "--steps", "0"], "--steps 0: use a whole number"),
+        (["train", "--audio", "SOUND", "--transcription", "JSON", "--vocab-size", "0"], "--vocab-size 0: use a whole"),
+        (["train", "--audio", "SOUND", "--transcription", "JSON", "--mixer", "lstm"], "--mixer lstm: use one of"),
+        (["train", "--audio", "SOUND", "--transcription", "JSON", "--preset", "full"], "no preset 'full'"),
+        (["train", "--audio", "SOUND", "--transcription", "JSON", "--codec", "none"], "--codec none: holds no codec"),
+        (["train", "--audio", "SOUND", "--transcription", "JSON", "--learning-rate", "-1"], "--learning-rate -1: must"),
         (["analyze", "--model", "none.pt"], "--model none.pt: no such file"),
         (["analyze", "--model", "JSON"], "cannot be read"),
         (["analyze", "--log-level", "LOUD"], "--log-level LOUD: use one of"),
@@ -171,3 +250,14 @@ def test_wrong_calls_are_one_line(recording, piped, tmp_path, monkeypatch, capsy
     assert runner(*words) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in error
+    assert not (tmp_path / "dataset").exists()  # the recording is not cut in vain
+
+
+def test_a_wrong_entry_of_the_json_is_named(recording, tmp_path, capsys) -> None:
+    content = json.loads(Path(recording[3]).read_text())
+    content["character_alignments"][99]["start"] = "soon"
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(content))
+    assert runner("train", "--audio", recording[1], "--transcription", wrong, "--out", tmp_path / "run") == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and "wrong.json: entry 100: start 'soon' is not a time in seconds" in error
