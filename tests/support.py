@@ -75,6 +75,29 @@ def write_base(folder: Path, *, seed: int = 0, voices: int = 4, voice_space: str
     return folder
 
 
+def write_vits2(folder: Path, *, speakers: tuple[str, ...] = ("anna", "ben"), **sizes: Any) -> Path:
+    """The folder of a VITS2 of the tiny preset with random weights, as ``train-base`` packs one."""
+    from voiceclone.models.checkpoint import save_state
+    from voiceclone.models.presets import full_config
+    from voiceclone.models.vits2.config import changed, vits2_preset
+    from voiceclone.models.vits2.speaking import voice_rows
+    from voiceclone.models.vits2.synthesizer import Synthesizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    count = len(speakers) if len(speakers) > 1 else 0
+    config = changed(vits2_preset("tiny"), {"speakers": count, **sizes})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Synthesizer(config)
+    vectors = [torch.zeros(0)] if model.speakers is None else list(model.speakers.weight)
+    (folder / "config.json").write_text(json.dumps({"model": config.to_json(), "vocab": full_config()["vocab"]}))
+    save_state(model, folder / "model.safetensors")
+    rows = {name: voice_rows(vector).contiguous() for name, vector in zip(speakers, vectors, strict=True)}
+    save_file(rows, folder / "voices.safetensors")
+    (folder / "base.json").write_text(json.dumps({"name": "vits", "system": "vits2", "speakers": list(speakers)}))
+    return folder
+
+
 def settle(encoders: StyleEncoders) -> StyleEncoders:
     """Run passes that calibrate spectral norm as training does: otherwise random weights give norms of 1e3 to 1e21."""
     encoders.train()

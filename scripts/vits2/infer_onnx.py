@@ -24,21 +24,29 @@ def speak(options: argparse.Namespace) -> None:
     except ImportError as error:
         raise UsageError("onnxruntime is not installed: pip install onnxruntime") from error
     import numpy as np
-    import soundfile
 
+    from voiceclone.audio.io import write_wav
     from voiceclone.models.vits2.config import read_vits2_config
+    from voiceclone.models.vits2.speaking import SpeechNoise
     from voiceclone.text.g2p import Phonemizer
+    from voiceclone.voice.speaking import SPEED_RANGE
 
+    if not SPEED_RANGE[0] <= options.length_scale <= SPEED_RANGE[1]:
+        raise UsageError(f"--length-scale {options.length_scale}: use a number between 0.25 and 4")
+    SpeechNoise(noise_scale=options.noise_scale, noise_scale_w=options.noise_scale_w)  # refuses values out of range
     config, vocab = read_vits2_config(options.config_path)
     if not options.model.is_file():
         raise UsageError(f"{options.model}: no such file: write it by export_onnx.py")
-    session = onnxruntime.InferenceSession(str(options.model), providers=["CPUExecutionProvider"])
-    own = json.loads(session.get_modelmeta().custom_metadata_map.get("voiceclone", "{}"))
-    if own.get("vocab") != vocab:
+    try:
+        session = onnxruntime.InferenceSession(str(options.model), providers=["CPUExecutionProvider"])
+        known = json.loads(session.get_modelmeta().custom_metadata_map["voiceclone"])["vocab"]
+    except Exception as error:  # onnxruntime has many types of its own
+        raise UsageError(f"{options.model}: is not a file of export_onnx.py ({type(error).__name__})") from error
+    if known != vocab:
         raise UsageError(f"{options.config_path}: belongs to another model than {options.model}: give the one it has")
     phonemes = Phonemizer("a").phonemes(options.text)
     ids = [0, *(vocab[symbol] for symbol in phonemes if symbol in vocab), 0]
-    if len(ids) == 2:
+    if not any(symbol.isalpha() for symbol in phonemes if symbol in vocab):
         raise UsageError(f"--text {options.text!r}: it holds nothing that can be spoken")
     if config.add_blank:
         ids = [one for token in ids for one in (token, 0)][:-1]
@@ -51,7 +59,7 @@ def speak(options: argparse.Namespace) -> None:
             raise UsageError(f"--sid {options.sid}: use a number from 0 to {config.speakers - 1}")
         feed["sid"] = np.array([options.sid])
     (audio,) = session.run(None, feed)
-    soundfile.write(options.output_wav_path, audio[0, 0], config.front_end.sample_rate)
+    write_wav(options.output_wav_path, audio[0, 0], config.front_end.sample_rate)
     print(f"{options.output_wav_path}: {audio.shape[-1] / config.front_end.sample_rate:.1f} s")
 
 

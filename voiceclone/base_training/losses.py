@@ -15,6 +15,8 @@ from voiceclone.projection.losses import RESOLUTIONS
 COMPLEX_RESOLUTIONS = ((320, 80), (640, 160), (1200, 300))
 """(FFT and window in samples, hop in samples): 13 to 50 ms."""
 SPECTRUM_FLOOR = 3e-3
+SHORTEST_AUDIO = max(size for size, _, _ in RESOLUTIONS) // 2 + 1
+"""Minimum samples of :class:`SpectralLoss`, whose spectrograms are padded by reflection at both ends."""
 
 
 class SpectralLoss(nn.Module):

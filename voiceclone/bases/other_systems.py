@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voiceclone.bases.folder import read_stock_voices, weight_file
+from voiceclone.bases.folder import read_info, read_stock_voices, weight_file
 from voiceclone.bases.loaded import CUSTOM, Base
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.store import stamped_sha256
@@ -38,6 +38,14 @@ def load_mamba_conv(folder: Path) -> Base:
         sha256=sha256,
         folder=folder,
     )
+
+
+def is_vits2(folder: Path) -> bool:
+    """Whether a folder holds a VITS2, by its ``base.json``; False where that cannot be read."""
+    try:
+        return read_info(folder).get("system") == VITS2
+    except (VoicecloneError, OSError, ValueError):  # ValueError: a path with a NUL character
+        return False
 
 
 def load_vits2_base(folder: Path, weights: Path, info: Mapping[str, Any]) -> Base:

@@ -93,9 +93,7 @@ def _vits2(config: CloneConfig) -> Base | None:
     """The base if it is a folder with a VITS2, whose voices are fitted differently; else None."""
     if not (Path(config.base) / "base.json").is_file():
         return None
-    from voiceclone.bases.base import VITS2, load_base
-    from voiceclone.bases.folder import read_info
+    from voiceclone.bases.base import load_base
+    from voiceclone.bases.other_systems import is_vits2
 
-    if read_info(Path(config.base)).get("system") != VITS2:
-        return None
-    return load_base(config.base, offline=config.offline)
+    return load_base(config.base, offline=config.offline) if is_vits2(Path(config.base)) else None

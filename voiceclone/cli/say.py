@@ -24,12 +24,14 @@ from voiceclone.cli.say_style import (
     variant_names,
 )
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.vits2.config import NOISE_SCALE, NOISE_SCALE_W
 from voiceclone.system.settings import add_flags, given, words_of
 
 if TYPE_CHECKING:
     from kokoro import KPipeline
 
     from voiceclone.bases.base import Base
+    from voiceclone.models.vits2.speaking import SpeechNoise
     from voiceclone.tracking.progress import Reporter
     from voiceclone.voice.pack import VoicePack
 
@@ -53,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         speed={"type": float}, seed={"type": int}, device={}, json=switch, overwrite=switch, offline=switch,
     )  # fmt: skip
     add_style_arguments(parser)
+    noise, noise_w = (words_of(SayConfig, name) for name in ("noise_scale", "noise_scale_w"))
+    add_flags(
+        parser, SayConfig, noise_scale={"type": float, "help": f"{noise} (default: {NOISE_SCALE})"},
+        noise_scale_w={"type": float, "help": f"{noise_w} (default: {NOISE_SCALE_W})"},
+    )  # fmt: skip
     add_verbosity(parser)
 
 
@@ -117,10 +124,12 @@ def _speak(
 ) -> list[dict[str, Any]]:
     """Load the voices and their base, and synthesise as often as requested; returns the facts of each time."""
     from voiceclone.distributed import choose_device
+    from voiceclone.models.vits2.speaking import speech_noise
     from voiceclone.text.g2p import notice_of
     from voiceclone.voice.speaking import check_speed
 
     check_speed(config.speed)
+    noise = _noise(config)
     device = choose_device(config.device)
     started = time.perf_counter()
     config, packs, base = _voices_and_base(config, parts, planned, chosen, reporter)
@@ -144,9 +153,23 @@ def _speak(
         elif config.expressive is not None:
             voices = dict(expressive_voices(config, base, packs, variant=number))
         said = [(text, voices[voice or config.voice]) for voice, text in parts]
-        facts = _say_once(config, pipeline, said, out, reporter, output, seed=config.seed + number)
+        with speech_noise(base.kmodel, noise):
+            facts = _say_once(config, pipeline, said, out, reporter, output, seed=config.seed + number)
         spoken.append({"out": out, **common, **facts})
     return spoken
+
+
+def _noise(config: SayConfig) -> SpeechNoise | None:
+    """The noise of a VITS2 that is asked for; None if none is.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+    from voiceclone.models.vits2.speaking import SpeechNoise
+
+    given = {name: getattr(config, name) for name in ("noise_scale", "noise_scale_w")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return SpeechNoise(**given) if given else None
 
 
 def _say_once(

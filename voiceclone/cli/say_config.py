@@ -48,6 +48,8 @@ class SayConfig:
         None, "how much the delivery of a voice made with clone --expressive varies, 0 to 1; on any base"
     )
     variants: int | None = setting(None, "number of versions of the text, each with other styles: FILE_1, FILE_2...")
+    noise_scale: float | None = setting(None, "noise in the sound of a VITS2, relative to what it learnt, 0 to 2")
+    noise_scale_w: float | None = setting(None, "noise in the durations of a VITS2, 0 to 2")
     json: bool = setting(False, "print one JSON object (to standard error with --out -)")
     overwrite: bool = setting(False, "replace an existing file")
     offline: bool = setting(False, "never use the network")

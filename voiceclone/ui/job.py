@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceclone.audio.io import write_wav
+from voiceclone.bases.other_systems import is_vits2
 from voiceclone.bases.stock_names import AUTO, KOKORO, planned_base
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError, shown
@@ -20,7 +21,7 @@ from voiceclone.ui.clips import make_dataset
 from voiceclone.ui.comparison import compare
 from voiceclone.ui.events import Snapshot
 from voiceclone.ui.first_sound import TEXT, first_voice
-from voiceclone.ui.progress import COMPARE, FIRST, Gauge, Position
+from voiceclone.ui.progress import COMPARE, FIRST, FIT_STAGES, STAGES, Gauge, Position
 from voiceclone.ui.training import Training
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Job:
         self.clips = [(draft.path_of(clip), clip.text) for clip in draft.usable()]
         self.folder = RunFolder(config.folder)
         self._training = Training()
-        self._gauge = Gauge(clips=len(self.clips), epochs=_planned_epochs(config))
+        stages = FIT_STAGES if is_vits2(Path(config.base)) else STAGES
+        self._gauge = Gauge(clips=len(self.clips), epochs=_planned_epochs(config), stages=stages)
         self._stage, self._outcome, self._line = FIRST, RUNNING, ""
         self._heard_step, self._reading = -1, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="voiceclone-job", daemon=True)

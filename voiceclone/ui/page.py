@@ -1,4 +1,4 @@
-"""The web page: a walkthrough of five steps that makes a voice, and the library.
+"""The web page: a walkthrough of five steps that makes a voice, the library, and VITS2 models.
 
 It listens on localhost only unless told otherwise, and loads nothing from other servers (:mod:`voiceclone.ui.shield`).
 """
@@ -27,6 +27,7 @@ from voiceclone.ui.step_consent import build_consent_step
 from voiceclone.ui.step_result import build_result_step
 from voiceclone.ui.step_texts import build_texts_step
 from voiceclone.ui.step_voice import build_voice_step
+from voiceclone.ui.vits2_tab import build_vits2_tab
 from voiceclone.ui.way_back import SCRIPT, build_way_back
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def build_page(desk: Desk) -> gr.Blocks:
             way.wire(desk.drafts.of)
         with gr.Tab("Library", elem_id="tab-library") as library:
             build_library_tab(desk, library)
+        with gr.Tab("VITS2", elem_id="tab-vits2") as vits2:
+            build_vits2_tab(desk, vits2)
         page.load(lambda token: _restored(desk, way, token), visit, [visit, *way.outputs], show_progress="hidden")
     return page
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-FIRST, COMPARE, PROJECTION = "First sound", "Comparison", "Projection"
+FIRST, COMPARE, PROJECTION, FITTING = "First sound", "Comparison", "Projection", "Fitting"
 # Stages in order: the text shown, and the estimated duration in seconds as a constant plus an amount for each clip, for
 # nano on two cores. The bar is computed from these estimates. They depend so much on base and machine that a remaining
 # time is shown only after an epoch of the training was timed.
@@ -21,6 +21,12 @@ STAGES: Mapping[str, tuple[str, float, float]] = {
     "Speaking": ("Speaking with the new voice", 4.0, 0.0),
     COMPARE: ("Comparing it with your recordings", 30.0, 0.0),
 }
+FIT_STAGES = {
+    **{name: STAGES[name] for name in (FIRST, "Checking clips")},
+    FITTING: ("Fitting the voice to your clips", 100.0, 0.0),
+    COMPARE: STAGES[COMPARE],
+}
+"""The same for a VITS2, whose voices are fitted in one go."""
 EPOCH_SECONDS = (1.0, 0.2)  # duration of an epoch in seconds: a constant plus an amount for each clip
 _LINE = re.compile(r"^(?P<label>[A-Z][A-Za-z ]+): (?P<done>\d+)(?:/(?P<total>\d+))? ")
 
@@ -42,13 +48,22 @@ class Gauge:
     Args:
         clips: number of training clips.
         epochs: maximum number of epochs; the training may stop earlier.
+        stages: :data:`STAGES` or :data:`FIT_STAGES`.
         clock: monotonic clock, in seconds.
     """
 
-    def __init__(self, *, clips: int, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._epochs = clock, max(1, epochs)
-        self._cost = {name: fixed + clips * each for name, (_, fixed, each) in STAGES.items()}
-        self._cost[PROJECTION] = epochs * (EPOCH_SECONDS[0] + EPOCH_SECONDS[1] * clips)
+    def __init__(
+        self,
+        *,
+        clips: int,
+        epochs: int,
+        stages: Mapping[str, tuple[str, float, float]] = STAGES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock, self._epochs, self._stages = clock, max(1, epochs), stages
+        self._cost = {name: fixed + clips * each for name, (_, fixed, each) in stages.items()}
+        if PROJECTION in stages:
+            self._cost[PROJECTION] = epochs * (EPOCH_SECONDS[0] + EPOCH_SECONDS[1] * clips)
         self._began = self._stage_began = clock()
         self._stage, self._begun_at = FIRST, 0.0
         self._pace: float | None = None  # seconds that pass for each second of the costs
@@ -66,7 +81,7 @@ class Gauge:
         now = self._clock()
         if name != self._stage:
             self._stage, self._stage_began, self._begun_at = name, now, within
-        order = list(STAGES)
+        order = list(self._stages)
         before = sum(self._cost[other] for other in order[: order.index(name)])
         total = sum(self._cost.values())
         done = before + within * self._cost[name]
@@ -76,12 +91,12 @@ class Gauge:
 
     def _left(self, within: float, now: float) -> float | None:
         """Remaining seconds of this stage and the later ones: their estimates, scaled by the measured epochs."""
-        order = list(STAGES)
+        order = list(self._stages)
         later = sum(self._cost[name] for name in order[order.index(self._stage) + 1 :])
         since = self._stage_began
-        if self._stage == PROJECTION:
+        if self._stage in (PROJECTION, FITTING):
             if within > max(self._begun_at, self._within):  # a round has just ended
-                gained = (within - self._begun_at) * self._cost[PROJECTION]
+                gained = (within - self._begun_at) * self._cost[self._stage]
                 self._pace, self._within, self._timed = (now - since) / gained, within, now
             since = self._timed
         if self._pace is None:
@@ -96,8 +111,8 @@ class Gauge:
             if not (spoken or ended):
                 return PROJECTION, min(1.0, epochs / self._epochs)
         for line in reversed(lines):
-            if (found := _LINE.match(line)) and found["label"] in STAGES:
-                order, total = list(STAGES), int(found["total"] or 0)
+            if (found := _LINE.match(line)) and found["label"] in self._stages:
+                order, total = list(self._stages), int(found["total"] or 0)
                 share = min(1.0, int(found["done"]) / total) if total else 0.0
                 # this stage is complete, so that the next one is running
                 if " in " in line and found["label"] != order[-1]:
@@ -106,7 +121,7 @@ class Gauge:
         return "Checking clips", 0.0
 
     def _words(self, name: str, epochs: int) -> str:
-        words = STAGES[name][0]
+        words = self._stages[name][0]
         return f"{words}: round {epochs} of at most {self._epochs}" if name == PROJECTION and epochs else words
 
 

@@ -23,6 +23,7 @@ from voiceclone.voice.pack import VoicePack
 
 if TYPE_CHECKING:
     from voiceclone.bases.base import Base
+    from voiceclone.models.vits2.speaking import SpeechNoise
 
 logger = logging.getLogger(__name__)
 
@@ -117,14 +118,33 @@ class Studio:
         """Load a voice by name. The base is loaded only for stock voices."""
         return self._finder_of(self.base_of(voice)).find(voice)
 
-    def audio(self, text: str, voice: str | VoicePack, *, base: str | None = None, speed: float = 1.0) -> np.ndarray:
+    def audio(
+        self,
+        text: str,
+        voice: str | VoicePack,
+        *,
+        base: str | None = None,
+        speed: float = 1.0,
+        seed: int = 0,
+        noise: SpeechNoise | None = None,
+    ) -> np.ndarray:
         """Synthesise a text: float32 ``(T,)`` at 24 kHz.
 
-        ``base`` is required for a :class:`VoicePack`, which does not name its base.
+        Args:
+            text: to speak.
+            voice: its name, or a voice that was loaded.
+            base: the voice's own base where None; required for a :class:`VoicePack`, which does not name it.
+            speed: factor on the speaking rate.
+            seed: of the noise.
+            noise: of a VITS2; its own where None.
+
+        Raises:
+            UsageError: there is nothing to say, or too much, or ``noise`` is given for another base than a VITS2.
         """
         if isinstance(voice, str):
-            return self._audio(text, lambda base: self._finder(base).find(voice), self.base_of(voice), speed)
-        return self._audio(text, lambda _: voice, base or self.base, speed)
+            which = self.base_of(voice) if base is None else base
+            return self._audio(text, lambda base: self._finder(base).find(voice), which, speed, seed, noise)
+        return self._audio(text, lambda _: voice, base or self.base, speed, seed, noise)
 
     def speak(self, text: str, voice: str, *, speed: float = 1.0) -> Sound:
         """Synthesise a text as 16-bit audio."""
@@ -137,7 +157,7 @@ class Studio:
     def mix_audio(self, text: str, voices: tuple[str, str], timbre: float, prosody: float) -> np.ndarray:
         """Synthesise a text with a mix: float32 ``(T,)`` at 24 kHz."""
         which = self._common_base(voices)
-        return self._audio(text, lambda base: self._mix(base, voices, timbre, prosody), which, 1.0)
+        return self._audio(text, lambda base: self._mix(base, voices, timbre, prosody), which)
 
     def save_mix(self, name: str, voices: tuple[str, str], timbre: float, prosody: float) -> Path:
         """Write a mix to ``OUT/NAME/NAME.pt``. The name must be valid for ``clone --name``.
@@ -180,7 +200,16 @@ class Studio:
     def _finder_of(self, which: str) -> VoiceFinder:
         return VoiceFinder(lambda: self.load_base(which).stock_voices, where=which)
 
-    def _audio(self, text: str, voice: Callable[[Base], VoicePack], which: str, speed: float) -> np.ndarray:
+    def _audio(
+        self,
+        text: str,
+        voice: Callable[[Base], VoicePack],
+        which: str,
+        speed: float = 1.0,
+        seed: int = 0,
+        noise: SpeechNoise | None = None,
+    ) -> np.ndarray:
+        from voiceclone.models.vits2.speaking import speech_noise
         from voiceclone.text.g2p import LANGUAGES
         from voiceclone.text.pieces import LeftOut
         from voiceclone.voice.speaking import speak_whole
@@ -191,9 +220,9 @@ class Studio:
             raise UsageError(f"the text has {len(text)} characters: the page speaks {MAX_TEXT} at most")
         left_out = LeftOut()
         base = self.load_base(which)
-        with self._speaking:
+        with self._speaking, speech_noise(base.kmodel, noise):
             pipeline = base.pipeline(self.lang)
-            audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed, left_out=left_out)
+            audio = speak_whole(pipeline, text, voice(base).tensor, speed=speed, seed=seed, left_out=left_out)
         for warning in left_out.warnings(LANGUAGES[pipeline.lang_code]):
             self.warn(warning)
         return audio

@@ -143,9 +143,11 @@ def test_small_batches_of_a_process_are_normalised_by_group(corpus, config, trai
     assert norm(batch=3) == "group"
     few = copy.copy(corpus)
     few.utterances, few.speakers, few.by_speaker = corpus.utterances[:4], ["one"], {"one": [0, 1, 2, 3]}
-    assert norm() == "batch" and recipe.model_sizes(
-        MambaConvTraining(), TrainingRun(corpus=few, config=config, out=tmp_path)
-    ).style_norm == "group"
+    assert (
+        norm() == "batch"
+        and recipe.model_sizes(MambaConvTraining(), TrainingRun(corpus=few, config=config, out=tmp_path)).style_norm
+        == "group"
+    )
     # A start from a base, and a run with another number of processes, keep what the weights were trained with.
     assert read_mamba_conv(trained / "run" / "base").model.config.style_norm == "group"
     assert norm(init=trained / "run" / "base") == "group"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import torch
 
 from voiceclone.base_training.vits2.batches import Vits2Batches, _with_blanks
@@ -37,6 +40,7 @@ def test_processes_share_a_batch(corpus, configured) -> None:
     ]
     assert torch.equal(torch.cat([part.tokens for part in parts]), whole.tokens)
     assert torch.equal(torch.cat([part.draw for part in parts]), whole.draw)
+    assert {part.crop_frames for part in parts} == {whole.crop_frames}
     for name in ("rows", "tokens", "frames"):
         assert abs(sum(getattr(part.share, name) for part in parts) - 1) < 1e-6
 
@@ -62,3 +66,41 @@ def test_another_rate_is_resampled(corpus, configured) -> None:
     seconds = (plain.frames * 300 / 24000, other.frames * 256 / 22050)
     assert torch.allclose(*seconds, atol=0.013)
     assert torch.equal(other.durations.sum(1).long(), other.frames)
+
+
+def test_a_short_utterance_shortens_the_crop_in_all_processes(corpus, configured) -> None:
+    """Losses are means over the whole batch only where all rows have crops of one length."""
+    shortest = int(2 * corpus.frames.min())
+    config = configured({"model": {"crop_frames": shortest + 20}})
+    groups = [ProcessGroup(rank=rank, world_size=2) for rank in (0, 1)]
+    cut = 0
+    for step in range(8):
+        whole = batches(corpus, config).whole(step)
+        assert whole.crop_frames == min(shortest + 20, int(whole.frames.min()))
+        assert {batches(corpus, config, process_group=one).whole(step).crop_frames for one in groups} == {
+            whole.crop_frames
+        }
+        cut += whole.crop_frames < shortest + 20
+    assert cut
+
+
+def test_the_shortest_utterances_are_as_frequent_as_others(corpus, configured) -> None:
+    """A tenth of the batches are of the shortest tenth, so that single words are not forgotten."""
+    made = batches(corpus, configured(crop_batch=1))
+    many = [copy.copy(corpus.utterances[0]) for _ in range(400)]
+    made._by_length, made._weights = np.arange(len(many)), np.ones(len(many))
+    picked: list[int] = []
+    made._batch = lambda rows, draw, shared: picked.extend(rows)
+    for step in range(4000):
+        made.whole(step)
+    share = np.bincount(np.array(picked) // 40, minlength=10) / len(picked)
+    # 4,000 draws: the standard error of a share of 0.1 is 0.005. Only half of the windows reach the longest tenth.
+    assert share[0] > 0.085 and share[1:9].min() > 0.08
+
+
+def test_utterances_too_short_for_the_losses_are_left_out(corpus, configured, caplog) -> None:
+    """The spectra of the losses need more than 1,024 samples: at a low rate a short word has fewer."""
+    made = batches(corpus, configured())
+    assert made._least_frames == 4
+    made._least_frames = int(2 * corpus.frames.min()) + 1
+    assert not made._fits(int(corpus.frames.argmin())) and made._fits(int(corpus.frames.argmax()))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from support import write_vits2
 from synthesized import crude_f0
 
 from voiceclone.base_training import corpus as corpus_module
@@ -62,6 +63,10 @@ def test_say_speaks_with_it(run: Path, corpus, tmp_path: Path) -> None:
         assert main([*say, "--offline", "--quiet", *more]) == 0
         said[number], rate = soundfile.read(wav)
         assert rate == 24_000
+    quiet = ["say", "Good morning.", "--base", str(run / "base"), "--noise-scale", "0", "--noise-scale-w", "0"]
+    for seed in ("0", "1"):  # without noise the seed has no effect
+        assert main([*quiet, "--seed", seed, "--out", str(tmp_path / f"quiet{seed}.wav"), "--offline", "--quiet"]) == 0
+    assert (tmp_path / "quiet0.wav").read_bytes() == (tmp_path / "quiet1.wav").read_bytes()
     assert said[0].shape != said[1].shape or not np.allclose(said[0], said[1])
     assert len(said[2]) > 1.5 * len(said[0])
 
@@ -116,6 +121,9 @@ def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:
         (["--set", 'model={"layers": 2}'], "a speaker enters before the third layer"),
         (["--set", 'model={"layers": "many"}'], "wrong kind"),
         (["--set", "decoder=hifigan", 'model={"upsample_rates": [8, 8, 2]}'], "makes 128 samples of a frame of 300"),
+        (["--set", 'model={"crop_frames": 3}'], "crop_frames is 3: a crop needs 1025 samples or more"),
+        (["--set", 'model={"symbols": 60}'], "symbols is 60: the vocabulary needs more"),
+        (["--set", 'model={"dropout": 2}'], "dropout is 2"),
         (["--set", "max_frames=3"], "raise max_frames, or cut the recordings"),
         (["--set", "sdp=1"], "sdp is 1"),
         (["--compile"], "cannot be used with --system vits2"),
@@ -141,3 +149,23 @@ def test_a_run_starts_from_a_base(run: Path, spoken, tmp_path: Path, monkeypatch
     assert "from base on" in (tmp_path / "second" / "base" / "README.md").read_text()
     assert main([*command, *init, "--out", str(tmp_path / "third")]) == 2
     assert "another preset or other settings" in capsys.readouterr().err
+    single = write_vits2(tmp_path / "single", speakers=("only",), flow="fft")
+    flow = ["--set", "flow=fft", "--out", str(tmp_path / "fourth")]
+    assert main([*command, "--init", str(single), "--quiet", *flow]) == 2
+    assert "is a VITS2 of one speaker, and the data have several" in capsys.readouterr().err
+
+
+def test_noise_and_voices_that_a_base_does_not_have_are_one_line(base_folder, spoken, tmp_path: Path, capsys) -> None:
+    out = str(tmp_path / "out.wav")
+    say = ["say", "Hello.", "--voice", "stock_0", "--base", str(base_folder), "--out", out, "--offline", "--quiet"]
+    for flags, code, message in (
+        (["--noise-scale", "0.5"], 2, "--noise-scale, --noise-scale-w: the base is not a VITS2"),
+        (["--noise-scale-w", "3"], 2, "--noise-scale-w 3.0: use a number between 0 and 2"),
+    ):
+        assert main([*say, *flags]) == code and not Path(out).exists()
+        assert message in capsys.readouterr().err
+    single = write_vits2(tmp_path / "single", speakers=("only",))
+    clone = ["clone", "--data", str(spoken / "heldout"), "--name", "v", "--base", str(single), "--out", str(tmp_path)]
+    assert main([*clone, "--offline", "--quiet"]) == 2
+    assert "is a VITS2 of one speaker: a voice is fitted on one of several" in capsys.readouterr().err
+    assert main([*say[:4], "--base", str(single), *say[6:-1], "--voice", "only"]) == 0 and Path(out).is_file()

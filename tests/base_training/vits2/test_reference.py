@@ -7,6 +7,7 @@ import json
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ import torch
 from support import REPOSITORY
 from synthesized import crude_f0
 
-from voiceclone.base_training.vits2.reference import even_durations, read_reference_config, train_config
+from voiceclone.base_training.vits2.reference import even_durations, train_config
+from voiceclone.base_training.vits2.reference_config import read_reference_config
+from voiceclone.base_training.vits2.settings import run_model
 from voiceclone.data.rows import read_rows
+from voiceclone.errors import UsageError
 from voiceclone.models.vits2 import SynthesizerTrn
 
 SCRIPTS = REPOSITORY / "scripts" / "vits2"
@@ -97,8 +101,14 @@ def test_the_readmes_commands_run(script: Script, filelist, tmp_path: Path, caps
     assert script("infer_onnx.py", *say, "--text=hello world, how are you?", "--sid=1") == 0
     audio, rate = soundfile.read("output.wav")
     assert rate == 22050 and len(audio) > 4000
-    assert script("infer_onnx.py", *say, "--text=hello", "--sid=2") == 2
-    assert "use a number from 0 to 1" in capsys.readouterr().err
+    (tmp_path / "damaged.onnx").write_bytes(b"no")
+    for flags, message in (
+        (["--sid=2"], "use a number from 0 to 1"), (["--text=..."], "nothing that can be spoken"),
+        (["--length-scale=0"], "use a number between 0.25 and 4"), (["--noise-scale=-1"], "between 0 and 2"),
+        (["--model=damaged.onnx"], "is not a file of export_onnx.py"), (["--model=none.onnx"], "no such file"),
+    ):  # fmt: skip
+        assert script("infer_onnx.py", *say, "--text=hello", *flags) == 2
+        assert message in capsys.readouterr().err
     (tmp_path / "G_64000.pth").write_bytes(b"no")
     wrong = ["--model-path=G_64000.pth", files[1], "--output=other.onnx"]
     assert script("export_onnx.py", *wrong) == 2 and "other checkpoints are not read" in capsys.readouterr().err
@@ -142,6 +152,52 @@ def test_wrong_files_are_refused_in_one_line(script: Script, filelist, tmp_path:
     assert script("train.py", "-c", path, "-m", "wrong") == 2 and "lacks train.batch_size" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("train.batch_size", 0, "a whole number from 1 on"), ("train.epochs", "ten", "a whole number from 1 on"),
+        ("train.segment_size", 8192.0, "a whole number from 1 on"), ("train.seed", -1, "a whole number from 0 on"),
+        ("train.learning_rate", 0, "a positive number"), ("train.c_kl", "1", "a positive number"),
+        ("train.betas", [0.8], "two numbers"), ("train.betas", [0.8, 1.0], "two numbers"),
+        ("data.hop_length", 0, "a whole number from 1 on"), ("data.n_speakers", None, "a whole number from 0 on"),
+        ("data.training_files", None, "a text"), ("data.text_cleaners", "english", "a list of texts"),
+        ("data.mel_fmin", None, "a number"), ("data.mel_fmax", "8000", "a number or null"),
+        ("data.add_blank", "no", "true or false"), ("model.use_sdp", 1, "true or false"),
+        ("model.transformer_flow_type", ["fft"], "a text"), ("model.gin_channels", "256", "a whole number from 0 on"),
+    ],
+)  # fmt: skip
+def test_values_of_a_wrong_kind_are_refused(tmp_path: Path, place: str, value: Any, message: str) -> None:
+    section, key = place.split(".")
+    path = config(tmp_path, "vctk_base", tmp_path / "none", **{section: {key: value}})
+    with pytest.raises(UsageError, match=f"{place} is .*: use {message}"):
+        read_reference_config(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("model", {"n_heads": 0}, "heads is 0"), ("model", {"p_dropout": "x"}, "wrong kind"),
+        ("model", {"upsample_rates": 8}, "wrong kind"), ("train", {"segment_size": 1024}, "a crop needs 1025 samples"),
+        ("data", {"win_length": 4096}, "n_fft is 1024"), ("model", {"resblock": 1}, "resblock is 1"),
+    ],
+)  # fmt: skip
+def test_sizes_that_do_not_fit_are_refused(tmp_path: Path, section: str, values: Any, message: str) -> None:
+    path = config(tmp_path, "vctk_base", tmp_path / "none", **{section: values})
+    run = train_config(read_reference_config(path), 10, 1)
+    with pytest.raises(UsageError, match=message):
+        run_model(SimpleNamespace(speakers=["000", "001"]), run)
+
+
+def test_a_config_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    for content in (b"\xff\xfe{", b"[]", b'{"train": 5, "data": {}, "model": {}}', b"{"):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="is not a config of a VITS2 with train, data and model"):
+            read_reference_config(path)
+    with pytest.raises(UsageError, match="check the path"):
+        read_reference_config(tmp_path / "none.json")
+
+
 def test_its_keys_become_settings() -> None:
     run = train_config(read_reference_config(SCRIPTS / "configs" / "vits2_vctk_base.json"), 128, None)
     settings = run.system_settings
@@ -154,6 +210,11 @@ def test_its_keys_become_settings() -> None:
 def test_even_durations_fill_the_clip() -> None:
     durations = even_durations(np.zeros(600 * 10), "", "abcd")
     assert durations.sum() == 10 and durations.min() >= 1 and durations.max() <= 2 and len(durations) == 6
+
+
+def test_the_readmes_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    assert runpy.run_path(str(SCRIPTS / "models.py"))["SynthesizerTrn"] is SynthesizerTrn
 
 
 def test_the_readmes_dry_run() -> None:

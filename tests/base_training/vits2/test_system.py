@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
+from synthesized import crude_f0
 from torch import Tensor
 
+from voiceclone.base_training.corpus import prepare_corpus
 from voiceclone.base_training.trainer import Trainer
+from voiceclone.base_training.vits2.reference import even_durations
 from voiceclone.base_training.vits2.system import Vits2System
+from voiceclone.data.rows import read_rows
 from voiceclone.errors import UsageError
+from voiceclone.models.presets import full_config
 from voiceclone.models.vits2.config import FLOWS
+from voiceclone.models.vits2.synthesizer import search_alignment
 
 PHASES = {"given_share": 0.25, "durations_share": 0.25, "mas_noise_share": 0.5}
 
@@ -43,11 +51,15 @@ def test_phases_add_their_terms_in_order(corpus, configured, tmp_path) -> None:
 
 
 def test_the_last_phase_changes_the_durations_alone(corpus, configured, tmp_path) -> None:
-    trainer = Trainer(Vits2System(corpus, configured({"durations_share": 1.0})), tmp_path)
+    """The joint phase before leaves momenta in the optimizers, which must not move anything else either."""
+    settings = {"durations_share": 0.625, "given_share": 0.0}
+    trainer = Trainer(Vits2System(corpus, configured(settings, adversarial_share=0.0)), tmp_path)
     system = trainer.system
+    step_by_step(trainer, 3)
     before = {name: value.clone() for name, value in system.trained.state_dict().items()}
     audio = {name: value.clone() for name, value in system.discriminators["audio"].state_dict().items()}
     discriminator = {name: value.clone() for name, value in system.discriminators["durations"].state_dict().items()}
+    assert system.settings.phase(trainer.progress) == "durations"
     step_by_step(trainer, 5)
     changed = {name for name, value in system.trained.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all(name.startswith("durations.") for name in changed)
@@ -143,7 +155,6 @@ def test_one_speaker_has_no_embedding(corpus, configured, tmp_path) -> None:
 def test_the_search_is_without_noise_in_evaluation_and_late_in_the_run(corpus, configured, monkeypatch) -> None:
     seen: list[float] = []
     module = "voiceclone.base_training.vits2.system"
-    from voiceclone.models.vits2.synthesizer import search_alignment
 
     def watched(posterior, prior, *, noise: float = 0.0) -> Tensor:
         seen.append(noise)
@@ -159,13 +170,30 @@ def test_the_search_is_without_noise_in_evaluation_and_late_in_the_run(corpus, c
     assert seen == [pytest.approx(0.01), pytest.approx(0.004), 0.0, 0.0, 0.0]
 
 
+def test_a_clip_shorter_than_a_crop_trains(spoken, configured, tmp_path) -> None:
+    """The crop is as long as the shortest row, so that one word among sentences is no obstacle."""
+    rows = read_rows([spoken / "train"])[:3]
+    audio, rate = soundfile.read(rows[0].path)
+    soundfile.write(tmp_path / "word.wav", audio[: int(0.1 * rate)], rate)
+    word = replace(rows[0], path=tmp_path / "word.wav", phonemes="a", durations=None)
+    corpus = prepare_corpus(
+        [word, *rows], tmp_path / "cache", full_config()["vocab"], align=even_durations, aligned_by="even", f0=crude_f0
+    )
+    config = configured({"durations_share": 0.0}, steps=1, crop_batch=4, adversarial_share=0.0)
+    trainer = Trainer(Vits2System(corpus, config), tmp_path / "run")
+    assert trainer.system.batches.whole(0).crop_frames == 8 < trainer.system.model.crop_frames
+    trainer.run()
+    assert trainer.bad_steps == 0 and {"mel", "adversarial", "discriminator"} <= set(trainer.history[-1])
+
+
 @pytest.mark.slow
 def test_two_utterances_are_overfitted(corpus, configured, tmp_path: Path) -> None:
-    """The mel distance falls by at least a third."""
-    config = configured({"durations_share": 0.0, "given_share": 0.3}, steps=160, adversarial_share=1.0, log_every=5)
+    """After 300 steps the mel distance has halved, and the search has found most of the true boundaries."""
+    config = configured({"durations_share": 0.0}, steps=300, adversarial_share=1.0, log_every=10)
     system = Vits2System(corpus, config)
     system.batches._by_length, system.batches._weights = system.batches._by_length[:2], system.batches._weights[:2]
     trainer = Trainer(system, tmp_path)
     trainer.run()
     first, last = trainer.history[0], trainer.history[-1]
-    assert last["mel"] < 0.65 * first["mel"]
+    assert last["mel"] < 0.5 * first["mel"]
+    assert last["mas_within_50ms"] > 0.8

@@ -38,7 +38,7 @@ def naive(u, delta, a, b, c, d):
 
 def selective_scan_ref(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False,
                        return_last_state=False):  # fmt: skip
-    """The formula of mamba-ssm's function of this name (Gu and Dao 2023), with time last: ``(B, E, L)``, ``(B, N, L)``."""
+    """The formula of mamba-ssm's function of this name (Gu and Dao 2023), time last: ``(B, E, L)``, ``(B, N, L)``."""
     delta = delta if delta_bias is None else delta + delta_bias[:, None]
     delta = F.softplus(delta) if delta_softplus else delta
     decay = torch.exp(torch.einsum("bdl,dn->bdln", delta, A))

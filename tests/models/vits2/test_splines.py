@@ -61,3 +61,19 @@ def test_the_flow_of_durations_can_be_undone_and_learns() -> None:
         assert not torch.allclose(predictor.flow(latent, mask, features)[0], latent, atol=0.1)
         there = predictor.flow(latent, mask, features)[0]
         assert torch.allclose(predictor.flow.inverse(there, mask, features), latent, atol=1e-4)
+
+
+def test_padding_does_not_change_the_stochastic_durations() -> None:
+    torch.manual_seed(3)
+    config = replace(vits2_preset("tiny"), stochastic_durations=True, speakers=2)
+    predictor = StochasticDurationPredictor(config).eval()
+    for parameter in predictor.parameters():  # the last layers are initialized to 0
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    voice, features = torch.randn(1, config.voice_size, 1), torch.randn(1, config.hidden, 7)
+    frames, noise = torch.randint(1, 9, (1, 1, 7)).float(), torch.randn(1, 2, 7)
+    alone, mask = torch.ones(1, 1, 7), length_mask(torch.tensor([7]), 11)
+    more = [torch.nn.functional.pad(one, (0, 4), value=2.0) for one in (features, frames, noise)]
+    short = predictor.negative_log_likelihood(features, alone, voice, frames, noise)
+    assert torch.allclose(short, predictor.negative_log_likelihood(more[0], mask, voice, more[1], more[2]), atol=1e-4)
+    logs, longer = predictor(features, alone, voice, noise), predictor(more[0], mask, voice, more[2])
+    assert torch.allclose(logs, longer[:, :, :7], atol=1e-5) and not longer[:, :, 7:].any()

@@ -12,7 +12,16 @@ from voiceclone.models.vits2.decoder import InverseStft
 from voiceclone.models.vits2.durations import expansion, predicted_frames, rounded_up
 from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.spectrogram import Spectrogram
-from voiceclone.models.vits2.synthesizer import Synthesizer, crop_starts, cut_frames, log_likelihood, search_alignment
+from voiceclone.models.vits2.synthesizer import (
+    Posterior,
+    Prior,
+    Synthesizer,
+    SynthesizerTrn,
+    crop_starts,
+    cut_frames,
+    log_likelihood,
+    search_alignment,
+)
 
 SPEAKERS = replace(vits2_preset("tiny"), speakers=4)
 
@@ -33,10 +42,10 @@ def test_a_padded_row_is_the_row_alone(model: Synthesizer) -> None:
     logs = [model.durations(prior.features, prior.mask, voice) for prior in (alone, padded)]
     assert torch.allclose(logs[0], logs[1][:, :, :9], atol=1e-5) and not logs[1][:, :, 9:].any()
     mask = length_mask(torch.tensor([25]), 25)
-    mean, _ = model.posterior(frames, mask, voice)
     more = torch.cat([frames, torch.randn(1, 80, 6)], 2)
-    longer, _ = model.posterior(more, length_mask(torch.tensor([25]), 31), voice)
-    assert torch.allclose(mean, longer[:, :, :25], atol=1e-5) and not longer[:, :, 25:].any()
+    longer = model.posterior(more, length_mask(torch.tensor([25]), 31), voice)
+    for one, other in zip(model.posterior(frames, mask, voice), longer, strict=True):
+        assert torch.allclose(one, other[:, :, :25], atol=1e-5) and not other[:, :, 25:].any()
 
 
 def test_the_speaker_enters_before_the_third_layer(model: Synthesizer) -> None:
@@ -84,6 +93,39 @@ def test_likelihood_is_that_of_the_gaussians(model: Synthesizer) -> None:
     path = search_alignment(posterior, prior)
     assert torch.equal(path, search_alignment(posterior, prior, noise=0.0))
     assert torch.equal(path.sum((1, 2)), torch.tensor([12.0, 9.0]))
+
+
+def test_the_searchs_noise_is_relative_to_the_spread_of_the_likelihoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    mean, lengths = torch.randn(1, 8, 10), torch.full((10,), 4)
+    z_p = mean.repeat_interleave(lengths, 2) + 0.3 * torch.randn(1, 8, 40)
+    prior = Prior(mean, mean, torch.zeros_like(mean), torch.ones(1, 1, 10))
+    posterior = Posterior(z_p, z_p, torch.zeros_like(z_p), z_p, torch.ones(1, 1, 40))
+    assert torch.equal(search_alignment(posterior, prior).sum(2)[0], lengths.float())
+    searched: list[torch.Tensor] = []
+    monkeypatch.setattr("voiceclone.models.vits2.synthesizer.best_paths", lambda value, *counts: searched.append(value))
+    for noise in (0.0, 0.01, 1.0):
+        search_alignment(posterior, prior, noise=noise)
+    plain, *noisy = searched
+    assert torch.equal(plain, log_likelihood(z_p, prior))
+    for value, noise in zip(noisy, (0.01, 1.0), strict=True):  # 400 values: 10 % are nearly 3 standard errors
+        assert float((value - plain).std() / plain.std()) == pytest.approx(noise, rel=0.1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_public_class_searches_with_noise_in_training_only(monkeypatch: pytest.MonkeyPatch, training: bool) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(
+        "voiceclone.models.vits2.synthesizer.search_alignment",
+        lambda posterior, prior, *, noise: seen.append(noise) or search_alignment(posterior, prior),
+    )
+    model = SynthesizerTrn(
+        20, 80, 16, 8, 8, 16, 2, 3, 3, 0.1, "2", [3], [[1]], [5, 4], 16, [10, 8], use_sdp=False,
+        use_noise_scaled_mas=True,
+    ).train(training)  # fmt: skip
+    tokens = torch.randint(1, 20, (2, 4))
+    model(tokens, torch.tensor([4, 3]), torch.randn(2, 80, 30), torch.tensor([30, 20]))
+    assert seen == [0.01 if training else 0.0]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch import Tensor
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
+from voiceclone.base_training.losses import SHORTEST_AUDIO
 from voiceclone.base_training.vits2.settings import Vits2Settings
 from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
@@ -26,6 +27,9 @@ TOKEN_STEP, FRAME_STEP = 16, 40
 """Lengths are padded to multiples of these: on the CPU every new shape costs the building of new kernels."""
 HELD_FROM = 5
 """Minimum number of utterances of a speaker for which one is held out for validation."""
+SHORT_SHARE = 0.1
+"""Fraction of batches with the shortest utterances. A window at a random place seldom contains them, and a model that
+has seen few of them speaks single words badly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ class Vits2Batch:
     """int64 ``(B,)``."""
     draw: Tensor
     """float32 ``(B,)`` in 0-1: relative start of the decoder's crop."""
+    crop_frames: int
+    """Length of the decoder's crop in frames: that of the config, or of the shortest row of the whole batch."""
     frame_seconds: float
     share: Vits2Share
 
@@ -102,10 +108,14 @@ class Vits2Batches:
         self.per_frame = FRAME_SAMPLES / SAMPLE_RATE * front.sample_rate / front.hop
         """Frames of the front end in one of the corpus."""
         self.spectrogram = Spectrogram(front)
+        self._least_frames = -(-SHORTEST_AUDIO // front.hop)
         rng = np.random.default_rng(config.seed + 17)
         held = [int(rng.choice(ours)) for ours in corpus.by_speaker.values() if len(ours) >= HELD_FROM]
         training = [i for i in range(len(corpus.utterances)) if i not in set(held) and self._fits(i)]
-        limits = f"are longer than {settings.max_frames} frames or have fewer frames than tokens"
+        limits = (
+            f"are longer than {settings.max_frames} or shorter than {self._least_frames} frames, or have fewer frames "
+            "than tokens"
+        )
         if not training:
             raise UsageError(f"all utterances {limits}: raise max_frames, or cut the recordings")
         if left := len(corpus.utterances) - len(held) - len(training):
@@ -120,14 +130,15 @@ class Vits2Batches:
         assert isinstance(settings, Vits2Settings)
         tokens = len(self.corpus.utterances[index].tokens)
         frames = int(self.corpus.frames[index] * self.per_frame)
-        return (2 * tokens - 1 if self.model.add_blank else tokens) <= frames <= settings.max_frames
+        least = max(self._least_frames, 2 * tokens - 1 if self.model.add_blank else tokens)
+        return least <= frames <= settings.max_frames
 
     def whole(self, step: int) -> Vits2Batch:
         """The batch of a step, or the rows of this process."""
         rng = np.random.default_rng([self.config.seed, step, 2])
         count = min(self.config.crop_batch, len(self._by_length))
         window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
-        first = int(rng.integers(0, len(self._by_length) - window + 1))
+        first = 0 if rng.random() < SHORT_SHARE else int(rng.integers(0, len(self._by_length) - window + 1))
         weights = self._weights[first : first + window]
         picked = rng.choice(
             self._by_length[first : first + window], size=count, replace=False, p=weights / weights.sum()
@@ -165,6 +176,7 @@ class Vits2Batches:
             audio=torch.stack([_padded(audio, longest * hop) for _, _, audio in ours]).unsqueeze(1),
             speakers=torch.tensor([self._speaker(picked[row]) for row in rows]),
             draw=torch.from_numpy(draw[chosen]),
+            crop_frames=min(self.model.crop_frames, int(frames.min())),
             frame_seconds=hop / self.model.front_end.sample_rate,
             share=Vits2Share(
                 rows=part,

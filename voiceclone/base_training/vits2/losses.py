@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.base_training.vits2.batches import Vits2Batch
-from voiceclone.models.vits2.synthesizer import Posterior, Prior
+from voiceclone.models.vits2.synthesizer import Posterior
 
 
 def divergence(posterior: Posterior, mean: Tensor, log_scale: Tensor, log_determinant: Tensor) -> Tensor:
@@ -31,13 +31,12 @@ def log_duration_error(predicted: Tensor, frames: Tensor, mask: Tensor) -> Tenso
 
 
 @torch.no_grad()
-def boundary_agreement(path: Tensor, batch: Vits2Batch, prior: Prior, seconds: float) -> Tensor:
+def boundary_agreement(path: Tensor, batch: Vits2Batch, seconds: float) -> Tensor:
     """Fraction of token boundaries that lie within ``seconds`` of the corpus' boundaries.
 
     Args:
         path: ``(B, N, T)``.
         batch: with the corpus' durations.
-        prior: not used.
         seconds: tolerance.
     """
     ours, theirs = path.sum(2).cumsum(1), batch.durations.cumsum(1)

@@ -20,8 +20,8 @@ from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vits2.batches import Vits2Batches
-from voiceclone.base_training.vits2.settings import TRAIN_DEFAULTS, Vits2Settings
-from voiceclone.base_training.vits2.system import Vits2System, run_model
+from voiceclone.base_training.vits2.settings import TRAIN_DEFAULTS, Vits2Settings, run_model
+from voiceclone.base_training.vits2.system import Vits2System
 from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_bytes, write_json, write_text
 from voiceclone.models.checkpoint import fold_weight_norm, save_state

@@ -1,16 +1,13 @@
-"""Read config files and filelists of the public implementation (github.com/p0p4k/vits2_pytorch).
+"""Train from config files and filelists of the public implementation (github.com/p0p4k/vits2_pytorch).
 
-Keys that neither the public implementation nor this one knows are rejected. Its checkpoints (``G_*.pth``) have another
-format and cannot be read.
+Its checkpoints (``G_*.pth``) have another format and cannot be read.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.trainer import CHECKPOINT
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.base_training.vits2.recipe import train_and_pack
+from voiceclone.base_training.vits2.reference_config import ReferenceConfig, read_reference_config
 from voiceclone.data.rows import Row
 from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError, VoicecloneError
@@ -33,72 +31,6 @@ logger = logging.getLogger(__name__)
 
 SPELLINGS = {"g": "ɡ", "ɝ": "ɜɹ"}
 """eSpeak-NG phonemes for which the vocabulary has other symbols."""
-_USED: Mapping[str, frozenset[str]] = {
-    "train": frozenset(
-        ["seed", "epochs", "learning_rate", "betas", "batch_size", "segment_size", "c_mel", "c_kl", "log_interval"]
-    ),
-    "data": frozenset([
-        "training_files", "text_cleaners", "sampling_rate", "filter_length", "hop_length", "win_length",
-        "n_mel_channels", "mel_fmin", "mel_fmax", "add_blank", "n_speakers", "cleaned_text",
-        "use_mel_posterior_encoder",
-    ]),
-    "model": frozenset([
-        "use_mel_posterior_encoder", "use_transformer_flows", "transformer_flow_type", "use_spk_conditioned_encoder",
-        "use_noise_scaled_mas", "use_duration_discriminator", "duration_discriminator_type", "inter_channels",
-        "hidden_channels", "filter_channels", "n_heads", "n_layers", "kernel_size", "p_dropout", "resblock",
-        "resblock_kernel_sizes", "resblock_dilation_sizes", "upsample_rates", "upsample_initial_channel",
-        "upsample_kernel_sizes", "use_sdp", "gin_channels",
-    ]),
-}  # fmt: skip
-_WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
-    "train": frozenset(["eval_interval", "eps", "fp16_run", "lr_decay", "init_lr_ratio", "warmup_epochs"]),
-    "data": frozenset(["max_wav_value", "validation_files", "min_text_len", "max_text_len"]),
-    "model": frozenset(["n_layers_q", "use_spectral_norm"]),
-}
-_LEAST = {
-    "train": ("batch_size", "segment_size", "epochs"),
-    "data": ("training_files", "sampling_rate", "hop_length", "filter_length", "win_length"),
-    "model": ("inter_channels", "hidden_channels", "upsample_rates", "upsample_kernel_sizes"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReferenceConfig:
-    """A config file of the public implementation."""
-
-    path: Path
-    train: Mapping[str, Any]
-    data: Mapping[str, Any]
-    model: Mapping[str, Any]
-
-
-def read_reference_config(path: Path) -> ReferenceConfig:
-    """Read a config file.
-
-    Raises:
-        UsageError: it cannot be read, lacks a section, or has keys of another implementation or version.
-    """
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-        parts = {name: dict(values[name]) for name in _USED}
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}: check the path") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(
-            f"{path}: is not a config of a VITS2 with train, data and model ({error}): correct it"
-        ) from error
-    unknown = [f"{name}.{key}" for name, part in parts.items() for key in sorted(part)
-               if key not in _USED[name] | _WITHOUT_EFFECT[name]]  # fmt: skip
-    unknown += sorted(set(values) - set(parts))
-    if unknown:
-        raise UsageError(f"{path}: unknown keys {', '.join(unknown)}: is this the config of another version?")
-    lacking = [f"{name}.{key}" for name, keys in _LEAST.items() for key in keys if key not in parts[name]]
-    if lacking:
-        raise UsageError(f"{path}: lacks {', '.join(lacking)}: add them")
-    idle = [f"{name}.{key}" for name, part in parts.items() for key in part if key in _WITHOUT_EFFECT[name]]
-    if idle:
-        logger.info("%s: keys without effect here: %s", path, ", ".join(idle))
-    return ReferenceConfig(path=Path(path), **parts)
 
 
 def train_config(config: ReferenceConfig, utterances: int, steps: int | None, device: str = "cpu") -> TrainConfig:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from voiceclone.base_training.losses import SHORTEST_AUDIO
 from voiceclone.base_training.systems import SystemSettings
+from voiceclone.errors import UsageError
+from voiceclone.models.presets import full_config
 from voiceclone.models.vits2.config import (
     DECODERS,
     FLOWS,
@@ -18,6 +21,10 @@ from voiceclone.models.vits2.config import (
     with_istft,
     with_vocos,
 )
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.config import TrainConfig
+    from voiceclone.base_training.corpus import Corpus
 
 JUDGES = ("conv", "lstm", "none")
 
@@ -138,3 +145,24 @@ def model_config(preset: str, settings: Vits2Settings, speakers: int) -> Vits2Co
         # The sizes of the spectrum follow from the front end, which the run's settings may change.
         config = with_vocos(config, replace(config.front_end, **settings.model.get("front_end", {})))
     return changed(config, settings.model)
+
+
+def run_model(corpus: Corpus, config: TrainConfig) -> Vits2Config:
+    """The model config of a run.
+
+    Raises:
+        UsageError: the settings are not consistent.
+    """
+    settings = config.system_settings
+    assert isinstance(settings, Vits2Settings)
+    try:
+        model = model_config(config.preset, settings, len(corpus.speakers))
+        if model.symbols <= max(full_config()["vocab"].values()):
+            raise ValueError(f"symbols is {model.symbols}: the vocabulary needs more")
+        if model.crop_frames * model.front_end.hop < SHORTEST_AUDIO:
+            raise ValueError(f"crop_frames is {model.crop_frames}: a crop needs {SHORTEST_AUDIO} samples or more")
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"--settings, --set: {error}: correct it") from error
+    return model

@@ -29,7 +29,7 @@ from voiceclone.base_training.vits2.duration_discriminator import (
     duration_generator_loss,
 )
 from voiceclone.base_training.vits2.losses import boundary_agreement, divergence, log_duration_error
-from voiceclone.base_training.vits2.settings import Vits2Settings, model_config
+from voiceclone.base_training.vits2.settings import Vits2Settings, run_model
 from voiceclone.bases.folder import read_info
 from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
@@ -124,7 +124,7 @@ class Vits2System(System):
         weight = self.config.weight
         factors = {"kl": self.settings.divergence_weight(progress)}
         total = sum(weight[name] * factors.get(name, 1.0) * value for name, value in terms.items())
-        terms.update(batch.share.of(self._agreement(searched, batch, prior)))
+        terms.update(batch.share.of(self._agreement(searched, batch)))
         discriminate = partial(self._discriminate_audio, batch, audio, real) if adversarial else None
         return StepLosses(terms=terms, total=total, discriminate=discriminate)
 
@@ -149,7 +149,7 @@ class Vits2System(System):
         terms = batch.share.of(terms)
         weight = self.config.weight
         total = sum(weight[name] * value for name, value in terms.items())
-        terms.update(batch.share.of(self._agreement(path, batch, prior)))
+        terms.update(batch.share.of(self._agreement(path, batch)))
 
         def discriminate() -> Tensor:
             scores = [discriminator(prior.features, one, prior.mask) for one in (real, fake.detach())]
@@ -174,7 +174,7 @@ class Vits2System(System):
 
     def _crop(self, batch: Vits2Batch, posterior: Posterior, voice: Tensor | None) -> tuple[Tensor, Tensor]:
         """Decoded audio of a crop of the latent frames, and the recording at the same position: ``(B, hop S)``."""
-        starts, count = crop_starts(batch.frames, self.model.crop_frames, batch.draw)
+        starts, count = crop_starts(batch.frames, batch.crop_frames, batch.draw)
         hop = self.model.front_end.hop
         audio = self.trained.decoder(cut_frames(posterior.z, starts, count), voice)
         return audio.squeeze(1), cut_frames(batch.audio, starts * hop, count * hop).squeeze(1)
@@ -205,9 +205,9 @@ class Vits2System(System):
         with torch.autocast(audio.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
             return self.discriminators["audio"](audio)
 
-    def _agreement(self, path: Tensor, batch: Vits2Batch, prior: Prior) -> dict[str, Tensor]:
+    def _agreement(self, path: Tensor, batch: Vits2Batch) -> dict[str, Tensor]:
         """Fractions of boundaries of the alignment search near the corpus' own; logged only."""
-        return {f"mas_within_{1000 * s:.0f}ms": boundary_agreement(path, batch, prior, s) for s in NEAR}
+        return {f"mas_within_{1000 * s:.0f}ms": boundary_agreement(path, batch, s) for s in NEAR}
 
     def initialize_from(self, base: Path) -> str:
         """Load the weights of the VITS2 in folder ``base``.
@@ -218,6 +218,9 @@ class Vits2System(System):
         if not weights.is_file() or read_info(base).get("system") != "vits2":
             raise UsageError(f"--init {base}: is not a trained VITS2: give the folder of one")
         config, _ = read_vits2_config(base / "config.json")
+        if bool(config.speakers) != bool(self.model.speakers):
+            of, data = ("several speakers", "one") if config.speakers else ("one speaker", "several")
+            raise UsageError(f"--init {base}: is a VITS2 of {of}, and the data have {data}: give one of as many")
         if {**config.to_json(), "speakers": 0} != {**self.model.to_json(), "speakers": 0}:
             raise UsageError(f"--init {base}: is a VITS2 of another preset or other settings: give the same")
         state = read_state(weights)
@@ -280,22 +283,6 @@ class Vits2System(System):
         given = expansion(batch.durations, path.shape[2])
         count, frames = int(batch.lengths[0]), int(batch.frames[0])
         return {"alignment/searched_and_given": (path + given)[0, :count, :frames].cpu().numpy()}
-
-
-def run_model(corpus: Corpus, config: TrainConfig) -> Any:
-    """The model config of a run.
-
-    Raises:
-        UsageError: the settings are not consistent.
-    """
-    settings = config.system_settings
-    assert isinstance(settings, Vits2Settings)
-    try:
-        return model_config(config.preset, settings, len(corpus.speakers))
-    except UsageError:
-        raise
-    except ValueError as error:
-        raise UsageError(f"--settings, --set: {error}: correct it") from error
 
 
 def _plain(value: Any) -> Any:

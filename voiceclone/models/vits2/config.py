@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,37 @@ FLOWS = ("pre_conv", "pre_conv2", "fft", "mono_layer_inter_residual", "mono_laye
 DECODERS = ("hifigan", "istft", "vocos")
 POSTERIORS = ("mel", "linear")
 LARGEST_VOICE = 256  # maximum size of a speaker vector: it must fit in a row of a voice file
+NOISE_SCALE, NOISE_SCALE_W, LENGTH_SCALE = 0.667, 0.8, 1.0
+"""VITS' defaults in inference: noise of the latent frames, noise of the durations, factor on the durations."""
+MOST_NOISE = 2.0  # maximum of the two noise scales
+
+
+_LEAST = {
+    "symbols": 1, "speakers": 0, "channels": 1, "hidden": 1, "filter": 1, "heads": 1, "layers": 1, "kernel": 1,
+    "window": 0, "posterior_layers": 1, "flows": 1, "flow_layers": 1, "duration_filter": 1, "upsample_rates": 1,
+    "upsample_kernels": 1, "upsample_channels": 1, "resblock_kernels": 1, "resblock_dilations": 1, "istft_size": 2,
+    "istft_hop": 1, "decoder_layers": 1, "crop_frames": 1,
+}  # fmt: skip
+"""Minimum of each size, and of each entry of a list of sizes."""
+
+
+def _check_whole(config: FrontEnd | Vits2Config, least: Mapping[str, int]) -> None:
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        sizes = list(_flat(value))
+        message = f"{name} is {value!r}: use whole numbers from {lowest} on"
+        if not all(type(size) is int for size in sizes):
+            raise TypeError(message)
+        if any(size < lowest for size in sizes):
+            raise ValueError(message)
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for one in value:
+            yield from _flat(one)
+    else:
+        yield value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +68,13 @@ class FrontEnd:
     """Hz; half the sample rate where it is None."""
     posterior: str = "mel"
     """``mel`` (VITS2) or ``linear`` (VITS)."""
+
+    def __post_init__(self) -> None:
+        _check_whole(self, dict.fromkeys(("sample_rate", "hop", "n_fft", "win", "n_mels"), 1))
+        if max(self.win, self.hop) > self.n_fft:
+            raise ValueError(f"n_fft is {self.n_fft}: win ({self.win}) and hop ({self.hop}) must not exceed it")
+        if not 0 <= self.f_min < (self.sample_rate / 2 if self.f_max is None else self.f_max):
+            raise ValueError(f"f_min is {self.f_min}: it must lie between 0 and f_max")
 
     @property
     def channels(self) -> int:
@@ -113,6 +151,10 @@ class Vits2Config:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}: use one of {', '.join(allowed)}")
+        _check_whole(self, _LEAST)
+        for name in ("dropout", "duration_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
         if self.channels % (2 * self.heads) or self.hidden % self.heads:
             raise ValueError(f"channels ({self.channels}) and hidden ({self.hidden}) must be multiples of 2 x heads")
         if self.speakers and not 0 < self.speaker_channels <= LARGEST_VOICE:
@@ -123,6 +165,24 @@ class Vits2Config:
             raise ValueError(f"the decoder makes {self.upsampling} samples of a frame of {self.front_end.hop}")
         if len(self.upsample_rates) != len(self.upsample_kernels):
             raise ValueError("upsample_rates and upsample_kernels must have one entry a layer each")
+        self._check_decoder()
+
+    def _check_decoder(self) -> None:
+        """Refuse layers of the decoder that cannot be built, or that change the length of their input."""
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernels, strict=True):
+            if kernel < rate or (rate == 1 and kernel % 2 == 0):
+                raise ValueError(
+                    f"upsample_kernels: {kernel} is too short for the rate {rate}, or even for a rate of 1"
+                )
+        if self.upsample_channels >> len(self.upsample_rates) < 1:
+            raise ValueError(
+                f"upsample_channels is {self.upsample_channels}: every layer of upsample_rates halves them"
+            )
+        kernels, dilations = self.resblock_kernels, self.resblock_dilations
+        if not kernels or len(kernels) != len(dilations) or not all(size % 2 for size in kernels):
+            raise ValueError("resblock_kernels must be odd, with as many lists in resblock_dilations")
+        if self.istft_size % 2 or self.istft_size < self.istft_hop:
+            raise ValueError(f"istft_size is {self.istft_size}: it must be even and not below istft_hop")
 
     @property
     def upsampling(self) -> int:
@@ -159,6 +219,8 @@ def changed(config: Vits2Config, values: Mapping[str, Any]) -> Vits2Config:
     """
     values = dict(values)
     front = values.pop("front_end", {})
+    if not isinstance(front, Mapping):
+        raise ValueError(f"front_end is {front!r}: give settings by name")
     for known, given in ((Vits2Config, values), (FrontEnd, front)):
         unknown = set(given) - {field.name for field in fields(known)}
         if unknown:

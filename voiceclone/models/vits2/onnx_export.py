@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.files import write_bytes, write_json, write_text
+from voiceclone.models.vits2.config import LENGTH_SCALE, NOISE_SCALE, NOISE_SCALE_W
 from voiceclone.models.vits2.durations import expansion, predicted_frames
 from voiceclone.models.vits2.encoders import sampled
 from voiceclone.models.vits2.layers import length_mask
-from voiceclone.models.vits2.synthesizer import LENGTH_SCALE, NOISE_SCALE, NOISE_SCALE_W, Synthesizer
+from voiceclone.models.vits2.synthesizer import Synthesizer
 
 OPSET = 17
 METADATA = "voiceclone"  # name of the metadata entry for this program: vocabulary, speakers, blanks

@@ -6,6 +6,9 @@ with zeros.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,12 +17,32 @@ from kokoro.model import KModel
 from torch import Tensor, nn
 
 from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
+from voiceclone.errors import UsageError
 from voiceclone.models.checkpoint import fold_weight_norm, load_strictly, read_state
-from voiceclone.models.vits2.config import Vits2Config, read_vits2_config
-from voiceclone.models.vits2.synthesizer import NOISE_SCALE, NOISE_SCALE_W, Synthesizer
+from voiceclone.models.vits2.config import MOST_NOISE, NOISE_SCALE, NOISE_SCALE_W, Vits2Config, read_vits2_config
+from voiceclone.models.vits2.synthesizer import Synthesizer
 
 ROWS, VALUES = 510, 256  # shape of a voice file
 LONGEST = 512  # maximum number of tokens, as in Kokoro
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechNoise:
+    """Standard deviations of the noise in synthesis.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+
+    noise_scale: float = NOISE_SCALE
+    """Of the latent frames, relative to the prior's."""
+    noise_scale_w: float = NOISE_SCALE_W
+    """Of the input of the duration predictor."""
+
+    def __post_init__(self) -> None:
+        for name in ("noise_scale", "noise_scale_w"):
+            if not 0 <= (value := getattr(self, name)) <= MOST_NOISE:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: use a number between 0 and {MOST_NOISE:g}")
 
 
 class Vits2KModel(KModel):
@@ -33,7 +56,7 @@ class Vits2KModel(KModel):
     def __init__(self, model: Synthesizer, vocab: dict[str, int]) -> None:
         nn.Module.__init__(self)  # KModel's initialiser would build Kokoro's networks
         self.model, self.vocab, self.context_length = model, vocab, LONGEST
-        self.noise_scale, self.noise_scale_w = NOISE_SCALE, NOISE_SCALE_W
+        self.noise = SpeechNoise()
 
     @property
     def device(self) -> torch.device:
@@ -51,7 +74,7 @@ class Vits2KModel(KModel):
         voice = ref_s[:, : config.voice_size].unsqueeze(-1) if config.voice_size else None
         audio, frames = self.model.infer(
             tokens, torch.tensor([tokens.shape[1]], device=tokens.device), voice,
-            noise_scale=self.noise_scale, length_scale=1.0 / speed, noise_scale_w=self.noise_scale_w,
+            noise_scale=self.noise.noise_scale, length_scale=1.0 / speed, noise_scale_w=self.noise.noise_scale_w,
         )  # fmt: skip
         front = config.front_end
         if front.sample_rate != SAMPLE_RATE:
@@ -60,6 +83,25 @@ class Vits2KModel(KModel):
         if config.add_blank:  # the frames of a blank are added to the token before it
             durations = torch.cat([durations, durations.new_zeros(1)]).view(-1, 2).sum(1)
         return audio.flatten(), durations
+
+
+@contextmanager
+def speech_noise(kmodel: KModel, noise: SpeechNoise | None) -> Iterator[None]:
+    """Synthesise with other noise within the block; None keeps the model's own.
+
+    Raises:
+        UsageError: noise is given, and the model is not a VITS2.
+    """
+    if noise is None:
+        yield
+        return
+    if not isinstance(kmodel, Vits2KModel):
+        raise UsageError("--noise-scale, --noise-scale-w: the base is not a VITS2: leave them out")
+    before, kmodel.noise = kmodel.noise, noise
+    try:
+        yield
+    finally:
+        kmodel.noise = before
 
 
 def with_blanks(tokens: Tensor) -> Tensor:

@@ -9,16 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from voiceclone.models.monotonic import best_paths
-from voiceclone.models.vits2.config import PLAIN, FrontEnd, Vits2Config
+from voiceclone.models.vits2.config import LENGTH_SCALE, NOISE_SCALE, NOISE_SCALE_W, PLAIN, FrontEnd, Vits2Config
 from voiceclone.models.vits2.decoder import build_decoder
 from voiceclone.models.vits2.durations import DurationPredictor, expansion, predicted_frames
 from voiceclone.models.vits2.encoders import PosteriorEncoder, TextEncoder, sampled
 from voiceclone.models.vits2.flows import Flow
 from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
-
-NOISE_SCALE, NOISE_SCALE_W, LENGTH_SCALE = 0.667, 0.8, 1.0
-"""What users of VITS know: noise of the latent frames, noise of the durations, slowness."""
 
 
 class Prior(NamedTuple):
