@@ -12,6 +12,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -25,6 +26,10 @@ from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import _parser, main
 from voiceclone.data.demo import SENTENCES as MORE
+from voiceclone.evaluation import report_judges, sentences
+from voiceclone.evaluation.report_judges import Panel
+from voiceclone.ui.first_sound import first_voice
+from voiceclone.ui.studio import Studio
 
 STEPS = 3
 SETTINGS = {
@@ -210,7 +215,7 @@ def test_an_interrupted_training_continues_to_the_same_model(piped: Path, record
         assert all(torch.equal(ours[part][name], value) for name, value in theirs[part].items())
 
 
-def test_the_base_speaks_and_is_evaluated(piped: Path, tmp_path: Path, capsys) -> None:
+def test_the_base_speaks(piped: Path, tmp_path: Path, capsys) -> None:
     base = load_base(piped / "base")
     assert list(base.stock_voices) and base.info["system"] == "mamba-conv" and base.styles_are_voices
     assert base.info["measured"]["codec"]["mel_l1"] > 0 and base.info["measured"]["spoken"]["utterances"] == 1
@@ -219,6 +224,43 @@ def test_the_base_speaks_and_is_evaluated(piped: Path, tmp_path: Path, capsys) -
     assert soundfile.info(wav).duration > 0.2
     text = (piped / "base" / "README.md").read_text()
     assert "4 levels of 32 tokens" in text and "1 speaker." in text
+
+
+class Bright:
+    """An encoder for which louder is more similar: the values are meaningless but differ."""
+
+    name = "xvector"
+
+    def embed(self, audio):
+        angle = float(np.abs(audio).mean()) * 20
+        return np.array([np.cos(angle), np.sin(angle)])
+
+
+class Phones:
+    def error_rate(self, audio, phonemes):
+        return 1, len(phonemes)
+
+
+def test_evaluate_measures_the_bases_voice(piped: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    panel = Panel(encoders=(Bright(),), recognizer=Phones(), words=None, left_out=("words: none",))
+    monkeypatch.setattr(report_judges, "load_panel", lambda lang: panel)
+    monkeypatch.setattr(sentences, "HELD_OUT", sentences.HELD_OUT[:1])
+    base = piped / "base"
+    voice = next(iter(load_base(base).stock_voices))
+    words = ["--voice", voice, "--base", base, "--data", piped / "dataset", "--out", tmp_path, "--clips", "1", "--json"]
+    assert main(["evaluate", *map(str, words), "--offline", "--device", "cpu"]) == 0
+    assert {"clone", "recordings"} <= set(json.loads(capsys.readouterr().out)["voices"])
+    assert (tmp_path / "evaluation.html").is_file()
+
+
+def test_the_page_speaks_with_the_base_it_is_started_with(piped: Path, tmp_path: Path) -> None:
+    """``ui --base FOLDER``: its voices are offered, and clips give a first voice, which needs no training."""
+    studio = Studio(tmp_path, base=str(piped / "base"), offline=True)
+    (voice,) = studio.all_voices()
+    assert len(studio.audio("Good morning.", voice)) > 5_000
+    clip = next((piped / "dataset" / "train").glob("**/*.wav"))
+    first = first_voice(studio.load_base(studio.base), [clip])
+    assert len(studio.audio("Good morning.", first, base=studio.base)) > 5_000
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from synthesized import crude_f0
 
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.mamba_conv import recipe
-from voiceclone.base_training.mamba_conv.analysis import trends
+from voiceclone.base_training.mamba_conv.analysis import analysis_text, trends
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codes import codec_key
 from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
@@ -167,6 +167,18 @@ def test_damaged_files_are_one_clear_line(trained: Path, tmp_path) -> None:
     (tmp_path / "config.json").write_text('{"system": "mamba-conv"}')
     with pytest.raises(VoicecloneError):
         read_mamba_conv(tmp_path)
+
+
+def test_the_analysis_marks_codebooks_that_are_hardly_used() -> None:
+    def text(use: list[float]) -> str:
+        calibration = {"codebook_use": use, "durations": [], "stopping": {"rounds_saved": 0.0, "accuracy_lost": 0.0}}
+        return analysis_text(
+            {"model": "m", "best_step": 1, "last_step": 1, "parameters": {}, "config": {"model": {}}, "validation": {},
+             "calibration": calibration, "trends": {}, "cost": {}, "picture": "p"}
+        )  # fmt: skip
+
+    assert "codebook use a level: 0.80, 0.29 (below 0.3: many codes are unused)" in text([0.8, 0.29])
+    assert "unused" not in text([0.8, 0.31])
 
 
 def test_trends_are_those_of_the_last_quarter() -> None:

@@ -13,6 +13,7 @@ from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.bundle import Bundle, load_bundle
 from voiceclone.models.mamba_conv.model import parameters_by_module
+from voiceclone.models.mamba_conv.quantizer import LOW_USE
 from voiceclone.plotting.plots import save_figure
 from voiceclone.plotting.run_plots import NO_TERM, run_figure
 
@@ -92,7 +93,9 @@ def analysis_text(found: Mapping[str, Any]) -> str:
         lines += ["", "held out", *(f"  {name:<16} {value:.4f}" for name, value in found["validation"].items())]
     calibration = found["calibration"]
     if calibration:
-        lines += ["", "codebook use a level: " + ", ".join(f"{value:.2f}" for value in calibration["codebook_use"])]
+        use = calibration["codebook_use"]
+        low = f" (below {LOW_USE:g}: many codes are unused)" if min(use) < LOW_USE else ""
+        lines += ["", "codebook use a level: " + ", ".join(f"{value:.2f}" for value in use) + low]
         stopping = calibration["stopping"]
         saved, lost = stopping["rounds_saved"], stopping["accuracy_lost"]
         lines += [f"stopping: {saved:.1f} rounds saved a text, {lost:.4f} of the accuracy lost"]

@@ -27,12 +27,11 @@ from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.codec import Codec
 from voiceclone.models.mamba_conv.config import PRESETS
-from voiceclone.models.mamba_conv.quantizer import codebook_use
+from voiceclone.models.mamba_conv.quantizer import LOW_USE, codebook_use
 from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 
 logger = logging.getLogger(__name__)
 MEASURED = 40  # maximum number of utterances for measurements
-LOW_USE = 0.3  # codebook use (perplexity / size) below which a warning is given
 FRAMES_PER_CODE = 20  # minimum for the codebook use: of fewer frames, the perplexity is too low
 ADVERSARIAL_SHARE = 0.4
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 DECAY = 0.99  # decay of the moving averages per batch
 # decay of the moving average of code use; a code is replaced if used less than this fraction of the mean
 USE_DECAY, DEAD = 0.95, 0.03
+LOW_USE = 0.3  # codebook use (perplexity / size) below which a warning is given
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
