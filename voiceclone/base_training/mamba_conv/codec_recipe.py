@@ -63,7 +63,7 @@ def train_and_pack(run: TrainingRun) -> Path:
     return folder
 
 
-def check_settings(config: TrainConfig, init: Path | None) -> None:
+def check_codec_settings(config: TrainConfig, init: Path | None) -> None:
     """Check what can be checked before there are data.
 
     Raises:
@@ -189,6 +189,6 @@ def measured_use(codec: nn.Module, corpus: Corpus, indices: list[int]) -> list[f
 
 
 RECIPE = Recipe(
-    train_and_pack=train_and_pack, settings=CodecTraining, presets=PRESETS, check=check_settings,
+    train_and_pack=train_and_pack, settings=CodecTraining, presets=PRESETS, check=check_codec_settings,
     defaults={"adversarial_share": ADVERSARIAL_SHARE},
 )  # fmt: skip

@@ -50,7 +50,7 @@ def train_and_pack(run: TrainingRun) -> Path:
     run = run.settled()
     check_amount(run.corpus)
     if run.train:
-        settings = settings_of(run.config, run.init)
+        settings = model_settings(run.config, run.init)
         codec = given_codec(settings) or trained_codec(settings, run)
         sizes = fitted(model_sizes(settings, run), codec)
         system = MambaConvSystem(
@@ -68,7 +68,7 @@ def _following(run: TrainingRun) -> Following:
     return Following(utterances=2 * len(measured_utterances(held_out(run.corpus, run.config.seed))))
 
 
-def settings_of(config: TrainConfig, init: Path | None) -> MambaConvTraining:
+def model_settings(config: TrainConfig, init: Path | None) -> MambaConvTraining:
     """The settings of a run that starts from the base in folder ``init``, if any, and then takes its codec."""
     settings = config.system_settings or MambaConvTraining()
     assert isinstance(settings, MambaConvTraining)
@@ -77,16 +77,16 @@ def settings_of(config: TrainConfig, init: Path | None) -> MambaConvTraining:
     return settings
 
 
-def check_settings(config: TrainConfig, init: Path | None) -> None:
+def check_model_settings(config: TrainConfig, init: Path | None) -> None:
     """Check what can be checked before there are data.
 
     Raises:
         UsageError: a setting has no such value, or there is no such codec.
         VoicecloneError: ``init`` is not the folder of a base.
     """
-    settings = settings_of(config, init)
+    settings = model_settings(config, init)
     settings.model_config(config.preset, config.prosody_batch)
-    assert settings.generation.rounds
+    _ = settings.generation  # checks the rounds
     if init is not None:
         read_mamba_conv(init)
     given_codec(settings)
@@ -199,6 +199,6 @@ def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: 
 
 
 RECIPE = Recipe(
-    train_and_pack=train_and_pack, settings=MambaConvTraining, presets=PRESETS, check=check_settings,
+    train_and_pack=train_and_pack, settings=MambaConvTraining, presets=PRESETS, check=check_model_settings,
     takes=frozenset(["boost"]),
 )  # fmt: skip
