@@ -80,7 +80,7 @@ def test_both_parts_run_and_are_reported(
     assert "Projection on nano: 2/2 epochs" in lines.getvalue() and "Projection: 4/4 epochs" in lines.getvalue()
 
     report, config = result.report, json.loads((result.folder / "config.json").read_text())
-    assert report["epochs"] == 4 and report["epochs_on"] == {"nano": EPOCHS, "tiny": FINISH}
+    assert report["epochs"] == 4 and report["epochs_on"] == {"student": EPOCHS, "base": FINISH}
     assert report["best_epoch"] >= EPOCHS
     assert (config["epochs_projection"], config["finish"]) == (EPOCHS, FINISH)
     assert "| epochs | 2 on nano, then 2 on tiny |" in (result.folder / "README.md").read_text()
@@ -142,7 +142,7 @@ def test_the_first_part_is_what_the_base_continues(tmp_path: Path, dataset_folde
     none = run(dataset_folder, with_student, tmp_path / "none", epochs_projection=0, finish=EPOCHS + FINISH)
     assert not torch.equal(finished.voice.tensor, alone.voice.tensor)
     assert torch.equal(none.voice.tensor, alone.voice.tensor)
-    assert alone.report["epochs_on"] == none.report["epochs_on"] == {"tiny": EPOCHS + FINISH}
+    assert alone.report["epochs_on"] == none.report["epochs_on"] == {"student": 0, "base": EPOCHS + FINISH}
 
 
 def test_a_base_without_a_student_is_refused_before_the_clips_are_read(

@@ -90,7 +90,7 @@ def finish_voice(
         "dropped_clips": state.dropped,
         "fidelity": run.config.fidelity,
         "epochs": state.epoch,
-        "epochs_on": _epochs_on(run, trainer),
+        "epochs_on": _epochs_on(trainer),
         "best_epoch": state.best_epoch,
         "skipped_steps": state.skipped_steps,
         "metrics": metrics,
@@ -125,10 +125,10 @@ def _draw_training(
     save_figure(figure, run.folder.path / "training.png")
 
 
-def _epochs_on(run: Run, trainer: ProjectionTrainer) -> dict[str, int]:
+def _epochs_on(trainer: ProjectionTrainer) -> dict[str, int]:
     """Number of finished epochs by the model that they ran on."""
     first = trainer.config.student_epochs
-    return ({NANO: first} if first else {}) | {run.base.name: trainer.state.epoch - first}
+    return {"student": first, "base": trainer.state.epoch - first}
 
 
 def _base_facts(run: Run) -> dict[str, str]:
@@ -243,6 +243,8 @@ def _alignment_scores(trainer: ProjectionTrainer) -> dict[str, float]:
 
 
 def _card(run: Run, report: CloneReport) -> str:
+    epochs = report["epochs_on"]
+    first = epochs["student"]
     return render_card(
         CardInfo(
             name=run.config.name,
@@ -266,7 +268,7 @@ def _card(run: Run, report: CloneReport) -> str:
             verdict=(report["verdict"], likeness_line(report["likeness"])),
             extra={
                 "on held-out clips": report["verdict"],
-                "epochs": ", then ".join(f"{count} on {name}" for name, count in report["epochs_on"].items()),
+                "epochs": f"{f'{first} on {NANO}, then ' if first else ''}{epochs['base']} on {run.base.name}",
                 "health": "; ".join(report["health"]["reasons"]) or "within the range of real voices",
             },
         )

@@ -48,7 +48,7 @@ class CloneReport(TypedDict):
     epochs: int
     """Number of finished epochs on all models."""
     epochs_on: dict[str, int]
-    """The same by model: of the base, and with ``--finish`` of ``nano`` before it."""
+    """The same by model: on the ``student`` (nano; only with ``--finish``), and on the ``base``."""
     best_epoch: int
     skipped_steps: int
     metrics: CloneMetrics
