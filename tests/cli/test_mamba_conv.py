@@ -132,7 +132,7 @@ def training(recording: list[object], out: Path) -> list[object]:
     settings.write_text(json.dumps(SETTINGS))
     return [
         *recording, "--out", out, "--steps", STEPS, "--vocab-size", 32, "--preset", "tiny", "--cpu-only",
-        "--learning-rate", "2e-3", "--settings", settings, "--log-level", "WARNING", "--offline",
+        "--learning-rate", "2e-3", "--settings", settings, "--offline",
     ]  # fmt: skip
 
 
@@ -159,7 +159,18 @@ def test_pipeline_leaves_exactly_its_files(piped: Path) -> None:
     for test, most in zip(found, (6, 12, 20) * 3, strict=True):
         assert 6 <= test["iterations"] <= most and {"confidence", "updates", "history"} <= set(test)
     assert all(soundfile.info(piped / name).samplerate == 24_000 for name in SOUNDS)
-    assert "minutes of speech" in (piped / "enhanced_tts_system.log").read_text()
+
+
+def test_the_log_is_complete(piped: Path) -> None:
+    """Every progress line of both trainings with its figures, warnings, measurements and tests."""
+    log = (piped / "enhanced_tts_system.log").read_text()
+    assert log.count("WARNING only 1.2 minutes of speech") == 1
+    steps = re.findall(r"INFO step (\d): (.*)", log)
+    assert [step for step, _ in steps] == ["1", "2", "1", "2", "3"]  # of the codec, and of the synthesizer
+    assert all("learning_rate " in line and "step_seconds " in line for _, line in steps)
+    assert "mel " in steps[0][1] and "use_0 " in steps[1][1] and "duration " in steps[4][1]
+    assert log.count("INFO codec: {") == log.count("INFO measured: {") == 1
+    assert "enhanced_test_3_20iter.wav: " in log
 
 
 def test_the_model_is_tensors_and_plain_values(piped: Path) -> None:
@@ -191,7 +202,9 @@ def test_analyze_tells_what_there_is(piped: Path, capsys, monkeypatch) -> None:
     (piped / "enhanced_analysis.png").unlink()
 
 
-def test_an_interrupted_training_continues_to_the_same_model(piped: Path, recording, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_training_continues_to_the_same_model(
+    piped: Path, recording, tmp_path, monkeypatch, capsys
+) -> None:
     out = tmp_path / "run"
     out.mkdir()
     for made in ("dataset", "codec_training"):  # prepared and trained as the first time, which takes long
@@ -207,7 +220,10 @@ def test_an_interrupted_training_continues_to_the_same_model(piped: Path, record
         patch.setattr(MambaConvSystem, "losses", interrupted)
         assert runner("train", *training(recording, out)) == 130
     assert runner("train", *training(recording, out)) == 2  # there is a run
+    assert "ERROR" in (out / "enhanced_tts_system.log").read_text().splitlines()[-1]
+    capsys.readouterr()
     assert runner("train", *training(recording, out), "--resume") == 0
+    assert capsys.readouterr().err.count("only 1.2 minutes of speech") == 1
     assert {path.name for path in out.iterdir()} == TRAINED
     ours, theirs = (torch.load(folder / "best_model.pt", weights_only=True) for folder in (out, piped))
     assert ours["facts"]["step"] == theirs["facts"]["step"]

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from voiceclone.errors import speaking_of_flags
-from voiceclone.tracking.progress import Reporter, format_rate, format_seconds, log_goes_to
+from voiceclone.tracking.progress import SHOWN, Reporter, format_rate, format_seconds, log_goes_to
 
 
 class Clock:
@@ -229,10 +229,35 @@ def test_what_the_package_logs_goes_to_the_reporter_within_the_block():
         with log_goes_to(one):
             logger.info("%d of %d", 1, 2)
             logger.warning("a.wav\x1b[2J skipped")
+            logger.info("step 1: mel 0.5", extra=SHOWN)  # the note of the progress line
+            logger.debug("a detail")
     logger.warning("after it")
     assert stream.getvalue().splitlines() == ["1 of 2", "warning: a.wav\\x1b[2J skipped"]
     assert silent.getvalue() == "warning: a.wav\\x1b[2J skipped\n"
     assert not logging.getLogger("voiceclone").handlers
+
+
+def test_a_file_gets_what_the_reporter_shows_and_a_terminal_nothing_twice(tmp_path):
+    report, stream, _ = reporter()
+    logger, terminal = logging.getLogger("voiceclone"), io.StringIO()
+    handlers = [logging.FileHandler(tmp_path / "log"), logging.StreamHandler(terminal)]
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        with log_goes_to(report):
+            logger.info("encoding")
+            logger.info("step 1: mel 0.5", extra=SHOWN)
+            logger.debug("a detail")
+        logger.info("after it")
+        assert stream.getvalue() == "encoding\n" and terminal.getvalue() == "after it\n"
+        assert (tmp_path / "log").read_text().splitlines() == ["encoding", "step 1: mel 0.5", "a detail", "after it"]
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(level)
 
 
 def test_lines_name_flags_on_the_command_line_and_arguments_in_python():

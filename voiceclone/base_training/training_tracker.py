@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
 
 from voiceclone.audio.features import LogMel
 from voiceclone.plotting.plots import figure_to_rgb, matrix_figure, mel_figure
-from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.tracking.progress import QUIET, SHOWN, Reporter
 from voiceclone.tracking.trackers import Trackers
 
 if TYPE_CHECKING:
     from voiceclone.base_training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingTracker:
@@ -29,6 +32,7 @@ class TrainingTracker:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Log loss terms and learning rate."""
+        logger.info("step %d: %s", step, " ".join(f"{n} {v:.4g}" for n, v in sorted(values.items())), extra=SHOWN)
         self.trackers.scalars({f"train/{name}": value for name, value in values.items()}, step)
 
     def checkpoint(self, trainer: Trainer) -> None:

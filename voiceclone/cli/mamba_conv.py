@@ -96,7 +96,9 @@ def run(options: argparse.Namespace) -> int:
         if options.task in ("test", "pipeline") or options.test_after_training:
             _test(options)
     except VoicecloneError as error:
-        logging.getLogger("voiceclone").debug("ended by an error", exc_info=error)
+        # In the file only: main() prints it.
+        logging.getLogger("voiceclone").removeHandler(handlers[1])
+        logging.getLogger("voiceclone").error("%s", error, exc_info=options.log_level.upper() == "DEBUG")
         raise
     finally:
         for handler in handlers:

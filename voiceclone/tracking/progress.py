@@ -18,6 +18,8 @@ from voiceclone.errors import as_called, shown
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 PLAIN_INTERVAL = 10.0  # seconds between two plain lines of one task, at least
+SHOWN = {"shown_as_progress": True}
+"""``extra`` of log messages that a reporter shows itself."""
 
 
 class Reporter:
@@ -191,25 +193,37 @@ class Progress:
 
 @contextlib.contextmanager
 def log_goes_to(reporter: Reporter) -> Iterator[None]:
-    """Within the block what the package logs is written by the reporter, so that no line breaks a bar."""
+    """Within the block what the package logs is written by the reporter, so that no line breaks a bar.
+
+    The reporter takes the place of handlers that write to a terminal. Messages with :data:`SHOWN`, and those below
+    INFO, are for the remaining ones, which write to files.
+    """
     logger, handler = logging.getLogger("voiceclone"), _Handler(reporter)
     before = logger.level, logger.propagate
+    replaced = [one for one in logger.handlers if type(one) is logging.StreamHandler]  # not its subclass for files
+    for one in replaced:
+        logger.removeHandler(one)
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(min(logger.level or logging.INFO, logging.INFO))
     logger.propagate = False
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        for one in replaced:
+            logger.addHandler(one)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 class _Handler(logging.Handler):
     def __init__(self, reporter: Reporter) -> None:
-        super().__init__()
+        super().__init__(logging.INFO)
         self.reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
+        if SHOWN.keys() <= vars(record).keys():
+            return
         write = self.reporter.warn if record.levelno >= logging.WARNING else self.reporter.info
         write(record.getMessage())
 

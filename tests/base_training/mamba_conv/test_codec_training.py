@@ -58,7 +58,7 @@ def test_a_resumed_run_is_the_same_run(corpus, config, tmp_path) -> None:
     whole = Trainer(system_of(corpus, config), tmp_path / "whole")
     whole.run()
     assert "adversarial" in whole.history[-1]
-    for at in (2,):  # before the codebooks started
+    for at in (2, 4):  # before and after the codebooks started
         part = Trainer(system_of(corpus, config), tmp_path / str(at))
         part.system.trained.train()
         part.system.discriminators.train()

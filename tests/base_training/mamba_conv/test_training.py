@@ -118,6 +118,32 @@ def test_batches_bring_the_codes_of_their_crops_and_tokens(corpus, config, codec
         assert index not in batches.validation
 
 
+class Counting(torch.nn.Module):
+    """A codec of 75 frames per second whose tokens are the numbers of the frames."""
+
+    hop, levels, codebook_size = 320, 4, 1024
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def encode(self, audio):
+        return torch.arange(-(-audio.shape[1] // self.hop)).expand(1, 4, -1)
+
+
+def test_batches_fit_a_codec_whose_frames_are_not_those_of_durations(corpus, config, tmp_path) -> None:
+    batches = CodeBatches(corpus, config, CodeCache(tmp_path, corpus, Counting()))
+    for step in range(6):
+        batch = batches.prosody(step)
+        count = int(1.875 * batch.frame_tokens.shape[1])
+        for row, index in enumerate(batch.picked):
+            first = int(1.875 * int(batch.starts[row]))
+            assert batch.codes[row].tolist() == [list(range(first, first + count))] * 4
+            ends = np.round(np.cumsum(corpus.utterances[index].durations) * 1.875)
+            expected = [int((ends <= frame).sum()) for frame in range(first, first + count)]
+            assert batch.code_tokens[row].tolist() == expected
+
+
 def test_prosody_of_tokens_is_the_mean_over_their_frames(corpus, config, codec, codes) -> None:
     batches, _ = batch_of(corpus, config, codec, codes)
     utterance, values = corpus.utterances[2], batches.token_prosody(2)

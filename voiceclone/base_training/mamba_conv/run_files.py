@@ -37,11 +37,6 @@ class RunFiles(TrainingTracker):
         self.out, self.inner = out, inner
         self.done = -1  # step of the last checkpoint, because the trainer may call twice for the last one
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Log loss terms and other values of the run."""
-        if self.inner is not None:
-            self.inner.scalars(step, values)
-
     def checkpoint(self, trainer: Trainer) -> None:
         """Write the files of a checkpoint."""
         system, step = trainer.system, trainer.step
