@@ -258,7 +258,7 @@ def test_terms_of_durations_and_prosody_leave_the_padding_out() -> None:
     assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in prosody_terms(said, truth, mask).values())
 
 
-def test_stopping_targets_are_whether_the_next_round_helped() -> None:
+def test_stopping_targets_are_whether_the_remaining_rounds_helped() -> None:
     codes = torch.zeros(2, 4, 200, dtype=torch.long)
 
     def after(wrong: tuple[int, int]) -> Round:
@@ -267,8 +267,11 @@ def test_stopping_targets_are_whether_the_next_round_helped() -> None:
             made[row, 0, :count] = 1
         return Round(number=1, codes=made, features=torch.zeros(1), figures=torch.zeros(2, 3), updates=0)
 
-    gains = should_continue([after((50, 20)), after((20, 20)), after((20, 19)), after((30, 17))], codes, 0.005)
-    assert gains.tolist() == [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+    spoken = torch.ones(2, 200, dtype=torch.bool)
+    rounds = [after((50, 20)), after((20, 20)), after((31, 19)), after((30, 17))]
+    assert should_continue(rounds, codes, spoken, 0.012).tolist() == [[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
+    spoken[:, 25:] = False  # padding: only the first 25 tokens count
+    assert should_continue(rounds, codes, spoken, 0.012).tolist() == [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
 
 
 class Gradual(torch.nn.Module):

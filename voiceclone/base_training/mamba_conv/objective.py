@@ -118,7 +118,7 @@ class MambaConvObjective:
         return terms
 
     def _stopping(self, prepared: Prepared) -> Tensor:
-        """Loss of the controller, which predicts whether the next round increases the accuracy."""
+        """Loss of the controller, which predicts whether the remaining rounds increase the accuracy."""
         model, rows = self.trainee.model, self.training.stopping_rows
         whole = prepared.given
         given = Conditions(
@@ -130,13 +130,12 @@ class MambaConvObjective:
         with torch.no_grad():
             rounds = list(coarse_rounds(model.decoder, given, self.training.generation))
         model.train(was_training)
-        gains = should_continue(rounds, prepared.codes[:rows], self.training.stopping_gain)
+        gains = should_continue(rounds, prepared.codes[:rows], given.spoken, self.training.stopping_gain)
         logits = torch.stack(
             [model.controller(r.features, given.mask, given.context, r.figures) for r in rounds[:-1]]
         )  # fmt: skip
-        positive = gains.mean().clamp(0.05, 0.95)
-        weight = torch.where(gains > 0, 0.5 / positive, 0.5 / (1.0 - positive))
-        return F.binary_cross_entropy_with_logits(logits, gains, weight=weight)
+        # Not balanced: the threshold of is_enough is a probability, and where rounds hardly ever help it must be reached.
+        return F.binary_cross_entropy_with_logits(logits, gains)
 
 
 def prepare(
@@ -208,7 +207,17 @@ def predict_level(decoder: TokenDecoder, prepared: Prepared, level: int, hidden:
     return features, decoder.logits(features, level)
 
 
-def should_continue(rounds: list[Round], codes: Tensor, gain: float) -> Tensor:
-    """1 where the next round increased the accuracy of level 0 by more than ``gain``, ``(rounds - 1, B)``."""
-    accuracy = torch.stack([(r.codes[:, 0] == codes[:, 0]).float().mean(1) for r in rounds])
-    return (torch.diff(accuracy, dim=0) > gain).float()
+def should_continue(rounds: list[Round], codes: Tensor, spoken: Tensor, gain: float) -> Tensor:
+    """1 where the last round's tokens of level 0 are better by more than ``gain``, ``(rounds - 1, B)``.
+
+    Compared with the next round alone, the difference is mostly the chance of the drawn tokens.
+
+    Args:
+        rounds: results of all rounds.
+        codes: the true tokens ``(B, levels, T)``.
+        spoken: bool ``(B, T)``, False in the padding.
+        gain: difference in accuracy, 0-1.
+    """
+    right = torch.stack([(r.codes[:, 0] == codes[:, 0]) & spoken for r in rounds])
+    accuracy = right.sum(-1) / spoken.sum(-1)
+    return (accuracy[-1:] - accuracy[:-1] > gain).float()

@@ -75,11 +75,12 @@ class MambaConvTraining(SystemSettings):
     """Fraction of the run after which the confidence is trained."""
     stopping_share: float = 0.5
     """Fraction of the run after which the stopping controller is trained."""
-    stopping_every: int = 20
+    stopping_every: int = 10
     """The controller is trained every so many steps, because each of these runs a whole generation."""
     stopping_rows: int = 4
-    stopping_gain: float = 0.005
-    """Minimum increase of the token accuracy for which another round is worthwhile."""
+    stopping_gain: float = 0.02
+    """Minimum increase of the token accuracy for which the remaining rounds are worthwhile: three tokens of an utterance
+    of two seconds."""
 
     def model_config(self, preset: str, batch: int) -> MambaConvConfig:
         """The synthesizer's sizes.
