@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from voiceclone.base_training.recording_synthesis import SynthesizedRecording
+
 RATE = 22_050  # Hz
 SPEAKER = "en-us+m7"
 SENTENCES = (
@@ -29,15 +31,22 @@ class Talk:
     """A recording."""
 
     path: Path
-    spans: tuple[tuple[float, float, str], ...]
-    """Start and end in seconds, and text of each sentence."""
-    words: tuple[tuple[int, float], ...]
-    """Index of a word's first character in the text, and where it starts, seconds; words read as one come once."""
+    made: SynthesizedRecording
+
+    @property
+    def spans(self) -> tuple[tuple[float, float, str], ...]:
+        """Start and end in seconds, and text of each sentence."""
+        return self.made.spans
+
+    @property
+    def words(self) -> tuple[tuple[int, float], ...]:
+        """Index of a word's first character in the text, and where it starts, seconds; words read as one come once."""
+        return self.made.words
 
     @property
     def text(self) -> str:
         """The whole text."""
-        return " ".join(text for _, _, text in self.spans)
+        return self.made.text
 
     def subtitles(self, comma: str = ",", late: float = 0.0) -> str:
         """The spans as SRT (WebVTT with ``comma='.'``), their times out by up to ``late`` seconds."""
@@ -62,13 +71,12 @@ def plain_words(text: str) -> list[str]:
 
 def spoken(text: str, voice: str = SPEAKER) -> tuple[np.ndarray, list[tuple[int, float]]]:
     """A sentence at :data:`RATE`, its silences at both ends cut off; index and start (seconds) of its words."""
+    from voiceclone.base_training.recording_synthesis import synthesize_sentence
     from voiceclone.text.espeak import EspeakSynthesizer
 
-    speech = EspeakSynthesizer().speak(text, voice, rate_wpm=170, pitch=40)
-    assert speech.sample_rate == RATE
-    loud = np.flatnonzero(np.abs(speech.audio) > 1e-3)
-    first, last = int(loud[0]), int(loud[-1]) + 1
-    return speech.audio[first:last], [(word.position, max(word.start - first / RATE, 0.0)) for word in speech.words]
+    audio, words, rate = synthesize_sentence(EspeakSynthesizer(), text, voice)
+    assert rate == RATE
+    return audio, words
 
 
 def speak_talk(
@@ -86,37 +94,11 @@ def speak_talk(
         noise_db: white noise, dB re full scale.
         gain: of the sum; above 1 the file may be clipped.
     """
-    parts, spans, words = [np.zeros(RATE // 4, np.float32)], [], []
-    at, place = len(parts[0]) / RATE, 0
-    for number, text in enumerate(sentences):
-        audio, starts = spoken(text, voices[number % len(voices)])
-        words += [(place + index, at + start) for index, start in starts]
-        place += len(text) + 1
-        spans.append((at, at + len(audio) / RATE, text))
-        pause = np.zeros(RATE // 2, np.float32)
-        parts += [audio, pause]
-        at += (len(audio) + len(pause)) / RATE
-    sound = np.concatenate(parts)
-    sound = sound + 10 ** (noise_db / 20) * np.random.default_rng(0).standard_normal(len(sound))
+    from voiceclone.base_training.recording_synthesis import synthesize_recording
+
+    made = synthesize_recording(sentences, voices)
+    assert made.sample_rate == RATE
+    noise = 10 ** (noise_db / 20) * np.random.default_rng(0).standard_normal(len(made.audio))
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.clip(gain * sound, -1.0, 1.0), RATE, subtype=subtype)
-    return Talk(path=path, spans=tuple(spans), words=tuple(words))
-
-
-def timed_characters(talk: Talk) -> list[dict[str, object]]:
-    """A time for every character of a talk: those of a word are spread evenly over it."""
-    ends = []
-    for start, end, text in talk.spans:
-        ends += [(start, end)] * (len(text) + 1)
-    starts = dict(talk.words)
-    found: list[dict[str, object]] = []
-    places = sorted(starts)
-    for place, character in enumerate(talk.text):
-        word = max((at for at in places if at <= place), default=0)
-        following = min((at for at in places if at > place), default=len(talk.text))
-        begin = starts.get(word, ends[place][0])
-        end = starts[following] if following in starts and ends[following] == ends[place] else ends[place][1]
-        share = (end - begin) / max(following - word, 1)
-        first = min(begin + (place - word) * share, ends[place][1])
-        found.append({"char": character, "start": round(first, 3), "end": round(max(first, first + share), 3)})
-    return found
+    soundfile.write(path, np.clip(gain * (made.audio + noise), -1.0, 1.0), RATE, subtype=subtype)
+    return Talk(path=path, made=made)

@@ -19,7 +19,7 @@ import torch
 from documents import lines
 from support import REPOSITORY
 from synthesized import crude_f0
-from talks import SENTENCES, speak_talk, timed_characters
+from talks import SENTENCES, speak_talk
 
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
@@ -120,7 +120,8 @@ def recording(tmp_path_factory) -> list[object]:
     folder = tmp_path_factory.mktemp("recording")
     talk = speak_talk(folder / "speech.wav", [*SENTENCES, *MORE[:14]])
     assert 60 < soundfile.info(talk.path).duration < 100
-    (folder / "speech_transcription.json").write_text(json.dumps({"character_alignments": timed_characters(talk)}))
+    characters = {"character_alignments": talk.made.timed_characters()}
+    (folder / "speech_transcription.json").write_text(json.dumps(characters))
     sound, rate = soundfile.read(talk.path)
     soundfile.write(folder / "speech.mp3", sound, rate)
     return ["--audio", folder / "speech.mp3", "--transcription", folder / "speech_transcription.json"]

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from talks import timed_characters
 
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.prepare.character_json import read_characters, timed_lines
@@ -126,7 +125,7 @@ def test_they_are_read_as_subtitles(tmp_path: Path) -> None:
     from talks import SENTENCES, speak_talk
 
     talk = speak_talk(tmp_path / "talk.wav", SENTENCES[:3])
-    path = written(tmp_path / "talk.json", {"character_alignments": timed_characters(talk)})
+    path = written(tmp_path / "talk.json", {"character_alignments": talk.made.timed_characters()})
     cues, problems = read_subtitles(path)
     assert [cue.text for cue in cues] == list(SENTENCES[:3]) and not problems
     assert all(abs(cue.start - start) < 0.2 for cue, (start, _, _) in zip(cues, talk.spans))

@@ -79,8 +79,8 @@ class MambaConvTraining(SystemSettings):
     """The controller is trained every so many steps, because each of these runs a whole generation."""
     stopping_rows: int = 4
     stopping_gain: float = 0.02
-    """Minimum increase of the token accuracy for which the remaining rounds are worthwhile: three tokens of an utterance
-    of two seconds."""
+    """Minimum increase of the token accuracy for which the remaining rounds are worthwhile: three tokens of two
+    seconds."""
 
     def model_config(self, preset: str, batch: int) -> MambaConvConfig:
         """The synthesizer's sizes.
