@@ -134,7 +134,7 @@ class MambaConvObjective:
         logits = torch.stack(
             [model.controller(r.features, given.mask, given.context, r.figures) for r in rounds[:-1]]
         )  # fmt: skip
-        # Not balanced: the threshold of is_enough is a probability, which must be reached where rounds hardly ever help.
+        # Not balanced: is_enough compares a probability, which must become low where rounds hardly ever help.
         return F.binary_cross_entropy_with_logits(logits, gains)
 
 
