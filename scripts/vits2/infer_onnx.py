@@ -28,6 +28,7 @@ def speak(options: argparse.Namespace) -> None:
     from voiceclone.audio.io import write_wav
     from voiceclone.models.vits2.config import read_vits2_config
     from voiceclone.models.vits2.speaking import SpeechNoise
+    from voiceclone.text.alphabet import count_spoken
     from voiceclone.text.g2p import Phonemizer
     from voiceclone.voice.speaking import SPEED_RANGE
 
@@ -46,7 +47,7 @@ def speak(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.config_path}: belongs to another model than {options.model}: give the one it has")
     phonemes = Phonemizer("a").phonemes(options.text)
     ids = [0, *(vocab[symbol] for symbol in phonemes if symbol in vocab), 0]
-    if not any(symbol.isalpha() for symbol in phonemes if symbol in vocab):
+    if not count_spoken(phonemes, vocab):
         raise UsageError(f"--text {options.text!r}: it holds nothing that can be spoken")
     if config.add_blank:
         ids = [one for token in ids for one in (token, 0)][:-1]
