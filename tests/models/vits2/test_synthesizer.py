@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from voiceclone.models.vits2.config import Vits2Config, vits2_preset, with_istft, with_vocos
+from voiceclone.models.vits2.config import FLOWS, Vits2Config, vits2_preset, with_istft, with_vocos
 from voiceclone.models.vits2.decoder import InverseStft
 from voiceclone.models.vits2.durations import expansion, predicted_frames, rounded_up
 from voiceclone.models.vits2.layers import length_mask
@@ -167,3 +167,14 @@ def test_spectrograms_have_a_frame_a_hop(posterior: str) -> None:
     frames = Spectrogram(front)(0.1 * torch.randn(2, 256 * 30 + 17))
     assert frames.shape == (2, front.channels, 30) and torch.isfinite(frames).all()
     assert Spectrogram(SPEAKERS.front_end)(torch.randn(1, 3000)).shape == (1, 80, 10)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_prior_starts_as_wide_as_the_flows_output(flow: str) -> None:
+    torch.manual_seed(0)
+    model = Synthesizer(replace(vits2_preset("tiny"), flow=flow, flows=4)).eval()
+    prior = model.read(torch.randint(1, 20, (1, 30)), torch.tensor([30]), None)
+    frames = torch.randn(1, model.config.front_end.channels, 60)
+    with torch.no_grad():
+        wide = float(model.encode_posterior(frames, torch.tensor([60]), None).z_p.std())
+    assert 0.25 < wide / float(prior.log_scale.detach().exp().mean()) < 4

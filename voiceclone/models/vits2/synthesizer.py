@@ -60,6 +60,14 @@ class Synthesizer(nn.Module):
             StochasticDurationPredictor(config) if config.stochastic_durations else DurationPredictor(config)
         )
         self.speakers = nn.Embedding(config.speakers, config.speaker_channels) if config.speakers else None
+        self._match_scale()
+
+    @torch.no_grad()
+    def _match_scale(self) -> None:
+        """Let the prior start as wide as the flow's output; otherwise the divergence of a flow that doubles the values
+        starts at thousands of nats."""
+        gain = float(self.flow.log_determinant(torch.ones(1, 1, 1))) / self.config.channels
+        self.text.statistics.bias[self.config.channels :] += gain
 
     def voices(self, speakers: Tensor | None) -> Tensor | None:
         """Vectors ``(B, voice_size, 1)`` of speakers given by index ``(B,)``."""
