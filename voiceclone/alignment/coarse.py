@@ -235,7 +235,7 @@ def align_window(
     word_at = np.where(foreign, -1, row_word[path])
     steps = np.flatnonzero(word_at >= 0)
     names, first = np.unique(word_at[steps], return_index=True)
-    ends = np.append(first[1:], len(steps)) - 1
+    ends = np.append(first[1:], len(steps))[: len(first)] - 1  # none where all of it is foreign
     words = [
         RoughWord(word=int(name), start=float(steps[a] * STEP), end=float((steps[b] + 1) * STEP))
         for name, a, b in zip(names, first, ends, strict=True)
