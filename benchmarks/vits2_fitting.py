@@ -99,7 +99,7 @@ def one_speaker(kmodel: Vits2KModel, rows: list[Row], options: argparse.Namespac
     for name, audios in sounds.items():
         wrong = [recognizer.error_rate(audio, str(row.phonemes)) for audio, row in zip(audios, measured)]
         errors, phones = np.sum(wrong, axis=0)
-        found[name] = {"phone_error_percent": round(100 * errors / phones, 2)} | {
+        found[name] = {"phone_error_percent": round(float(100 * errors / phones), 2)} | {
             encoder: round(float(np.mean([embed(audio) @ centres[encoder] for audio in audios])), 3)
             for encoder, embed in encoders.items()
         }
