@@ -87,7 +87,10 @@ def synthesize_recording(
         VoicecloneError: eSpeak-NG does not know the voice, or failed.
     """
     engine = EspeakSynthesizer()
-    parts, spans, words, at, place, rate = [], [], [], LEAD, 0, 0
+    parts: list[np.ndarray] = []
+    spans: list[tuple[float, float, str]] = []
+    words: list[tuple[int, float]] = []
+    at, place, rate = LEAD, 0, 0
     for number, text in enumerate(sentences):
         if at >= seconds:
             break
