@@ -75,7 +75,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, nargs="+", help="datasets of many speakers")
-    source.add_argument("--recording", type=Path, help="one recording of about ten minutes")
+    source.add_argument("--recording", type=Path, help="one recording of ten minutes, or a dataset of one speaker")
     parser.add_argument("--transcription", type=Path, help="JSON with a time for every character of the recording")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="base of the many-speaker model, for a second run on the recording")
@@ -112,11 +112,7 @@ def many_speakers(options: argparse.Namespace) -> dict[str, Any]:
 
 def one_recording(options: argparse.Namespace) -> dict[str, Any]:
     """From scratch with a codec of its own, and from a trained base with that one's."""
-    dataset = options.out / "dataset"
-    words = ["prepare", options.recording, "--subtitles", options.transcription, "--out", dataset, "--validation", 0]
-    prepared = parse_arguments([str(word) for word in (*words, *(["--resume"] if dataset.exists() else []))])
-    prepared.run(prepared)
-    corpus = corpus_of([dataset], options.out)
+    corpus = corpus_of([options.recording if options.recording.is_dir() else prepared_dataset(options)], options.out)
     codec, measured = train_codec(corpus, options)
     figures = {"codec": measured, "scratch": train_model(corpus, options, "scratch", options.minutes, codec=str(codec))}
     if options.init is not None:
@@ -124,6 +120,15 @@ def one_recording(options: argparse.Namespace) -> dict[str, Any]:
             corpus, options, "init", options.minutes, init=options.init, codec=str(options.init)
         )
     return figures
+
+
+def prepared_dataset(options: argparse.Namespace) -> Path:
+    """The recording cut into a dataset in ``--out``."""
+    dataset = options.out / "dataset"
+    words = ["prepare", options.recording, "--subtitles", options.transcription, "--out", dataset, "--validation", 0]
+    prepared = parse_arguments([str(word) for word in (*words, *(["--resume"] if dataset.exists() else []))])
+    prepared.run(prepared)
+    return dataset
 
 
 def corpus_of(data: list[Path], out: Path) -> Corpus:
