@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from safetensors.torch import save_file
+from stand_in_judges import Bright, Phones
 
 from voiceclone import UsageError, VoicePack, evaluate, load_base
 from voiceclone.cli.main import main
@@ -15,23 +15,6 @@ from voiceclone.data.dataset import hold_out
 from voiceclone.evaluation import report_judges, sentences
 from voiceclone.evaluation.report_judges import Panel, load_panel, load_untrained_encoder
 from voiceclone.voice.formats import write_voices
-
-
-class Bright:
-    """An encoder for which louder is more similar: the values are meaningless but differ."""
-
-    name = "xvector"
-
-    def embed(self, audio):
-        angle = float(np.abs(audio).mean()) * 20
-        return np.array([np.cos(angle), np.sin(angle)])
-
-
-class Phones:
-    errors = 1
-
-    def error_rate(self, audio, phonemes):
-        return self.errors, len(phonemes)
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import shlex
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import torch
 from documents import lines
+from stand_in_judges import Bright, Phones
 from support import REPOSITORY
 from synthesized import crude_f0
 from talks import SENTENCES, speak_talk
@@ -241,21 +241,6 @@ def test_the_base_speaks(piped: Path, tmp_path: Path, capsys) -> None:
     assert soundfile.info(wav).duration > 0.2
     text = (piped / "base" / "README.md").read_text()
     assert "4 levels of 32 tokens" in text and "1 speaker." in text
-
-
-class Bright:
-    """An encoder for which louder is more similar: the values are meaningless but differ."""
-
-    name = "xvector"
-
-    def embed(self, audio):
-        angle = float(np.abs(audio).mean()) * 20
-        return np.array([np.cos(angle), np.sin(angle)])
-
-
-class Phones:
-    def error_rate(self, audio, phonemes):
-        return 1, len(phonemes)
 
 
 def test_evaluate_measures_the_bases_voice(piped: Path, tmp_path: Path, monkeypatch, capsys) -> None:
