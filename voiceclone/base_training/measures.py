@@ -28,17 +28,26 @@ def speak_phonemes(model: KModel, phonemes: str, voice: Tensor, *, seed: int = 0
 
 
 @torch.no_grad()
+def teacher_forced_audio(
+    model: KModel, encoders: torch.nn.Module, batches: BatchMaker, index: int
+) -> tuple[Tensor, Tensor]:
+    """2 s of an utterance, decoded with its true durations, F0 and energy, and its recording, each ``(T,)``."""
+    batch = batches.fixed([index], frames=80)
+    style = encoders.acoustic(batch.style_mel.unsqueeze(1))
+    features = text_features(model, batch.tokens, batch.lengths)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        audio = decode_frames(model, features, batch.frame_tokens, batch.f0, batch.energy, style)
+    return audio[0], batch.audio[0]
+
+
+@torch.no_grad()
 def teacher_forced_mel(model: KModel, encoders: torch.nn.Module, batches: BatchMaker, indices: Sequence[int]) -> float:
     """Mean multi-resolution log-mel L1 with true durations, F0 and energy, on 2 s of each utterance."""
     loss, values = SpectralLoss(), []
     for index in indices:
-        batch = batches.fixed([index], frames=80)
-        style = encoders.acoustic(batch.style_mel.unsqueeze(1))
-        features = text_features(model, batch.tokens, batch.lengths)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            audio = decode_frames(model, features, batch.frame_tokens, batch.f0, batch.energy, style)
-        values.append(float(loss(audio, batch.audio)["mel"]))
+        audio, recording = teacher_forced_audio(model, encoders, batches, index)
+        values.append(float(loss(audio[None], recording[None])["mel"]))
     return float(np.mean(values))
 
 
