@@ -10,9 +10,9 @@
 The runs: for --minutes and every seed, from the same trained base, the basic recipe (narrow discriminators), all
 discriminators with TPRLS, the adversary on Whisper's features, and the style sampler. The decoders are compared from
 random weights after equally many steps (--steps). Measured on held-out utterances: log-mel distance and mel-cepstral
-distortion with true prosody; with all prosody predicted, phone errors, similarity by Resemblyzer and by the package's
-speaker encoder; and the spread over eight samples of a sentence of log F0 and rate, against that of the speaker's own
-utterances. Phone errors are by the package's phone recogniser, since Whisper is in the loss of one run.
+distortion with true prosody; with all prosody predicted, phone errors and similarity by the package's speaker encoder;
+and the spread over eight samples of a sentence of log F0 and rate, against that of the speaker's own utterances. Phone
+errors are by the package's phone recogniser, since Whisper is in the loss of one run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import averaged_trainee
 from voiceclone.base_training.measures import (
-    resemblyzer_embed,
     speak_phonemes,
     spoken_measures,
     teacher_forced_audio,
@@ -84,7 +83,7 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=[*CONTINUED, *DECODERS], help="these runs alone")
     parser.add_argument("--settings", type=Path, help="JSON with other settings of every run")
-    parser.add_argument("--utterances", type=int, default=32, help="measured at most (default: 32)")
+    parser.add_argument("--utterances", type=int, default=24, help="measured at most (default: 24)")
     parser.add_argument("--table", action="store_true", help="train nothing: print what is there")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
@@ -141,11 +140,8 @@ def measure(corpus: Corpus, out: Path, most: int) -> dict[str, float]:
         speaker: stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker][:VOICE_UTTERANCES])
         for speaker in {corpus.utterances[index].speaker for index in indices}
     }
-    recognizer = load_recognizer()
-    found |= spoken_measures(trainee.model, corpus, packs, indices, embed=resemblyzer_embed(), recognizer=recognizer)
-    net = load_speaker_net()
-    spoken = spoken_measures(trainee.model, corpus, packs, indices, embed=net.embed)
-    found |= {f"xvector_{name}": spoken[name] for name in ("similarity", "true_similarity")}
+    embed, recognizer = load_speaker_net().embed, load_recognizer()
+    found |= spoken_measures(trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer)
     found["slm_steps"] = float((checkpoint.get("slm") or {}).get("steps", 0))
     return found | _variety(corpus, checkpoint, trainee, batches, packs)
 
