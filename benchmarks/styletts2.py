@@ -68,7 +68,7 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 SAMPLES = 8
 VOICE_UTTERANCES = 12
-VARIED_SPEAKERS = 8
+VARIED_SPEAKERS = 4
 MEASURES = "measures.json"
 
 
