@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from voiceclone.audio.features import track_f0
@@ -34,11 +33,11 @@ from voiceclone.base_training.caches import Preparation, prepare_caches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import averaged_trainee
+from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.measures import (
     speak_phonemes,
     spoken_measures,
     teacher_forced_audio,
-    teacher_forced_mel,
 )
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
@@ -130,12 +129,7 @@ def measure(corpus: Corpus, out: Path, most: int) -> dict[str, float]:
     batches = BatchMaker(corpus, TrainConfig.from_json(checkpoint["config"]))
     indices = batches.validation[:most]
     found = {"steps": float(checkpoint["step"]), "minutes": checkpoint["seconds"] / 60}
-    found["mel_l1"] = teacher_forced_mel(trainee.model, trainee.encoders, batches, indices)
-    distortions = []
-    for index in indices:
-        audio, target = teacher_forced_audio(trainee.model, trainee.encoders, batches, index)
-        distortions.append(mel_cepstral_distortion(cepstra(audio.numpy()), cepstra(target.numpy())))
-    found["mcd_db"] = float(np.mean(distortions))
+    found |= _reconstruction(trainee, batches, indices)
     packs = {
         speaker: stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker][:VOICE_UTTERANCES])
         for speaker in {corpus.utterances[index].speaker for index in indices}
@@ -144,6 +138,16 @@ def measure(corpus: Corpus, out: Path, most: int) -> dict[str, float]:
     found |= spoken_measures(trainee.model, corpus, packs, indices, embed=embed, recognizer=recognizer)
     found["slm_steps"] = float((checkpoint.get("slm") or {}).get("steps", 0))
     return found | _variety(corpus, checkpoint, trainee, batches, packs)
+
+
+def _reconstruction(trainee: Trainee, batches: BatchMaker, indices: list[int]) -> dict[str, float]:
+    """Log-mel distance and mel-cepstral distortion with true prosody."""
+    spectral, mels, distortions = SpectralLoss(), [], []
+    for index in indices:
+        audio, target = teacher_forced_audio(trainee.model, trainee.encoders, batches, index)
+        mels.append(float(spectral(audio[None], target[None])["mel"]))
+        distortions.append(mel_cepstral_distortion(cepstra(audio.numpy()), cepstra(target.numpy())))
+    return {"mel_l1": float(np.mean(mels)), "mcd_db": float(np.mean(distortions))}
 
 
 def _variety(
