@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import json
 
 import pytest
@@ -15,6 +16,7 @@ from synthesized import crude_f0
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.recorded import RecordedSystem
+from voiceclone.base_training.speed import speed_up_vocoder
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.bases.base import load_base
@@ -180,6 +182,25 @@ def test_the_slm_loss_trains_predictor_and_sampler_only(corpus, tmp_path):
     assert_same(system.averaged.state_dict(), kept["averaged"])
     assert not torch.equal(system.diffusion.part.module.denoiser.out.weight, kept["sampler"]["denoiser.out.weight"])
     assert all(p.requires_grad for p in system.trained.parameters())
+
+
+def test_the_slm_loss_compiles_nothing(corpus, tmp_path, monkeypatch):
+    """A compiled vocoder would be compiled again for every new length of its crops."""
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    trainer = made(corpus, tmp_path, PHASES["slm"][0])
+    system = trainer.system
+    speed_up_vocoder(system.trained.model, compiled=True, bfloat16=False)
+    system.trained.train()
+    system.slm.duration_error = 0.0
+    assert "slm" in system.slm.step(0, trainer.optimizer) and not compiled
+    system.losses(1, 0.6)
+    assert compiled
 
 
 def test_the_slm_loss_is_skipped_with_a_warning_until_durations_are_learned(corpus, tmp_path, caplog):

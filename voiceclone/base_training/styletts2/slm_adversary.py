@@ -109,7 +109,10 @@ class SlmAdversary:
             self._leave_out(f"lengths are off by {100 * self.duration_error:.0f} %")
             return {}
         batch = self.batches.slm(step).to(self.process_group.device)
-        spoken = self._spoken(batch, sampled=step_rng(self.config.seed, step).random() < SAMPLED)
+        sampled = step_rng(self.config.seed, step).random() < SAMPLED
+        # A compiled vocoder would be compiled again for every new length of these crops.
+        with torch.compiler.set_stance("force_eager"):
+            spoken = self._spoken(batch, sampled=sampled)
         if spoken is None:
             self._leave_out("utterances are too short")
             return {}
