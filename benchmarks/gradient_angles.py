@@ -48,7 +48,7 @@ def main() -> int:
         teacher, student = load_base(options.teacher, offline=True), load_base(options.student, offline=True)
         clips = load_dataset(options.data, vocab=teacher.kmodel.vocab).train[: options.clips]
         first, last = artifacts["anchor"], artifacts["base_vector"]
-        targets = _targets(teacher, [(c.name, c.phonemes, read_audio(c.path)) for c in clips], last)
+        targets = aligned_targets(teacher, [(c.name, c.phonemes, read_audio(c.path)) for c in clips], last)
         objectives = [_objective(base, targets) for base in (teacher, student)]
         points = {"initialization": first, "half way": (first + last) / 2, "finished": last}
         print("| voice | acoustic half | prosodic half |\n|---|---|---|")
@@ -62,8 +62,9 @@ def main() -> int:
     return 0
 
 
-def _targets(teacher: Base, clips: list[tuple[str, str, np.ndarray]], vector: Tensor) -> list[AlignedTarget]:
-    kokoro, profile = FrozenKokoro(teacher.kmodel, torch.device("cpu")), LengthProfile.of(teacher.stock_voices.values())
+def aligned_targets(base: Base, clips: list[tuple[str, str, np.ndarray]], vector: Tensor) -> list[AlignedTarget]:
+    """Clips (name, phonemes, audio ``(T,)`` at 24 kHz) aligned to the base's speech with a voice ``(1, 256)``."""
+    kokoro, profile = FrozenKokoro(base.kmodel, torch.device("cpu")), LengthProfile.of(base.stock_voices.values())
     measured = [prepare_target(name, phonemes, audio, kokoro) for name, phonemes, audio in clips]
     usable = [target for target in measured if not isinstance(target, Unusable)]
     classifier = load_phone_classifier()

@@ -1,4 +1,4 @@
-"""Prosody deviations: the fit through the predictor, the split-half test, and the sampler chosen on held-out clips."""
+"""Prosody deviations: the split-half test, the sampler with the best score on held-out clips, and the file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import torch
 
 from voiceclone.cloning.expressive import write_expressive
 from voiceclone.projection.deviation_sampler import choose_sampler
-from voiceclone.projection.deviations import fit_deviations, split_half_correlation, unsupported
-from voiceclone.projection.losses import LossWeights
-from voiceclone.projection.objective import Crop, Objective
+from voiceclone.projection.deviations import repeatable, split_half_correlation, unsupported
+from voiceclone.projection.objective import Objective
 from voiceclone.voice.expressive import (
     GAUSSIAN,
     KINDS,
@@ -42,22 +41,39 @@ def material(clips: int, *, told_by_text: bool = False, seed: int = 0):
 
 def test_halves_that_agree_correlate_and_chance_does_not():
     generator = torch.Generator().manual_seed(0)
-    shared = torch.randn(60, 4, generator=generator)
-    noise = torch.randn(2, 60, 4, generator=generator)
+    shared = torch.randn(200, 2, generator=generator)
+    noise = torch.randn(2, 200, 2, generator=generator) * torch.tensor([0.5, 1.0])
     offset = torch.tensor([[[0.0]], [[3.0]]])  # second halves differ in pitch: no agreement, no disagreement
-    assert split_half_correlation(shared + 0.5 * noise + offset) == pytest.approx(0.8, abs=0.08)
-    assert abs(split_half_correlation(noise + offset)) < 0.2
+    tokens = torch.randint(20, 200, (200,), generator=generator)
+    found = split_half_correlation(shared + noise + offset, tokens)
+    assert found.tolist() == pytest.approx([0.8, 0.5], abs=0.1)
+    assert split_half_correlation(noise + offset, tokens).abs().max() < 0.2
+    by_length = 5.0 * tokens.log()[:, None]
+    assert torch.allclose(split_half_correlation(shared + noise + by_length, tokens), found, atol=1e-3)
+
+
+def test_only_what_repeats_is_kept_without_its_noise():
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.randn(400, 2, generator=generator) * torch.tensor([0.3, 0.0])
+    halves = shared + 0.3 * torch.randn(2, 400, 2, generator=generator)
+    tokens = torch.randint(20, 200, (400,), generator=generator)
+    correlations = split_half_correlation(halves, tokens)
+    directions, coefficients = repeatable(torch.eye(2, 128), halves.mean(0), tokens, correlations)
+    assert directions.shape == (1, 128) and coefficients.shape == (400, 1)
+    assert float(directions[0, 0]) == pytest.approx(0.3, rel=0.1)  # the fits' own spread is 0.37
+    assert float(coefficients.std()) == pytest.approx(1.0)
 
 
 def test_the_gate_says_why():
-    assert unsupported(40, 0.6) is None
-    assert "too few" in unsupported(11, 0.9)
-    assert "0.15 only" in unsupported(40, 0.15)
+    assert unsupported(40, {"pitch": 0.6, "length": 0.1}) is None
+    assert "too few" in unsupported(11, {"pitch": 0.9})
+    assert "(pitch 0.15, length 0.39; 0.40 is needed)" in unsupported(40, {"pitch": 0.15, "length": 0.39})
+    assert "0.50 is needed" in unsupported(16, {"pitch": 0.45})  # two standard errors
 
 
 def test_the_sampler_with_the_best_held_out_score_is_chosen(monkeypatch):
     monkeypatch.setattr("voiceclone.projection.deviation_sampler.DIFFUSION_STEPS", 2)
-    by_chance, scores = choose_sampler(*material(40))
+    by_chance, scores = choose_sampler(*material(20))
     assert set(scores) == set(KINDS) and scores[GAUSSIAN] < scores[NEAREST]
     by_text, scores = choose_sampler(*material(40, told_by_text=True))
     assert by_text.kind == NEAREST and scores[NEAREST] < scores["mean"]
@@ -87,7 +103,10 @@ def test_samples_have_the_spread_of_the_clips_no_bias_and_a_limit(gaussian):
 
 def test_file_gives_back_what_was_drawn(gaussian, tmp_path, monkeypatch):
     monkeypatch.setattr("voiceclone.projection.deviation_sampler.DIFFUSION_STEPS", 2)
-    monkeypatch.setattr("voiceclone.projection.deviation_sampler._energy_score", lambda one, *rest: one.kind != "text")
+    monkeypatch.setattr(
+        "voiceclone.projection.deviation_sampler._energy_scores",
+        lambda one, texts, true, seed: torch.full((len(true),), float(one.kind != "text")),
+    )
     with_sampler, _ = choose_sampler(*material(20))
     assert with_sampler.kind == "text"
     for number, one in enumerate((gaussian, with_sampler)):
@@ -119,40 +138,26 @@ def test_strength_zero_is_the_plain_voice_and_only_prosody_changes(gaussian):
     assert not torch.equal(said("a" * 60, 1.0, seed=5), said("a" * 60, 1.0, seed=4))
 
 
+def test_carrying_over_keeps_the_spread(gaussian):
+    rows = torch.zeros(510, 1, 256)
+
+    def drawn(carry: float) -> torch.Tensor:
+        free = dataclasses.replace(gaussian, limit=1e9)
+        voice = ExpressiveVoice(
+            free, rows, strength=1.0, text_features=lambda p: torch.zeros(len(p), WIDTH), carry=carry
+        )
+        return torch.stack([voice("a" * 60)[0, 0, 128:] for _ in range(400)])
+
+    alone, carried = drawn(0.0), drawn(0.7)
+    assert float(carried.std(0).norm() / alone.std(0).norm()) == pytest.approx(1.0, abs=0.2)
+    follows = torch.corrcoef(torch.stack([carried[1:, 0], carried[:-1, 0]]))[0, 1]
+    assert float(follows) == pytest.approx(0.7, abs=0.1)
+
+
 def test_summaries_leave_out_the_ends():
     hidden = torch.arange(5.0)[:, None].expand(5, 2)
     assert text_summary(hidden)[:, 0].tolist() == [2.0, 1.0, 3.0]
     assert deviated(torch.zeros(510, 1, 256), torch.ones(128)).sum() == 510 * 128
-
-
-def test_a_delivery_that_the_predictor_made_itself_is_found_again(kokoro, targets, profile, voice):
-    generator = torch.Generator().manual_seed(0)
-    directions = torch.linalg.qr(torch.randn(128, 3, generator=generator))[0].T * 2.0
-    true = torch.tensor([1.0, -0.5, 0.3])
-    spoken = []
-    for target in targets[:2]:
-        row = profile.row(voice, target.text.phoneme_count)
-        row = torch.cat([row[:, :128], row[:, 128:] + true @ directions], dim=1)
-        made = kokoro.utter(target.text, row)
-        alignment = dataclasses.replace(target.alignment, durations=made.durations)
-        spoken.append(
-            dataclasses.replace(target, audio=made.audio, f0=made.f0, energy=made.energy, alignment=alignment)
-        )
-    objective = Objective(
-        spoken, kokoro, profile, crop_frames=16
-    )  # fmt: skip
-    whole, halves = fit_deviations(objective, voice, directions)
-    assert whole.shape == (2, 3) and halves.shape == (2, 2, 3)
-
-    def error(coefficients: torch.Tensor) -> float:
-        rows = objective.rows(voice, [Crop(clip=0, start=0)])
-        moved = torch.cat([rows[0][:, :128], rows[0][:, 128:] + coefficients @ directions], dim=1)
-        with torch.no_grad():
-            terms = objective.prosody_terms([moved], [Crop(clip=0, start=0)])
-        return float(objective.total(terms, LossWeights()))
-
-    assert error(whole[0]) < 0.7 * error(torch.zeros(3))
-    assert torch.nn.functional.cosine_similarity(whole[0], true, dim=0) > 0.5
 
 
 def test_a_clone_leaves_a_file_only_where_the_clips_support_it(
@@ -178,12 +183,14 @@ def test_a_clone_leaves_a_file_only_where_the_clips_support_it(
     assert not path.exists()
     for module in ("voiceclone.cloning.expressive", "voiceclone.projection.deviations"):
         monkeypatch.setattr(f"{module}.LEAST_CLIPS", 2)
-    monkeypatch.setattr("voiceclone.projection.deviations.STEPS", 2)
     monkeypatch.setattr("voiceclone.projection.deviation_sampler.DIFFUSION_STEPS", 2)
-    monkeypatch.setattr("voiceclone.projection.deviations.LEAST_CORRELATION", 2.0)
-    assert "agree by" in write_expressive(run, trainer, voice)["reason"] and not path.exists()
-    monkeypatch.setattr("voiceclone.projection.deviations.LEAST_CORRELATION", -2.0)
+    agreed = torch.tensor([0.3, 0.2])
+    monkeypatch.setattr("voiceclone.cloning.expressive.split_half_correlation", lambda halves, tokens: agreed)
+    assert "do not agree" in write_expressive(run, trainer, voice)["reason"] and not path.exists()
+    monkeypatch.setattr("voiceclone.projection.deviations.STANDARD_ERRORS", 0.0)
+    agreed[:] = torch.tensor([0.7, 0.2])
     facts = write_expressive(run, trainer, voice)
     assert Deviations.load(path).kind == facts["kind"] and set(facts["energy_scores"]) == set(KINDS)
+    assert facts["spread"]["pitch"] > 0.0 and facts["spread"]["length"] == pytest.approx(0.0, abs=1e-3)
     config.expressive = False
     assert write_expressive(run, trainer, voice) == {} and not path.exists()

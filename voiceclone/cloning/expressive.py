@@ -11,8 +11,10 @@ from voiceclone.projection.deviation_sampler import choose_sampler
 from voiceclone.projection.deviations import (
     LEAST_CLIPS,
     MIN_VOICES,
+    PARTS,
     fit_deviations,
     prosodic_directions,
+    repeatable,
     split_half_correlation,
     unsupported,
 )
@@ -38,20 +40,29 @@ def write_expressive(run: Run, trainer: ProjectionTrainer, base_vector: Tensor) 
     if len(stock) < MIN_VOICES:
         reason: str | None = f"{run.base.title} has {len(stock)} stock voices, {MIN_VOICES} at least are needed"
     elif len(objective.targets) < LEAST_CLIPS:
-        reason = unsupported(len(objective.targets), 1.0)
+        reason = unsupported(len(objective.targets), {})
     else:
-        directions = prosodic_directions(stock)
+        vector = base_vector.to(trainer.kokoro.device)
+        directions = prosodic_directions(objective, vector, stock)
         with run.reporter.task("Fitting deliveries", total=len(objective.targets), unit="clip") as task:
-            vector = base_vector.to(trainer.kokoro.device)
             fitted, halves = fit_deviations(objective, vector, directions, advance=lambda: task.advance(1))
-        correlation = split_half_correlation(halves)
-        facts["split_half_correlation"] = round(correlation, 3)
-        reason = unsupported(len(fitted), correlation)
+        tokens = torch.tensor([target.text.tokens for target in objective.targets])
+        correlations = split_half_correlation(halves, tokens)
+        found = facts["split_half_correlation"] = _by_part(correlations)
+        reason = unsupported(len(fitted), found)
     if reason is not None:
         run.reporter.warn(f"no expressive voice: {reason}")
         return {**facts, "reason": reason}
     summaries = torch.stack([text_summary(trainer.kokoro.text_states(t.phonemes)) for t in objective.targets])
-    deviations, scores = choose_sampler(directions, fitted, summaries, seed=run.config.seed)
+    varied, fitted = repeatable(directions, fitted, tokens, correlations)
+    deviations, scores = choose_sampler(varied, fitted, summaries, seed=run.config.seed)
     deviations.save(path)
-    run.reporter.info(f"expressive voice: {path}, drawn by {deviations.kind}")
-    return {**facts, "kind": deviations.kind, "energy_scores": scores}
+    spread = _by_part((varied @ torch.linalg.pinv(directions)).norm(dim=0))
+    parts = ", ".join(f"{name} by {100.0 * value:.1f} %" for name, value in spread.items() if value)
+    run.reporter.info(f"expressive voice: {path}, varies {parts}, drawn by {deviations.kind}")
+    return {**facts, "spread": spread, "kind": deviations.kind, "energy_scores": scores}
+
+
+def _by_part(values: Tensor) -> dict[str, float]:
+    """Values ``(2,)`` by the part of a deviation that they belong to."""
+    return {name: round(float(value), 3) for name, value in zip(PARTS, values, strict=True)}

@@ -59,8 +59,8 @@ class CloneReport(TypedDict):
     health: dict[str, Any]
     test_sentences: list[str]
     expressive: dict[str, Any]
-    """With ``--expressive``: ``clips``, ``split_half_correlation``, and ``kind`` and ``energy_scores`` of what was
-    written or the ``reason`` why nothing was; else empty."""
+    """With ``--expressive``: ``clips``, ``split_half_correlation`` by part, and ``spread`` by part, ``kind`` and
+    ``energy_scores`` of what was written or the ``reason`` why nothing was; else empty."""
     seed: int
     convolutions: str
     """Precision of the decoder's convolutions in training."""

@@ -1,4 +1,4 @@
-"""Select the sampler of prosody deviations with the lowest energy score on held-out clips."""
+"""Select the sampler of prosody deviations with the lowest energy score in cross-validation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from torch import Tensor, nn
 from voiceclone.models.styletts2.diffusion import StyleDiffusion
 from voiceclone.voice.expressive import (
     DIFFUSION,
-    GAUSSIAN,
+    KINDS,
     MEAN,
-    NEAREST,
     TEXT_DIM,
     WITH_TEXT,
     Deviations,
     sampler_config,
 )
 
-HELD_SHARE = 0.2
+FOLDS = 5
 SAMPLES = 24
 """Samples drawn for each held-out clip."""
 DIFFUSION_STEPS, DIFFUSION_BATCH = 600, 64
@@ -33,13 +32,13 @@ LOG_SIGMA_MEAN, LOG_SIGMA_STD = -1.0, 1.2
 def choose_sampler(
     directions: Tensor, fitted: Tensor, summaries: Tensor, *, seed: int = 0
 ) -> tuple[Deviations, dict[str, float]]:
-    """Compare samplers by their energy score on held-out clips and return the best one.
+    """Compare samplers by their energy score, each clip held out once, and return the best one.
 
     Args:
         directions: basis of the deviations ``(k, 128)``.
-        fitted: coefficients of each clip ``(n, k)``.
+        fitted: coefficients of each clip ``(n, k)``, of about unit size.
         summaries: text features of each clip ``(n, 3, width)``.
-        seed: of the split, the training and the sampling.
+        seed: of the folds, the training and the sampling.
 
     Returns:
         The best sampler, trained on all clips; and the energy score of each kind.
@@ -62,21 +61,24 @@ def choose_sampler(
         limit=float(centred.norm(dim=1).quantile(LIMIT_SHARE)),
     )
     order = torch.from_numpy(np.random.default_rng([seed, 43]).permutation(len(fitted)))
-    held, known = order.tensor_split([max(round(HELD_SHARE * len(fitted)), 2)])
-    part = replace(every, fitted=centred[known], texts=every.texts[known])
-    candidates = [replace(part, kind=kind) for kind in (MEAN, GAUSSIAN, NEAREST)]
-    sampler = _train(part, seed)
-    candidates += [replace(part, kind=kind, sampler=sampler) for kind in (DIFFUSION, WITH_TEXT)]
-    scores = {one.kind: _energy_score(one, every.texts[held], centred[held], seed) for one in candidates}
-    best = min(scores, key=scores.__getitem__)
+    scores: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
+    for held in order.tensor_split(min(FOLDS, len(order))):
+        known = order[~torch.isin(order, held)]
+        part = replace(every, fitted=centred[known], texts=every.texts[known])
+        sampler = _train(part, seed)
+        for kind in KINDS:
+            one = replace(part, kind=kind, sampler=sampler if kind in (DIFFUSION, WITH_TEXT) else None)
+            scores[kind].append(_energy_scores(one, every.texts[held], centred[held], seed))
+    means = {kind: float(torch.cat(found).mean()) for kind, found in scores.items()}
+    best = min(means, key=means.__getitem__)
     chosen = replace(every, kind=best)
     if best in (DIFFUSION, WITH_TEXT):
         chosen = replace(chosen, sampler=_train(every, seed))
-    return chosen, {kind: round(score, 4) for kind, score in scores.items()}
+    return chosen, {kind: round(score, 4) for kind, score in means.items()}
 
 
-def _energy_score(deviations: Deviations, texts: Tensor, true: Tensor, seed: int) -> float:
-    """Energy score (Gneiting and Raftery 2007); lower is better.
+def _energy_scores(deviations: Deviations, texts: Tensor, true: Tensor, seed: int) -> Tensor:
+    """Energy score of each clip ``(n,)`` (Gneiting and Raftery 2007); lower is better.
 
     It is the mean distance of samples to the truth, minus half the mean distance between samples.
     """
@@ -86,7 +88,7 @@ def _energy_score(deviations: Deviations, texts: Tensor, true: Tensor, seed: int
         drawn = deviations.coefficients(text, generator, count=SAMPLES)
         apart = torch.cdist(drawn, drawn).sum() / (SAMPLES * (SAMPLES - 1))
         scores.append((drawn - value).norm(dim=1).mean() - 0.5 * apart)
-    return float(torch.stack(scores).mean())
+    return torch.stack(scores)
 
 
 def _train(deviations: Deviations, seed: int) -> StyleDiffusion:
