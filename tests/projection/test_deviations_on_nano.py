@@ -29,7 +29,7 @@ SENTENCES = (
     "wi nˈɛvəɹ sˈɔ ðə sˈi.",
     "hi ˈæskt fɔɹ pˈApəɹ ænd ɡlˈu.",
 )
-TEXTS = [" ".join(pair) for pair in itertools.product(SENTENCES, repeat=2)]
+TEXTS = [" ".join(pair) for pair in itertools.permutations(SENTENCES, 2)]
 AMOUNTS = torch.tensor([0.1, 0.1])
 F0_NOISE, LENGTH_NOISE = 0.1, 0.2  # standard deviations of logarithms, of each token by itself
 

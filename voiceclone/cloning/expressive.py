@@ -48,8 +48,8 @@ def write_expressive(run: Run, trainer: ProjectionTrainer, base_vector: Tensor) 
             fitted, halves = fit_deviations(objective, vector, directions, advance=lambda: task.advance(1))
         tokens = torch.tensor([target.text.tokens for target in objective.targets])
         correlations = split_half_correlation(halves, tokens)
-        found = facts["split_half_correlation"] = _by_part(correlations)
-        reason = unsupported(len(fitted), found)
+        facts["split_half_correlation"] = _by_part(correlations)
+        reason = unsupported(len(fitted), dict(zip(PARTS, correlations.tolist(), strict=True)))
     if reason is not None:
         run.reporter.warn(f"no expressive voice: {reason}")
         return {**facts, "reason": reason}
