@@ -22,6 +22,7 @@ _PAUSE_CHANCE = {NO_BREAK: 0.07, PHRASE: 0.7, SENTENCE: 0.95}
 _LONGEST_CLOSURE = 0.16  # seconds; maximum length of a stop closure within a word
 _SPEECH_IN_PAUSE = 0.5  # added to the gaps of all phones in longer silences
 _HOP_PRICE = 1.0
+_NEIGHBOUR_PRICE = 0.5  # of a frame that belongs to the third before or after; added to the gap of that third
 _FAR = np.float32(1e9)
 
 
@@ -39,6 +40,10 @@ class SpokenWord:
 
 class PhoneModelCost:
     """The second cost model of the rough alignment: gaps by phone models trained on the recording itself.
+
+    A step of the rough alignment is longer than most thirds of phones. A frame may therefore belong to the third before
+    or after, at a price. Without this, small errors of the times cost more than foreign sound where phone models are
+    narrow, as in long recordings of speech with little variation.
 
     Args:
         models: the phone models.
@@ -61,9 +66,15 @@ class PhoneModelCost:
         """See :class:`voiceclone.alignment.coarse.CostModel`."""
         gaps = self.gaps(sound)
         steps = len(gaps) // POOL
-        thirds = [reading.words[reading.word_of[place]].thirds[reading.unit_of[place]] for place in places]
-        pooled = gaps[: steps * POOL].reshape(steps, POOL, -1).mean(axis=1)
-        return pooled[:, self.models.states(thirds)]
+        states = self.models.states(third for word in reading.words for third in word.thirds)
+        first = np.cumsum([0, *(len(word.thirds) for word in reading.words)])
+        at = first[reading.word_of[places]] + reading.unit_of[places]
+        around = np.stack([states[np.clip(at + shift, 0, len(states) - 1)] for shift in (0, -1, 1)])
+        # Most neighbourhoods occur many times: each is computed once.
+        around, which = np.unique(around, axis=1, return_inverse=True)
+        right, before, after = (gaps[: steps * POOL, row] for row in around)
+        smallest = np.minimum(right, np.minimum(before, after) + np.float32(_NEIGHBOUR_PRICE))
+        return smallest.reshape(steps, POOL, -1).mean(axis=1)[:, which.ravel()]
 
 
 def rough_labels(words: tuple[RoughWord, ...], reading: Reading, start: float, frames: int) -> list[Third | None]:
