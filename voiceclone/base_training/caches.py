@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from voiceclone.audio.features import track_f0
+from voiceclone.base_training.base_aligner import BaseAligner
 from voiceclone.base_training.corpus import Aligner, prepare_corpus
 from voiceclone.data.rows import Row, read_rows
 from voiceclone.errors import UsageError
@@ -25,11 +26,14 @@ class Preparation:
     vocab: dict[str, int]
     alignment: str = "auto"
     """Where durations come from that the datasets do not bring: ``warp`` (eSpeak-NG's reading), ``learned`` (an aligner
-    trained on the data), ``given`` (nowhere: they must be there); ``auto`` warps English and learns other languages."""
+    trained on the data), ``given`` (nowhere: they must be there); ``auto`` warps English and learns other languages, or
+    uses ``base_aligner``."""
     language: str = "a"
     """Kokoro's language code, for texts without phonemes."""
     quick_f0: bool = False
     """Use the faster F0 tracker for datasets with durations."""
+    base_aligner: Callable[[], BaseAligner] | None = field(default=None, repr=False)
+    """Loads the aligner of the base that is trained further. With ``auto`` it takes the place of the other methods."""
 
     def __post_init__(self) -> None:
         if self.alignment not in ALIGNMENTS:
@@ -37,9 +41,11 @@ class Preparation:
 
     @property
     def method(self) -> str:
-        """``given``, ``warp`` or ``learned``."""
+        """``given``, ``warp``, ``learned`` or ``base``."""
         if self.alignment != "auto":
             return self.alignment
+        if self.base_aligner is not None:
+            return "base"
         return "warp" if self.language in ENGLISH else "learned"
 
 
@@ -85,6 +91,9 @@ def _aligner(
     rows: Sequence[Row], out: Path, config: Preparation, phonemize: Callable[[str], str] | None
 ) -> tuple[Aligner, str]:
     """The aligner, and a key that identifies its durations in the cache."""
+    if config.base_aligner is not None and config.method == "base":
+        own = config.base_aligner()
+        return own, own.key
     if config.method == "warp":
         from voiceclone.alignment.espeak_warp import EspeakAligner
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
@@ -25,11 +27,15 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE
 
 FINETUNING_RATE = 1e-4
+FULL_ON_CPU = {"crop_batch": 4, "long_batch": 1, "prosody_batch": 4, "log_every": 5}
+"""Settings for a model of Kokoro's size on a CPU: half of the time and memory of a step, and more frequent reports."""
 
 
-def finetune_settings(base: FinetunedBase) -> dict[str, Any]:
+def finetune_settings(base: FinetunedBase, device: str = "cpu") -> dict[str, Any]:
     """Values of ``TrainConfig`` that differ from training from scratch: no frozen parts, low learning rate."""
     return {
+        **(FULL_ON_CPU if base.preset == "full" and device == "cpu" else {}),
+        "bfloat16": base.convolutions(device) is torch.bfloat16,
         "preset": base.preset,
         "acoustic_share": 0.0,
         "adversarial_share": 0.0,

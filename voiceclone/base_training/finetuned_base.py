@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from voiceclone.bases.base import NANO, STOCK_KOKORO, Base, kokoro_encoders, load_base
 from voiceclone.bases.folder import encoder_config, read_config, read_info, weight_file
 from voiceclone.bases.kokoro_weights import get_weights
+from voiceclone.distributed import convolution_dtype
 from voiceclone.errors import UsageError
 from voiceclone.models import presets
 from voiceclone.models.checkpoint import read_state
@@ -70,6 +72,17 @@ class FinetunedBase:
     def load(self) -> Base:
         """Load the base for synthesis."""
         return load_base(self.which if self.folder is None or self.which == NANO else self.folder)
+
+    def load_for_alignment(self) -> Base:
+        """The base to align recordings with. For Kokoro it is nano, which has learned its durations and is faster."""
+        return load_base(NANO) if self.shares_kokoro_space else self.load()
+
+    def convolutions(self, device: str) -> torch.dtype | None:
+        """The dtype of the vocoder's convolutions: bfloat16 for Kokoro's size on CPUs with matrix units, else float32.
+
+        None means float32.
+        """
+        return convolution_dtype("auto", torch.device(device)) if self.preset == "full" else None
 
 
 def find_finetuned_base(which: str) -> FinetunedBase:

@@ -19,6 +19,7 @@ from voiceclone.data.rows import read_rows
 from voiceclone.files import write_text
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.presets import full_config
+from voiceclone.tracking.progress import QUIET, Reporter
 
 logger = logging.getLogger(__name__)
 SPEAKER = "rehearsed_"
@@ -26,7 +27,16 @@ SPEAKER = "rehearsed_"
 PEAK = 0.99
 
 
-def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int, seed: int = 0) -> Path | None:
+def rehearse(
+    corpus: Corpus,
+    load: Callable[[], Base],
+    out: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    convolutions: torch.dtype | None = None,
+    reporter: Reporter | None = None,
+) -> Path | None:
     """The cache of a base's speech with the corpus' own texts, synthesised where missing; None without stock voices.
 
     Args:
@@ -35,6 +45,8 @@ def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int,
         out: folder of the cache.
         count: number of utterances.
         seed: random seed.
+        convolutions: dtype of the decoder's convolutions; None for float32.
+        reporter: shows the progress; None for no output.
     """
     folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
     if not (folder / "train" / "metadata.jsonl").is_file():
@@ -45,12 +57,25 @@ def rehearse(corpus: Corpus, load: Callable[[], Base], out: Path, *, count: int,
             )
             return None
         logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)
-        speak_rehearsal(base, [u.phonemes for u in corpus.utterances], folder, count=count, seed=seed)
-    prepare_corpus(read_rows([folder]), cache, full_config()["vocab"], f0=partial(track_f0, quick=True))
+        speak_rehearsal(
+            base, [u.phonemes for u in corpus.utterances], folder, count=count, seed=seed, convolutions=convolutions,
+            reporter=reporter,
+        )  # fmt: skip
+    f0 = partial(track_f0, quick=True)
+    prepare_corpus(read_rows([folder]), cache, full_config()["vocab"], f0=f0, reporter=reporter)
     return cache
 
 
-def speak_rehearsal(base: Base, texts: Sequence[str], folder: Path, *, count: int, seed: int = 0) -> Path:
+def speak_rehearsal(
+    base: Base,
+    texts: Sequence[str],
+    folder: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    convolutions: torch.dtype | None = None,
+    reporter: Reporter | None = None,
+) -> Path:
     """Write a dataset of ``count`` utterances with phonemes and durations; returns ``folder``.
 
     Args:
@@ -59,27 +84,32 @@ def speak_rehearsal(base: Base, texts: Sequence[str], folder: Path, *, count: in
         folder: of the dataset.
         count: number of utterances.
         seed: random seed.
+        convolutions: dtype of the decoder's convolutions; None for float32.
+        reporter: shows the progress; None for no output.
     """
     lines = folder / "train" / "metadata.jsonl"
     lines.parent.mkdir(parents=True, exist_ok=True)
-    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"), convolutions=convolutions)
     rng = np.random.default_rng([seed, 41])
     names = sorted(base.stock_voices)
     rows = []
-    for number in range(count):
-        name, phonemes = names[int(rng.integers(len(names)))], texts[int(rng.integers(len(texts)))]
-        text = kokoro.text(phonemes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed * 1_000_003 + number)
-            spoken = kokoro.utter(text, base.stock_voices[name].row(text.phoneme_count))
-        audio = spoken.audio.numpy()
-        audio = audio * min(1.0, PEAK / max(float(np.abs(audio).max()), 1e-9))
-        file_name = f"{number:04d}.flac"
-        soundfile.write(lines.parent / file_name, audio, SAMPLE_RATE, subtype="PCM_16")
-        rows.append(
-            {"file_name": file_name, "speaker": f"{SPEAKER}{name}", "text": phonemes, "phonemes": text.symbols,
-             "durations": spoken.durations.tolist()}
-        )  # fmt: skip
+    task = (reporter or Reporter(verbosity=QUIET)).task("Synthesising stock voices", total=count, unit="utterance")
+    with task:
+        for number in range(count):
+            name, phonemes = names[int(rng.integers(len(names)))], texts[int(rng.integers(len(texts)))]
+            text = kokoro.text(phonemes)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed * 1_000_003 + number)
+                spoken = kokoro.utter(text, base.stock_voices[name].row(text.phoneme_count))
+            audio = spoken.audio.numpy()
+            audio = audio * min(1.0, PEAK / max(float(np.abs(audio).max()), 1e-9))
+            file_name = f"{number:04d}.flac"
+            soundfile.write(lines.parent / file_name, audio, SAMPLE_RATE, subtype="PCM_16")
+            rows.append(
+                {"file_name": file_name, "speaker": f"{SPEAKER}{name}", "text": phonemes, "phonemes": text.symbols,
+                 "durations": spoken.durations.tolist()}
+            )  # fmt: skip
+            task.advance(1)
     # The metadata is written last: it marks the folder as complete.
     write_text(lines, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return folder

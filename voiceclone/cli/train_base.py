@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voiceclone.base_training.config import TrainConfig
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.facts import BaseFacts
+    from voiceclone.base_training.finetuned_base import FinetunedBase
     from voiceclone.base_training.training_run import TrainingRun
     from voiceclone.distributed import ProcessGroup
     from voiceclone.tracking.progress import Reporter
@@ -135,12 +136,21 @@ def _finetuned(
              "--boost": options.boost, "--decoder": options.decoder}  # fmt: skip
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: cannot be used with --finetune: leave it out")
-    corpus, _ = _corpora(options, process_group, reporter)
+    base = find_finetuned_base(options.finetune)
+    corpus, _ = _corpora(options, process_group, reporter, base)
     settings = config.styletts2
     if settings.rehearsal_share and settings.rehearsal_utterances:
-        base, count = find_finetuned_base(options.finetune), settings.rehearsal_utterances
+        count, convolutions = settings.rehearsal_utterances, base.convolutions("cpu")
         spoken = process_group.broadcast_result(
-            lambda: rehearse(corpus, base.load, options.out, count=count, seed=options.seed)
+            lambda: rehearse(
+                corpus,
+                base.load,
+                options.out,
+                count=count,
+                seed=options.seed,
+                convolutions=convolutions,
+                reporter=reporter,
+            )
         )
         corpus = corpus if spoken is None else Corpus([*corpus.caches, spoken])
     return train_finetuned, {"corpus": corpus}
@@ -213,9 +223,9 @@ def _resumed_step(options: argparse.Namespace) -> int:
 
 
 def _corpora(
-    options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter
+    options: argparse.Namespace, process_group: ProcessGroup, reporter: Reporter, base: FinetunedBase | None = None
 ) -> tuple[Corpus, Corpus | None]:
-    """The training corpus and the corpus of held-out speakers.
+    """The training corpus and the corpus of held-out speakers; ``base`` is what is fine-tuned.
 
     The main process computes the features; the others wait.
     """
@@ -228,7 +238,7 @@ def _corpora(
         for kind, paths in (("data", options.data), ("kept-out", options.kept_out))
     )
     if process_group.is_main:
-        prepare_caches(data, kept, folder, _preparation(options), reporter=reporter)
+        prepare_caches(data, kept, folder, _preparation(options, base), reporter=reporter)
     process_group.barrier()
     corpus = Corpus([cache for _, cache in data])
     if not kept:
@@ -239,7 +249,8 @@ def _corpora(
     return corpus, kept_out
 
 
-def _preparation(options: argparse.Namespace) -> Preparation:
+def _preparation(options: argparse.Namespace, base: FinetunedBase | None) -> Preparation:
+    from voiceclone.base_training.base_aligner import aligner_of
     from voiceclone.base_training.caches import Preparation
     from voiceclone.models.presets import full_config
 
@@ -248,6 +259,7 @@ def _preparation(options: argparse.Namespace) -> Preparation:
         alignment=options.alignment,
         language=options.lang,
         quick_f0=options.quick_f0,
+        base_aligner=None if base is None else lambda: aligner_of(base, options.lang),
     )
 
 

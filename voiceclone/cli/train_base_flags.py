@@ -52,7 +52,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "given", "warp", "learned"),
         help="where durations come from if the data has none: warp (eSpeak-NG's reading of the text, English), "
         "learned (an aligner trained on the data first, any language), given (refuse data without); "
-        "auto: warp for English, learned for other languages (default: auto)",
+        "auto: warp for English, learned for other languages; with --finetune the base's own speech of the text is "
+        "warped (default: auto)",
     )
     parser.add_argument(
         "--boost",

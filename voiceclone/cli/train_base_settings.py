@@ -29,7 +29,7 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
 
         base = find_finetuned_base(options.finetune)
         preset = base.preset
-        values.update(finetune_settings(base))
+        values.update(finetune_settings(base, _device(options.device)))
     find_recipe(options.system).check_preset(preset)
     if options.settings is not None:
         try:

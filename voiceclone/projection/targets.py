@@ -122,16 +122,33 @@ def aligned(
     warp: bool = True,
 ) -> tuple[AlignedTarget, Tensor]:
     """Align a clip to the base's speech with ``voice`` ``(1, 256)``; returns that speech ``(600 G,)`` as well."""
-    spoken, durations = kokoro.speak(target.text, voice)
     if not warp:
+        spoken, durations = kokoro.speak(target.text, voice)
         return target.with_alignment(stretched(durations, target.frames)), spoken
+    alignment, spoken = aligned_to_base(
+        target.log_mel, target.text, kokoro, voice, log_mel, phone_classifier=phone_classifier
+    )
+    return target.with_alignment(alignment), spoken
+
+
+def aligned_to_base(
+    target_mel: Tensor,
+    text: TextFeatures,
+    kokoro: FrozenKokoro,
+    voice: Tensor,
+    log_mel: LogMel,
+    *,
+    phone_classifier: PhoneClassifier | None = None,
+) -> tuple[Alignment, Tensor]:
+    """Align a log-mel ``(80, 2F)`` of ``text`` to the base's speech of it; returns that speech ``(600 G,)`` as well."""
+    spoken, durations = kokoro.speak(text, voice)
     mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
     posteriors = (
         None
         if phone_classifier is None
-        else (phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target.log_mel))
+        else (phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target_mel))
     )
-    return target.with_alignment(align_to_synthesis(mel, durations, target.log_mel, posteriors)), spoken
+    return align_to_synthesis(mel, durations, target_mel, posteriors), spoken
 
 
 def align_all(
