@@ -64,9 +64,9 @@ def _compare(options: argparse.Namespace) -> None:
             voice = _cloned(data, options, run, seed)
             print(judges.row(f"{run}, clone", _speak(base, VoicePack.load(voice), texts)), flush=True)
             tuned = _finetuned(data, options, run, seed)
-            found = sorted((tuned / "voices").glob("*.pt"))
-            row = judges.row(f"{run}, fine-tuned", _speak(load_base(tuned), VoicePack.load(found[0]), texts))
-            print(row, flush=True)
+            (voice,) = (tuned / "voices").glob("*.pt")
+            spoken = _speak(load_base(tuned), VoicePack.load(voice), texts)
+            print(judges.row(f"{run}, fine-tuned", spoken), flush=True)
 
 
 def subset(data: Path, out: Path, minutes: float) -> Path:

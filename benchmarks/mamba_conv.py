@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voiceclone.base_training.caches import Preparation, prepare_caches
+from training_corpus import corpus_of
+
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
@@ -37,7 +38,6 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_json
 from voiceclone.models.mamba_conv.bundle import load_bundle
 from voiceclone.models.mamba_conv.config import GenerationConfig
-from voiceclone.models.presets import full_config
 from voiceclone.nets.phone_recognizer import load_recognizer
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
 
 def many_speakers(options: argparse.Namespace) -> dict[str, Any]:
     """Codec, synthesizer, ways of generating, variants."""
-    corpus = corpus_of(options.data, options.out)
+    corpus = corpus_of(options.data, options.out / "features")
     codec, measured = train_codec(corpus, options)
     figures: dict[str, Any] = {"codec": measured}
     error = measured.get("phone_error_percent", 0.0)
@@ -112,7 +112,8 @@ def many_speakers(options: argparse.Namespace) -> dict[str, Any]:
 
 def one_recording(options: argparse.Namespace) -> dict[str, Any]:
     """From scratch with a codec of its own, and from a trained base with that one's."""
-    corpus = corpus_of([options.recording if options.recording.is_dir() else prepared_dataset(options)], options.out)
+    data = options.recording if options.recording.is_dir() else prepared_dataset(options)
+    corpus = corpus_of([data], options.out / "features")
     codec, measured = train_codec(corpus, options)
     figures = {"codec": measured, "scratch": train_model(corpus, options, "scratch", options.minutes, codec=str(codec))}
     if options.init is not None:
@@ -129,13 +130,6 @@ def prepared_dataset(options: argparse.Namespace) -> Path:
     prepared = parse_arguments([str(word) for word in (*words, *(["--resume"] if dataset.exists() else []))])
     prepared.run(prepared)
     return dataset
-
-
-def corpus_of(data: list[Path], out: Path) -> Corpus:
-    """The features of some datasets."""
-    caches = [(path, out / "features" / f"{number:03d}-{path.name}") for number, path in enumerate(data)]
-    prepare_caches(caches, [], out / "features", Preparation(vocab=full_config()["vocab"], quick_f0=True))
-    return Corpus([cache for _, cache in caches])
 
 
 def config_of(options: argparse.Namespace, minutes: float, **settings: Any) -> TrainConfig:

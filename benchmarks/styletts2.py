@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from training_corpus import corpus_of
 
 from voiceclone.audio.features import track_f0
 from voiceclone.base_training.batches import BatchMaker
-from voiceclone.base_training.caches import Preparation, prepare_caches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import MAX_TOKENS, Corpus
 from voiceclone.base_training.export import averaged_trainee
@@ -48,7 +48,6 @@ from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.metrics import cepstra, mel_cepstral_distortion
 from voiceclone.files import write_json
-from voiceclone.models.presets import full_config
 from voiceclone.nets.phone_recognizer import load_recognizer
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.style.sampling import SampledVoice, SamplingSettings
@@ -99,9 +98,7 @@ def main() -> int:
 
 
 def _train_all(options: argparse.Namespace) -> None:
-    caches = [(path, options.work / "cache" / f"{n:03d}-{path.name}") for n, path in enumerate(options.data)]
-    prepare_caches(caches, [], options.work / "cache", Preparation(vocab=full_config()["vocab"], quick_f0=True))
-    corpus = Corpus([cache for _, cache in caches])
+    corpus = corpus_of(options.data, options.work / "cache")
     more = json.loads(options.settings.read_text()) if options.settings else {}
     for seed in options.seeds:
         for name in options.only or [*CONTINUED, *DECODERS]:

@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from training_corpus import corpus_of
 
 from voiceclone.audio.features import SAMPLE_RATE
-from voiceclone.base_training.caches import Preparation, prepare_caches
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
@@ -89,9 +89,7 @@ def main() -> int:
 
 
 def _train_all(options: argparse.Namespace) -> None:
-    caches = [(path, options.work / "cache" / f"{n:03d}-{path.name}") for n, path in enumerate(options.data)]
-    prepare_caches(caches, [], options.work / "cache", Preparation(vocab=full_config()["vocab"], quick_f0=True))
-    corpus = Corpus([cache for _, cache in caches])
+    corpus = corpus_of(options.data, options.work / "cache")
     texts = {(row.speaker, row.path.name): row.text for row in read_rows(options.data)}
     runs = [("main", {}, options.minutes, options.seeds[0])] if options.minutes else []
     chosen = options.only or list(ABLATIONS)
