@@ -7,12 +7,13 @@
     python benchmarks/styletts2.py --data corpus/train --work WORK --steps 100 --seeds 0 1 2 --only istftnet hifigan
     python benchmarks/styletts2.py --work WORK --table
 
-The runs: for --minutes and every seed, from the same trained base, the basic recipe (narrow discriminators), all
-discriminators with TPRLS, the adversary on Whisper's features, and the style sampler. The decoders are compared from
-random weights after equally many steps (--steps). Measured on held-out utterances: log-mel distance and mel-cepstral
-distortion with true prosody; with all prosody predicted, phone errors and similarity by the package's speaker encoder;
-and the spread over eight samples of a sentence of log F0 and rate, against that of the speaker's own utterances. Phone
-errors are by the package's phone recogniser, since Whisper is in the loss of one run.
+The runs: for --minutes (or --steps, which other work on the machine does not change) and every seed, from the same
+trained base, the basic recipe (narrow discriminators), all discriminators with TPRLS, the adversary on Whisper's
+features, and the style sampler. The decoders are compared from random weights after equally many steps. Measured on
+held-out utterances: log-mel distance and mel-cepstral distortion with true prosody; with all prosody predicted, phone
+errors and similarity by the package's speaker encoder; and the spread over eight samples of a sentence of log F0 and
+rate, against that of the speaker's own utterances. Phone errors are by the package's phone recogniser, since Whisper
+is in the loss of one run.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def main() -> int:
     parser.add_argument("--data", nargs="+", type=Path, default=[], help="datasets, as train-base takes them")
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--init", type=Path, help="base that all runs but the decoders' continue")
-    parser.add_argument("--minutes", type=float, default=6, help="of each continued run (default: 6)")
-    parser.add_argument("--steps", type=int, default=100, help="of each decoder (default: 100)")
+    parser.add_argument("--minutes", type=float, default=6, help="of each continued run without --steps (default: 6)")
+    parser.add_argument("--steps", type=int, help="of each run (default: --minutes; of the decoders: 100)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=[*CONTINUED, *DECODERS], help="these runs alone")
     parser.add_argument("--settings", type=Path, help="JSON with other settings of every run")
@@ -106,17 +107,20 @@ def _train_all(options: argparse.Namespace) -> None:
             if (out / MEASURES).is_file():
                 continue
             logging.info("%s", out.name)
-            if name in CONTINUED:
-                own: dict[str, Any] = {"minutes": options.minutes, "system_settings": CONTINUED[name]}
-            else:
-                own = {"steps": options.steps, "system_settings": DECODERS[name], "adversarial_share": 1.0}
-            config = TrainConfig.from_json({**SETTINGS, "seed": seed, **more, **own})
+            config = TrainConfig.from_json({**SETTINGS, "seed": seed, **more, **_own_settings(name, options)})
             init = options.init if name in CONTINUED else None
             run = TrainingRun(corpus=corpus, config=config, out=out, resume=(out / CHECKPOINT).is_file(), init=init)
             system = RecordedSystem(corpus, config)
             run.trainer(system).run()
             system.report_unused()
             write_json(out / MEASURES, measure(corpus, out, options.utterances))
+
+
+def _own_settings(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    if name in DECODERS:
+        return {"steps": options.steps or 100, "system_settings": DECODERS[name], "adversarial_share": 1.0}
+    length = {"steps": options.steps} if options.steps else {"minutes": options.minutes}
+    return {**length, "system_settings": CONTINUED[name]}
 
 
 def measure(corpus: Corpus, out: Path, most: int) -> dict[str, float]:
