@@ -4,7 +4,7 @@
     python benchmarks/finetuning.py --data SPEECH/ljspeech_lj --work WORK --data-minutes 1 2 3 --steps 200
 
 For each length, the first clips of the dataset's training part make a voice with ``clone`` and a fine-tuned base with
-``train-base --finetune``. Both speak six sentences that are in no dataset and the texts of the dataset's validation
+``train-base --finetune --voice``, which starts from that voice. Both speak six sentences that are in no dataset and the texts of the dataset's validation
 part, which trains nothing. Judges are those of real_kokoro.py; likeness is the cosine to the mean of all training
 clips. Finished runs are not repeated.
 """
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--data-minutes", nargs="+", type=float, default=[1, 3, 5])
     parser.add_argument("--steps", type=int, default=200, help="of each fine-tuning (default: 200)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--mean-style", action="store_true", help="start from the mean style, not from the clone")
     parser.add_argument("--settings", type=Path, help="JSON with other settings of the fine-tuning")
     options = parser.parse_args()
     try:
@@ -63,7 +64,7 @@ def _compare(options: argparse.Namespace) -> None:
             run = f"{minutes:g}min-seed{seed}"
             voice = _cloned(data, options, run, seed)
             print(judges.row(f"{run}, clone", _speak(base, VoicePack.load(voice), texts)), flush=True)
-            tuned = _finetuned(data, options, run, seed)
+            tuned = _finetuned(data, options, run, seed, voice)
             (voice,) = (tuned / "voices").glob("*.pt")
             spoken = _speak(load_base(tuned), VoicePack.load(voice), texts)
             print(judges.row(f"{run}, fine-tuned", spoken), flush=True)
@@ -96,10 +97,11 @@ def _cloned(data: Path, options: argparse.Namespace, run: str, seed: int) -> Pat
     return voice
 
 
-def _finetuned(data: Path, options: argparse.Namespace, run: str, seed: int) -> Path:
+def _finetuned(data: Path, options: argparse.Namespace, run: str, seed: int, voice: Path) -> Path:
     out = options.work / f"tuned-{run}"
     if not (out / "base" / "base.json").is_file():
         words = ["train-base", "--finetune", options.base, "--data", data, "--out", out, "--steps", options.steps]
+        words += [] if options.mean_style else ["--voice", voice]
         settings = ["--settings", options.settings] if options.settings else []
         _run([*words, *settings, "--seed", seed, "--resume" if (out / "checkpoint.pt").is_file() else "--overwrite"])
     return out / "base"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +14,39 @@ import torch
 from support import settle, write_base
 from synthesized import crude_f0
 
+from voiceclone.audio.features import LogMel, log_energy
 from voiceclone.audio.io import read_audio
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.base_aligner import aligner_of
+from voiceclone.base_training.batches import hold_out
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetune import finetune_settings, pack_finetuned
 from voiceclone.base_training.finetuned_base import find_finetuned_base
-from voiceclone.base_training.objective import build_trainee
-from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.rehearsal import SPEAKER, speak_rehearsal, speaker_weights
+from voiceclone.base_training.finetuned_voice import energy_offset, speaker_voices
+from voiceclone.base_training.rehearsal import (
+    SPEAKER,
+    recorded_speakers,
+    rehearse_with_vectors,
+    speak_rehearsal,
+    speaker_weights,
+)
+from voiceclone.base_training.stock_voices import stock_voice
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
-from voiceclone.base_training.trainer import Trainer
+from voiceclone.base_training.vector_batches import VoiceBatches
 from voiceclone.bases import kokoro_weights
 from voiceclone.bases.base import load_base
 from voiceclone.cli import main as command_line
 from voiceclone.data.rows import read_rows
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.checkpoint import PARTS, read_state, save_state
+from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import preset
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.pack import VoicePack
 
 SMALL = {"crop_frames": 16, "crop_batch": 2, "long_batch": 1, "prosody_batch": 2, "prosody_frames": 40, "log_every": 1}
 
@@ -103,8 +114,8 @@ def test_recordings_are_aligned_in_the_convention_of_the_base(kokoros_speech):
 def test_only_kokoros_size_on_a_cpu_gets_smaller_batches(monkeypatch):
     monkeypatch.setattr("voiceclone.distributed._has_matrix_units", lambda: True)
     nano, full = find_finetuned_base("nano"), find_finetuned_base("kokoro")
-    assert "crop_batch" not in finetune_settings(nano, "cpu") and "crop_batch" not in finetune_settings(full, "cuda")
-    assert finetune_settings(full, "cpu")["crop_batch"] < TrainConfig(steps=1).crop_batch
+    assert all("prosody_batch" not in finetune_settings(*case) for case in ((nano, "cpu"), (full, "cuda")))
+    assert finetune_settings(full, "cpu")["prosody_batch"] < TrainConfig(steps=1).prosody_batch
     kinds = [
         finetune_settings(base, device)["bfloat16"] for base, device in ((nano, "cpu"), (full, "cuda"), (full, "cpu"))
     ]
@@ -123,24 +134,96 @@ def test_rehearsal_speakers_have_the_set_weight():
     assert speaker_weights(["anna", "ben"], 0.2) == {}
 
 
-def test_encoders_of_a_shared_voice_space_stay_as_they_are(old_base, corpus, tmp_path):
+@pytest.fixture(scope="module")
+def shared_base(old_base, tmp_path_factory) -> Path:
+    """A base with Kokoro's voice space."""
     info = json.loads((old_base / "base.json").read_text())
-    shared = write_base(tmp_path / "shared")
-    (shared / "base.json").write_text(json.dumps({**info, "voice_space": "kokoro-82m"}))
-    config = TrainConfig(
-        preset="tiny", steps=1, acoustic_share=0.0, adversarial_share=1.0, **SMALL,
-        system_settings=StyleTTS2Settings(finetune=str(shared)),
-    )  # fmt: skip
-    system = RecordedSystem(corpus, config)
-    trainer = Trainer(system, tmp_path / "run")
-    trainer.init = system.initialize_from_base(find_finetuned_base(str(shared)))
-    before = {name: value.clone() for name, value in system.trained.encoders.state_dict().items()}
-    trainer.run()
-    assert all(torch.equal(value, before[name]) for name, value in system.trained.encoders.state_dict().items())
-    folder = pack_finetuned(corpus, tmp_path / "run", BaseFacts(name="mine"), find_finetuned_base(str(shared)))
-    packed = load_base(folder)
+    folder = write_base(tmp_path_factory.mktemp("shared") / "shared", seed=2)
+    (folder / "base.json").write_text(json.dumps({**info, "voice_space": "kokoro-82m"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rehearsed(shared_base, corpus, tmp_path_factory) -> Corpus:
+    """Recordings, and speech of the base itself."""
+    load = partial(load_base, shared_base)
+    cache = rehearse_with_vectors(corpus, load, tmp_path_factory.mktemp("rehearsed"), count=3)
+    assert cache is not None
+    return Corpus([*corpus.caches, cache])
+
+
+def test_a_base_of_a_shared_voice_space_is_trained_with_the_given_voice(
+    shared_base, spoken, tmp_path, monkeypatch, capsys
+):
+    """The voice is unchanged, is used again by a resumed run, and is packed with the trained model."""
+    torch.set_flush_denormal(True)
+    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
+    voice = tmp_path / "clone.pt"
+    VoicePack(torch.full((510, 1, 256), 0.05)).save(voice)
+    (tmp_path / "settings.json").write_text(json.dumps({**SMALL, "system_settings": {"rehearsal_utterances": 2}}))
+    out = tmp_path / "run"
+    command = ["train-base", "--finetune", str(shared_base), "--data", str(spoken / "heldout"), "--out", str(out),
+               "--settings", str(tmp_path / "settings.json"), "--quiet"]  # fmt: skip
+    assert command_line.main([*command, "--voice", str(voice), "--steps", "1"]) == 0
+    assert command_line.main([*command, "--steps", "2", "--resume"]) == 0
+    packed = load_base(out / "base")
     assert packed.voice_space == "kokoro-82m" and packed.styles_are_voices
-    assert sorted(packed.stock_voices) == corpus.speakers
+    (name,) = packed.stock_voices
+    assert torch.equal(packed.stock_voices[name].tensor, VoicePack.load(voice).tensor)
+    old = load_base(shared_base).kmodel.state_dict()
+    differences = [(value - old[key]).abs().max() for key, value in packed.kmodel.state_dict().items()]
+    assert 0 < max(differences) < 0.1
+    assert command_line.main([*command, "--diffusion", "--steps", "2", "--overwrite"]) == 2
+    assert "diffusion: is not available in fine-tuning a base with Kokoro's voices" in capsys.readouterr().err
+
+
+def test_without_a_given_voice_it_is_the_mean_style_of_the_training_recordings(
+    shared_base, rehearsed, tmp_path, monkeypatch
+):
+    base = find_finetuned_base(str(shared_base))
+    voices = speaker_voices(rehearsed, base, tmp_path / "voices", seed=0)
+    assert sorted(voices) == recorded_speakers(rehearsed.speakers)
+    training, _ = hold_out(rehearsed, 0)
+    speaker = sorted(voices)[0]
+    assert torch.equal(
+        voices[speaker], stock_voice(rehearsed, base.encoders().eval(), speaker, indices=training[speaker])
+    )
+    monkeypatch.setattr(type(base), "encoders", lambda self: pytest.fail("the stored voices are used"))
+    again = speaker_voices(rehearsed, base, tmp_path / "voices", seed=0)
+    assert all(torch.equal(again[name], voices[name]) for name in voices)
+    with pytest.raises(UsageError, match="is one voice, but the data has"):
+        speaker_voices(rehearsed, base, tmp_path / "voices", seed=0, given=tmp_path / "voices" / "000.pt")
+
+
+def test_its_batches_hold_what_synthesis_uses(shared_base, rehearsed):
+    """Whole utterances, the voice's row for the text's length, the vector that spoke, and the base's energies."""
+    voices = {name: torch.randn(510, 1, 256) for name in recorded_speakers(rehearsed.speakers)}
+    weights = speaker_weights(rehearsed.speakers, 0.5)
+    batches = VoiceBatches(rehearsed, TrainConfig(steps=1), voices, energy_offset=0.4, boost=weights)
+    drawn = [batches.acoustic(step) for step in range(40)]
+    speakers = [rehearsed.utterances[batch.picked[0]].speaker for batch in drawn]
+    assert 8 <= speakers.count("teacher") <= 32
+    for batch, speaker in zip(drawn, speakers):
+        (index,) = batch.picked
+        utterance = rehearsed.utterances[index]
+        assert batch.frame_tokens.shape[1] == utterance.frames and index not in batches.validation
+        own = speaker == "teacher"
+        vector = rehearsed.vector(index) if own else voices[speaker][len(utterance.phonemes) - 1, 0].numpy()
+        assert np.array_equal(batch.vectors[0], vector)
+        offset = 0.0 if own else 0.4
+        assert np.allclose(batch.energy[0], rehearsed.energy(index) + offset, atol=1e-5)
+    picked = [index for step in range(60) for index in batches.prosody(step).picked]
+    share = np.mean([rehearsed.utterances[index].speaker == "teacher" for index in picked])
+    assert 0.05 < share < 0.75
+
+
+def test_the_energy_offset_is_what_the_base_predicts_beyond_what_is_measured(rehearsed, monkeypatch):
+    def predicted(self: Corpus, index: int) -> np.ndarray:
+        measured = log_energy(LogMel()(torch.from_numpy(self.audio(index))[None]))
+        return measured[0, :-1].numpy() + 0.7
+
+    monkeypatch.setattr(Corpus, "energy", predicted)
+    assert energy_offset(rehearsed) == pytest.approx(0.7, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +232,8 @@ def test_encoders_of_a_shared_voice_space_stay_as_they_are(old_base, corpus, tmp
         (["--finetune", "nowhere"], "no base lies there"),
         (["--finetune", "OLD", "--init", "x"], "--init: cannot be used with --finetune"),
         (["--finetune", "BARE"], "lacks own_encoders.safetensors"),
+        (["--finetune", "OLD", "--voice", "x.pt"], "--voice: tiny does not have Kokoro's voice space"),
+        (["--voice", "x.pt"], "--voice: can only be used with --finetune"),
         (["--slm", "hubert"], "slm 'hubert': use one of none, auto, whisper, wavlm"),
         (["--decoder", "wavenet"], "decoder 'wavenet': use one of istftnet, hifigan"),
     ],
@@ -171,21 +256,23 @@ def test_a_finetuned_model_of_kokoros_size_loads_in_stock_kmodel(corpus, tmp_pat
     from kokoro import KModel
 
     config = TrainConfig(preset="full", steps=1, system_settings=StyleTTS2Settings(finetune="kokoro"))
+    base = find_finetuned_base("kokoro")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        trainee = build_trainee(config, len(corpus.speakers))
+        model = NanoKModel(base.config)
     checkpoint = {
-        "format": 3, "config": config.to_json(), "speakers": corpus.speakers, "averaged": trainee.state_dict(),
+        "format": 3, "config": config.to_json(), "speakers": corpus.speakers, "averaged": model.state_dict(),
         "step": 1, "seconds": 1.0,
     }  # fmt: skip
     torch.save(checkpoint, tmp_path / "checkpoint.pt")
-    folder = pack_finetuned(corpus, tmp_path, BaseFacts(name="my kokoro"), find_finetuned_base("kokoro"))
+    voices = dict.fromkeys(corpus.speakers, torch.zeros(510, 1, 256))
+    folder = pack_finetuned(corpus, tmp_path, BaseFacts(name="my kokoro"), base, voices)
     weights = folder / "my_kokoro.pth"
     stock = KModel(config=str(folder / "config.json"), model=str(weights), repo_id="hexgrad/Kokoro-82M")
     ours = read_state(weights)
     theirs = stock.state_dict()
     assert all(torch.equal(theirs[key], value) for key, value in ours.items())
-    assert torch.equal(theirs["decoder.encode.conv1.bias"], trainee.model.decoder.encode.conv1.bias)
+    assert torch.equal(theirs["decoder.encode.conv1.bias"], model.decoder.encode.conv1.bias)
 
 
 @pytest.mark.slow

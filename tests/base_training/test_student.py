@@ -18,7 +18,7 @@ from voiceclone.base_training.student import StudentSystem
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_teacher_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 from voiceclone.base_training.trainer import Trainer
-from voiceclone.base_training.vector_batches import VectorBatches
+from voiceclone.base_training.vector_batches import TeacherBatches
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
@@ -73,7 +73,7 @@ def test_the_corpus_is_read_again_only_where_there_is_more_speech(speech: Path, 
 
 
 def test_the_decoder_gets_whole_utterances_with_the_vector_that_made_each(corpus) -> None:
-    batches = VectorBatches(corpus, CONFIG)
+    batches = TeacherBatches(corpus, CONFIG)
     assert batches.validation == [COUNT - 1]
     drawn = set()
     for step in range(12):
@@ -98,7 +98,7 @@ def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> No
     base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
     teacher = base.kmodel
     system = StudentSystem(corpus, CONFIG)
-    batch = VectorBatches(corpus, CONFIG).fixed([0])
+    batch = TeacherBatches(corpus, CONFIG).fixed([0])
     style, audio = batch.vectors[:, :128], []
     assert system.initialize_from_teacher(base) == f"weights of {base.name}"
     for model in (teacher, system.averaged):

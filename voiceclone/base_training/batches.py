@@ -93,8 +93,15 @@ class Batches(ABC, Generic[B]):
         count = min(count, len(self._by_length))
         window = min(max(8 * count, len(self._by_length) // 10), len(self._by_length))
         first = int(rng.integers(0, len(self._by_length) - window + 1))
-        picked = rng.choice(self._by_length[first : first + window], size=count, replace=False)
+        similar = self._by_length[first : first + window]
+        frequencies = self._frequencies(similar)
+        weights = None if frequencies is None else frequencies / frequencies.sum()
+        picked = rng.choice(similar, size=count, replace=False, p=weights)
         return [int(index) for index in picked]
+
+    def _frequencies(self, indices: np.ndarray) -> np.ndarray | None:
+        """Relative frequency of utterances in the predictor's batches; None where all are drawn equally often."""
+        return None
 
     def tokens(self, picked: list[int]) -> tuple[Tensor, Tensor]:
         """Tokens of utterances, int64 ``(B, N)`` and 0-padded, and their numbers ``(B,)``."""
@@ -252,8 +259,20 @@ class SpeakerBatches(Batches[S]):
         return np.array(rows, dtype=np.float32)
 
 
+def hold_out(corpus: Corpus, seed: int) -> tuple[dict[str, list[int]], list[int]]:
+    """Training utterances by speaker, and one utterance of every speaker with at least 5 for validation."""
+    rng = np.random.default_rng(seed + 17)
+    validation: list[int] = []
+    training: dict[str, list[int]] = {}
+    for speaker, indices in corpus.by_speaker.items():
+        held = int(rng.choice(indices)) if len(indices) >= 5 else None
+        validation += [] if held is None else [held]
+        training[speaker] = [i for i in indices if i != held]
+    return training, validation
+
+
 class BatchMaker(SpeakerBatches[StyledBatch]):
-    """Batches of recordings. One utterance of every speaker with at least 5 is held out for validation.
+    """Batches of recordings, split by :func:`hold_out`.
 
     Args:
         corpus: the training data.
@@ -270,13 +289,7 @@ class BatchMaker(SpeakerBatches[StyledBatch]):
         speaker_boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        rng = np.random.default_rng(config.seed + 17)
-        self.validation: list[int] = []
-        training: dict[str, list[int]] = {}
-        for speaker, indices in corpus.by_speaker.items():
-            held = int(rng.choice(indices)) if len(indices) >= 5 else None
-            self.validation += [] if held is None else [held]
-            training[speaker] = [i for i in indices if i != held]
+        training, self.validation = hold_out(corpus, config.seed)
         super().__init__(corpus, config, training, boost=speaker_boost, process_group=process_group)
 
     def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
@@ -13,22 +14,25 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.export import averaged_trainee
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
+from voiceclone.base_training.finetuned_voice import VoiceFinetuning, speaker_voices
 from voiceclone.base_training.following import Following
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
-from voiceclone.base_training.rehearsal import SPEAKER, speaker_weights
+from voiceclone.base_training.rehearsal import recorded_speakers, speaker_weights
 from voiceclone.base_training.stock_voices import stock_voice
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.folder import read_info
+from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_json, write_text, write_torch
 from voiceclone.models.checkpoint import PARTS, save_state
+from voiceclone.models.nano import NanoKModel
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE
 
 FINETUNING_RATE = 1e-4
-FULL_ON_CPU = {"crop_batch": 4, "long_batch": 1, "prosody_batch": 4, "log_every": 5}
-"""Settings for a model of Kokoro's size on a CPU: half of the time and memory of a step, and more frequent reports."""
+FULL_ON_CPU = {"prosody_batch": 4, "log_every": 5}
+"""Settings for a model of Kokoro's size on a CPU: less time and memory for a step, and more frequent reports."""
 
 
 def finetune_settings(base: FinetunedBase, device: str = "cpu") -> dict[str, Any]:
@@ -56,54 +60,85 @@ def train_finetuned(run: TrainingRun) -> Path:
     """
     settings = run.config.styletts2
     base = find_finetuned_base(settings.finetune)
+    voices = _fixed_voices(run, base)
     if run.train:
         weights = speaker_weights(run.corpus.speakers, settings.rehearsal_share)
-        system = RecordedSystem(run.corpus, run.config, speaker_boost=weights, process_group=run.group)
-        following = Following(voices=len(_new_speakers(run.corpus)))
-        run.trainer(system, initialize=lambda: system.initialize_from_base(base)).run(following)
-        system.report_unused()
+        if voices is None:
+            recorded = RecordedSystem(run.corpus, run.config, speaker_boost=weights, process_group=run.group)
+            trainer = run.trainer(recorded, initialize=lambda: recorded.initialize_from_base(base))
+        else:
+            system = VoiceFinetuning(run.corpus, run.config, base, voices, boost=weights, process_group=run.group)
+            trainer = run.trainer(system, initialize=system.initialize)
+        trainer.run(Following(voices=len(recorded_speakers(run.corpus.speakers))))
+        if voices is None:
+            recorded.report_unused()
     if run.group.is_main:
-        pack_finetuned(run.corpus, run.out, run.facts, base)
+        pack_finetuned(run.corpus, run.out, run.facts, base, voices)
     return run.base
 
 
-def pack_finetuned(corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedBase) -> Path:
+def _fixed_voices(run: TrainingRun, base: FinetunedBase) -> dict[str, Tensor] | None:
+    """The voices of the recorded speakers in Kokoro's voice space; None for a base that is trained with encoders."""
+    if not base.shares_kokoro_space:
+        if run.voice is not None:
+            raise UsageError(f"--voice: {base.name} does not have Kokoro's voice space: leave it out")
+        return None
+    folder = run.out / "cache" / "voices"
+    return run.group.broadcast_result(
+        lambda: speaker_voices(run.corpus, base, folder, seed=run.config.seed, given=run.voice)
+    )
+
+
+def pack_finetuned(
+    corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedBase, voices: dict[str, Tensor] | None = None
+) -> Path:
     """Write ``out/base``: the averaged model, the new speakers' voices, and the base's other files.
 
     A model of Kokoro's own architecture is written as a ``.pth`` file that stock ``KModel(model=...)`` loads.
+
+    Args:
+        voices: packs ``(510, 1, 256)`` by speaker, for a base with Kokoro's voice space; None: the mean styles of the
+            trained encoders.
     """
     checkpoint = read_checkpoint(out)
-    trainee = averaged_trainee(checkpoint)
-    batches = BatchMaker(corpus, TrainConfig.from_json(checkpoint["config"]))
-    folder, model = out / "base", trainee.model
+    folder = out / "base"
+    extra: dict[str, Any] = {"voice_space": KOKORO_SPACE}
+    if voices is None:
+        trainee = averaged_trainee(checkpoint)
+        model: NanoKModel = trainee.model
+        training = BatchMaker(corpus, TrainConfig.from_json(checkpoint["config"])).training
+        voices = {
+            speaker: stock_voice(corpus, trainee.encoders, speaker, indices=training[speaker])
+            for speaker in recorded_speakers(corpus.speakers)
+        }
+        extra = _own_encoders(trainee, base, folder)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            model = NanoKModel(base.config)
+        model.load_state_dict(checkpoint["averaged"])
     write_json(folder / "config.json", model.config)
+    weights = _write_model(model, folder, facts.name)
+    for speaker, voice in voices.items():
+        VoicePack(voice).save(folder / "voices" / f"{_file_name(speaker)}.pt")
+    info = {
+        "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
+        "finetuned_from": base.name, "voices": sorted(voices), "sha256": sha256_of(weights), **extra,
+    }  # fmt: skip
+    write_json(folder / "base.json", info)
+    hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in voices) * 0.025 / 3600
+    write_text(folder / "README.md", _card(facts, base, checkpoint, sorted(voices), hours))
+    return folder
+
+
+def _write_model(model: NanoKModel, folder: Path, name: str) -> Path:
+    """Write the weights in the format of their architecture; the file."""
     if "nano" in model.config or "hifigan" in model.config:
         weights = folder / "model.safetensors"
         save_state(model, weights, half=True)
     else:
-        weights = folder / f"{_file_name(facts.name)}.pth"
+        weights = folder / f"{_file_name(name)}.pth"
         write_torch(weights, {part: getattr(model, part).state_dict() for part in PARTS})
-    new = _new_speakers(corpus)
-    for speaker in new:
-        pack = stock_voice(corpus, trainee.encoders, speaker, indices=batches.training[speaker])
-        VoicePack(pack).save(folder / "voices" / f"{_file_name(speaker)}.pt")
-    info: dict[str, Any] = {
-        "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
-        "finetuned_from": base.name, "voices": new, "sha256": sha256_of(weights),
-    }  # fmt: skip
-    if base.shares_kokoro_space:
-        info["voice_space"] = KOKORO_SPACE
-    else:
-        info.update(_own_encoders(trainee, base, folder))
-    write_json(folder / "base.json", info)
-    hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in new) * 0.025 / 3600
-    write_text(folder / "README.md", _card(facts, base, checkpoint, new, hours))
-    return folder
-
-
-def _new_speakers(corpus: Corpus) -> list[str]:
-    """The recorded speakers, without those that the base itself speaks for."""
-    return [speaker for speaker in corpus.speakers if not speaker.startswith(SPEAKER)]
+    return weights
 
 
 def _own_encoders(trainee: Trainee, base: FinetunedBase, folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.discriminators import build_discriminators
-from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
+from voiceclone.base_training.finetuned_base import FinetunedBase
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.objective import RecordedObjective, Trainee, build_trainee
 from voiceclone.base_training.speed import speed_up_vocoder
@@ -74,8 +74,6 @@ class RecordedSystem(System):
         )
         self.objective = RecordedObjective(self.trained, self.discriminators, config, self.process_group)
         self.prosodic_started = bool(settings.finetune)
-        # Encoders that are shared with other bases define the voice space, so they stay fixed.
-        self.encoders_stay = bool(settings.finetune) and find_finetuned_base(settings.finetune).shares_kokoro_space
         self.stages = (
             TwoStages(self.trained, config, self.process_group) if settings.schedule == "two_stage" else None
         )  # fmt: skip
@@ -125,8 +123,6 @@ class RecordedSystem(System):
             self.prosodic_started = True
         if self.stages is not None:
             self.stages.apply(progress)
-        if self.encoders_stay:
-            self.trained.encoders.requires_grad_(False).eval()
 
     def losses(self, step: int, progress: float) -> StepLosses:
         """The acoustic half in every step, the prosodic half in every ``prosody_every``-th.

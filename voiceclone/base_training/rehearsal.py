@@ -14,17 +14,20 @@ import torch
 
 from voiceclone.audio.features import SAMPLE_RATE, track_f0
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
+from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, speak_teacher_utterance, utterance_numbers
+from voiceclone.base_training.teacher_corpus import TEACHER, prepare_teacher_corpus
 from voiceclone.bases.base import Base
 from voiceclone.data.rows import read_rows
 from voiceclone.files import write_text
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.presets import full_config
-from voiceclone.tracking.progress import QUIET, Reporter
+from voiceclone.tracking.progress import QUIET, Progress, Reporter
 
 logger = logging.getLogger(__name__)
 SPEAKER = "rehearsed_"
 """Prefix of the names of the synthesised speakers."""
 PEAK = 0.99
+NO_VOICES = "%s has no stock voices for rehearsal: other voices will sound worse after fine-tuning"
 
 
 def rehearse(
@@ -52,9 +55,7 @@ def rehearse(
     if not (folder / "train" / "metadata.jsonl").is_file():
         base = load()
         if not base.stock_voices:
-            logger.warning(
-                "%s has no stock voices for rehearsal: other voices will sound worse after fine-tuning", base.name
-            )
+            logger.warning(NO_VOICES, base.name)
             return None
         logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)
         speak_rehearsal(
@@ -93,8 +94,7 @@ def speak_rehearsal(
     rng = np.random.default_rng([seed, 41])
     names = sorted(base.stock_voices)
     rows = []
-    task = (reporter or Reporter(verbosity=QUIET)).task("Synthesising stock voices", total=count, unit="utterance")
-    with task:
+    with _task(reporter, count) as task:
         for number in range(count):
             name, phonemes = names[int(rng.integers(len(names)))], texts[int(rng.integers(len(texts)))]
             text = kokoro.text(phonemes)
@@ -115,10 +115,48 @@ def speak_rehearsal(
     return folder
 
 
+def rehearse_with_vectors(
+    corpus: Corpus,
+    load: Callable[[], Base],
+    out: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    convolutions: torch.dtype | None = None,
+    reporter: Reporter | None = None,
+) -> Path | None:
+    """As :func:`rehearse`, with the base's own F0 and energy and the vector that each utterance was spoken with."""
+    folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
+    if len(utterance_numbers(folder)) < count:
+        base = load()
+        if len(base.stock_voices) < 2:
+            logger.warning(NO_VOICES, base.name)
+            return None
+        logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)
+        kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"), convolutions=convolutions)
+        sampler = VoiceSampler(base.stock_voices, TeacherConfig(stock_share=1.0, other_row=0.0, seed=seed))
+        texts = [utterance.phonemes for utterance in corpus.utterances]
+        with _task(reporter, count) as task:
+            for number in range(count):
+                speak_teacher_utterance(number, kokoro, sampler, texts, folder)
+                task.advance(1)
+    prepare_teacher_corpus(folder, cache, reporter=reporter)
+    return cache
+
+
 def speaker_weights(speakers: Sequence[str], share: float) -> dict[str, float]:
     """Relative frequency of each speaker such that synthesised ones make up ``share`` of the rows."""
-    rehearsed = [speaker for speaker in speakers if speaker.startswith(SPEAKER)]
-    new = [speaker for speaker in speakers if not speaker.startswith(SPEAKER)]
+    new = recorded_speakers(speakers)
+    rehearsed = [speaker for speaker in speakers if speaker not in new]
     if not rehearsed or not new:
         return {}
     return {**dict.fromkeys(rehearsed, share / len(rehearsed)), **dict.fromkeys(new, (1.0 - share) / len(new))}
+
+
+def recorded_speakers(speakers: Sequence[str]) -> list[str]:
+    """The recorded speakers, without those that the base itself speaks for."""
+    return [speaker for speaker in speakers if speaker != TEACHER and not speaker.startswith(SPEAKER)]
+
+
+def _task(reporter: Reporter | None, count: int) -> Progress:
+    return (reporter or Reporter(verbosity=QUIET)).task("Synthesising stock voices", total=count, unit="utterance")

@@ -10,56 +10,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
+from voiceclone.base_training.batch import VectorBatch
 from voiceclone.base_training.config import TrainConfig
-from voiceclone.base_training.corpus import Corpus, Utterance
+from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.discriminators import Discriminators
 from voiceclone.base_training.losses import complex_distance
-from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.narrowing import initialize_from_teacher
-from voiceclone.base_training.objective import SpeechObjective
 from voiceclone.base_training.recorded import read_weights
-from voiceclone.base_training.speed import speed_up_vocoder
-from voiceclone.base_training.system import StepLosses, System
-from voiceclone.base_training.vector_batches import VectorBatches
+from voiceclone.base_training.vector_batches import TeacherBatches
+from voiceclone.base_training.vector_system import VectorSystem
 from voiceclone.bases.base import Base
 from voiceclone.bases.folder import read_info
 from voiceclone.distributed import ProcessGroup
 from voiceclone.models.checkpoint import load_strictly
-from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel, init_for_speech
 from voiceclone.models.presets import preset
-from voiceclone.voice.pack import ROWS, VOICE_DIM
 
 MEASURED = 6  # utterances on which the importance of the teacher's channels is measured
 
 
-class StudentSystem(System):
+class StudentSystem(VectorSystem):
     """A model with its own sizes, trained on a teacher's speech."""
 
-    trained: NanoKModel
-    averaged: NanoKModel
-
     def __init__(self, corpus: Corpus, config: TrainConfig, *, process_group: ProcessGroup | None = None) -> None:
-        super().__init__(corpus, config, process_group)
-        self.batches = VectorBatches(corpus, config, process_group=self.process_group)
-        self._build(lambda: build_student(config.preset), Discriminators)
-        self.objective = SpeechObjective(self.trained, self.discriminators, config, self.process_group)
+        process_group = process_group or ProcessGroup(device=torch.device(config.device))
+        batches = TeacherBatches(corpus, config, process_group=process_group)
+        super().__init__(batches, config, lambda: build_student(config.preset), Discriminators)
 
-    def losses(self, step: int, progress: float) -> StepLosses:
-        """The decoder in every step, the predictor in every ``prosody_every``-th."""
-        adversarial = self.takes_discriminators(step, progress)
-        batch = self.batches.acoustic(step).to(self.process_group.device)
-        terms, audio = self.objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial)
-        terms["complex"] = complex_distance(audio, batch.audio)
-        terms = batch.share.of(terms)
-        if step % self.config.prosody_every == 0:
-            spoken = self.batches.prosody(step).to(self.process_group.device)
-            terms.update(spoken.share.of(self.objective.predicted(spoken, spoken.vectors[:, STYLE_DIM:])))
-        discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
-        return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=discriminate)
+    def further_terms(self, audio: Tensor, batch: VectorBatch) -> dict[str, Tensor]:
+        """The distance of complex spectra: with the teacher's F0 its phases are predictable."""
+        return {"complex": complex_distance(audio, batch.audio)}
 
     def initialize_from_teacher(self, teacher: Base) -> str:
         """Take decoder and text encoder from the channels of the teacher that carry most; where the weights are from.
@@ -79,23 +62,9 @@ class StudentSystem(System):
             load_strictly(model, state, base / "model.safetensors")
         return read_info(base).get("name", base.name)
 
-    def speed_up(self) -> None:
-        """Compile the vocoder and run it in bfloat16, as configured."""
-        speed_up_vocoder(self.trained, compiled=self.config.compile, bfloat16=self.config.bfloat16, lengths_vary=True)
-
     def identity(self) -> dict[str, Any]:
         """The preset. Not the corpus: the teacher may have produced more speech since."""
         return {"speakers": self.corpus.speakers, "preset": self.config.preset}
-
-    @torch.no_grad()
-    def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
-        """The first validation utterance, synthesised with its vector and predicted prosody."""
-        if not self.batches.validation:
-            return None
-        index = self.batches.validation[0]
-        utterance, vector = self.corpus.utterances[index], torch.from_numpy(self.corpus.vector(index))
-        voice = vector.expand(ROWS, VOICE_DIM)[:, None]
-        return utterance, self.corpus.audio(index), speak_phonemes(self.averaged, utterance.phonemes, voice)[0]
 
 
 def build_student(preset_name: str) -> NanoKModel:

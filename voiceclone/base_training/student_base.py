@@ -22,7 +22,7 @@ from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
-from voiceclone.base_training.vector_batches import VectorBatches
+from voiceclone.base_training.vector_batches import TeacherBatches, VectorBatches
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.batched_forward import decode_frames, text_features
 from voiceclone.models.checkpoint import save_state
@@ -63,7 +63,7 @@ def pack_student(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter
         model = build_student(config.preset)
     model.load_state_dict(checkpoint["averaged"])
     model.eval().requires_grad_(False)
-    batches = VectorBatches(corpus, config)
+    batches = TeacherBatches(corpus, config)
     indices = batches.validation[:MEASURED_UTTERANCES]
     with reporter.task("Measuring", total=len(indices), unit="utterance") as task:
         measured = measure_student(model, batches, indices, advance=lambda: task.advance(1))

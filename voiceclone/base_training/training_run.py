@@ -53,6 +53,8 @@ class TrainingRun:
     """Speakers whose voices are packed in any case."""
     then: Following = NOTHING
     """The caller's work after this run, for the time left."""
+    voice: Path | None = None
+    """A voice file of the speaker, for fine-tuning."""
     teacher: Base | None = field(default=None, repr=False)
     """The base that spoke the corpus, from whose weights a student starts unless ``init`` is given."""
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,8 @@ def _recorded(
     recipe = find_recipe(options.system)
     if options.from_teacher is not None:
         raise UsageError("--from-teacher: can only be used with --teacher: leave it out, or give --init BASE")
+    if options.voice is not None:
+        raise UsageError("--voice: can only be used with --finetune: leave it out")
     given = {
         "kept_out": options.kept_out,
         "boost": boost,
@@ -127,7 +130,8 @@ def _finetuned(
     from voiceclone.base_training.corpus import Corpus
     from voiceclone.base_training.finetune import train_finetuned
     from voiceclone.base_training.finetuned_base import find_finetuned_base
-    from voiceclone.base_training.rehearsal import rehearse
+    from voiceclone.base_training.finetuned_voice import check_fixed_voices
+    from voiceclone.base_training.rehearsal import rehearse, rehearse_with_vectors
     from voiceclone.base_training.systems import STYLETTS2
 
     if options.system != STYLETTS2:
@@ -137,23 +141,19 @@ def _finetuned(
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: cannot be used with --finetune: leave it out")
     base = find_finetuned_base(options.finetune)
-    corpus, _ = _corpora(options, process_group, reporter, base)
     settings = config.styletts2
+    if base.shares_kokoro_space:
+        check_fixed_voices(settings)
+    corpus, _ = _corpora(options, process_group, reporter, base)
     if settings.rehearsal_share and settings.rehearsal_utterances:
-        count, convolutions = settings.rehearsal_utterances, base.convolutions("cpu")
-        spoken = process_group.broadcast_result(
-            lambda: rehearse(
-                corpus,
-                base.load,
-                options.out,
-                count=count,
-                seed=options.seed,
-                convolutions=convolutions,
-                reporter=reporter,
-            )
-        )
+        speak = partial(
+            rehearse_with_vectors if base.shares_kokoro_space else rehearse,
+            corpus, base.load, options.out, count=settings.rehearsal_utterances, seed=options.seed,
+            convolutions=base.convolutions("cpu"), reporter=reporter,
+        )  # fmt: skip
+        spoken = process_group.broadcast_result(speak)
         corpus = corpus if spoken is None else Corpus([*corpus.caches, spoken])
-    return train_finetuned, {"corpus": corpus}
+    return train_finetuned, {"corpus": corpus, "voice": options.voice}
 
 
 def _student(
@@ -169,7 +169,8 @@ def _student(
     if options.system != STYLETTS2:
         raise UsageError(f"--teacher: a student is a Kokoro-format model: leave out --system {options.system}")
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
-    own = {"--finetune": options.finetune, "--diffusion": options.diffusion, "--decoder": options.decoder,
+    own = {"--finetune": options.finetune, "--voice": options.voice,
+           "--diffusion": options.diffusion, "--decoder": options.decoder,
            "--slm": options.slm}  # fmt: skip
     if wrong := next((flag for flag, value in own.items() if value), None):
         raise UsageError(f"{wrong}: can only be used with --data: leave it out")

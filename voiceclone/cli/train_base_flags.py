@@ -113,6 +113,13 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="BASE",
         help="fine-tune nano, kokoro or the base in a folder on one speaker's recordings (--data)",
     )
+    parser.add_argument(
+        "--voice",
+        type=Path,
+        metavar="FILE",
+        help="with --finetune: start from this voice of the speaker, such as a clone's .pt file (default: the mean "
+        "style of the recordings)",
+    )
     parser.add_argument("--diffusion", action="store_true", help="train a style sampler for `say --beta`")
     parser.add_argument("--decoder", help="istftnet, or hifigan at twice the time (default: istftnet)")
     parser.add_argument(
