@@ -3,9 +3,10 @@
 
     python benchmarks/finetuned_base.py --base kokoro --run RUN --data DATA --heldout HELDOUT
 
-RUN is the finished fine-tuning of ``--base`` on the dataset DATA. Two tables: the distances of the held-out clips (with
-true durations, F0 and energy for the mel; of the predictor's own F0, energy and durations), and the speech of sentences
-that are in no dataset, by the judges of real_kokoro.py. The voice of the speaker and a stock voice speak on both bases.
+RUN is the finished fine-tuning of ``--base``, which has Kokoro's voices, on the dataset DATA. Two tables: the distances
+of the held-out clips and of the base's own speech, whole utterances (with true durations, F0 and energy for the mel; of
+the predictor's own F0, energy and durations), and the speech of sentences that are in no dataset, by the judges of
+real_kokoro.py. The voice of the speaker and a stock voice speak on both bases.
 """
 
 from __future__ import annotations
@@ -16,24 +17,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from kokoro.model import KModel
 from real_kokoro import COLUMNS, Judges, speak
 
 from voiceclone.audio.io import read_audio
 from voiceclone.base_training.base_aligner import aligner_of
-from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
+from voiceclone.base_training.discriminators import Discriminators
 from voiceclone.base_training.finetuned_base import find_finetuned_base
-from voiceclone.base_training.losses import duration_losses, prosody_losses
-from voiceclone.base_training.measures import teacher_forced_mel
+from voiceclone.base_training.finetuned_voice import energy_offset
+from voiceclone.base_training.objective import SpeechObjective
+from voiceclone.base_training.vector_batches import VoiceBatches
 from voiceclone.bases.base import load_base
 from voiceclone.data.dataset import load_dataset
 from voiceclone.data.rows import read_rows
 from voiceclone.errors import VoicecloneError
-from voiceclone.models.batched_forward import curves, duration_logits, prosody_features
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.presets import full_config
-from voiceclone.style.encoders import StyleEncoders
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.pack import VoicePack
 
@@ -61,33 +61,35 @@ def _distances(options: argparse.Namespace) -> None:
     base = find_finetuned_base(options.base)
     vocab, phonemize = full_config()["vocab"], Phonemizer("a").phonemes
     rows, align = read_rows([options.heldout]), aligner_of(base, "a")
-    corpora = {"held out": prepare_corpus(rows, options.run / "heldout", vocab, phonemize=phonemize, align=align)}
-    own = options.run / "cache" / "rehearsal"
-    if own.is_dir():
-        corpora["stock voices"] = Corpus([own])
-    encoders = base.encoders()
+    held_out = prepare_corpus(rows, options.run / "heldout", vocab, phonemize=phonemize, align=align)
+    rehearsed = Corpus([options.run / "cache" / "rehearsal"])
+    (voice,) = (options.run / "base" / "voices").glob("*.pt")
+    voices = dict.fromkeys(held_out.speakers, VoicePack.load(voice).tensor)
+    config = TrainConfig(steps=1)
+    batches = {
+        "held out": VoiceBatches(held_out, config, voices, energy_offset=energy_offset(rehearsed)),
+        "stock voices": VoiceBatches(rehearsed, config, {}),
+    }
     print(f"| speech | base | {' | '.join(DISTANCES)} |\n|---|---|{'---|' * len(DISTANCES)}")
-    for name, corpus in corpora.items():
-        for kind, model in (("unchanged", options.base), ("fine-tuned", options.run / "base")):
-            values = _distance(load_base(model).kmodel, encoders, corpus)
+    for name, part in batches.items():
+        for kind, which in (("unchanged", options.base), ("fine-tuned", options.run / "base")):
+            objective = SpeechObjective(load_base(which).kmodel, Discriminators(), config)
+            values = _distance(objective, part)
             print(f"| {name} | {kind} | {' | '.join(f'{value:.3f}' for value in values)} |", flush=True)
 
 
 @torch.no_grad()
-def _distance(model: KModel, encoders: StyleEncoders, corpus: Corpus) -> list[float]:
-    """Values of :data:`DISTANCES` for up to eight utterances of the corpus."""
-    batches = BatchMaker(corpus, TrainConfig(steps=1))
-    picked = list(range(0, len(corpus.utterances), max(1, len(corpus.utterances) // 8)))[:8]
-    found = []
-    for index in picked:
+def _distance(objective: SpeechObjective, batches: VoiceBatches) -> list[float]:
+    """Means of :data:`DISTANCES` for up to eight whole utterances."""
+    count, found = len(batches.corpus.utterances), []
+    for index in list(range(0, count, max(1, count // 8)))[:8]:
         batch = batches.fixed([index])
-        style = encoders.prosodic(batch.style_mel.unsqueeze(1))
-        features = prosody_features(model, batch.tokens, batch.lengths, style)
-        f0, energy = curves(model, features, batch.frame_tokens, style)
-        terms = prosody_losses(f0, energy, batch.f0, batch.energy)
-        terms.update(duration_losses(duration_logits(model, features, batch.lengths), batch.durations, batch.mask))
-        found.append([float(terms[name]) for name in DISTANCES[1:]])
-    return [teacher_forced_mel(model, encoders, batches, picked), *np.mean(found, axis=0)]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            terms, _ = objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=False)
+        terms.update(objective.predicted(batch, batch.vectors[:, STYLE_DIM:]))
+        found.append([float(terms[name]) for name in DISTANCES])
+    return [float(value) for value in np.mean(found, axis=0)]
 
 
 def _speech(options: argparse.Namespace) -> None:

@@ -4,9 +4,9 @@
     python benchmarks/finetuning.py --data SPEECH/ljspeech_lj --work WORK --data-minutes 1 2 3 --steps 200
 
 For each length, the first clips of the dataset's training part make a voice with ``clone`` and a fine-tuned base with
-``train-base --finetune --voice``, which starts from that voice. Both speak six sentences that are in no dataset and the texts of the dataset's validation
-part, which trains nothing. Judges are those of real_kokoro.py; likeness is the cosine to the mean of all training
-clips. Finished runs are not repeated.
+``train-base --finetune --voice``, which starts from that voice. Both speak six sentences that are in no dataset and the
+texts of the dataset's validation part, which trains nothing. Judges are those of real_kokoro.py; likeness is the cosine
+to the mean of all training clips. Finished runs are not repeated.
 """
 
 from __future__ import annotations

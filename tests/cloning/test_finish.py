@@ -92,24 +92,29 @@ def test_both_parts_run_and_are_reported(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CloneResult]:
-    """The uninterrupted run, made once."""
+def made() -> dict[str, CloneResult]:
     return {}
 
 
-@pytest.mark.parametrize("stopped", [1, EPOCHS, EPOCHS + 1])
+@pytest.fixture
+def whole(
+    made: dict[str, CloneResult], tmp_path_factory: pytest.TempPathFactory, dataset_folder: Path, with_student: Path
+) -> CloneResult:
+    """The uninterrupted run, made once."""
+    if not made:
+        made["run"] = run(dataset_folder, with_student, tmp_path_factory.mktemp("whole"))
+    return made["run"]
+
+
+@pytest.mark.parametrize("stopped", [pytest.param(1, marks=pytest.mark.slow), EPOCHS, EPOCHS + 1])
 def test_a_run_stopped_in_either_part_or_between_resumes_to_the_same_voice(
     stopped: int,
-    whole: dict[str, CloneResult],
+    whole: CloneResult,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
     dataset_folder: Path,
     with_student: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not whole:
-        whole["run"] = run(dataset_folder, with_student, tmp_path_factory.mktemp("whole"))
-
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -129,18 +134,19 @@ def test_a_run_stopped_in_either_part_or_between_resumes_to_the_same_voice(
     result = run(dataset_folder, with_student, tmp_path, resume="auto", reporter=Reporter(stream=lines))
     said = f"resuming after epoch {stopped} of {EPOCHS + FINISH}"
     assert f"{said}{' on nano' if stopped < EPOCHS else ''}\n" in lines.getvalue()
-    assert torch.equal(result.voice.tensor, whole["run"].voice.tensor)
-    assert result.report["epochs_on"] == whole["run"].report["epochs_on"]
-    here, there = (load_file(made.folder / "artifacts" / "candidates.safetensors") for made in (result, whole["run"]))
+    assert torch.equal(result.voice.tensor, whole.voice.tensor)
+    assert result.report["epochs_on"] == whole.report["epochs_on"]
+    here, there = (load_file(made.folder / "artifacts" / "candidates.safetensors") for made in (result, whole))
     assert torch.equal(here["student"], there["student"])
 
 
-def test_the_first_part_is_what_the_base_continues(tmp_path: Path, dataset_folder: Path, with_student: Path) -> None:
+def test_the_first_part_is_what_the_base_continues(
+    whole: CloneResult, tmp_path: Path, dataset_folder: Path, with_student: Path
+) -> None:
     """The same number of epochs on the base alone gives another voice; no epoch on the student gives the same one."""
-    finished = run(dataset_folder, with_student, tmp_path / "finished")
     alone = run(dataset_folder, with_student, tmp_path / "alone", epochs_projection=EPOCHS + FINISH, finish=0)
     none = run(dataset_folder, with_student, tmp_path / "none", epochs_projection=0, finish=EPOCHS + FINISH)
-    assert not torch.equal(finished.voice.tensor, alone.voice.tensor)
+    assert not torch.equal(whole.voice.tensor, alone.voice.tensor)
     assert torch.equal(none.voice.tensor, alone.voice.tensor)
     assert alone.report["epochs_on"] == none.report["epochs_on"] == {"student": 0, "base": EPOCHS + FINISH}
 

@@ -60,6 +60,7 @@ def test_it_recognizes_the_phones_that_are_spoken_and_no_others(phone_classifier
     assert phone_loss(phone_classifier(mel), labels) < 0.5 * phone_loss(phone_classifier(mel), labels.roll(7, dims=1))
 
 
+@pytest.mark.slow  # test_finetune.py aligns one of these utterances
 def test_its_posteriors_bring_boundaries_nearer_to_the_true_ones(phone_classifier, spoken) -> None:
     """Kokoro-82M's speech with known timing, aligned by nano: with phone posteriors, without, and without warping."""
     *_, base, kokoro = spoken
