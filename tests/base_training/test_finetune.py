@@ -170,9 +170,17 @@ def test_a_base_of_a_shared_voice_space_is_trained_with_the_given_voice(
     assert packed.voice_space == "kokoro-82m" and packed.styles_are_voices
     (name,) = packed.stock_voices
     assert torch.equal(packed.stock_voices[name].tensor, VoicePack.load(voice).tensor)
-    old = load_base(shared_base).kmodel.state_dict()
-    differences = [(value - old[key]).abs().max() for key, value in packed.kmodel.state_dict().items()]
-    assert 0 < max(differences) < 0.1
+    old, found = load_base(shared_base).kmodel.state_dict(), {0.5: packed.kmodel.state_dict()}
+    for strength in (0.0, 1.0):
+        assert command_line.main([*command, "--pack-only", "--strength", str(strength), "--steps", "2"]) == 0
+        found[strength] = load_base(out / "base").kmodel.state_dict()
+    for key, value in old.items():
+        assert torch.allclose(found[0.0][key], value, atol=1e-6, rtol=1e-3), key  # stored as float16
+        assert torch.allclose(2 * found[0.5][key] - found[0.0][key], found[1.0][key], atol=1e-4, rtol=4e-3), key
+    assert 0 < max((found[1.0][key] - value).abs().max() for key, value in old.items()) < 0.1
+    capsys.readouterr()
+    assert command_line.main([*command, "--finetune", "nano", "--pack-only", "--steps", "2"]) == 2
+    assert f"is a fine-tuning of {shared_base}, not of nano" in capsys.readouterr().err
     assert command_line.main([*command, "--diffusion", "--steps", "2", "--overwrite"]) == 2
     assert "diffusion: is not available in fine-tuning a base with Kokoro's voices" in capsys.readouterr().err
 
@@ -234,6 +242,8 @@ def test_the_energy_offset_is_what_the_base_predicts_beyond_what_is_measured(reh
         (["--finetune", "BARE"], "lacks own_encoders.safetensors"),
         (["--finetune", "OLD", "--voice", "x.pt"], "--voice: tiny does not have Kokoro's voice space"),
         (["--voice", "x.pt"], "--voice: can only be used with --finetune"),
+        (["--finetune", "OLD", "--strength", "0"], "--strength: tiny does not have Kokoro's voice space"),
+        (["--finetune", "OLD", "--strength", "2"], "--strength 2: give a number from 0 (the base) to 1"),
         (["--slm", "hubert"], "slm 'hubert': use one of none, auto, whisper, wavlm"),
         (["--decoder", "wavenet"], "decoder 'wavenet': use one of istftnet, hifigan"),
     ],

@@ -25,7 +25,7 @@ from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.folder import read_info
 from voiceclone.errors import UsageError
 from voiceclone.files import sha256_of, write_json, write_text, write_torch
-from voiceclone.models.checkpoint import PARTS, save_state
+from voiceclone.models.checkpoint import PARTS, load_strictly, save_state
 from voiceclone.models.nano import NanoKModel
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE
@@ -33,6 +33,10 @@ from voiceclone.voice.space import KOKORO_SPACE
 FINETUNING_RATE = 1e-4
 FULL_ON_CPU = {"prosody_batch": 4, "log_every": 5}
 """Settings for a model of Kokoro's size on a CPU: less time and memory for a step, and more frequent reports."""
+
+
+STRENGTH = 0.5
+"""Default interpolation of the packed weights between the base (0) and the trained model (1)."""
 
 
 def finetune_settings(base: FinetunedBase, device: str = "cpu") -> dict[str, Any]:
@@ -73,15 +77,16 @@ def train_finetuned(run: TrainingRun) -> Path:
         if voices is None:
             recorded.report_unused()
     if run.group.is_main:
-        pack_finetuned(run.corpus, run.out, run.facts, base, voices)
+        pack_finetuned(run.corpus, run.out, run.facts, base, voices, strength=run.strength)
     return run.base
 
 
 def _fixed_voices(run: TrainingRun, base: FinetunedBase) -> dict[str, Tensor] | None:
     """The voices of the recorded speakers in Kokoro's voice space; None for a base that is trained with encoders."""
     if not base.shares_kokoro_space:
-        if run.voice is not None:
-            raise UsageError(f"--voice: {base.name} does not have Kokoro's voice space: leave it out")
+        for flag, value in (("--voice", run.voice), ("--strength", run.strength)):
+            if value is not None:
+                raise UsageError(f"{flag}: {base.name} does not have Kokoro's voice space: leave it out")
         return None
     folder = run.out / "cache" / "voices"
     return run.group.broadcast_result(
@@ -90,7 +95,13 @@ def _fixed_voices(run: TrainingRun, base: FinetunedBase) -> dict[str, Tensor] | 
 
 
 def pack_finetuned(
-    corpus: Corpus, out: Path, facts: BaseFacts, base: FinetunedBase, voices: dict[str, Tensor] | None = None
+    corpus: Corpus,
+    out: Path,
+    facts: BaseFacts,
+    base: FinetunedBase,
+    voices: dict[str, Tensor] | None = None,
+    *,
+    strength: float | None = None,
 ) -> Path:
     """Write ``out/base``: the averaged model, the new speakers' voices, and the base's other files.
 
@@ -99,8 +110,15 @@ def pack_finetuned(
     Args:
         voices: packs ``(510, 1, 256)`` by speaker, for a base with Kokoro's voice space; None: the mean styles of the
             trained encoders.
+        strength: interpolation between the weights of such a base (0) and the trained ones (1); None:
+            :data:`STRENGTH`.
+
+    Raises:
+        UsageError: the run in ``out`` is of another base.
     """
     checkpoint = read_checkpoint(out)
+    if (was := TrainConfig.from_json(checkpoint["config"]).styletts2.finetune) != base.which:
+        raise UsageError(f"{out}: is a fine-tuning of {was or 'no base'}, not of {base.which}: give that to --finetune")
     folder = out / "base"
     extra: dict[str, Any] = {"voice_space": KOKORO_SPACE}
     if voices is None:
@@ -113,9 +131,8 @@ def pack_finetuned(
         }
         extra = _own_encoders(trainee, base, folder)
     else:
-        with torch.random.fork_rng(devices=[]):
-            model = NanoKModel(base.config)
-        model.load_state_dict(checkpoint["averaged"])
+        extra["strength"] = STRENGTH if strength is None else strength
+        model = interpolated(base, checkpoint["averaged"], extra["strength"])
     write_json(folder / "config.json", model.config)
     weights = _write_model(model, folder, facts.name)
     for speaker, voice in voices.items():
@@ -128,6 +145,31 @@ def pack_finetuned(
     hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in voices) * 0.025 / 3600
     write_text(folder / "README.md", _card(facts, base, checkpoint, sorted(voices), hours))
     return folder
+
+
+def interpolated(base: FinetunedBase, trained: dict[str, Tensor], strength: float) -> NanoKModel:
+    """The model whose weights lie between those of a base (``strength`` 0) and trained ones (1).
+
+    Between the two a fine-tuned model keeps most of what it learned, and most of what the base could do (Wortsman et
+    al. 2022, "Robust fine-tuning of zero-shot models").
+
+    Args:
+        base: the base.
+        trained: state dict of the trained model.
+        strength: 0-1.
+
+    Raises:
+        VoicecloneError: the base's weights are not available, or are damaged.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = NanoKModel(base.config)
+    state, source = base.weights()
+    load_strictly(model, state, source)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(trained[name].to(value), strength)
+    return model.eval().requires_grad_(False)
 
 
 def _write_model(model: NanoKModel, folder: Path, name: str) -> Path:

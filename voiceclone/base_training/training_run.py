@@ -55,6 +55,8 @@ class TrainingRun:
     """The caller's work after this run, for the time left."""
     voice: Path | None = None
     """A voice file of the speaker, for fine-tuning."""
+    strength: float | None = None
+    """Interpolation of a fine-tuned model's weights between the base (0) and the trained model (1)."""
     teacher: Base | None = field(default=None, repr=False)
     """The base that spoke the corpus, from whose weights a student starts unless ``init`` is given."""
 

@@ -103,8 +103,9 @@ def _recorded(
     recipe = find_recipe(options.system)
     if options.from_teacher is not None:
         raise UsageError("--from-teacher: can only be used with --teacher: leave it out, or give --init BASE")
-    if options.voice is not None:
-        raise UsageError("--voice: can only be used with --finetune: leave it out")
+    for flag, value in (("--voice", options.voice), ("--strength", options.strength)):
+        if value is not None:
+            raise UsageError(f"{flag}: can only be used with --finetune: leave it out")
     given = {
         "kept_out": options.kept_out,
         "boost": boost,
@@ -140,6 +141,8 @@ def _finetuned(
              "--boost": options.boost, "--decoder": options.decoder}  # fmt: skip
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: cannot be used with --finetune: leave it out")
+    if options.strength is not None and not 0 <= options.strength <= 1:
+        raise UsageError(f"--strength {options.strength:g}: give a number from 0 (the base) to 1 (the trained model)")
     base = find_finetuned_base(options.finetune)
     settings = config.styletts2
     if base.shares_kokoro_space:
@@ -153,7 +156,7 @@ def _finetuned(
         )  # fmt: skip
         spoken = process_group.broadcast_result(speak)
         corpus = corpus if spoken is None else Corpus([*corpus.caches, spoken])
-    return train_finetuned, {"corpus": corpus, "voice": options.voice}
+    return train_finetuned, {"corpus": corpus, "voice": options.voice, "strength": options.strength}
 
 
 def _student(
@@ -169,10 +172,9 @@ def _student(
     if options.system != STYLETTS2:
         raise UsageError(f"--teacher: a student is a Kokoro-format model: leave out --system {options.system}")
     given = {"--boost": options.boost, "--kept-out": options.kept_out, "--voice-first": options.voice_first}
-    own = {"--finetune": options.finetune, "--voice": options.voice,
-           "--diffusion": options.diffusion, "--decoder": options.decoder,
-           "--slm": options.slm}  # fmt: skip
-    if wrong := next((flag for flag, value in own.items() if value), None):
+    own = {"--finetune": options.finetune, "--voice": options.voice, "--strength": options.strength,
+           "--diffusion": options.diffusion or None, "--decoder": options.decoder, "--slm": options.slm}  # fmt: skip
+    if wrong := next((flag for flag, value in own.items() if value is not None), None):
         raise UsageError(f"{wrong}: can only be used with --data: leave it out")
     if wrong := next((flag for flag, value in given.items() if value), None):
         raise UsageError(f"{wrong}: cannot be used with --teacher, whose speech has no speakers: leave it out")

@@ -120,6 +120,13 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         help="with --finetune: start from this voice of the speaker, such as a clone's .pt file (default: the mean "
         "style of the recordings)",
     )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        metavar="S",
+        help="with --finetune: weights between the base (0) and the trained model (1); also with --pack-only "
+        "(default: 0.5)",
+    )
     parser.add_argument("--diffusion", action="store_true", help="train a style sampler for `say --beta`")
     parser.add_argument("--decoder", help="istftnet, or hifigan at twice the time (default: istftnet)")
     parser.add_argument(
