@@ -35,7 +35,7 @@ FULL_ON_CPU = {"prosody_batch": 4, "log_every": 5}
 """Settings for a model of Kokoro's size on a CPU: less time and memory for a step, and more frequent reports."""
 
 
-STRENGTH = 0.5
+STRENGTH = 0.35
 """Default interpolation of the packed weights between the base (0) and the trained model (1)."""
 
 

@@ -125,7 +125,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="S",
         help="with --finetune: weights between the base (0) and the trained model (1); also with --pack-only "
-        "(default: 0.5)",
+        "(default: 0.35)",
     )
     parser.add_argument("--diffusion", action="store_true", help="train a style sampler for `say --beta`")
     parser.add_argument("--decoder", help="istftnet, or hifigan at twice the time (default: istftnet)")
