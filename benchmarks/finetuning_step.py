@@ -25,7 +25,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.finetune import finetune_settings
 from voiceclone.base_training.finetuned_base import find_finetuned_base
-from voiceclone.base_training.finetuned_voice import VoiceFinetuning, speaker_voices
+from voiceclone.base_training.finetuned_voice import VoiceFinetuning, voices_of_speakers
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import STYLE_DIM
@@ -94,7 +94,7 @@ def _system(options: argparse.Namespace) -> VoiceFinetuning:
     values.update({"bfloat16": False} if options.float32 else {})
     config = TrainConfig.from_json(values)
     corpus = Corpus([path.parent for path in sorted((options.run / "cache").glob("*/index.json"))])
-    voices = speaker_voices(corpus, base, options.run / "cache" / "voices", seed=config.seed)
+    voices = voices_of_speakers(corpus, base, options.run / "cache" / "voices", seed=config.seed)
     system = VoiceFinetuning(corpus, config, base, voices)
     system.initialize()
     if config.bfloat16:

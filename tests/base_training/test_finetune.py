@@ -18,13 +18,13 @@ from voiceclone.audio.features import LogMel, log_energy
 from voiceclone.audio.io import read_audio
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.base_aligner import aligner_of
-from voiceclone.base_training.batches import hold_out
+from voiceclone.base_training.batches import split_utterances
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetune import STRENGTH, finetune_settings, pack_finetuned
 from voiceclone.base_training.finetuned_base import find_finetuned_base
-from voiceclone.base_training.finetuned_voice import energy_offset, speaker_voices
+from voiceclone.base_training.finetuned_voice import energy_offset, voices_of_speakers
 from voiceclone.base_training.rehearsal import (
     SPEAKER,
     recorded_speakers,
@@ -190,18 +190,18 @@ def test_without_a_given_voice_it_is_the_mean_style_of_the_training_recordings(
     shared_base, rehearsed, tmp_path, monkeypatch
 ):
     base = find_finetuned_base(str(shared_base))
-    voices = speaker_voices(rehearsed, base, tmp_path / "voices", seed=0)
+    voices = voices_of_speakers(rehearsed, base, tmp_path / "voices", seed=0)
     assert sorted(voices) == recorded_speakers(rehearsed.speakers)
-    training, _ = hold_out(rehearsed, 0)
+    training, _ = split_utterances(rehearsed, 0)
     speaker = sorted(voices)[0]
     assert torch.equal(
         voices[speaker], stock_voice(rehearsed, base.encoders().eval(), speaker, indices=training[speaker])
     )
     monkeypatch.setattr(type(base), "encoders", lambda self: pytest.fail("the stored voices are used"))
-    again = speaker_voices(rehearsed, base, tmp_path / "voices", seed=0)
+    again = voices_of_speakers(rehearsed, base, tmp_path / "voices", seed=0)
     assert all(torch.equal(again[name], voices[name]) for name in voices)
     with pytest.raises(UsageError, match="is one voice, but the data has"):
-        speaker_voices(rehearsed, base, tmp_path / "voices", seed=0, given=tmp_path / "voices" / "000.pt")
+        voices_of_speakers(rehearsed, base, tmp_path / "voices", seed=0, given=tmp_path / "voices" / "000.pt")
 
 
 def test_its_batches_hold_what_synthesis_uses(shared_base, rehearsed):

@@ -259,7 +259,7 @@ class SpeakerBatches(Batches[S]):
         return np.array(rows, dtype=np.float32)
 
 
-def hold_out(corpus: Corpus, seed: int) -> tuple[dict[str, list[int]], list[int]]:
+def split_utterances(corpus: Corpus, seed: int) -> tuple[dict[str, list[int]], list[int]]:
     """Training utterances by speaker, and one utterance of every speaker with at least 5 for validation."""
     rng = np.random.default_rng(seed + 17)
     validation: list[int] = []
@@ -272,7 +272,7 @@ def hold_out(corpus: Corpus, seed: int) -> tuple[dict[str, list[int]], list[int]
 
 
 class BatchMaker(SpeakerBatches[StyledBatch]):
-    """Batches of recordings, split by :func:`hold_out`.
+    """Batches of recordings, split by :func:`split_utterances`.
 
     Args:
         corpus: the training data.
@@ -289,7 +289,7 @@ class BatchMaker(SpeakerBatches[StyledBatch]):
         speaker_boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        training, self.validation = hold_out(corpus, config.seed)
+        training, self.validation = split_utterances(corpus, config.seed)
         super().__init__(corpus, config, training, boost=speaker_boost, process_group=process_group)
 
     def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> StyledBatch:

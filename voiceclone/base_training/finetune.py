@@ -14,7 +14,7 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.export import averaged_trainee
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
-from voiceclone.base_training.finetuned_voice import VoiceFinetuning, speaker_voices
+from voiceclone.base_training.finetuned_voice import VoiceFinetuning, voices_of_speakers
 from voiceclone.base_training.following import Following
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
@@ -90,7 +90,7 @@ def _fixed_voices(run: TrainingRun, base: FinetunedBase) -> dict[str, Tensor] | 
         return None
     folder = run.out / "cache" / "voices"
     return run.group.broadcast_result(
-        lambda: speaker_voices(run.corpus, base, folder, seed=run.config.seed, given=run.voice)
+        lambda: voices_of_speakers(run.corpus, base, folder, seed=run.config.seed, given=run.voice)
     )
 
 

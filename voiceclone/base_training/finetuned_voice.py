@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.audio.features import LogMel, log_energy
-from voiceclone.base_training.batches import hold_out
+from voiceclone.base_training.batches import split_utterances
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.discriminators import build_discriminators
@@ -112,7 +112,7 @@ def energy_offset(corpus: Corpus) -> float:
     return float(np.mean(offsets)) if offsets else 0.0
 
 
-def speaker_voices(
+def voices_of_speakers(
     corpus: Corpus, base: FinetunedBase, folder: Path, *, seed: int, given: Path | None = None
 ) -> dict[str, Tensor]:
     """The voice pack of each recorded speaker, stored in ``folder`` so that a resumed run has the same.
@@ -130,7 +130,7 @@ def speaker_voices(
     speakers = recorded_speakers(corpus.speakers)
     if given is not None and len(speakers) != 1:
         raise UsageError(f"--voice {given}: is one voice, but the data has {len(speakers)} speakers: leave it out")
-    training, _ = hold_out(corpus, seed)
+    training, _ = split_utterances(corpus, seed)
     voices = {}
     for number, speaker in enumerate(speakers):
         stored = folder / f"{number:03d}.pt"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from voiceclone.base_training.batch import VectorBatch
-from voiceclone.base_training.batches import Batches, hold_out
+from voiceclone.base_training.batches import Batches, split_utterances
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.teacher_corpus import TEACHER
@@ -112,7 +112,7 @@ class VoiceBatches(VectorBatches):
         boost: dict[str, float] | None = None,
         process_group: ProcessGroup | None = None,
     ) -> None:
-        training, validation = hold_out(corpus, config.seed)
+        training, validation = split_utterances(corpus, config.seed)
         self.voices = dict(voices)
         super().__init__(
             corpus, config, training, [i for i in validation if corpus.utterances[i].speaker in voices],
