@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--base", default="kokoro")
     parser.add_argument("--run", type=Path, required=True, help="folder of a fine-tuning, for its features")
     parser.add_argument("--frames", type=int, nargs="+", default=[120, 240], help="of the decoder's utterance")
+    parser.add_argument("--keep-all", action="store_true", help="no save_memory")
     parser.add_argument("--float32", action="store_true", help="no bfloat16")
     options = parser.parse_args()
     torch.set_flush_denormal(True)
@@ -92,13 +93,13 @@ def _system(options: argparse.Namespace) -> VoiceFinetuning:
     base = find_finetuned_base(options.base)
     values = {**finetune_settings(base), "steps": 1, "system_settings": {"finetune": options.base}}
     values.update({"bfloat16": False} if options.float32 else {})
+    values.update({"save_memory": False} if options.keep_all else {})
     config = TrainConfig.from_json(values)
     corpus = Corpus([path.parent for path in sorted((options.run / "cache").glob("*/index.json"))])
     voices = voices_of_speakers(corpus, base, options.run / "cache" / "voices", seed=config.seed)
     system = VoiceFinetuning(corpus, config, base, voices)
     system.initialize()
-    if config.bfloat16:
-        system.speed_up()
+    system.speed_up()
     return system
 
 

@@ -180,3 +180,18 @@ def test_flags_that_a_student_does_not_use_are_refused(speech: Path, tmp_path: P
 def test_settings_name_the_weights_they_change_alone() -> None:
     config = TrainConfig.from_json({**CONFIG.to_json(), "weights": {"mel": 3.0}})
     assert config.weight == {**CONFIG.weight, "mel": 3.0}
+
+
+def test_saving_memory_leaves_the_gradients_as_they_are(corpus) -> None:
+    gradients = []
+    for save_memory in (False, True):
+        system = StudentSystem(corpus, dataclasses.replace(CONFIG, save_memory=save_memory, adversarial_share=1.0))
+        system.speed_up()
+        system.trained.eval()  # no dropout
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            system.losses(1, 0.0).total.backward()
+        gradients.append({name: p.grad for name, p in system.trained.named_parameters() if p.grad is not None})
+    kept, computed_again = gradients
+    assert kept.keys() == computed_again.keys() and any(name.startswith("decoder.generator.resblocks") for name in kept)
+    assert all(torch.allclose(kept[name], computed_again[name], rtol=1e-4, atol=1e-6) for name in kept)

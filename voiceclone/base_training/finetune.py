@@ -44,6 +44,7 @@ def finetune_settings(base: FinetunedBase, device: str = "cpu") -> dict[str, Any
     return {
         **(FULL_ON_CPU if base.preset == "full" and device == "cpu" else {}),
         "bfloat16": base.convolutions(device) is torch.bfloat16,
+        "save_memory": base.preset == "full",
         "preset": base.preset,
         "acoustic_share": 0.0,
         "adversarial_share": 0.0,

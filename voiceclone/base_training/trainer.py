@@ -71,7 +71,7 @@ class Trainer:
         # Different processor types may draw slightly different initial weights from one seed.
         system = self.system
         self.process_group.broadcast_state(system.trained, system.averaged, system.discriminators, *system.side_modules)
-        if self.config.compile or self.config.bfloat16:
+        if self.config.compile or self.config.bfloat16 or self.config.save_memory:
             system.speed_up()
         system.trained.train()
         system.discriminators.train()

@@ -13,7 +13,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Utterance
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.objective import SpeechObjective
-from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.base_training.speed import save_vocoder_memory, speed_up_vocoder
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.base_training.vector_batches import VectorBatches
 from voiceclone.models.frozen_kokoro import STYLE_DIM
@@ -65,8 +65,10 @@ class VectorSystem(System):
         return {}
 
     def speed_up(self) -> None:
-        """Compile the vocoder and run it in bfloat16, as configured."""
+        """Compile the vocoder, run it in bfloat16 and save its memory, as configured."""
         speed_up_vocoder(self.trained, compiled=self.config.compile, bfloat16=self.config.bfloat16, lengths_vary=True)
+        if self.config.save_memory:
+            save_vocoder_memory(self.trained)
 
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
