@@ -22,6 +22,7 @@ import soundfile
 from real_kokoro import COLUMNS, SENTENCES, Judges
 
 from voiceclone.audio.io import read_audio
+from voiceclone.base_training.finetune import STRENGTH
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cli.main import main as voiceclone
 from voiceclone.data.dataset import load_dataset
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--data-minutes", nargs="+", type=float, default=[1, 3, 5])
     parser.add_argument("--steps", type=int, default=200, help="of each fine-tuning (default: 200)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--strength", type=float, default=STRENGTH, help="of the packed base (default: the command's)")
     parser.add_argument("--mean-style", action="store_true", help="start from the mean style, not from the clone")
     parser.add_argument("--settings", type=Path, help="JSON with other settings of the fine-tuning")
     options = parser.parse_args()
@@ -101,7 +103,7 @@ def _finetuned(data: Path, options: argparse.Namespace, run: str, seed: int, voi
     out = options.work / f"tuned-{run}"
     if not (out / "base" / "base.json").is_file():
         words = ["train-base", "--finetune", options.base, "--data", data, "--out", out, "--steps", options.steps]
-        words += [] if options.mean_style else ["--voice", voice]
+        words += ["--strength", options.strength, *([] if options.mean_style else ["--voice", voice])]
         settings = ["--settings", options.settings] if options.settings else []
         _run([*words, *settings, "--seed", seed, "--resume" if (out / "checkpoint.pt").is_file() else "--overwrite"])
     return out / "base"
