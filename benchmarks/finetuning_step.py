@@ -96,7 +96,7 @@ def _system(options: argparse.Namespace) -> VoiceFinetuning:
     values.update({"save_memory": False} if options.keep_all else {})
     config = TrainConfig.from_json(values)
     corpus = Corpus([path.parent for path in sorted((options.run / "cache").glob("*/index.json"))])
-    voices = voices_of_speakers(corpus, base, options.run / "cache" / "voices", seed=config.seed)
+    voices = voices_of_speakers(corpus, base, seed=config.seed)
     system = VoiceFinetuning(corpus, config, base, voices)
     system.initialize()
     system.speed_up()

@@ -93,8 +93,8 @@ class TrainConfig:
         False, "run the vocoder's residual blocks and the discriminators in bfloat16; the weights stay float32"
     )
     save_memory: bool = False
-    """Compute the vocoder's residual blocks twice instead of keeping their activations (systems without style
-    encoders)."""
+    """Compute the vocoder's residual blocks again in the backward pass instead of keeping their activations
+    (Kokoro-format bases)."""
     weights: tuple[tuple[str, float], ...] = tuple(DEFAULT_WEIGHTS.items())
 
     def __post_init__(self) -> None:

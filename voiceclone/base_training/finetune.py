@@ -14,7 +14,7 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.export import averaged_trainee
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetuned_base
-from voiceclone.base_training.finetuned_voice import VoiceFinetuning, voices_of_speakers
+from voiceclone.base_training.finetuned_voice import VoiceFinetuning, voices_of_run, voices_of_speakers
 from voiceclone.base_training.following import Following
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
@@ -31,10 +31,8 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE
 
 FINETUNING_RATE = 1e-4
-FULL_ON_CPU = {"prosody_batch": 4, "log_every": 5}
+FULL_ON_CPU = {"crop_batch": 4, "long_batch": 1, "prosody_batch": 4, "log_every": 5}
 """Settings for a model of Kokoro's size on a CPU: less time and memory for a step, and more frequent reports."""
-
-
 STRENGTH = 0.35
 """Default interpolation of the packed weights between the base (0) and the trained model (1)."""
 
@@ -89,10 +87,11 @@ def _fixed_voices(run: TrainingRun, base: FinetunedBase) -> dict[str, Tensor] | 
             if value is not None:
                 raise UsageError(f"{flag}: {base.name} does not have Kokoro's voice space: leave it out")
         return None
-    folder = run.out / "cache" / "voices"
+    if run.resume or not run.train:
+        return voices_of_run(run.out, run.voice)
     return run.group.broadcast_result(
-        lambda: voices_of_speakers(run.corpus, base, folder, seed=run.config.seed, given=run.voice)
-    )
+        lambda: voices_of_speakers(run.corpus, base, seed=run.config.seed, given=run.voice)
+    )  # fmt: skip
 
 
 def pack_finetuned(

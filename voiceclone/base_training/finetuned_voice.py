@@ -23,6 +23,7 @@ from voiceclone.base_training.rehearsal import recorded_speakers
 from voiceclone.base_training.stock_voices import stock_voice
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.teacher_corpus import TEACHER
+from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.vector_batches import VoiceBatches
 from voiceclone.base_training.vector_system import VectorSystem
 from voiceclone.distributed import ProcessGroup
@@ -45,6 +46,8 @@ class VoiceFinetuning(VectorSystem):
         boost: relative frequency of each speaker.
         process_group: the processes that train together; None for a single process.
     """
+
+    batches: VoiceBatches
 
     def __init__(
         self,
@@ -81,6 +84,10 @@ class VoiceFinetuning(VectorSystem):
         """Not supported: the start is the base that is fine-tuned."""
         raise UsageError("--init: cannot be used with --finetune: leave it out")
 
+    def state(self) -> dict[str, Any]:
+        """The voices, which a resumed run and packing need."""
+        return {"voices": self.batches.voices}
+
     def identity(self) -> dict[str, Any]:
         """The speakers, the preset and the base."""
         return {
@@ -113,14 +120,13 @@ def energy_offset(corpus: Corpus) -> float:
 
 
 def voices_of_speakers(
-    corpus: Corpus, base: FinetunedBase, folder: Path, *, seed: int, given: Path | None = None
+    corpus: Corpus, base: FinetunedBase, *, seed: int, given: Path | None = None
 ) -> dict[str, Tensor]:
-    """The voice pack of each recorded speaker, stored in ``folder`` so that a resumed run has the same.
+    """The voice pack ``(510, 1, 256)`` of each recorded speaker.
 
     Args:
         corpus: recordings and the base's own speech.
         base: what is fine-tuned.
-        folder: one ``.pt`` file for each speaker; existing ones are used unless ``given`` replaces them.
         seed: of the run, which determines the validation part.
         given: a voice file, for a corpus of one speaker; None: the mean styles of the training recordings.
 
@@ -128,18 +134,23 @@ def voices_of_speakers(
         UsageError: a voice is given for several speakers, or the file is no voice.
     """
     speakers = recorded_speakers(corpus.speakers)
-    if given is not None and len(speakers) != 1:
-        raise UsageError(f"--voice {given}: is one voice, but the data has {len(speakers)} speakers: leave it out")
-    training, _ = split_utterances(corpus, seed)
-    voices = {}
-    for number, speaker in enumerate(speakers):
-        stored = folder / f"{number:03d}.pt"
-        if given is not None:
-            pack = VoicePack.load(given)
-        elif stored.is_file():
-            pack = VoicePack.load(stored)
-        else:
-            pack = VoicePack(stock_voice(corpus, base.encoders().eval(), speaker, indices=training[speaker]))
-        pack.save(stored)
-        voices[speaker] = pack.tensor
+    if given is not None:
+        if len(speakers) != 1:
+            raise UsageError(f"--voice {given}: is one voice, but the data has {len(speakers)} speakers: leave it out")
+        return {speakers[0]: VoicePack.load(given).tensor}
+    (training, _), encoders = split_utterances(corpus, seed), base.encoders().eval()
+    return {speaker: stock_voice(corpus, encoders, speaker, indices=training[speaker]) for speaker in speakers}
+
+
+def voices_of_run(out: Path, given: Path | None = None) -> dict[str, Tensor]:
+    """The voices that the run in ``out`` is trained with, by speaker.
+
+    Raises:
+        UsageError: there is no checkpoint, it has no voices, or ``given`` is another voice.
+    """
+    voices: dict[str, Tensor] | None = read_checkpoint(out).get("voices")
+    if voices is None:
+        raise UsageError(f"{out}: the run is not one of fixed voices: train again with --overwrite")
+    if given is not None and not all(torch.equal(VoicePack.load(given).tensor, voice) for voice in voices.values()):
+        raise UsageError(f"--voice {given}: the run in {out} has another voice: leave it out, or use --overwrite")
     return voices

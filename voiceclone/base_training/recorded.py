@@ -19,7 +19,7 @@ from voiceclone.base_training.discriminators import build_discriminators
 from voiceclone.base_training.finetuned_base import FinetunedBase
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.objective import RecordedObjective, Trainee, build_trainee
-from voiceclone.base_training.speed import speed_up_vocoder
+from voiceclone.base_training.speed import save_vocoder_memory, speed_up_vocoder
 from voiceclone.base_training.styletts2.alignment_training import AlignerTraining
 from voiceclone.base_training.styletts2.slm_adversary import SlmAdversary
 from voiceclone.base_training.styletts2.speech_models import load_speech_model
@@ -217,8 +217,10 @@ class RecordedSystem(System):
         return base.name
 
     def speed_up(self) -> None:
-        """Compile the vocoder and run it in bfloat16, as configured."""
+        """Compile the vocoder, run it in bfloat16 and save its memory, as configured."""
         speed_up_vocoder(self.trained.model, compiled=self.config.compile, bfloat16=self.config.bfloat16)
+        if self.config.save_memory:
+            save_vocoder_memory(self.trained.model)
 
     def identity(self) -> dict[str, Any]:
         """Speakers, preset, and the settings that determine which modules exist."""

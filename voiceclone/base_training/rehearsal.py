@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +16,13 @@ import torch
 
 from voiceclone.audio.features import SAMPLE_RATE, track_f0
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
+from voiceclone.base_training.finetuned_base import FinetunedBase
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, speak_teacher_utterance, utterance_numbers
 from voiceclone.base_training.teacher_corpus import TEACHER, prepare_teacher_corpus
 from voiceclone.bases.base import Base
 from voiceclone.data.rows import read_rows
-from voiceclone.files import write_text
+from voiceclone.errors import UsageError
+from voiceclone.files import write_json, write_text
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.presets import full_config
 from voiceclone.tracking.progress import QUIET, Progress, Reporter
@@ -27,44 +31,85 @@ logger = logging.getLogger(__name__)
 SPEAKER = "rehearsed_"
 """Prefix of the names of the synthesised speakers."""
 PEAK = 0.99
+KEY = "made_from.json"
 NO_VOICES = "%s has no stock voices for rehearsal: other voices will sound worse after fine-tuning"
 
 
 def rehearse(
-    corpus: Corpus,
-    load: Callable[[], Base],
-    out: Path,
-    *,
-    count: int,
-    seed: int = 0,
-    convolutions: torch.dtype | None = None,
-    reporter: Reporter | None = None,
+    corpus: Corpus, base: FinetunedBase, out: Path, *, count: int, seed: int = 0, reporter: Reporter | None = None
 ) -> Path | None:
-    """The cache of a base's speech with the corpus' own texts, synthesised where missing; None without stock voices.
+    """The cache of a base's speech with the corpus' own texts; None without stock voices.
+
+    Speech of an earlier run is used again if base, texts, number and seed are the same. For a base with Kokoro's voice
+    space the cache contains the base's own F0 and energy, and the vector that each utterance was spoken with.
 
     Args:
         corpus: gives the texts.
-        load: loads the base.
-        out: folder of the cache.
+        base: what is fine-tuned.
+        out: folder of the run.
         count: number of utterances.
         seed: random seed.
-        convolutions: dtype of the decoder's convolutions; None for float32.
         reporter: shows the progress; None for no output.
+
+    Raises:
+        UsageError: a speaker has a name that is reserved for the base's own speech.
     """
+    if reserved := sorted(set(corpus.speakers) - set(recorded_speakers(corpus.speakers))):
+        raise UsageError(f"speaker {reserved[0]!r}: the name is reserved: rename the dataset's folder or the speaker")
     folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
+    texts = [utterance.phonemes for utterance in corpus.utterances]
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    key = {"base": [base.which, base.name], "utterances": count, "seed": seed, "texts": digest}
+    if not (folder / KEY).is_file() or json.loads((folder / KEY).read_text(encoding="utf-8")) != key:
+        for old in (folder, cache):
+            shutil.rmtree(old, ignore_errors=True)
+        write_json(folder / KEY, key)
+    speak = _speak_with_vectors if base.shares_kokoro_space else _speak_for_encoders
+    return cache if speak(base, texts, folder, cache, count, seed, reporter) else None
+
+
+def _speak_for_encoders(
+    base: FinetunedBase, texts: list[str], folder: Path, cache: Path, count: int, seed: int, reporter: Reporter | None
+) -> bool:
+    """Speak what is missing and compute the features that encoders need; False without stock voices."""
     if not (folder / "train" / "metadata.jsonl").is_file():
-        base = load()
-        if not base.stock_voices:
-            logger.warning(NO_VOICES, base.name)
-            return None
-        logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)
+        loaded = _load(base, count, voices=1)
+        if loaded is None:
+            return False
         speak_rehearsal(
-            base, [u.phonemes for u in corpus.utterances], folder, count=count, seed=seed, convolutions=convolutions,
-            reporter=reporter,
+            loaded, texts, folder, count=count, seed=seed, convolutions=base.convolutions("cpu"), reporter=reporter
         )  # fmt: skip
     f0 = partial(track_f0, quick=True)
     prepare_corpus(read_rows([folder]), cache, full_config()["vocab"], f0=f0, reporter=reporter)
-    return cache
+    return True
+
+
+def _speak_with_vectors(
+    base: FinetunedBase, texts: list[str], folder: Path, cache: Path, count: int, seed: int, reporter: Reporter | None
+) -> bool:
+    """Speak what is missing, with the vectors beside the speech; False without two stock voices."""
+    if len(utterance_numbers(folder)) < count:
+        loaded = _load(base, count, voices=2)
+        if loaded is None:
+            return False
+        kokoro = FrozenKokoro(loaded.kmodel, torch.device("cpu"), convolutions=base.convolutions("cpu"))
+        sampler = VoiceSampler(loaded.stock_voices, TeacherConfig(stock_share=1.0, other_row=0.0, seed=seed))
+        with _task(reporter, count) as task:
+            for number in range(count):
+                speak_teacher_utterance(number, kokoro, sampler, texts, folder)
+                task.advance(1)
+    prepare_teacher_corpus(folder, cache, least=1, reporter=reporter)
+    return True
+
+
+def _load(base: FinetunedBase, count: int, *, voices: int) -> Base | None:
+    """The base for synthesis; None where it has fewer stock voices than ``voices``."""
+    loaded = base.load()
+    if len(loaded.stock_voices) < voices:
+        logger.warning(NO_VOICES, loaded.name)
+        return None
+    logger.info("%s speaks %d sentences, which are mixed into the batches", loaded.name, count)
+    return loaded
 
 
 def speak_rehearsal(
@@ -113,35 +158,6 @@ def speak_rehearsal(
     # The metadata is written last: it marks the folder as complete.
     write_text(lines, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return folder
-
-
-def rehearse_with_vectors(
-    corpus: Corpus,
-    load: Callable[[], Base],
-    out: Path,
-    *,
-    count: int,
-    seed: int = 0,
-    convolutions: torch.dtype | None = None,
-    reporter: Reporter | None = None,
-) -> Path | None:
-    """As :func:`rehearse`, with the base's own F0 and energy and the vector that each utterance was spoken with."""
-    folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
-    if len(utterance_numbers(folder)) < count:
-        base = load()
-        if len(base.stock_voices) < 2:
-            logger.warning(NO_VOICES, base.name)
-            return None
-        logger.info("%s speaks %d sentences, which are mixed into the batches", base.name, count)
-        kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"), convolutions=convolutions)
-        sampler = VoiceSampler(base.stock_voices, TeacherConfig(stock_share=1.0, other_row=0.0, seed=seed))
-        texts = [utterance.phonemes for utterance in corpus.utterances]
-        with _task(reporter, count) as task:
-            for number in range(count):
-                speak_teacher_utterance(number, kokoro, sampler, texts, folder)
-                task.advance(1)
-    prepare_teacher_corpus(folder, cache, reporter=reporter)
-    return cache
 
 
 def speaker_weights(speakers: Sequence[str], share: float) -> dict[str, float]:

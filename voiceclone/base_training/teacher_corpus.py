@@ -23,16 +23,22 @@ _ARRAYS: dict[str, type[np.generic]] = {"audio": np.int16, "f0": np.float32, "en
 _VERSION = 1
 
 
-def prepare_teacher_corpus(folder: Path, cache: Path, *, reporter: Reporter | None = None) -> Corpus:
+def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporter: Reporter | None = None) -> Corpus:
     """Read the output of :mod:`voiceclone.base_training.teacher` into ``cache``, or reuse a cache of the same files.
 
     F0 and energy are the teacher's own predictions; nothing is tracked.
 
+    Args:
+        folder: of the speech.
+        cache: folder.
+        least: minimum number of utterances. A student needs a second one for validation.
+        reporter: shows the progress; None for no output.
+
     Raises:
-        UsageError: the folder contains no such speech.
+        UsageError: the folder contains less of such speech.
     """
     numbers = utterance_numbers(folder)
-    if len(numbers) < 2:
+    if len(numbers) < least:
         raise UsageError(
             f"--teacher {folder}: holds no speech of a teacher: make it with scripts/speak_with_teacher.py"
         )

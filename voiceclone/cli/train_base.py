@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import io
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +131,7 @@ def _finetuned(
     from voiceclone.base_training.finetune import train_finetuned
     from voiceclone.base_training.finetuned_base import find_finetuned_base
     from voiceclone.base_training.finetuned_voice import check_fixed_voices
-    from voiceclone.base_training.rehearsal import rehearse, rehearse_with_vectors
+    from voiceclone.base_training.rehearsal import rehearse
     from voiceclone.base_training.systems import STYLETTS2
 
     if options.system != STYLETTS2:
@@ -149,12 +148,10 @@ def _finetuned(
         check_fixed_voices(settings)
     corpus, _ = _corpora(options, process_group, reporter, base)
     if settings.rehearsal_share and settings.rehearsal_utterances:
-        speak = partial(
-            rehearse_with_vectors if base.shares_kokoro_space else rehearse,
-            corpus, base.load, options.out, count=settings.rehearsal_utterances, seed=options.seed,
-            convolutions=base.convolutions("cpu"), reporter=reporter,
-        )  # fmt: skip
-        spoken = process_group.broadcast_result(speak)
+        count = settings.rehearsal_utterances
+        spoken = process_group.broadcast_result(
+            lambda: rehearse(corpus, base, options.out, count=count, seed=options.seed, reporter=reporter)
+        )
         corpus = corpus if spoken is None else Corpus([*corpus.caches, spoken])
     return train_finetuned, {"corpus": corpus, "voice": options.voice, "strength": options.strength}
 
