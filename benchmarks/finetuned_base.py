@@ -86,7 +86,9 @@ def _distance(objective: SpeechObjective, batches: VoiceBatches) -> list[float]:
         batch = batches.fixed([index])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            terms, _ = objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=False)
+            terms, _ = objective.decoded(
+                batch, batch.vectors[:, :STYLE_DIM], adversarial=False, bandwidth=batch.bandwidth
+            )
         terms.update(objective.predicted(batch, batch.vectors[:, STYLE_DIM:]))
         found.append([float(terms[name]) for name in DISTANCES])
     return [float(value) for value in np.mean(found, axis=0)]

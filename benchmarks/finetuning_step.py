@@ -62,7 +62,9 @@ def _measure(options: argparse.Namespace, system: VoiceFinetuning, frames: int) 
 
     def decoder(adversarial: bool) -> Tensor:
         nonlocal audio
-        terms, audio = objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial)
+        terms, audio = objective.decoded(
+            batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial, bandwidth=batch.bandwidth
+        )
         return objective.total(terms)
 
     def predictor() -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from support import settle, write_base
 from synthesized import crude_f0
 
-from voiceclone.audio.features import LogMel, log_energy
+from voiceclone.audio.features import LogMel, limit_bandwidth, log_energy
 from voiceclone.audio.io import read_audio
 from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.base_aligner import aligner_of
@@ -25,6 +25,7 @@ from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.finetune import STRENGTH, finetune_settings, pack_finetuned
 from voiceclone.base_training.finetuned_base import find_finetuned_base
 from voiceclone.base_training.finetuned_voice import energy_offset, voices_of_speakers
+from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.rehearsal import (
     SPEAKER,
     recorded_speakers,
@@ -242,6 +243,22 @@ def test_its_batches_hold_what_synthesis_uses(shared_base, rehearsed):
         assert np.array_equal(batch.vectors[0], vector)
         offset = 0.0 if own else 0.4
         assert np.allclose(batch.energy[0], rehearsed.energy(index) + offset, atol=1e-5)
+
+
+def test_band_limited_recordings_do_not_teach_the_model_to_omit_high_frequencies(shared_base, rehearsed, monkeypatch):
+    """The gradient of the loss in the generated audio is zero above the recording's bandwidth."""
+    voices = {name: torch.zeros(510, 1, 256) for name in recorded_speakers(rehearsed.speakers)}
+    batches = VoiceBatches(rehearsed, TrainConfig(steps=1), voices)
+    monkeypatch.setattr("voiceclone.base_training.vector_batches.measured_bandwidth", lambda audio, rate: 4000.0)
+    batch = batches.fixed([rehearsed.by_speaker[recorded_speakers(rehearsed.speakers)[0]][0]])
+    assert batch.bandwidth.tolist() == [4000.0]
+    own = batches.fixed(rehearsed.by_speaker["teacher"][:1])
+    assert torch.equal(limit_bandwidth(own.audio, own.bandwidth), own.audio)
+    audio = (0.1 * torch.randn(batch.audio.shape)).requires_grad_()
+    SpectralLoss()(limit_bandwidth(audio, batch.bandwidth), batch.audio)["spectrum"].backward()
+    power = torch.fft.rfft(audio.grad[0]).abs().square()
+    hertz = torch.fft.rfftfreq(audio.shape[-1], d=1 / 24_000)
+    assert float(power[hertz > 4000].sum()) < 1e-6 * float(power[hertz < 3750].sum())
 
 
 def test_the_predictor_gets_the_bases_own_speech_as_often_as_set(rehearsed):

@@ -6,6 +6,7 @@ sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ N_FFT = 2048
 WIN = 1200  # samples
 LOG_MEAN = -4.0
 LOG_STD = 4.0
+BAND_EDGE = 250.0  # Hz: transition below the cut-off of a band-limited signal
 F0_FLOOR = 60.0  # Hz
 F0_CEILING = 500.0  # Hz
 
@@ -54,6 +56,21 @@ class LogMel(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """Map audio ``(B, T)`` at 24 kHz, float32, to ``(B, 80, 1 + T // 300)``."""
         return (torch.log(1e-5 + self.mel(audio)) - LOG_MEAN) / LOG_STD
+
+
+def limit_bandwidth(audio: Tensor, bandwidth: Tensor) -> Tensor:
+    """Remove what lies above a frequency, by a mask on the spectrum that falls over 250 Hz.
+
+    Args:
+        audio: ``(B, T)`` at 24 kHz.
+        bandwidth: Hz, ``(B,)``. From half the sample rate on nothing is removed.
+    """
+    if bool((bandwidth >= SAMPLE_RATE / 2).all()):
+        return audio
+    hertz = torch.fft.rfftfreq(audio.shape[-1], d=1.0 / SAMPLE_RATE, device=audio.device)
+    open_end = torch.where(bandwidth >= SAMPLE_RATE / 2, math.inf, bandwidth)
+    mask = ((open_end[:, None] - hertz) / BAND_EDGE).clamp(0.0, 1.0)
+    return torch.fft.irfft(torch.fft.rfft(audio) * mask, n=audio.shape[-1])
 
 
 def log_energy(log_mel: Tensor) -> Tensor:

@@ -94,3 +94,6 @@ class VectorBatch(Batch):
 
     vectors: Tensor
     """float32 ``(B, 256)``: acoustic half, prosodic half."""
+    bandwidth: Tensor
+    """float32 ``(B,)``, Hz: up to where the recordings hold speech; half the sample rate or more where they are not
+    limited."""

@@ -11,7 +11,7 @@ from kokoro.model import KModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from voiceclone.audio.features import FRAME_SAMPLES
+from voiceclone.audio.features import FRAME_SAMPLES, limit_bandwidth
 from voiceclone.base_training.batch import Batch, StyledBatch
 from voiceclone.base_training.batches import ATTRIBUTES
 from voiceclone.base_training.config import TrainConfig
@@ -92,7 +92,13 @@ class SpeechObjective:
         self.spectral = SpectralLoss().to(next(model.parameters()).device)
 
     def decoded(
-        self, batch: Batch, style: Tensor, *, adversarial: bool, alignment: Tensor | None = None
+        self,
+        batch: Batch,
+        style: Tensor,
+        *,
+        adversarial: bool,
+        alignment: Tensor | None = None,
+        bandwidth: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the decoder with true durations, F0 and energy, and the generated audio ``(B, 600 C)``.
 
@@ -101,6 +107,8 @@ class SpeechObjective:
             style: acoustic styles ``(B, 128)``.
             adversarial: include the adversarial terms.
             alignment: soft alignment of tokens and frames ``(B, N, C)``, which replaces the batch's hard one.
+            bandwidth: of the recordings, Hz ``(B,)``. The audio is limited to it before it is compared: otherwise a
+                model would learn from recordings at 16 kHz to speak without high frequencies.
         """
         features = text_features(self.model, batch.tokens, batch.lengths)
         f0 = smoothed(batch.f0, batch.smoothing[0], keep_zeros=True)
@@ -109,6 +117,8 @@ class SpeechObjective:
             audio = decode_frames(self.model, features, batch.frame_tokens, f0, energy, style)
         else:
             audio = self.model.decoder(features @ alignment, f0, energy, style).squeeze(1)
+        if bandwidth is not None:
+            audio = limit_bandwidth(audio, bandwidth)
         terms = self.spectral(audio, batch.audio)
         if adversarial:
             made, true = self._stretch(audio, batch.audio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voiceclone.audio.cleaning import bandwidth as measured_bandwidth
+from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.base_training.batch import VectorBatch
 from voiceclone.base_training.batches import Batches, split_utterances
 from voiceclone.base_training.config import TrainConfig
@@ -56,6 +59,10 @@ class VectorBatches(Batches[VectorBatch]):
         """The voice vector of an utterance, float32 ``(256,)``."""
         return self.corpus.vector(index)
 
+    def bandwidth(self, index: int) -> float:
+        """The frequency in Hz up to which an utterance holds speech, for band-limited recordings; else infinite."""
+        return math.inf
+
     def acoustic(self, step: int) -> VectorBatch:
         """One whole utterance for the decoder, ``(1, ...)``."""
         rng = np.random.default_rng([self.config.seed, step, 0])
@@ -70,7 +77,8 @@ class VectorBatches(Batches[VectorBatch]):
 
     def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> VectorBatch:
         vectors = np.stack([self.vector(index) for index in picked])
-        return VectorBatch(**common, vectors=torch.from_numpy(vectors))
+        bandwidth = torch.tensor([self.bandwidth(index) for index in picked])
+        return VectorBatch(**common, vectors=torch.from_numpy(vectors), bandwidth=bandwidth)
 
 
 class TeacherBatches(VectorBatches):
@@ -118,6 +126,7 @@ class VoiceBatches(VectorBatches):
             corpus, config, training, [i for i in validation if corpus.utterances[i].speaker in voices],
             lengths=self.LENGTHS, boost=boost, process_group=process_group,
         )  # fmt: skip
+        self._bandwidths: dict[int, float] = {}
         self._offset = np.array(
             [energy_offset if u.speaker in voices else 0.0 for u in corpus.utterances], dtype=np.float32
         )
@@ -128,6 +137,14 @@ class VoiceBatches(VectorBatches):
         if utterance.speaker not in self.voices:
             return super().vector(index)
         return self.voices[utterance.speaker][len(utterance.phonemes) - 1, 0].numpy()
+
+    def bandwidth(self, index: int) -> float:
+        """As measured in a recording; infinite for the base's own speech."""
+        if self.corpus.utterances[index].speaker not in self.voices:
+            return math.inf
+        if index not in self._bandwidths:
+            self._bandwidths[index] = measured_bandwidth(self.corpus.audio(index), SAMPLE_RATE)
+        return self._bandwidths[index]
 
     def _with_voices(self, common: dict[str, Any], picked: list[int], drawn: list[Any]) -> VectorBatch:
         offset = torch.from_numpy(self._offset[picked])[:, None]

@@ -52,7 +52,9 @@ class VectorSystem(System):
         """The decoder in every step, the predictor in every ``prosody_every``-th."""
         adversarial = self.takes_discriminators(step, progress)
         batch = self.batches.acoustic(step).to(self.process_group.device)
-        terms, audio = self.objective.decoded(batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial)
+        terms, audio = self.objective.decoded(
+            batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial, bandwidth=batch.bandwidth
+        )
         terms = batch.share.of({**terms, **self.further_terms(audio, batch)})
         if step % self.config.prosody_every == 0:
             spoken = self.batches.prosody(step).to(self.process_group.device)
