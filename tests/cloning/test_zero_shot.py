@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from voiceclone.audio.io import read_audio, write_wav
+from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.cloning.zero_shot import PIECE_SECONDS, zero_shot
 from voiceclone.cloning.zero_shot_config import ZeroShotConfig
 from voiceclone.data.metadata import read_train
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.style.extraction import extract_styles
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.library import own_voices
 from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.profile import REFERENCE_ROW
 from voiceclone.voice.space import KOKORO_SPACE
 
 
@@ -97,3 +100,33 @@ def test_a_finished_voice_is_not_replaced_unasked(tmp_path: Path, clip: Path, ca
     assert main(command) == 0 and not list(tmp_path.glob("v/*.wav")), "only English is spoken"
     assert main(command) == 2 and "--overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
+
+
+class OneSpeaker:
+    """Stands in for the speaker encoder: one unit vector for any audio."""
+
+    def __init__(self, index: int) -> None:
+        self.vector = np.eye(256, dtype=np.float32)[index]
+
+    def embed(self, audio: np.ndarray) -> np.ndarray:
+        return self.vector
+
+
+def test_the_speaker_encoder_has_a_say_and_its_absence_is_told(tmp_path: Path, clip: Path, monkeypatch) -> None:
+    voices = []
+    for name, index in (("a", 0), ("b", 1)):
+        monkeypatch.setattr("voiceclone.cloning.zero_shot.load_resemblyzer", lambda index=index: OneSpeaker(index))
+        monkeypatch.setattr("voiceclone.cloning.zero_shot.resemblyzer_is_installed", lambda: True)
+        path = made(tmp_path / name, clip)
+        voices.append(VoicePack.load(path).tensor)
+        assert json.loads((path.parent / "report.json").read_text())["notices"] == []
+    assert (voices[0] - voices[1]).norm() > 0.1
+    monkeypatch.setattr("voiceclone.cloning.zero_shot.load_resemblyzer", lambda: None)
+    monkeypatch.setattr("voiceclone.cloning.zero_shot.resemblyzer_is_installed", lambda: False)
+    path = made(tmp_path / "without", clip)
+    (notice,) = json.loads((path.parent / "report.json").read_text())["notices"]
+    assert "Resemblyzer is not installed" in notice and "pip install" in notice
+    base = load_base("nano")
+    styles = extract_styles([("clip", lambda: read_audio(clip))], base.style_encoders, device=torch.device("cpu"))
+    row = VoicePack.load(path).tensor[REFERENCE_ROW]
+    assert torch.nn.functional.cosine_similarity(row, styles.mean).item() > 0.98, "the mean style is the voice"

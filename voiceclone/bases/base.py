@@ -55,6 +55,7 @@ from voiceclone.style.encoders import (
     load_style_encoders,
     load_styletts2_checkpoint,
 )
+from voiceclone.style.voice_regression import load_voice_regression
 from voiceclone.voice.official import OFFICIAL_NAMES, official_voice
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import KOKORO_SPACE, named_space, space_of
@@ -156,6 +157,7 @@ def _load_folder(folder: Path, *, kind: str) -> Base:
         kind=kind,
         kmodel=load_kmodel(config, config_path, weights),
         load_encoders=kokoro_encoders if shares and not pair else partial(read_encoders, folder, widths),
+        load_regression=load_voice_regression if shares and not pair else None,
         load_own_encoders=partial(load_style_encoders, own, widths) if own.is_file() else None,
         load_style_sampler=partial(read_style_sampler, folder, config) if has_style_sampler(folder) else None,
         stock_voices=read_stock_voices(folder) or (_official_voices() if shares else {}),
@@ -177,6 +179,7 @@ def _load_real(
         kind=STOCK_KOKORO,
         kmodel=load_kmodel(config, KOKORO_CONFIG, weights.path),
         load_encoders=kokoro_encoders if own else partial(_styletts2_encoders, offline=offline),
+        load_regression=load_voice_regression if own else None,
         stock_voices=_official_voices() if voices is None else voices,
         config=config,
         info={"name": "Kokoro-82M", "licence": "Apache-2.0", "styles_are_voices": own},

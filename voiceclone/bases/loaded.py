@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.bases.kokoro_weights import FULL_PRECISION
 from voiceclone.bases.stock_voices import PipelineVoices
 from voiceclone.style.encoders import StyleEncoders
+from voiceclone.style.voice_regression import VoiceRegression
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.space import space_of
 
@@ -33,6 +34,7 @@ class Base:
     kmodel: KModel = field(repr=False)
     load_encoders: Callable[[], StyleEncoders] = field(repr=False)
     load_own_encoders: Callable[[], StyleEncoders] | None = field(default=None, repr=False)
+    load_regression: Callable[[], VoiceRegression] | None = field(default=None, repr=False)
     load_style_sampler: Callable[[], StyleDiffusion] | None = field(default=None, repr=False)
     stock_voices: Mapping[str, VoicePack] = field(default_factory=dict, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -64,6 +66,15 @@ class Base:
     def own_encoders(self) -> StyleEncoders | None:
         """The pair the base was trained with, for the oracle voice; None if unknown."""
         return None if self.load_own_encoders is None else self.load_own_encoders()
+
+    @cached_property
+    def voice_regression(self) -> VoiceRegression | None:
+        """The regression that improves the voice estimated by ``style_encoders``; None where they have none.
+
+        Raises:
+            VoicecloneError: its file is missing or damaged.
+        """
+        return None if self.load_regression is None else self.load_regression()
 
     @cached_property
     def style_sampler(self) -> StyleDiffusion | None:

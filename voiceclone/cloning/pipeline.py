@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import NANO, load_base
@@ -108,7 +109,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             speaker=speaker,
             phone_classifier=phone_classifier,
             table=None if config.plain else find_table(run.base),
-            zero_shot=styles.mean if run.base.styles_are_voices and not config.plain else None,
+            zero_shot=None if config.plain else _zero_shot(run, styles, speaker, train),
         )
         state = first_state(config, material, reporter=run.reporter)
         run.reporter.info(f"initialization: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
@@ -129,6 +130,16 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     if notice := trainer.crop_notice():
         run.reporter.warn(notice)
     return trainer
+
+
+def _zero_shot(run: Run, styles: StyleVectors, speaker: Speaker | None, train: Sequence[Target]) -> Tensor | None:
+    """The voice ``(1, 256)`` estimated without training; None for a base whose styles are no voices."""
+    if not run.base.styles_are_voices:
+        return None
+    if run.base.voice_regression is None or speaker is None:
+        return styles.mean
+    tracks = [target.f0.cpu().numpy() for target in train]
+    return run.base.voice_regression.voice(styles.mean, speaker.vector, tracks)
 
 
 def _student(run: Run) -> FrozenKokoro | None:

@@ -1,6 +1,7 @@
-"""A voice without training: the mean style vector of a few clips is the voice vector.
+"""A voice without training, estimated from a few clips.
 
-This works for bases whose style encoders' space is the voice space (Kokoro-82M and its students). No transcript is
+This works for bases whose style encoders' space is the voice space (Kokoro-82M and its students). The mean style of the
+clips is such a voice; with the speaker encoder's vector and F0, a regression makes a better one. No transcript is
 needed. The similarity to the speaker is well below that of a trained clone.
 """
 
@@ -28,7 +29,9 @@ from voiceclone.data.metadata import read_train
 from voiceclone.data.quality import QualityLimits, measure_samples
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of, write_json
+from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer, resemblyzer_is_installed
 from voiceclone.style.extraction import TRIM_DB, StyleVectors, extract_styles, largest_style
+from voiceclone.style.voice_regression import f0_of
 from voiceclone.system.versions import package_versions
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.card import NOT_STATED
@@ -45,6 +48,8 @@ SHORTEST_SECONDS = 1.0
 """Minimum total length of the speech in seconds."""
 MOST_SECONDS = 600.0
 """Maximum length in seconds used of one recording, from its start."""
+F0_SECONDS = 20.0
+"""Maximum length in seconds of the speech whose F0 is tracked."""
 LIMITS = QualityLimits(min_seconds=0.3, max_seconds=MOST_SECONDS)
 TEST_SENTENCE = "Hello, this voice was made from a few seconds of speech, without any training."
 
@@ -70,6 +75,10 @@ def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
             f"--base {config.base}: its style encoders have a space of their own, so that a voice needs training: "
             "use `voiceclone clone`, or a base that shares Kokoro-82M's voices"
         )
+    notices = []
+    if base.voice_regression is not None and not resemblyzer_is_installed():
+        notices.append(f"Resemblyzer is not installed: the voice is less near to the speaker ({INSTALL})")
+        reporter.warn(notices[0])
     with folder.locked():
         pieces = [piece for file in files for piece in pieces_of(file)]
         seconds = sum(len(audio) for _, audio in pieces) / SAMPLE_RATE
@@ -83,7 +92,7 @@ def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
             reporter.warn(f"the voice looks unusual: {reason}")
         pack.save(folder.voice)
         _speak(base, pack, config, folder)
-        report = {**_facts(config, base, folder), "health": asdict(health), "notices": [],
+        report = {**_facts(config, base, folder), "health": asdict(health), "notices": notices,
                   "dataset": {"train_clips": len(files), "train_minutes": round(seconds / 60, 2)},
                   "style": {"spread": styles.spread, "outliers": list(styles.outliers), "clips": len(styles.names)},
                   "seconds": round(time.perf_counter() - started, 1)}  # fmt: skip
@@ -125,7 +134,10 @@ def untrained_voice(
     *,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[VoicePack, StyleVectors]:
-    """The voice given by the mean style of named pieces ``(T,)``, and the styles. The base's styles must be voices."""
+    """The voice estimated from named pieces ``(T,)`` at 24 kHz, and their styles. The base's styles must be voices.
+
+    The mean style is the voice where the base has no regression, or Resemblyzer is not installed.
+    """
     norms = [float(pack.tensor[REFERENCE_ROW].norm()) for pack in base.stock_voices.values()]
     styles = extract_styles(
         [(piece, partial(np.asarray, audio)) for piece, audio in pieces],
@@ -134,7 +146,14 @@ def untrained_voice(
         largest=largest_style(norms),
         advance=advance,
     )
-    return LengthProfile.of(base.stock_voices.values()).expand(styles.mean, name), styles
+    encoder = None if base.voice_regression is None else load_resemblyzer()
+    vector = styles.mean
+    if base.voice_regression is not None and encoder is not None:
+        audio = [samples for _, samples in pieces]
+        speaker = torch.from_numpy(np.mean([encoder.embed(samples) for samples in audio], axis=0))
+        tracks = f0_of(audio, int(F0_SECONDS * SAMPLE_RATE))
+        vector = base.voice_regression.voice(styles.mean, torch.nn.functional.normalize(speaker, dim=0), tracks)
+    return LengthProfile.of(base.stock_voices.values()).expand(vector, name), styles
 
 
 def _speak(base: Base, pack: VoicePack, config: ZeroShotConfig, folder: RunFolder) -> None:
