@@ -20,7 +20,7 @@ from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import LengthProfile
 
 CLONE = "clone"
-ZERO_SHOT = "zero_shot"  # mean style vector of the clips, for bases whose styles are voices
+ZERO_SHOT = "zero_shot"  # estimated from the clips without training, for bases whose styles are voices
 BEST_STOCK = "best_stock"  # the stock voice nearest to the speaker
 BEST_BLEND = "best_blend"  # the convex combination of stock voices nearest to the speaker
 STUDENT = "student"  # the clone before ``--finish``, trained on the base's student

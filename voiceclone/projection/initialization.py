@@ -77,7 +77,7 @@ def best_initialization(
         objective: computes the loss terms.
         crops: of the training clips.
         weights: of the loss terms.
-        zero_shot: the voice ``(1, 256)`` estimated by style encoders, or None.
+        zero_shot: the voice ``(1, 256)`` estimated without training, or None.
         left_out: disabled parts of the recipe; only "blend" is used.
         seed: of the synthesis noise.
         advance: called after each evaluated candidate.

@@ -63,7 +63,7 @@ class Material:
     speaker: Speaker | None = None
     phone_classifier: PhoneClassifier | None = None
     table: StockTable | None = None
-    zero_shot: Tensor | None = None  # (1, 256): voice estimated by style encoders, for bases whose styles are voices
+    zero_shot: Tensor | None = None  # (1, 256): voice estimated without training, for bases whose styles are voices
 
 
 def prepare_targets(
