@@ -4,7 +4,7 @@
     python scripts/speak_with_teacher.py --text sentences.txt --out speech --utterances 2500
     python scripts/train_voice_regression.py --speech speech --out voiceclone/models/assets/kokoro
 
-Writes voice_regression.safetensors and voice_regression.json with the explained variance of held-out voices. Needs
+Writes voice_regression.safetensors and voice_regression.json with the explained variance of unseen voices. Needs
 Resemblyzer. The fit takes a second, measuring the speech some minutes.
 """
 
@@ -28,7 +28,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     fit_voice_regression(speech).save(options.out / FILE.name)
     explained = explained_variance(speech)
-    facts = {"utterances": len(speech), "ridge": RIDGE, "explained_variance_of_held_out_voices": explained}
+    facts = {"utterances": len(speech), "ridge": RIDGE, "explained_variance_of_unseen_voices": explained}
     write_json((options.out / FILE.name).with_suffix(".json"), facts)
     print(json.dumps(facts, indent=2))
     return 0

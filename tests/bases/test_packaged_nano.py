@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from voiceclone import load_base
+from voiceclone.audio.features import MIN_VOICED_HZ
 from voiceclone.bases.base import load_stock_voices
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.nano import count_parameters
 from voiceclone.models.presets import NANO_FOLDER, nano_config
-from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.stock_table import SENTENCES, find_table
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.health import HealthRange, examine

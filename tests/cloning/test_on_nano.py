@@ -15,9 +15,12 @@ from voiceclone.audio.io import read_audio, write_wav
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler
 from voiceclone.bases.base import Base
+from voiceclone.cloning.zero_shot import pieces_of, untrained_voice
 from voiceclone.data.metadata import read_train
+from voiceclone.nets.resemblyzer import resemblyzer_is_installed
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.projection.losses import LossWeights
+from voiceclone.voice.profile import REFERENCE_ROW
 
 READ = {
     "Good morning, my friend.": "ɡˌʊd mˈɔɹnɪŋ, mI fɹˈɛnd.",
@@ -86,3 +89,15 @@ def test_the_phone_classifier_takes_part(cloned: CloneResult) -> None:
     assert "phones" in state["history"][0]["train"] and reported["used"] is True
     assert state["phone_accuracy"] > 0.5 and state["phones_stock"] > 0
     assert 0 < reported["weight"] <= LossWeights().phones
+
+
+@pytest.mark.skipif(not resemblyzer_is_installed(), reason="Resemblyzer is not installed")
+def test_the_zero_shot_candidate_is_the_voice_of_the_command_not_the_mean_style(
+    cloned: CloneResult, dataset: Path, nano: Base
+) -> None:
+    pieces = [piece for entry in read_train(dataset) for piece in pieces_of(entry.path)]
+    made, styles = untrained_voice(nano, pieces, "v")
+    found = load_file(cloned.folder / "artifacts" / "candidates.safetensors")["zero_shot"][REFERENCE_ROW]
+    from_style = (found - styles.mean).norm()
+    # The clone holds clips out and tracks F0 of all others, so that the two are not equal.
+    assert (found - made.tensor[REFERENCE_ROW]).norm() < 0.5 * from_style, from_style

@@ -112,7 +112,9 @@ class OneSpeaker:
         return self.vector
 
 
-def test_the_speaker_encoder_has_a_say_and_its_absence_is_told(tmp_path: Path, clip: Path, monkeypatch) -> None:
+def test_the_voice_depends_on_the_speaker_vector_and_a_missing_encoder_is_reported(
+    tmp_path: Path, clip: Path, monkeypatch
+) -> None:
     voices = []
     for name, index in (("a", 0), ("b", 1)):
         monkeypatch.setattr("voiceclone.cloning.zero_shot.load_resemblyzer", lambda index=index: OneSpeaker(index))

@@ -26,6 +26,7 @@ LOG_MEAN = -4.0
 LOG_STD = 4.0
 BAND_EDGE = 250.0  # Hz: transition below the cut-off of a band-limited signal
 F0_FLOOR = 60.0  # Hz
+MIN_VOICED_HZ = 40.0  # predicted or tracked F0 below this counts as unvoiced
 F0_CEILING = 500.0  # Hz
 
 

@@ -91,7 +91,7 @@ def _fixed_voices(run: TrainingRun, base: FinetunedBase) -> dict[str, Tensor] | 
         return voices_of_run(run.out, run.voice)
     return run.group.broadcast_result(
         lambda: voices_of_speakers(run.corpus, base, seed=run.config.seed, given=run.voice)
-    )  # fmt: skip
+    )
 
 
 def pack_finetuned(

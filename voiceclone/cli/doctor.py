@@ -35,7 +35,7 @@ def _as_text(facts: dict[str, Any]) -> str:
     lines += ["", "extras (installed from a checkout of voiceclone):"]
     lines += [_extra_line(name, extra) for name, extra in facts["extras"].items()]
     lines += [_optional("spaCy model", facts["english_tagger"], "better English readings", _TAGGER)]
-    lines += [_optional("Resemblyzer", facts["speaker_encoder"], "clones are trained for likeness, too", _SPEAKER)]
+    lines += [_optional("Resemblyzer", facts["speaker_encoder"], "nearer clones and zero-shot voices", _SPEAKER)]
     lines += ["", "free space:", *(_space_line(name, place) for name, place in facts["space"].items()), ""]
     lines += [f"PROBLEM: {problem}" for problem in facts["problems"]] or ["everything that is needed is there"]
     return "\n".join(lines)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from voiceclone.audio.features import MIN_VOICED_HZ
 from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix
-from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.targets import AlignedTarget
 from voiceclone.voice.pack import VoicePack
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from voiceclone.alignment.durations import PAUSES
+from voiceclone.audio.features import MIN_VOICED_HZ
 from voiceclone.models.frozen_kokoro import STYLE_DIM
-from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.objective import Crop, Objective, Prediction
 from voiceclone.projection.targets import AlignedTarget
 from voiceclone.voice.pack import VoicePack

@@ -10,9 +10,8 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voiceclone.audio.features import LOG_STD, SAMPLE_RATE, LogMel, upper_edges
+from voiceclone.audio.features import LOG_STD, MIN_VOICED_HZ, SAMPLE_RATE, LogMel, upper_edges
 
-MIN_VOICED_HZ = 40.0  # F0 below this counts as unvoiced and is raised to it before the logarithm
 F0_REACH = 0.173  # natural log, three semitones: larger errors are attributed to voicing decisions, not to intonation
 UNVOICED_SHARE = 0.1  # weight of the relative error in Hz within the F0 term
 HEARD_RANGE = 11.5  # dynamic range in natural log of power (50 dB)

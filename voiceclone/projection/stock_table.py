@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from voiceclone.audio.features import FRAME_SAMPLES
+from voiceclone.audio.features import FRAME_SAMPLES, MIN_VOICED_HZ
 from voiceclone.bases.base import Base
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
@@ -22,7 +22,6 @@ from voiceclone.models.checkpoint import read_safetensors
 from voiceclone.models.frozen_kokoro import FrozenKokoro, SynthesizedUtterance
 from voiceclone.models.store import cache_root
 from voiceclone.nets.resemblyzer import ResemblyzerEncoder
-from voiceclone.projection.losses import MIN_VOICED_HZ
 from voiceclone.projection.objective import Speaker
 from voiceclone.projection.targets import Target
 from voiceclone.voice.pack import VoicePack

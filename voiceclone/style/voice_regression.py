@@ -1,7 +1,7 @@
 """Linear regression from measurements of recordings to a voice of Kokoro's space.
 
-The style encoders alone recover about half of a voice's variance from Kokoro's own speech. A regression that also gets
-the speaker encoder's vector and F0 recovers more, and carries over better to recordings (docs/lab_notes/zero_shot.md).
+Besides the style it takes Resemblyzer's vector and F0. Figures on Kokoro's own speech and on recordings are in
+docs/lab_notes/zero_shot.md.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from voiceclone.audio.features import track_f0
+from voiceclone.audio.features import MIN_VOICED_HZ, track_f0
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
 from voiceclone.models.checkpoint import read_safetensors
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.presets import KOKORO_ENCODERS
 from voiceclone.nets.resemblyzer import SIZE as SPEAKER_DIM
-from voiceclone.voice.pack import VOICE_DIM
 
+VALUES = 2 * STYLE_DIM  # of a style and of a voice: acoustic half, prosodic half
 F0_DIM = 2
-FEATURES = VOICE_DIM + SPEAKER_DIM + F0_DIM
-LOWEST_VOICED_HZ = 40.0  # F0 below this counts as unvoiced
+FEATURES = VALUES + SPEAKER_DIM + F0_DIM
 LEAST_VOICED = 40  # frames (0.5 s of speech) below which F0 is not measured
 FILE = KOKORO_ENCODERS / "voice_regression.safetensors"
 
@@ -39,8 +39,8 @@ class VoiceRegression:
     f0_mean: Tensor = field(repr=False)  # (2,): stands in for F0 that cannot be measured
 
     def __post_init__(self) -> None:
-        if self.weight.shape != (FEATURES, VOICE_DIM) or self.bias.shape != (VOICE_DIM,) or len(self.f0_mean) != F0_DIM:
-            raise ValueError(f"a regression from {FEATURES} features to {VOICE_DIM} values has other shapes")
+        if self.weight.shape != (FEATURES, VALUES) or self.bias.shape != (VALUES,) or len(self.f0_mean) != F0_DIM:
+            raise ValueError(f"a regression from {FEATURES} features to {VALUES} values has other shapes")
 
     def voice(self, style: Tensor, speaker: Tensor, f0: Sequence[np.ndarray]) -> Tensor:
         """The voice vector ``(1, 256)`` at the reference row.
@@ -84,7 +84,7 @@ def f0_statistics(tracks: Sequence[np.ndarray]) -> np.ndarray | None:
         The statistics; None for fewer than :data:`LEAST_VOICED` voiced frames.
     """
     joined = np.concatenate([np.asarray(track, dtype=np.float64) for track in tracks]) if len(tracks) else np.zeros(0)
-    voiced = np.log(joined[joined > LOWEST_VOICED_HZ])
+    voiced = np.log(joined[joined > MIN_VOICED_HZ])
     if len(voiced) < LEAST_VOICED:
         return None
     return np.array([np.median(voiced), voiced.std()], dtype=np.float32)
