@@ -3,6 +3,7 @@
 
     python scripts/speak_with_teacher.py --text sentences.txt --out speech --utterances 5000
     python scripts/speak_with_teacher.py --text sentences.txt --out speech --utterances 5000 --part 2/2   # beside it
+    python scripts/speak_with_teacher.py --text sentences.txt --out prosody --utterances 12000 --prosody-only
 
 Resumable: the same command continues, and existing utterances are kept. An utterance depends on the seed and
 its number alone, so that several processes can share the work by --part.
@@ -37,11 +38,11 @@ def main() -> int:
     lines = read_lines(options.text)[: None if options.kept_back == 0 else -options.kept_back]
     texts = clauses_as_phonemes(lines, options.out.parent / f"{options.out.name}_phonemes", config.phonemes)
     numbers = range(options.part[0] - 1, options.utterances, options.part[1])
-    speak_corpus(base, english, config, texts, options.out, numbers)
+    speak_corpus(base, english, config, texts, options.out, numbers, with_audio=not options.prosody_only)
     return 0
 
 
-def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: range) -> None:
+def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: range, *, with_audio: bool) -> None:
     """Speak the utterances of these numbers into a folder; existing ones are kept."""
     import torch
 
@@ -56,7 +57,7 @@ def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: 
     sampler = VoiceSampler(voices, config)
     with Reporter().task(f"Speaking {folder.name}", total=len(numbers), unit="utterance") as task:
         for number in numbers:
-            speak_teacher_utterance(number, kokoro, sampler, texts, folder)
+            speak_teacher_utterance(number, kokoro, sampler, texts, folder, with_audio=with_audio)
             task.advance(1)
 
 
@@ -99,6 +100,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--phonemes", type=int, nargs=2, default=(16, 130), metavar=("LEAST", "MOST"))
     parser.add_argument("--kept-out", nargs="*", default=[], metavar="VOICE", help="stock voices to leave out")
     parser.add_argument("--kept-back", type=int, default=300, metavar="N", help="last lines of the text left unused")
+    parser.add_argument(
+        "--prosody-only", action="store_true", help="no audio: durations, F0 and energy, to train a student's predictor"
+    )
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="speak every N-th, from the K-th")
     return parser.parse_args()
 

@@ -5,11 +5,12 @@
 #
 # TEXT     public-domain sentences, one a line; the last 300 are left for measuring (benchmarks/student.py)
 # WORK     folder for speech, features, checkpoints and the packed base (WORK/run/base); about 2 GB
-# MINUTES  training time (default 160)
+# MINUTES  training time of the decoder (default 160); the predictor's before it is PROSODY_MINUTES (default 40)
 # INIT     folder of an earlier student to continue from; without it the weights come from Kokoro's strongest channels
 #
-# UTTERANCES=5000 is the size of the corpus. --compile needs a C compiler. Interrupted? Run the same command again: the
-# speech is kept and training continues from its last checkpoint.
+# UTTERANCES=5000 is the size of the corpus, PROSODY=12000 the number of utterances for the predictor, which have no audio.
+# --compile needs a C compiler. Interrupted? Run the same command again: the speech is kept and training continues from its
+# last checkpoint.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
 if [ $# -lt 2 ]; then
@@ -21,13 +22,24 @@ python="${PYTHON:-python}"
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 
 "$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/speech" --utterances "${UTTERANCES:-5000}"
-start=(--from-teacher kokoro)
-if [ -f "$work/run/checkpoint.pt" ]; then
-    start=(--resume)
-elif [ -n "$init" ]; then
-    start=(--init "$init")
+"$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/prosody" --utterances "${PROSODY:-12000}" \
+    --prosody-only
+# The predictor first, on prosody alone, then the decoder. The two have no weights in common.
+train() {  # SPEECH OUT MINUTES, and where the weights come from
+    if [ -f "$2/checkpoint.pt" ]; then
+        start=(--resume)
+    else
+        start=("${@:4}")
+    fi
+    "$python" -m voiceclone train-base --teacher "$1" --preset nano --out "$2" --minutes "$3" \
+        --settings "$here/scripts/nano_settings.json" --facts "$here/scripts/nano_facts.json" \
+        --compile --bfloat16 --threads "${THREADS:-1}" --offline "${start[@]}"
+}
+if [ -n "$init" ]; then
+    first=(--init "$init")
+else
+    first=(--from-teacher kokoro)
 fi
-"$python" -m voiceclone train-base --teacher "$work/speech" --preset nano --out "$work/run" --minutes "$minutes" \
-    --settings "$here/scripts/nano_settings.json" --facts "$here/scripts/nano_facts.json" \
-    --compile --bfloat16 --threads "${THREADS:-1}" --offline "${start[@]}"
+train "$work/prosody" "$work/predictor" "${PROSODY_MINUTES:-40}" "${first[@]}"
+train "$work/speech" "$work/run" "$minutes" --init "$work/predictor/base"
 echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"

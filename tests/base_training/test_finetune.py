@@ -243,6 +243,8 @@ def test_its_batches_hold_what_synthesis_uses(shared_base, rehearsed):
         assert np.array_equal(batch.vectors[0], vector)
         offset = 0.0 if own else 0.4
         assert np.allclose(batch.energy[0], rehearsed.energy(index) + offset, atol=1e-5)
+        assert not own or batch.smoothing == (1, 1)  # its audio was made with exactly this F0
+    assert any(batch.smoothing != (1, 1) for batch in drawn)
 
 
 def test_band_limited_recordings_do_not_teach_the_model_to_omit_high_frequencies(shared_base, rehearsed, monkeypatch):

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from support import write_base
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.losses import SpectralLoss, complex_distance
 from voiceclone.base_training.narrowing import initialize_from_teacher
-from voiceclone.base_training.student import StudentSystem
+from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_teacher_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 from voiceclone.base_training.trainer import Trainer
@@ -84,6 +85,62 @@ def test_the_decoder_gets_whole_utterances_with_the_vector_that_made_each(corpus
     assert len(drawn) > 3 and not drawn & set(batches.validation)
     spoken = batches.prosody(0)
     assert spoken.vectors.shape == (3, 256) and len({tuple(v.tolist()) for v in spoken.vectors}) == 3
+
+
+def test_synthesised_speech_is_decoded_from_the_f0_it_was_made_with(corpus) -> None:
+    """A smoothed F0 has other phases; tests/base_training/styletts2/test_losses.py covers recordings."""
+    batches = TeacherBatches(corpus, CONFIG)
+    for step in range(20):
+        batch = batches.acoustic(step)
+        assert batch.smoothing == (1, 1)
+        (index,) = [i for i in range(COUNT) if np.array_equal(corpus.vector(i), batch.vectors[0].numpy())]
+        assert np.array_equal(corpus.f0(index), batch.f0[0].numpy())
+
+
+@pytest.fixture(scope="module")
+def prosody(tmp_path_factory) -> Path:
+    """The prosody of the same utterances and of more, without audio."""
+    base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
+    folder = tmp_path_factory.mktemp("prosody")
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
+    for number in range(COUNT + 2):
+        assert speak_teacher_utterance(number, kokoro, sampler, TEXTS, folder, with_audio=False) > 0
+    assert speak_teacher_utterance(0, kokoro, sampler, TEXTS, folder, with_audio=False) == 0.0
+    return folder
+
+
+def test_prosody_alone_is_that_of_the_speech(speech: Path, prosody: Path, tmp_path: Path) -> None:
+    assert not list(prosody.glob("*.flac"))
+    for number in range(COUNT):
+        ours, theirs = read_utterance(prosody, number), read_utterance(speech, number)
+        assert len(ours.audio) == 0 and ours.phonemes == theirs.phonemes
+        assert all(torch.equal(getattr(ours, n), getattr(theirs, n)) for n in ("durations", "f0", "energy", "vector"))
+    corpus = prepare_teacher_corpus(prosody, tmp_path)
+    assert len(corpus.utterances) == COUNT + 2 and not corpus.has_audio
+    assert prepare_teacher_corpus(speech, tmp_path).has_audio
+    assert not prepare_teacher_corpus(prosody, tmp_path).has_audio
+
+
+def test_a_corpus_of_prosody_alone_trains_the_predictor_alone(speech: Path, prosody: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"warmup_steps": 2, "prosody_batch": 3, "prosody_frames": 40, "prosody_every": 0}))
+    train = ["train-base", "--preset", "tiny", "--settings", str(settings), "--device", "cpu", "--quiet"]
+    predicted, decoded = tmp_path / "predicted", tmp_path / "decoded"
+    assert main([*train, "--teacher", str(prosody), "--steps", "3", "--out", str(predicted)]) == 0
+    further = ["--teacher", str(speech), "--steps", "2", "--init", str(predicted / "base"), "--out", str(decoded)]
+    assert main([*train, *further]) == 0
+    first, second = (load_base(folder / "base") for folder in (predicted, decoded))
+    assert "mel_l1_true_prosody" not in first.info["measured"] and "mel_l1_true_prosody" in second.info["measured"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(CONFIG.seed)
+        start = build_student("tiny").state_dict()
+    first, second = (load_file(folder / "base" / "model.safetensors") for folder in (predicted, decoded))
+    for name, ours in first.items():
+        of_decoder = name.startswith(("decoder.", "text_encoder."))
+        assert torch.equal(ours, start[name].to(ours.dtype) if of_decoder else second[name]), name
+    for moved, part in ((first, "predictor."), (second, "decoder.")):
+        assert any(not torch.equal(moved[n], start[n].to(moved[n].dtype)) for n in moved if n.startswith(part))
 
 
 def test_the_distance_to_the_teacher_falls(corpus, tmp_path: Path) -> None:

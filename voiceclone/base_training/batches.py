@@ -135,7 +135,7 @@ class Batches(ABC, Generic[B]):
         corpus = self.corpus
         starts = [0 if from_start else int(rng.integers(0, corpus.frames[i] - crop + 1)) for i in picked]
         voices = self._draw_voices(picked, rng)
-        smoothing = self._smoothing(rng)
+        smoothing = self._smoothing(rng, picked)
         lengths = np.array([len(corpus.utterances[i].tokens) for i in picked])
         rows, part = (
             (range(len(picked)), 1.0) if whole or self.process_group is None else self.process_group.rows(len(picked))
@@ -163,8 +163,8 @@ class Batches(ABC, Generic[B]):
         }
         return self._with_voices(common, [i for i, _ in cut], [voices[row] for row in rows])
 
-    def _smoothing(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Window lengths in frames for smoothing F0 and energy."""
+    def _smoothing(self, rng: np.random.Generator, picked: list[int]) -> tuple[int, int]:
+        """Window lengths in frames for smoothing F0 and energy of the utterances ``picked``."""
         if self.config.styletts2.augmentation == "mild":
             f0, energy = rng.choice(SMOOTHING, size=2)
         else:

@@ -73,7 +73,7 @@ class TrainConfig:
     """Every so many steps the crops are three times as long, so that normalisation layers see longer segments."""
     long_batch: int = 3
     prosody_every: int = 2
-    """The prosody predictor is trained every so many steps."""
+    """The prosody predictor is trained every so many steps; 0: never."""
     prosody_batch: int = 8
     prosody_frames: int = 120
     """Maximum length for F0 and energy, in frames of 25 ms."""
@@ -104,6 +104,8 @@ class TrainConfig:
             raise UsageError("--steps and --minutes must be positive")
         if self.learning_rate <= 0:
             raise UsageError(f"--learning-rate {self.learning_rate:g}: must be positive")
+        if self.prosody_every < 0:
+            raise ValueError(f"prosody_every is {self.prosody_every}: it must not be negative")
         for name in ("constant_share", "acoustic_share", "adversarial_share", "other_utterance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must lie in 0-1")
@@ -120,6 +122,10 @@ class TrainConfig:
     def weight(self) -> dict[str, float]:
         """Loss weights by term."""
         return dict(self.weights)
+
+    def trains_prosody(self, step: int) -> bool:
+        """Whether the predictor is trained in this step."""
+        return self.prosody_every > 0 and step % self.prosody_every == 0
 
     def seconds_left(self, done: float) -> float | None:
         """Remaining seconds after ``done`` seconds of a run with a time limit; None without one."""

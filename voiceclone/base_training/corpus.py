@@ -64,7 +64,7 @@ class Corpus:
     A cache contains ``audio`` int16 ``(600 F,)``; ``mel`` float16 ``(2 F, 80)``, StyleTTS2's normalised log-mel; ``f0``
     float32 ``(2 F,)`` in Hz, 0 where unvoiced; ``energy`` float32 ``(2 F,)``. F is the number of frames of all
     utterances. A cache of a teacher's speech (:mod:`voiceclone.base_training.teacher_corpus`) has ``vectors`` float32
-    ``(U, 256)``, one row for each utterance, instead of ``mel``.
+    ``(U, 256)``, one row for each utterance, instead of ``mel``; one of prosody alone has no ``audio``.
     """
 
     def __init__(self, caches: Sequence[Path]) -> None:
@@ -87,6 +87,11 @@ class Corpus:
         self.by_speaker: dict[str, list[int]] = {s: [] for s in self.speakers}
         for position, utterance in enumerate(self.utterances):
             self.by_speaker[utterance.speaker].append(position)
+
+    @property
+    def has_audio(self) -> bool:
+        """False if a cache is of prosody alone."""
+        return all("audio" in arrays for arrays in self._arrays)
 
     @property
     def hours(self) -> float:

@@ -144,7 +144,7 @@ class RecordedSystem(System):
         if self.stages is not None and stage == ACOUSTIC:
             self.stages.observe(terms["mel"])
         total = self.objective.total(terms)
-        if self.prosodic_started and step % self.config.prosody_every == 0:
+        if self.prosodic_started and self.config.trains_prosody(step):
             prosody = self._prosody(step, progress)
             if stage == JOINT:
                 prosody.update(self._through_decoder(batch, to_reconstruction=False))

@@ -92,7 +92,8 @@ def measure_student(
     """Differences of a student to its teacher on held-out utterances, with the same vectors.
 
     Returns:
-        ``mel_l1_true_prosody`` (multi-resolution log-mel L1 with the teacher's durations, F0 and energy),
+        ``mel_l1_true_prosody`` (multi-resolution log-mel L1 with the teacher's durations, F0 and energy; not for a
+        corpus of prosody alone),
         ``duration_frames`` (mean absolute error of a token, frames of 25 ms), ``rate_percent`` (mean absolute error of
         an utterance's length) and ``f0_semitones`` (mean absolute difference of the median F0, as tracked).
     """
@@ -100,14 +101,15 @@ def measure_student(
     mel, duration, rate, pitch = [], [], [], []
     for index in indices:
         utterance = corpus.utterances[index]
-        batch = batches.fixed([index])
-        features = text_features(model, batch.tokens, batch.lengths)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            audio = decode_frames(
-                model, features, batch.frame_tokens, batch.f0, batch.energy, batch.vectors[:, :STYLE_DIM]
-            )  # fmt: skip
-        mel.append(float(loss(audio, batch.audio)["mel"]))
+        if corpus.has_audio:
+            batch = batches.fixed([index])
+            features = text_features(model, batch.tokens, batch.lengths)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                audio = decode_frames(
+                    model, features, batch.frame_tokens, batch.f0, batch.energy, batch.vectors[:, :STYLE_DIM]
+                )  # fmt: skip
+            mel.append(float(loss(audio, batch.audio)["mel"]))
         voice = torch.from_numpy(corpus.vector(index)).expand(ROWS, VOICE_DIM)[:, None]
         spoken, frames = speak_phonemes(model, utterance.phonemes, voice)
         truth = np.array(utterance.durations)
@@ -119,7 +121,7 @@ def measure_student(
         advance()
     found = {
         "utterances": len(indices),
-        "mel_l1_true_prosody": np.mean(mel),
+        **({"mel_l1_true_prosody": np.mean(mel)} if mel else {}),
         "duration_frames": np.mean(duration),
         "rate_percent": 100 * np.mean(rate),
         **({"f0_semitones": np.mean(pitch)} if pitch else {}),

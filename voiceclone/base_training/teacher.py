@@ -5,7 +5,7 @@ can be interrupted, continued, and distributed over processes.
 
 Layout of the folder::
 
-    000017.flac          audio, 24 kHz mono, 16 bit
+    000017.flac          audio, 24 kHz mono, 16 bit; missing in a corpus of prosody alone
     000017.safetensors   tokens, durations, f0, energy, vector, base; text, phonemes and voice as metadata
 """
 
@@ -23,9 +23,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from voiceclone.audio.features import SAMPLE_RATE
+from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE
 from voiceclone.files import write_bytes
-from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, SynthesizedUtterance
+from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, PredictedProsody, SynthesizedUtterance
 from voiceclone.voice.pack import ROWS, VOICE_DIM, VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 
@@ -114,7 +114,7 @@ class VoiceSampler:
 class TeacherUtterance:
     """One utterance of the corpus. ``T`` tokens with BOS and EOS, ``F`` frames of 25 ms."""
 
-    audio: np.ndarray = field(repr=False)  # (600 F,) float32
+    audio: np.ndarray = field(repr=False)  # (600 F,) float32; empty in a corpus of prosody alone
     tokens: Tensor = field(repr=False)  # (T,) int64
     durations: Tensor = field(repr=False)  # (T,) int64, frames
     f0: Tensor = field(repr=False)  # (2F,) Hz, the predictor's output
@@ -126,9 +126,15 @@ class TeacherUtterance:
 
 
 def speak_teacher_utterance(
-    number: int, kokoro: FrozenKokoro, sampler: VoiceSampler, texts: Sequence[str], folder: Path
+    number: int,
+    kokoro: FrozenKokoro,
+    sampler: VoiceSampler,
+    texts: Sequence[str],
+    folder: Path,
+    *,
+    with_audio: bool = True,
 ) -> float:
-    """Synthesise and write utterance ``number``, unless it exists. Returns the seconds of new audio.
+    """Synthesise and write utterance ``number``, unless it exists. Returns the seconds of new speech.
 
     Args:
         number: of the utterance.
@@ -136,9 +142,10 @@ def speak_teacher_utterance(
         sampler: draws the voice.
         texts: phoneme strings to draw from.
         folder: of the corpus.
+        with_audio: False predicts the prosody alone, which is many times faster.
     """
     audio_path, values_path = _paths(folder, number)
-    if audio_path.exists() and values_path.exists():
+    if values_path.exists() and (audio_path.exists() or not with_audio):
         return 0.0
     rng = np.random.default_rng([sampler.config.seed, number])
     voice = sampler.draw(rng)
@@ -148,16 +155,17 @@ def speak_teacher_utterance(
     row = voice.rows[length]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        spoken = kokoro.utter(text, row[None].to(kokoro.device))
+        spoken = (kokoro.utter if with_audio else kokoro.predict)(text, row[None].to(kokoro.device))
     write_bytes(values_path, _values(spoken, text.input_ids[0], row, voice, phonemes))
-    write_bytes(audio_path, _flac(spoken.audio.cpu().numpy()))
-    return len(spoken.audio) / SAMPLE_RATE
+    if isinstance(spoken, SynthesizedUtterance):
+        write_bytes(audio_path, _flac(spoken.audio.cpu().numpy()))
+    return int(spoken.durations.sum()) * FRAME_SAMPLES / SAMPLE_RATE
 
 
 def read_utterance(folder: Path, number: int) -> TeacherUtterance:
     """Read an utterance written by :func:`speak_teacher_utterance`."""
     audio_path, values_path = _paths(folder, number)
-    audio, _ = soundfile.read(audio_path, dtype="float32")
+    audio = soundfile.read(audio_path, dtype="float32")[0] if audio_path.exists() else np.zeros(0, dtype=np.float32)
     with safe_open(values_path, framework="pt") as file:
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         facts = file.metadata()
@@ -174,9 +182,10 @@ def read_utterance(folder: Path, number: int) -> TeacherUtterance:
     )
 
 
-def utterance_numbers(folder: Path) -> list[int]:
-    """Numbers of the finished utterances in a folder, ascending."""
-    return sorted(int(path.stem) for path in folder.glob("*.flac") if path.with_suffix(".safetensors").exists())
+def utterance_numbers(folder: Path, *, with_audio: bool = True) -> list[int]:
+    """Numbers of the finished utterances in a folder, ascending; those without audio too unless ``with_audio``."""
+    found = folder.glob("*.safetensors")
+    return sorted(int(path.stem) for path in found if not with_audio or path.with_suffix(".flac").exists())
 
 
 def _principal_directions(vectors: Tensor) -> Tensor:
@@ -198,11 +207,11 @@ def _draw_text(texts: Sequence[str], limits: tuple[int, int], rng: np.random.Gen
     return text[: limits[1]].rsplit(" ", 1)[0]
 
 
-def _values(spoken: SynthesizedUtterance, tokens: Tensor, row: Tensor, voice: TeacherVoice, phonemes: str) -> bytes:
+def _values(spoken: PredictedProsody, tokens: Tensor, row: Tensor, voice: TeacherVoice, phonemes: str) -> bytes:
     tensors = {
         "tokens": tokens.to(torch.int16),
         "durations": spoken.durations.to(torch.int16),
-        "f0": spoken.f0.half(),
+        "f0": spoken.f0.float(),  # rounded to half, it shifts the phases of the upper harmonics
         "energy": spoken.energy.half(),
         "vector": row,
         "base": voice.base,

@@ -26,7 +26,8 @@ _VERSION = 1
 def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporter: Reporter | None = None) -> Corpus:
     """Read the output of :mod:`voiceclone.base_training.teacher` into ``cache``, or reuse a cache of the same files.
 
-    F0 and energy are the teacher's own predictions; nothing is tracked.
+    F0 and energy are the teacher's own predictions; nothing is tracked. If the folder contains no audio at all, the
+    corpus is of prosody alone.
 
     Args:
         folder: of the speech.
@@ -38,6 +39,10 @@ def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporte
         UsageError: the folder contains less of such speech.
     """
     numbers = utterance_numbers(folder)
+    arrays_kept = dict(_ARRAYS)
+    if not numbers:
+        numbers = utterance_numbers(folder, with_audio=False)
+        del arrays_kept["audio"]
     if len(numbers) < least:
         raise UsageError(
             f"--teacher {folder}: holds no speech of a teacher: make it with scripts/speak_with_teacher.py"
@@ -48,19 +53,17 @@ def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporte
     utterances: list[Utterance] = []
     start = 0
     task = (reporter or Reporter(verbosity=QUIET)).task("Reading speech", total=len(numbers), unit="utterance")
-    with growing_arrays(cache, _ARRAYS) as arrays, task:
+    with growing_arrays(cache, arrays_kept) as arrays, task:
         for number in numbers:
             task.advance(1)
             one = read_utterance(folder, number)
             frames = int(one.durations.sum())
-            if (
-                len(one.audio) != FRAME_SAMPLES * frames
-                or len(one.f0) != 2 * frames
-                or not np.isfinite(one.audio).all()
-            ):
+            samples = FRAME_SAMPLES * frames if "audio" in arrays else 0
+            if len(one.audio) != samples or len(one.f0) != 2 * frames or not np.isfinite(one.audio).all():
                 logger.warning("%s, utterance %d: audio and durations do not fit: left out", folder, number)
                 continue
-            arrays["audio"].append(np.round(np.clip(one.audio, -1, 1) * 32767))
+            if "audio" in arrays:
+                arrays["audio"].append(np.round(np.clip(one.audio, -1, 1) * 32767))
             arrays["f0"].append(one.f0.numpy())
             arrays["energy"].append(one.energy.numpy())
             arrays[VECTORS].append(one.vector.numpy()[None])
@@ -71,5 +74,7 @@ def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporte
             )  # fmt: skip
             start += frames
         stored.unlink(missing_ok=True)  # deleted before the first array is replaced
+    if "audio" not in arrays_kept:
+        (cache / "audio.npy").unlink(missing_ok=True)  # of other speech
     write_json(stored, {"key": key, "utterances": [asdict(u) for u in utterances]})
     return Corpus([cache])

@@ -59,6 +59,10 @@ class VectorBatches(Batches[VectorBatch]):
         """The voice vector of an utterance, float32 ``(256,)``."""
         return self.corpus.vector(index)
 
+    def is_recorded(self, index: int) -> bool:
+        """Whether an utterance is a recording. Else a model synthesised it, from exactly its F0 and energy."""
+        return False
+
     def bandwidth(self, index: int) -> float:
         """The frequency in Hz up to which an utterance holds speech, for band-limited recordings; else infinite."""
         return math.inf
@@ -71,6 +75,14 @@ class VectorBatches(Batches[VectorBatch]):
 
     def _frequencies(self, indices: np.ndarray) -> np.ndarray:
         return self._frequency[indices]
+
+    def _smoothing(self, rng: np.random.Generator, picked: list[int]) -> tuple[int, int]:
+        """As for recordings, whose tracked F0 is rougher than a predicted one; none for synthesised speech.
+
+        A smoothed F0 shifts the phases of the upper harmonics: the decoder would learn to make them weak.
+        """
+        drawn = super()._smoothing(rng, picked)
+        return drawn if any(self.is_recorded(index) for index in picked) else (1, 1)
 
     def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
         return [None] * len(picked)
@@ -131,16 +143,20 @@ class VoiceBatches(VectorBatches):
             [energy_offset if u.speaker in voices else 0.0 for u in corpus.utterances], dtype=np.float32
         )
 
+    def is_recorded(self, index: int) -> bool:
+        """All utterances of speakers with a voice."""
+        return self.corpus.utterances[index].speaker in self.voices
+
     def vector(self, index: int) -> np.ndarray:
         """The row of the speaker's voice for the number of phonemes, or the corpus' own vector; ``(256,)``."""
         utterance = self.corpus.utterances[index]
-        if utterance.speaker not in self.voices:
+        if not self.is_recorded(index):
             return super().vector(index)
         return self.voices[utterance.speaker][len(utterance.phonemes) - 1, 0].numpy()
 
     def bandwidth(self, index: int) -> float:
         """As measured in a recording; infinite for the base's own speech."""
-        if self.corpus.utterances[index].speaker not in self.voices:
+        if not self.is_recorded(index):
             return math.inf
         if index not in self._bandwidths:
             self._bandwidths[index] = measured_bandwidth(self.corpus.audio(index), SAMPLE_RATE)

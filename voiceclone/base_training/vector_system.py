@@ -49,18 +49,27 @@ class VectorSystem(System):
         self.objective = SpeechObjective(self.trained, self.discriminators, config, self.process_group)
 
     def losses(self, step: int, progress: float) -> StepLosses:
-        """The decoder in every step, the predictor in every ``prosody_every``-th."""
+        """The decoder in every step, the predictor in every ``prosody_every``-th.
+
+        With a corpus of prosody alone, only the predictor, in every step.
+        """
+        if not self.corpus.has_audio:
+            terms = self._predicted(step)
+            return StepLosses(terms=terms, total=self.objective.total(terms))
         adversarial = self.takes_discriminators(step, progress)
         batch = self.batches.acoustic(step).to(self.process_group.device)
         terms, audio = self.objective.decoded(
             batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial, bandwidth=batch.bandwidth
         )
         terms = batch.share.of({**terms, **self.further_terms(audio, batch)})
-        if step % self.config.prosody_every == 0:
-            spoken = self.batches.prosody(step).to(self.process_group.device)
-            terms.update(spoken.share.of(self.objective.predicted(spoken, spoken.vectors[:, STYLE_DIM:])))
+        if self.config.trains_prosody(step):
+            terms.update(self._predicted(step))
         discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
         return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=discriminate)
+
+    def _predicted(self, step: int) -> dict[str, Tensor]:
+        batch = self.batches.prosody(step).to(self.process_group.device)
+        return batch.share.of(self.objective.predicted(batch, batch.vectors[:, STYLE_DIM:]))
 
     def further_terms(self, audio: Tensor, batch: VectorBatch) -> dict[str, Tensor]:
         """Further terms of the generated audio ``(B, T)``."""
@@ -75,7 +84,7 @@ class VectorSystem(System):
     @torch.no_grad()
     def preview(self) -> tuple[Utterance, np.ndarray, np.ndarray] | None:
         """The first validation utterance, synthesised with its vector and predicted prosody."""
-        if not self.batches.validation:
+        if not self.batches.validation or not self.corpus.has_audio:
             return None
         index = self.batches.validation[0]
         utterance, vector = self.corpus.utterances[index], torch.from_numpy(self.batches.vector(index))

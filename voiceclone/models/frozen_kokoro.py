@@ -41,13 +41,19 @@ class TextFeatures:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SynthesizedUtterance:
-    """A synthesised text. ``T`` tokens, ``F`` frames of 25 ms."""
+class PredictedProsody:
+    """The prosody of a text. ``T`` tokens, ``F`` frames of 25 ms."""
 
-    audio: Tensor = field(repr=False)  # (600 F,) at 24 kHz
     durations: Tensor = field(repr=False)  # (T,) int64, frames
     f0: Tensor = field(repr=False)  # (2F,) Hz
     energy: Tensor = field(repr=False)  # (2F,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SynthesizedUtterance(PredictedProsody):
+    """A synthesised text."""
+
+    audio: Tensor = field(repr=False)  # (600 F,) at 24 kHz
 
 
 def token_ids(phonemes: str, vocab: Mapping[str, int]) -> list[int]:
@@ -148,14 +154,20 @@ class FrozenKokoro:
     @torch.no_grad()
     def utter(self, text: TextFeatures, voice: Tensor) -> SynthesizedUtterance:
         """Free-running synthesis that also returns the decoder's inputs; voice ``(1, 256)``."""
-        acoustic, prosodic = voice[:, :STYLE_DIM], voice[:, STYLE_DIM:]
+        said = self.predict(text, voice)
+        aligned = text.acoustic_text @ alignment_matrix(said.durations)
+        audio = self.decode(aligned, said.f0[None], said.energy[None], voice[:, :STYLE_DIM])
+        return SynthesizedUtterance(audio=audio[0], durations=said.durations, f0=said.f0, energy=said.energy)
+
+    @torch.no_grad()
+    def predict(self, text: TextFeatures, voice: Tensor) -> PredictedProsody:
+        """The prosody of free-running synthesis, which takes a small part of its time; voice ``(1, 256)``."""
+        prosodic = voice[:, STYLE_DIM:]
         lengths, mask = _lengths_and_mask(text.input_ids)
         states = self.kmodel.predictor.text_encoder(text.duration_text, prosodic, lengths, mask)
         durations = whole_durations(self._soft_durations(states))
-        alignment = alignment_matrix(durations)
-        f0, energy = self.prosody(states, alignment, prosodic)
-        audio = self.decode(text.acoustic_text @ alignment, f0, energy, acoustic)
-        return SynthesizedUtterance(audio=audio[0], durations=durations, f0=f0[0], energy=energy[0])
+        f0, energy = self.prosody(states, alignment_matrix(durations), prosodic)
+        return PredictedProsody(durations=durations, f0=f0[0], energy=energy[0])
 
     def _soft_durations(self, states: Tensor) -> Tensor:
         """Text states ``(1, T, hidden + 128)`` to frames ``(T,)``."""
