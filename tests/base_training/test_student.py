@@ -167,6 +167,10 @@ def test_it_can_start_from_its_teachers_channels(corpus, tmp_path_factory) -> No
     narrow = build_narrow()
     initialize_from_teacher(narrow, teacher, [batch])
     assert all(torch.isfinite(value).all() for value in narrow.state_dict().values())
+    config = tiny_config()
+    config["istftnet"].update(resblock_kernel_sizes=[7], resblock_dilation_sizes=[[1, 3, 5]])
+    with pytest.raises(UsageError, match="no residual blocks of kernel size 7"):
+        initialize_from_teacher(NanoKModel(config), teacher, [batch])
     with pytest.raises(UsageError, match="cannot be taken from blocks of widths"):
         initialize_from_teacher(system.trained, narrow, [batch])
 

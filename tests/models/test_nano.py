@@ -78,6 +78,23 @@ def test_weights_follow_the_callers_seed_and_no_seed_is_set():
     assert not torch.equal(one, other)
 
 
+def test_the_generators_stages_can_have_widths_of_their_own():
+    config = tiny_config()
+    config["nano"]["generator_dims"] = [16, 8]  # Kokoro's halving of the 32 channels
+    halved = NanoKModel(tiny_config())
+    assert shapes(NanoKModel(config)) == shapes(halved)
+    config["nano"]["generator_dims"] = [12, 24]
+    model = NanoKModel(config).eval()
+    init_for_speech(model)
+    generator = model.decoder.generator
+    assert [up.out_channels for up in generator.ups] == [12, 24] and generator.conv_post.in_channels == 24
+    output = model(PHONEMES, torch.randn(1, 256) * 0.2, return_output=True)
+    assert output.audio.shape == (int(output.pred_dur.sum()) * 600,) and torch.isfinite(output.audio).all()
+    config["nano"]["generator_dims"] = [12]
+    with pytest.raises(ValueError, match="1 widths for 2 stages"):
+        NanoKModel(config)
+
+
 def test_wrong_widths_are_refused():
     config = copy.deepcopy(nano_config())
     config["nano"]["decode_dims"][-1] = 96

@@ -35,8 +35,11 @@ def initialize_from_teacher(student: NanoKModel, teacher: KModel, batches: Itera
         batches: the teacher's speech for measuring activations; about 20 s are enough.
 
     Raises:
-        UsageError: the student's decoder has another number of blocks than the teacher's, or is wider.
+        UsageError: the student's decoder has another number of blocks than the teacher's, is wider, or has residual
+            blocks of other kernel sizes.
     """
+    if missing := set(_kernel_sizes(student)) - set(_kernel_sizes(teacher)):
+        raise UsageError(f"the teacher has no residual blocks of kernel size {min(missing)} to take")
     dims = [student.decoder.encode.conv2.out_channels, *(b.conv2.out_channels for b in student.decoder.decode)]
     wide = [teacher.decoder.encode.conv2.out_channels, *(b.conv2.out_channels for b in teacher.decoder.decode)]
     if len(dims) != len(wide) or any(ours > theirs for ours, theirs in zip(dims, wide, strict=False)):
@@ -139,8 +142,7 @@ class _Narrowing:
             self.state[f"{_GENERATOR}.m_source.l_linear.{name}"].copy_(
                 self.source[f"{_GENERATOR}.m_source.l_linear.{name}"]
             )
-        ours, theirs = (len(m.decoder.generator.resblocks) // m.decoder.generator.num_upsamples
-                        for m in (self.student, self.teacher))  # fmt: skip
+        ours, theirs = (_kernel_sizes(model) for model in (self.student, self.teacher))
         stages = self.student.decoder.generator.num_upsamples
         for stage in range(stages):
             name, width = f"{_GENERATOR}.ups.{stage}", self.student.decoder.generator.ups[stage].out_channels
@@ -151,9 +153,9 @@ class _Narrowing:
             gain = _gain(self._weight(name).square().sum(dim=(1, 2)) * self.energies[f"ups.{stage}"], given)
             self._put(name, gain * self._weight(name)[given][:, kept])
             self.state[f"{name}.bias"].copy_(self.source[f"{name}.bias"][kept])
-            for k in range(ours):
-                self._residual(f"{_GENERATOR}.resblocks.{stage * ours + k}", kept,
-                               f"{_GENERATOR}.resblocks.{stage * theirs + k}")  # fmt: skip
+            for k, size in enumerate(ours):
+                self._residual(f"{_GENERATOR}.resblocks.{stage * len(ours) + k}", kept,
+                               f"{_GENERATOR}.resblocks.{stage * len(theirs) + theirs.index(size)}")  # fmt: skip
             self._residual(f"{_GENERATOR}.noise_res.{stage}", kept, f"{_GENERATOR}.noise_res.{stage}")
             noise = f"{_GENERATOR}.noise_convs.{stage}"
             self._put(noise, self._weight(noise)[kept])
@@ -225,6 +227,12 @@ class _Narrowing:
         length = weight.flatten(1).norm(dim=1)[:, None, None]
         self.state[f"{name}.weight_g"].copy_(length)
         self.state[f"{name}.weight_v"].copy_(torch.where(length > 0, weight, torch.ones_like(weight)))
+
+
+def _kernel_sizes(model: KModel) -> list[int]:
+    """Of the residual blocks of one stage."""
+    generator = model.decoder.generator
+    return [block.convs1[0].kernel_size[0] for block in generator.resblocks[: generator.num_kernels]]
 
 
 def _by_input(weight: Tensor) -> Tensor:

@@ -19,9 +19,11 @@ from torch.nn.utils import weight_norm
 from transformers import AlbertConfig
 
 from voiceclone.models.checkpoint import PARTS
+from voiceclone.models.narrow_generator import NarrowGenerator
 from voiceclone.models.styletts2.hifigan import HifiGenerator
 
 NANO_KEYS = frozenset({"encode_dim", "decode_dims", "asr_res_dim"})
+OPTIONAL_KEY = "generator_dims"
 KOKORO_WIDTHS: dict[str, Any] = {"encode_dim": 1024, "decode_dims": [1024, 1024, 1024, 512], "asr_res_dim": 64}
 """What Kokoro's own decoder hard-codes."""
 
@@ -36,6 +38,7 @@ class NarrowDecoder(Decoder):
         decode_dims: channels after each further block; the last one doubles the frame rate and must equal the
             generator's ``upsample_initial_channel`` (Kokoro: 1024, 1024, 1024, 512).
         asr_res_dim: channels of the text shortcut fed to every block (Kokoro: 64).
+        generator_dims: channels of each of iSTFTNet's stages; None halves them from stage to stage, as Kokoro does.
         istftnet: the ``"istftnet"`` part of a Kokoro config.
         hifigan: the ``"hifigan"`` part of one, for that generator instead.
     """
@@ -49,6 +52,7 @@ class NarrowDecoder(Decoder):
         decode_dims: list[int],
         asr_res_dim: int,
         istftnet: dict[str, Any],
+        generator_dims: list[int] | None = None,
         hifigan: dict[str, Any] | None = None,
         disable_complex: bool = False,
     ) -> None:
@@ -70,19 +74,20 @@ class NarrowDecoder(Decoder):
         self.F0_conv = weight_norm(nn.Conv1d(1, 1, kernel_size=3, stride=2, padding=1))
         self.N_conv = weight_norm(nn.Conv1d(1, 1, kernel_size=3, stride=2, padding=1))
         self.asr_res = nn.Sequential(weight_norm(nn.Conv1d(dim_in, asr_res_dim, kernel_size=1)))
-        self.generator = (
-            Generator(style_dim, disable_complex=disable_complex, **istftnet)
-            if hifigan is None
-            else HifiGenerator(style_dim, **hifigan)
-        )
+        if hifigan is not None:
+            self.generator = HifiGenerator(style_dim, **hifigan)
+        elif generator_dims is not None:
+            self.generator = NarrowGenerator(style_dim, generator_dims, istftnet, disable_complex=disable_complex)
+        else:
+            self.generator = Generator(style_dim, disable_complex=disable_complex, **istftnet)
 
 
 class NanoKModel(KModel):
     """A ``kokoro.KModel`` built from a config alone: random weights, no file read, nothing fetched.
 
     Args:
-        config: Kokoro's config keys; with ``"nano": {"encode_dim", "decode_dims", "asr_res_dim"}`` the decoder is a
-            ``NarrowDecoder``, without it Kokoro's own.
+        config: Kokoro's config keys; with ``"nano": {"encode_dim", "decode_dims", "asr_res_dim"}``, optionally
+            ``"generator_dims"`` too, the decoder is a ``NarrowDecoder``, without it Kokoro's own.
         repo_id: only a label, read by nothing but Kokoro's messages.
         disable_complex: Kokoro's STFT without complex numbers (for export; not equivalent in training).
 
@@ -125,8 +130,10 @@ def _build_decoder(config: dict[str, Any], disable_complex: bool) -> Decoder:
             **config["istftnet"],
         )
     widths = config.get("nano", KOKORO_WIDTHS)
-    if set(widths) != NANO_KEYS:
-        raise ValueError(f'config["nano"] has keys {sorted(widths)}: it needs exactly {sorted(NANO_KEYS)}')
+    if set(widths) - {OPTIONAL_KEY} != NANO_KEYS:
+        raise ValueError(
+            f'config["nano"] has keys {sorted(widths)}: it needs {sorted(NANO_KEYS)}, and may have {OPTIONAL_KEY}'
+        )
     return NarrowDecoder(
         dim_in=config["hidden_dim"],
         style_dim=config["style_dim"],
