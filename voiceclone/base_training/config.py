@@ -15,6 +15,7 @@ DEFAULT_WEIGHTS = {
     "convergence": 0.5,
     "spectrum": 0.5,
     "complex": 2.0,
+    "features": 4.0,
     "adversarial": 0.1,
     "feature_match": 0.5,
     "style_range": 1.0,
@@ -60,6 +61,8 @@ class TrainConfig:
     one."""
     adversarial_share: float = 0.55
     """Fraction of the run after which adversarial training starts; 1.0 disables it."""
+    distillation_share: float = 0.0
+    """Fraction of the run, from its start, in which a student's activations are compared with its teacher's."""
     ema_half_life: float = 200.0
     """Half-life in steps of the exponential moving average of the weights; shorter at the start of the run."""
     discriminator_every: int = 1
@@ -106,7 +109,7 @@ class TrainConfig:
             raise UsageError(f"--learning-rate {self.learning_rate:g}: must be positive")
         if self.prosody_every < 0:
             raise ValueError(f"prosody_every is {self.prosody_every}: it must not be negative")
-        for name in ("constant_share", "acoustic_share", "adversarial_share", "other_utterance"):
+        for name in ("constant_share", "acoustic_share", "adversarial_share", "distillation_share", "other_utterance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must lie in 0-1")
         if self.style_frames[0] < 80:

@@ -26,13 +26,16 @@ _GENERATOR = "decoder.generator"
 
 
 @torch.no_grad()
-def initialize_from_teacher(student: NanoKModel, teacher: KModel, batches: Iterable[VectorBatch]) -> None:
+def initialize_from_teacher(student: NanoKModel, teacher: KModel, batches: Iterable[VectorBatch]) -> dict[str, Tensor]:
     """Overwrite decoder and text encoder of ``student`` by parts of the teacher's.
 
     Args:
         student: the narrow model.
         teacher: the wide model, with weight norm folded, in eval mode.
         batches: the teacher's speech for measuring activations; about 20 s are enough.
+
+    Returns:
+        The teacher's channel for each of the student's, int64, by tap of :mod:`voiceclone.base_training.distillation`.
 
     Raises:
         UsageError: the student's decoder has another number of blocks than the teacher's, is wider, or has residual
@@ -48,6 +51,7 @@ def initialize_from_teacher(student: NanoKModel, teacher: KModel, batches: Itera
     narrowing.text_encoder()
     narrowing.decoder()
     student.load_state_dict(narrowing.state)
+    return narrowing.channels
 
 
 def _energies(teacher: KModel, batches: Iterable[VectorBatch]) -> dict[str, Tensor]:
@@ -86,6 +90,7 @@ class _Narrowing:
     state: dict[str, Tensor] = field(init=False)
     source: dict[str, Tensor] = field(init=False)
     text: Tensor = field(init=False)  # indices of the kept channels of the text features
+    channels: dict[str, Tensor] = field(init=False, default_factory=dict)  # those of the taps
 
     def __post_init__(self) -> None:
         self.state = {name: value.clone() for name, value in self.student.state_dict().items()}
@@ -126,6 +131,7 @@ class _Narrowing:
         ]
         first_up = self._weight(f"{_GENERATOR}.ups.0")
         kept.append(_strongest(self.energies["ups.0"] * first_up.square().sum(dim=(1, 2)), widths[-1]))
+        self.channels.update({"encode" if i == 0 else f"decode.{i - 1}": index for i, index in enumerate(kept)})
         f0_and_energy = torch.arange(2) + len(self.energies["encode"]) - 2
         self._block("decoder.encode", torch.cat([self.text, f0_and_energy]), kept[0], self.energies["encode"])
         for i in range(len(kept) - 1):
@@ -156,6 +162,7 @@ class _Narrowing:
             for k, size in enumerate(ours):
                 self._residual(f"{_GENERATOR}.resblocks.{stage * len(ours) + k}", kept,
                                f"{_GENERATOR}.resblocks.{stage * len(theirs) + theirs.index(size)}")  # fmt: skip
+            self.channels.update({f"generator.source.{stage}": kept, f"generator.stage.{stage}": kept})
             self._residual(f"{_GENERATOR}.noise_res.{stage}", kept, f"{_GENERATOR}.noise_res.{stage}")
             noise = f"{_GENERATOR}.noise_convs.{stage}"
             self._put(noise, self._weight(noise)[kept])

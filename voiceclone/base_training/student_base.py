@@ -45,9 +45,9 @@ def train_student(run: TrainingRun) -> Path:
         VoicecloneError: training diverged, a file cannot be written, or another process of the group is gone.
     """
     if run.train:
-        system = StudentSystem(run.corpus, run.config, process_group=run.group)
         teacher = run.teacher
-        initialize = None if teacher is None else lambda: system.initialize_from_teacher(teacher)
+        system = StudentSystem(run.corpus, run.config, teacher=teacher, process_group=run.group)
+        initialize = None if teacher is None else lambda: system.initialize_from_teacher(teacher, run.tracker.reporter)
         measured = min(len(system.batches.validation), MEASURED_UTTERANCES)
         run.trainer(system, initialize=initialize).run(Following(utterances=measured))
     if run.group.is_main:

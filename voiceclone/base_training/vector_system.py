@@ -57,7 +57,7 @@ class VectorSystem(System):
             terms = self._predicted(step)
             return StepLosses(terms=terms, total=self.objective.total(terms))
         adversarial = self.takes_discriminators(step, progress)
-        batch = self.batches.acoustic(step).to(self.process_group.device)
+        batch = self.acoustic_batch(step, progress)
         terms, audio = self.objective.decoded(
             batch, batch.vectors[:, :STYLE_DIM], adversarial=adversarial, bandwidth=batch.bandwidth
         )
@@ -66,6 +66,10 @@ class VectorSystem(System):
             terms.update(self._predicted(step))
         discriminate = (lambda: self.objective.discriminate(batch, audio) * batch.share.rows) if adversarial else None
         return StepLosses(terms=terms, total=self.objective.total(terms), discriminate=discriminate)
+
+    def acoustic_batch(self, step: int, progress: float) -> VectorBatch:
+        """The decoder's batch of a step."""
+        return self.batches.acoustic(step).to(self.process_group.device)
 
     def _predicted(self, step: int) -> dict[str, Tensor]:
         batch = self.batches.prosody(step).to(self.process_group.device)
