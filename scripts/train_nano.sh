@@ -5,7 +5,7 @@
 #
 # TEXT     public-domain sentences, one a line; the last 300 are left for measuring (benchmarks/student.py)
 # WORK     folder for speech, features, checkpoints and the packed base (WORK/run/base); about 2 GB
-# MINUTES  training time of the decoder (default 160); the predictor's before it is PROSODY_MINUTES (default 40)
+# MINUTES  training time of the decoder (default 160); the predictor's after it is PROSODY_MINUTES (default 40)
 # INIT     folder of an earlier student to continue from; without it the weights come from Kokoro's strongest channels
 #
 # UTTERANCES=5000 is the size of the corpus, PROSODY=12000 the number of utterances for the predictor, which have no audio.
@@ -24,7 +24,7 @@ export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 "$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/speech" --utterances "${UTTERANCES:-5000}"
 "$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/prosody" --utterances "${PROSODY:-12000}" \
     --prosody-only
-# The predictor first, on prosody alone, then the decoder. The two have no weights in common.
+# The decoder first, then the predictor on prosody alone. The two have no weights in common.
 train() {  # SPEECH OUT MINUTES, and where the weights come from
     if [ -f "$2/checkpoint.pt" ]; then
         start=(--resume)
@@ -40,6 +40,6 @@ if [ -n "$init" ]; then
 else
     first=(--from-teacher kokoro)
 fi
-train "$work/prosody" "$work/predictor" "${PROSODY_MINUTES:-40}" "${first[@]}"
-train "$work/speech" "$work/run" "$minutes" --init "$work/predictor/base"
+train "$work/speech" "$work/decoder" "$minutes" "${first[@]}"
+train "$work/prosody" "$work/run" "${PROSODY_MINUTES:-40}" --init "$work/decoder/base"
 echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"
