@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Compare the harmonics of a student's decoder with its teacher's, on speech that it was not trained on.
+"""Compare the harmonics of a student's decoder with its teacher's.
 
     python benchmarks/student_harmonics.py --student work/run/base --speech work/speech
 
-The last utterances of the speech (scripts/speak_with_teacher.py) are decoded with the teacher's durations, F0 and
-energy. Compared is the fine structure of the spectrum: the log magnitude of windows of 43 ms minus its mean over
-350 Hz, in voiced frames. Its correlation with the teacher's is 1 for the same harmonics and 0 for noise in their place.
+The last utterances of the speech (scripts/speak_with_teacher.py), which a training on it holds out, are decoded with
+the teacher's durations, F0 and energy. Compared is the fine structure of the spectrum: the log magnitude of windows of
+43 ms minus its mean over 350 Hz, in voiced frames. Its correlation with the teacher's is 1 for the same harmonics and 0
+for noise in their place.
 """
 
 from __future__ import annotations

@@ -47,6 +47,23 @@ def project_requirements(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
+TEACHER_TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
+
+
+def speak_as_teacher(base_folder: Path, folder: Path, count: int, *, with_audio: bool = True) -> Path:
+    """The first ``count`` utterances of a base's corpus of its own speech, written into ``folder``."""
+    from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, speak_teacher_utterance
+    from voiceclone.bases.base import load_base
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+
+    base = load_base(base_folder)
+    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
+    sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
+    for number in range(count):
+        speak_teacher_utterance(number, kokoro, sampler, TEACHER_TEXTS, folder, with_audio=with_audio)
+    return folder
+
+
 def write_base(folder: Path, *, seed: int = 0, voices: int = 4, voice_space: str = "") -> Path:
     """A base of the tiny preset with random weights in the base-folder layout; by default of a space of its own."""
     from voiceclone.models.checkpoint import save_state

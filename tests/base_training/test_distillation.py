@@ -8,25 +8,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import write_base
+from support import speak_as_teacher, write_base
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.distillation import Distillation, relative_error, taps, waveform_error
 from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.source_fitting import fit_source_path
 from voiceclone.base_training.student import StudentSystem
-from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, speak_teacher_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.base_training.vector_batches import TeacherBatches
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cli.main import main
 from voiceclone.models.batched_forward import decode_frames, text_features
-from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro
+from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import tiny_config
 
-TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
 CONFIG = TrainConfig(
     preset="tiny", steps=30, warmup_steps=2, prosody_every=0, log_every=5, learning_rate=2e-3, adversarial_share=1.0,
     distillation_share=1.0,
@@ -46,12 +44,7 @@ def teacher(folder: Path) -> Base:
 
 @pytest.fixture(scope="module")
 def speech(folder: Path, tmp_path_factory) -> Path:
-    base, spoken = load_base(folder), tmp_path_factory.mktemp("speech")
-    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
-    sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
-    for number in range(8):
-        speak_teacher_utterance(number, kokoro, sampler, TEXTS, spoken)
-    return spoken
+    return speak_as_teacher(folder, tmp_path_factory.mktemp("speech"), 8)
 
 
 @pytest.fixture(scope="module")
@@ -155,5 +148,8 @@ def test_a_distillation_needs_its_teacher(speech: Path, folder: Path, tmp_path: 
     train = ["train-base", "--teacher", str(speech), "--preset", "tiny", "--steps", "2", "--settings", str(settings)]
     assert main([*train, "--out", str(tmp_path / "one"), "--quiet"]) == 2
     assert "give --from-teacher, and no --init" in capsys.readouterr().err
+    data = ["train-base", "--data", str(speech), "--preset", "tiny", "--steps", "2", "--settings", str(settings)]
+    assert main([*data, "--out", str(tmp_path / "three"), "--quiet"]) == 2
+    assert "distillation_share: can only be used with --teacher" in capsys.readouterr().err
     assert main([*train, "--out", str(tmp_path / "two"), "--from-teacher", str(folder), "--quiet"]) == 0
     assert (tmp_path / "two" / "base" / "model.safetensors").is_file()

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import write_base
+from support import speak_as_teacher, write_base
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.losses import SpectralLoss, complex_distance
 from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.student import StudentSystem, build_student
-from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, read_utterance, speak_teacher_utterance
+from voiceclone.base_training.teacher import read_utterance
 from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.base_training.vector_batches import TeacherBatches
@@ -24,7 +24,6 @@ from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
 from voiceclone.models.batched_forward import decode_frames, text_features
-from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import tiny_config
 
@@ -32,20 +31,14 @@ CONFIG = TrainConfig(
     preset="tiny", steps=8, warmup_steps=2, crop_frames=16, crop_batch=3, long_batch=2, prosody_batch=3,
     prosody_frames=40, log_every=4, adversarial_share=0.5, learning_rate=3e-3,
 )  # fmt: skip
-TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
 COUNT = 8
 
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> Path:
     """Speech of a teacher with random weights."""
-    base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
-    folder = tmp_path_factory.mktemp("speech")
-    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
-    sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
-    for number in range(COUNT):
-        speak_teacher_utterance(number, kokoro, sampler, TEXTS, folder)
-    return folder
+    base = write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3)
+    return speak_as_teacher(base, tmp_path_factory.mktemp("speech"), COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +93,8 @@ def test_synthesised_speech_is_decoded_from_the_f0_it_was_made_with(corpus) -> N
 @pytest.fixture(scope="module")
 def prosody(tmp_path_factory) -> Path:
     """The prosody of the same utterances and of more, without audio."""
-    base = load_base(write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3))
-    folder = tmp_path_factory.mktemp("prosody")
-    kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
-    sampler = VoiceSampler(base.stock_voices, TeacherConfig(phonemes=(5, 40)))
-    for number in range(COUNT + 2):
-        assert speak_teacher_utterance(number, kokoro, sampler, TEXTS, folder, with_audio=False) > 0
-    assert speak_teacher_utterance(0, kokoro, sampler, TEXTS, folder, with_audio=False) == 0.0
-    return folder
+    base = write_base(tmp_path_factory.mktemp("teacher") / "base", seed=3)
+    return speak_as_teacher(base, tmp_path_factory.mktemp("prosody"), COUNT + 2, with_audio=False)
 
 
 def test_prosody_alone_is_that_of_the_speech(speech: Path, prosody: Path, tmp_path: Path) -> None:
@@ -141,6 +128,19 @@ def test_a_corpus_of_prosody_alone_trains_the_predictor_alone(speech: Path, pros
         assert torch.equal(ours, start[name].to(ours.dtype) if of_decoder else second[name]), name
     for moved, part in ((first, "predictor."), (second, "decoder.")):
         assert any(not torch.equal(moved[n], start[n].to(moved[n].dtype)) for n in moved if n.startswith(part))
+
+
+def test_the_predictor_can_be_trained_first_with_a_decoder_from_the_teacher(prosody: Path, tmp_path: Path) -> None:
+    teacher = write_base(tmp_path / "teacher", seed=3)
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"prosody_batch": 3, "prosody_frames": 40, "distillation_share": 0.5}))
+    train = ["train-base", "--teacher", str(prosody), "--preset", "tiny", "--steps", "1", "--quiet"]
+    assert (
+        main([*train, "--settings", str(settings), "--from-teacher", str(teacher), "--out", str(tmp_path / "o")]) == 0
+    )
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "o" / "base", teacher))
+    name = "decoder.generator.m_source.l_linear.weight"
+    assert torch.allclose(ours[name].float(), theirs[name].float(), atol=1e-3)
 
 
 def test_the_distance_to_the_teacher_falls(corpus, tmp_path: Path) -> None:

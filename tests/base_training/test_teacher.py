@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support import settle
+from support import TEACHER_TEXTS, settle
 
 from voiceclone.base_training.teacher import (
     TeacherConfig,
@@ -31,8 +31,6 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.style.encoders import StyleEncoderConfig, build_style_encoders
 
-TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
-
 
 @pytest.fixture(scope="module")
 def base(base_folder: Path) -> Base:
@@ -48,21 +46,21 @@ def spoken(base: Base, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("teacher")
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     for number in range(6):
-        assert speak_teacher_utterance(number, kokoro, sampler(base), TEXTS, folder) > 0
+        assert speak_teacher_utterance(number, kokoro, sampler(base), TEACHER_TEXTS, folder) > 0
     return folder
 
 
 def test_an_utterance_depends_on_the_seed_and_its_number_alone(base: Base, spoken: Path, tmp_path: Path) -> None:
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     torch.rand(3)  # the state of the caller's generator does not matter
-    speak_teacher_utterance(4, kokoro, sampler(base), TEXTS, tmp_path)
+    speak_teacher_utterance(4, kokoro, sampler(base), TEACHER_TEXTS, tmp_path)
     assert (tmp_path / "000004.flac").read_bytes() == (spoken / "000004.flac").read_bytes()
     ours, theirs = read_utterance(tmp_path, 4), read_utterance(spoken, 4)
     assert all(
         torch.equal(getattr(ours, n), getattr(theirs, n)) for n in ("vector", "base", "durations", "f0", "energy")
     )
     assert (ours.voice, ours.phonemes) == (theirs.voice, theirs.phonemes)
-    assert speak_teacher_utterance(4, kokoro, sampler(base), TEXTS, tmp_path) == 0.0  # exists already
+    assert speak_teacher_utterance(4, kokoro, sampler(base), TEACHER_TEXTS, tmp_path) == 0.0  # exists already
     assert utterance_numbers(spoken) == list(range(6))
 
 
@@ -71,7 +69,7 @@ def test_what_is_read_back_fits_together(base: Base, spoken: Path) -> None:
         one = read_utterance(spoken, number)
         frames = int(one.durations.sum())
         assert len(one.audio) == 600 * frames and len(one.f0) == len(one.energy) == 2 * frames
-        assert len(one.tokens) == len(one.durations) == len(one.phonemes) + 2 and one.phonemes in TEXTS
+        assert len(one.tokens) == len(one.durations) == len(one.phonemes) + 2 and one.phonemes in TEACHER_TEXTS
         assert one.vector.shape == one.base.shape == (256,) and torch.isfinite(one.base).all() and one.voice
 
 

@@ -119,7 +119,7 @@ class Batches(ABC, Generic[B]):
         rng = np.random.default_rng(self.config.seed + 23)
         crop = int(self.corpus.frames[indices].min())
         crop = crop if frames is None else min(crop, frames)
-        return self._batch(indices, crop, rng, with_audio=True, from_start=True, whole=True)
+        return self._batch(indices, crop, rng, with_audio=self.corpus.has_audio, from_start=True, whole=True)
 
     def _batch(
         self,

@@ -1,7 +1,8 @@
 """Fit the source path of a student's generator to its teacher's: what each stage gets from the harmonic source.
 
 Its only inputs are F0 and the acoustic style. Fitted alone, it learns in minutes what it hardly learns within the whole
-decoder (relative error 0.3 after 200 steps; 1.0 after 100 steps of the whole decoder).
+decoder: with 64 channels in the last stage the relative error was 0.40 after 200 steps, and 0.95 after 100 steps of the
+whole decoder.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def fit_source_path(
 
     Args:
         student: the narrow generator.
-        teacher: the wide one.
+        teacher: the wide one, on the same device.
         channels: the teacher's channel for each of the student's, by tap ``generator.source.I``.
         corpus: with F0 and voice vectors.
         indices: the utterances to draw from. Those shorter than a stretch are left out.
@@ -51,17 +52,18 @@ def fit_source_path(
     """
     paths = [nn.ModuleList([conv, block]) for conv, block in zip(student.noise_convs, student.noise_res, strict=True)]
     parameters = [parameter for path in paths for parameter in path.parameters()]
+    device = parameters[0].device
+    wanted = [channels[f"generator.source.{stage}"].to(device) for stage in range(len(paths))]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.98))
     rng = np.random.default_rng([seed, 2])
     usable = [index for index in indices if 2 * corpus.frames[index] > FRAMES]
     errors = []
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * _schedule(step, steps)
-        f0, style = _draw(corpus, usable, rng)
+        f0, style = (values.to(device) for values in _draw(corpus, usable, rng))
         source = harmonic_source(teacher, f0)
         error = torch.stack([
-            _error(student, teacher, stage, source, style, channels[f"generator.source.{stage}"])
-            for stage in range(len(paths))
+            _error(student, teacher, stage, source, style, index) for stage, index in enumerate(wanted)
         ]).mean()  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         error.backward()

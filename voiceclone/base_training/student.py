@@ -109,7 +109,8 @@ class StudentSystem(VectorSystem):
         """
         measured = (self.batches.fixed([index]) for index in self.batches.validation[:MEASURED])
         self.channels = initialize_from_teacher(self.trained, teacher.kmodel, measured)
-        if self.config.distillation_share > 0:
+        if self.config.distillation_share > 0 and self.corpus.has_audio:
+            teacher.kmodel.to(self.process_group.device)
             task = (reporter or Reporter(verbosity=QUIET)).task("Fitting the source path", total=STEPS, unit="step")
             with self.process_group.seeded(self.config.seed), task:
                 fit_source_path(
