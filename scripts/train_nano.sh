@@ -27,7 +27,7 @@ export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 # The decoder first, then the predictor on prosody alone. The two have no weights in common.
 train() {  # SPEECH OUT MINUTES, and where the weights come from
     if [ -f "$2/checkpoint.pt" ]; then
-        start=(--resume)
+        start=(--resume "${@:4}")  # a distillation needs its teacher
     else
         start=("${@:4}")
     fi

@@ -20,7 +20,7 @@ from voiceclone.base_training.trainer import Trainer
 from voiceclone.base_training.vector_batches import TeacherBatches
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cli.main import main
-from voiceclone.models.batched_forward import decode_frames, text_features
+from voiceclone.models.batched_forward import decode_frames, hidden_frames, text_features
 from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel
 from voiceclone.models.presets import tiny_config
@@ -150,6 +150,53 @@ def test_a_distillation_needs_its_teacher(speech: Path, folder: Path, tmp_path: 
     assert "give --from-teacher, and no --init" in capsys.readouterr().err
     data = ["train-base", "--data", str(speech), "--preset", "tiny", "--steps", "2", "--settings", str(settings)]
     assert main([*data, "--out", str(tmp_path / "three"), "--quiet"]) == 2
-    assert "distillation_share: can only be used with --teacher" in capsys.readouterr().err
+    assert "distillation_share, front_share: can only be used with --teacher" in capsys.readouterr().err
     assert main([*train, "--out", str(tmp_path / "two"), "--from-teacher", str(folder), "--quiet"]) == 0
     assert (tmp_path / "two" / "base" / "model.safetensors").is_file()
+
+
+def test_hidden_frames_are_what_the_generator_gets(corpus, teacher: Base) -> None:
+    batch, got = TeacherBatches(corpus, CONFIG).fixed([0]), []
+    model = teacher.kmodel
+    hook = model.decoder.generator.register_forward_pre_hook(lambda _, given: got.append(given[0]))
+    given = (text_features(model, batch.tokens, batch.lengths), batch.frame_tokens, batch.f0, batch.energy)
+    with torch.no_grad():
+        decode_frames(model, *given, batch.vectors[:, :STYLE_DIM])
+        hook.remove()
+        assert torch.equal(hidden_frames(model, *given, batch.vectors[:, :STYLE_DIM]), got[0])
+
+
+def test_the_front_is_trained_alone_at_first(corpus, teacher: Base, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("voiceclone.base_training.student.STEPS", 2)
+    config = dataclasses.replace(CONFIG, front_share=1.0, distillation_share=0.0, log_every=10)
+    system = StudentSystem(corpus, config, teacher=teacher)
+    system.initialize_from_teacher(teacher)
+    decoder = system.trained.decoder
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for block in decoder.decode:
+            for parameter in block.parameters():
+                parameter.add_(parameter.abs().mean() * torch.randn(parameter.shape))
+    generator = {name: value.clone() for name, value in decoder.generator.state_dict().items()}
+    trainer = Trainer(system, tmp_path)
+    trainer.run()
+    assert all("mel" not in entry for entry in trainer.history)
+    assert trainer.history[-1]["features"] < 0.8 * trainer.history[0]["features"]
+    assert all(torch.equal(decoder.generator.state_dict()[name], value) for name, value in generator.items())
+    done = dataclasses.replace(config, front_share=0.5)
+    later = StudentSystem(corpus, done, teacher=teacher)
+    later.channels = system.channels
+    assert "mel" not in later.losses(0, 0.49).terms and "mel" in later.losses(0, 0.5).terms
+    assert later.distillation is None
+
+
+def test_the_generator_has_a_learning_rate_of_its_own(corpus, teacher: Base, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, distillation_share=0.0, generator_rate=0.25, steps=3)
+    system = StudentSystem(corpus, config, teacher=teacher)
+    trainer = Trainer(system, tmp_path)
+    trainer.run()
+    others, generator = trainer.optimizer.param_groups
+    assert generator["lr"] == pytest.approx(0.25 * others["lr"]) and others["lr"] > 0
+    inside = list(system.trained.decoder.generator.parameters())
+    assert len(generator["params"]) == len(inside)
+    assert len(others["params"]) + len(inside) == len(list(system.trained.parameters()))

@@ -28,6 +28,7 @@ SENTENCES = (
     "ʃi sˈOld ði ˈOld bˈOt.",
     "wi nˈɛvəɹ sˈɔ ðə sˈi.",
     "hi ˈæskt fɔɹ pˈApəɹ ænd ɡlˈu.",
+    "ðə kˈOld wˈɪnd blˈu ɐkɹˈɔs ðə ɹˈOd.",
 )
 TEXTS = [" ".join(pair) for pair in itertools.permutations(SENTENCES, 2)]
 AMOUNTS = torch.tensor([0.1, 0.1])

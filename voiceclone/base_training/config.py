@@ -63,6 +63,11 @@ class TrainConfig:
     """Fraction of the run after which adversarial training starts; 1.0 disables it."""
     distillation_share: float = 0.0
     """Fraction of the run, from its start, in which a student's activations are compared with its teacher's."""
+    front_share: float = 0.0
+    """Fraction of the run, from its start, in which only what comes before a student's generator is trained, by its
+    activations."""
+    generator_rate: float = 1.0
+    """Learning rate of a student's generator relative to ``learning_rate``."""
     ema_half_life: float = 200.0
     """Half-life in steps of the exponential moving average of the weights; shorter at the start of the run."""
     discriminator_every: int = 1
@@ -109,7 +114,8 @@ class TrainConfig:
             raise UsageError(f"--learning-rate {self.learning_rate:g}: must be positive")
         if self.prosody_every < 0:
             raise ValueError(f"prosody_every is {self.prosody_every}: it must not be negative")
-        for name in ("constant_share", "acoustic_share", "adversarial_share", "distillation_share", "other_utterance"):
+        shares = ("constant_share", "acoustic_share", "adversarial_share", "distillation_share", "front_share")
+        for name in (*shares, "other_utterance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must lie in 0-1")
         if self.style_frames[0] < 80:
@@ -125,6 +131,11 @@ class TrainConfig:
     def weight(self) -> dict[str, float]:
         """Loss weights by term."""
         return dict(self.weights)
+
+    @property
+    def distils(self) -> bool:
+        """Whether a student's activations are compared with its teacher's in a part of the run."""
+        return self.distillation_share > 0 or self.front_share > 0
 
     def trains_prosody(self, step: int) -> bool:
         """Whether the predictor is trained in this step."""

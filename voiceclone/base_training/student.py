@@ -22,6 +22,7 @@ from voiceclone.base_training.losses import complex_distance
 from voiceclone.base_training.narrowing import initialize_from_teacher
 from voiceclone.base_training.recorded import read_weights
 from voiceclone.base_training.source_fitting import STEPS, fit_source_path
+from voiceclone.base_training.system import StepLosses
 from voiceclone.base_training.teacher_corpus import TEACHER
 from voiceclone.base_training.vector_batches import TeacherBatches
 from voiceclone.base_training.vector_system import VectorSystem
@@ -62,6 +63,25 @@ class StudentSystem(VectorSystem):
         self.channels: dict[str, Tensor] = {}
         self.distillation: Distillation | None = None
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Two groups where the generator has a learning rate of its own."""
+        if self.config.generator_rate == 1.0:
+            return super().parameter_groups()
+        generator = list(self.trained.decoder.generator.parameters())
+        inside = {id(parameter) for parameter in generator}
+        others = [parameter for parameter in self.trained.parameters() if id(parameter) not in inside]
+        return [{"params": others}, {"params": generator, "relative_rate": self.config.generator_rate}]
+
+    def losses(self, step: int, progress: float) -> StepLosses:
+        """During ``front_share`` the decoder's is the distance of activations before the generator alone."""
+        if progress >= self.config.front_share or not self.corpus.has_audio:
+            return super().losses(step, progress)
+        batch = super().acoustic_batch(step, progress)
+        terms = batch.share.of({"features": self._distillation().distance_before_generator(batch)})
+        if self.config.trains_prosody(step):
+            terms.update(self._predicted(step))
+        return StepLosses(terms=terms, total=self.objective.total(terms))
+
     def acoustic_batch(self, step: int, progress: float) -> VectorBatch:
         """As the corpus has it, or during distillation as the teacher decodes it in this step.
 
@@ -87,8 +107,8 @@ class StudentSystem(VectorSystem):
         if self.distillation is None:
             if self.teacher is None or not self.channels:
                 raise UsageError(
-                    "distillation_share: a student is distilled from the teacher whose channels it starts from: "
-                    "give --from-teacher, and no --init"
+                    "distillation_share, front_share: a student is distilled from the teacher whose channels it starts "
+                    "from: give --from-teacher, and no --init"
                 )
             device = self.process_group.device
             self.distillation = Distillation(
@@ -109,7 +129,7 @@ class StudentSystem(VectorSystem):
         """
         measured = (self.batches.fixed([index]) for index in self.batches.validation[:MEASURED])
         self.channels = initialize_from_teacher(self.trained, teacher.kmodel, measured)
-        if self.config.distillation_share > 0 and self.corpus.has_audio:
+        if self.config.distils and self.corpus.has_audio:
             teacher.kmodel.to(self.process_group.device)
             task = (reporter or Reporter(verbosity=QUIET)).task("Fitting the source path", total=STEPS, unit="step")
             with self.process_group.seeded(self.config.seed), task:

@@ -62,7 +62,10 @@ class System(ABC):
             module.to(self.process_group.device)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups of the generator's optimizer; a group may have its own settings such as ``weight_decay``."""
+        """Parameter groups of the generator's optimizer; each may have its own ``weight_decay`` and the like.
+
+        ``relative_rate`` multiplies the learning rate.
+        """
         return [{"params": list(self.trained.parameters())}]
 
     def begin_step(self, progress: float) -> None:

@@ -189,7 +189,7 @@ class Trainer:
         factor = 0.03 + 0.97 * 0.5 * (1.0 + math.cos(math.pi * fall))
         factor *= min((self.step + 1) / max(config.warmup_steps, 1), 1.0)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * factor
+            group["lr"] = config.learning_rate * factor * group.get("relative_rate", 1.0)
         for group in self.discriminator_optimizer.param_groups:
             group["lr"] = config.discriminator_rate * max(factor, 0.2)
 

@@ -46,6 +46,26 @@ def decode_frames(
     return model.decoder(torch.gather(features, 2, index), f0, energy, style).squeeze(1)
 
 
+def hidden_frames(
+    model: KModel, features: Tensor, frame_tokens: Tensor, f0: Tensor, energy: Tensor, style: Tensor
+) -> Tensor:
+    """What the generator gets from the decoder, ``(B, channels, 2 C)``: :func:`decode_frames` without the generator.
+
+    Follows ``kokoro.istftnet.Decoder.forward``.
+    """
+    decoder = model.decoder
+    index = frame_tokens[:, None, :].expand(-1, features.shape[1], -1)
+    tokens = torch.gather(features, 2, index)
+    curve, level = decoder.F0_conv(f0[:, None]), decoder.N_conv(energy[:, None])
+    hidden = decoder.encode(torch.cat([tokens, curve, level], dim=1), style)
+    residual = torch.cat([decoder.asr_res(tokens), curve, level], dim=1)
+    upsampled = False
+    for block in decoder.decode:
+        hidden = block(hidden if upsampled else torch.cat([hidden, residual], dim=1), style)
+        upsampled = upsampled or block.upsample_type != "none"
+    return hidden
+
+
 def padding_mask(tokens: Tensor, lengths: Tensor) -> Tensor:
     """``(B, N)``, True in the padding."""
     return torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None]
