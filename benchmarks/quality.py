@@ -13,13 +13,13 @@ import argparse
 import json
 import shutil
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from quality_table import UNTRAINED, table
+from random_walk import HarmonicScore, random_walk, target_and_other
 
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cloning.api import clone
@@ -34,7 +34,6 @@ from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
 STOCK_SENTENCES = 3  # training sentences for the search for the best stock voice by Resemblyzer
-WALK_STEP = 0.05  # size of a step of the random walk, relative to the spread of stock voices
 
 
 def main() -> int:
@@ -104,7 +103,7 @@ class Bench:
             if self.options.plain_recipe:
                 voices["plain_recipe"] = self._plain(folder, name, seed)
             if self.options.walk:
-                voices["random_walk"] = self.random_walk(dataset, voices["best_stock"], self.options.walk * seconds)
+                voices["random_walk"] = self.random_walk(dataset, self.options.walk * seconds)
         found = evaluate_voices(
             voices, dataset, self.base, encoders=[self.trained, self.untrained], recognizer=self.recognizer, seed=seed,
             offline=True,
@@ -129,18 +128,10 @@ class Bench:
         scorer = self._scorer(dataset)
         return max(self.base.stock_voices.values(), key=lambda pack: scorer(pack))
 
-    def random_walk(self, dataset: Dataset, start: VoicePack, seconds: float) -> VoicePack:
-        """Random walk from the best stock voice: keep steps that increase the Resemblyzer similarity."""
-        scorer, rng = self._scorer(dataset), np.random.default_rng(0)
-        spread = torch.stack([pack.tensor[100, 0] for pack in self.base.stock_voices.values()]).std(dim=0)
-        best, score, until = start, scorer(start), time.monotonic() + seconds
-        while time.monotonic() < until:
-            move = torch.from_numpy(rng.standard_normal(256)).float() * spread * WALK_STEP * rng.uniform(0.2, 4)
-            new = VoicePack(best.tensor + move, "random_walk")
-            value = scorer(new)
-            if value > score:
-                best, score = new, value
-        return best
+    def random_walk(self, dataset: Dataset, seconds: float) -> VoicePack:
+        """The voice of a random walk with kvoicewalk's score."""
+        score = HarmonicScore(self.base, *target_and_other(dataset.train))
+        return random_walk(score, self.base.stock_voices.values(), seconds=seconds).voice
 
     def _scorer(self, dataset: Dataset):
         from voiceclone.audio.io import read_audio

@@ -53,13 +53,16 @@ def main() -> int:
     parser.add_argument(
         "--others", type=Path, nargs="*", default=[], help="datasets of other speakers: how near strangers come"
     )
+    parser.add_argument(
+        "--also", type=Path, nargs="*", default=[], help="further voices, such as that of random_walk.py"
+    )
     parser.add_argument("--wavs", type=Path, help="folder to leave the speech in")
     options = parser.parse_args()
     try:
         base = load_base(options.base, offline=True)
         dataset = _load(options.data, base)
         judges = Judges(dataset)
-        voices = _voices(options.run)
+        voices = {**_voices(options.run), **{path.stem: VoicePack.load(path) for path in options.also}}
         print(
             f"| {options.run.name} on {base.title} | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}", flush=True
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from random_walk import Scored, random_walk
 from torch import Tensor
 
 from voiceclone.cloning.config import merge
@@ -25,7 +26,6 @@ from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.pack import VoicePack
 
 ROUNDS = 6
-WALK_STEP = 0.05  # relative to the spread of the stock voices
 WALK_SENTENCES = 3
 NAIVE_TIMES = 5  # the clone's seconds that the naive loop is given
 WALK_TIMES = 20  # the clone's seconds that the random walk is given
@@ -172,14 +172,19 @@ def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, floa
     prepared.trainer.run(watch, lambda state, best: None)
     clone_seconds = time.perf_counter() - prepared.started
     seconds = seconds or WALK_TIMES * clone_seconds
-    best, found, count = _random_walk(prepared, score, seconds=seconds)
+    walked = random_walk(
+        lambda pack, least: Scored(score=score(pack), target=1.0),
+        prepared.run.base.stock_voices.values(),
+        seconds=seconds,
+    )
     profile = prepared.run.profile
     scores = [score(profile.expand(vector, "clone")) for vector in watch.vectors]
-    when = next((s for s, value in zip(watch.seconds, scores) if value >= best), None)
+    when = next((s for s, value in zip(watch.seconds, scores) if value >= walked.score), None)
     return {
-        "walk_seconds": seconds, "walk_voices": count, "walk_similarity": best, "walk_best_after": found,
+        "walk_seconds": seconds, "walk_voices": walked.count, "walk_similarity": walked.score,
+        "walk_best_after": walked.found,
         "clone_seconds": clone_seconds, "clone_similarity": max(scores), "clone_reached_after": when,
-        "ratio": None if when is None else found / when,
+        "ratio": None if when is None else walked.found / when,
     }  # fmt: skip
 
 
@@ -199,28 +204,6 @@ def _scorer(prepared: Prepared) -> Callable[[VoicePack], float]:
         return float(np.mean([encoder.embed(audio) @ wanted for audio in spoken]) / np.linalg.norm(wanted))
 
     return score
-
-
-def _random_walk(
-    prepared: Prepared, score: Callable[[VoicePack], float], *, seconds: float
-) -> tuple[float, float, int]:
-    """Random walk from the best stock voice: a step is kept if the score rises.
-
-    The best score, after how many seconds it was found, and how many voices were tried.
-    """
-    packs = list(prepared.run.base.stock_voices.values())
-    started, rng = time.perf_counter(), np.random.default_rng(0)
-    values = [score(pack) for pack in packs]
-    best, voice, count = max(values), packs[int(np.argmax(values))], len(packs)
-    found = time.perf_counter() - started
-    spread = torch.stack([pack.tensor[100, 0] for pack in packs]).std(dim=0)
-    while time.perf_counter() - started < seconds:
-        move = torch.from_numpy(rng.standard_normal(256)).float() * spread * WALK_STEP * rng.uniform(0.2, 4)
-        new = VoicePack(voice.tensor + move, "walk")
-        value, count = score(new), count + 1
-        if value > best:
-            best, voice, found = value, new, time.perf_counter() - started
-    return best, found, count
 
 
 def timed(work: Callable[[], Any]) -> float:
