@@ -12,6 +12,8 @@ extras ``judges`` and Resemblyzer; CAM++, the strongest speaker encoder, is meas
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +28,7 @@ from voiceclone.data.dataset import Clip, Dataset, load_dataset
 from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.metrics import measure_pitch, spoken_seconds
 from voiceclone.evaluation.metrics_words import load_word_recognizer
+from voiceclone.files import write_json
 from voiceclone.models.checkpoint import read_safetensors
 from voiceclone.nets.campplus import load_campplus
 from voiceclone.nets.resemblyzer import load_resemblyzer
@@ -41,7 +44,9 @@ SENTENCES = (
     "Most of the money was spent on paper, thread, and a new pair of shoes.",
     "If it rains again tomorrow, we shall have to move the table indoors.",
 )
-COLUMNS = ("resemblyzer", "xvector", "campplus", "WER %", "MOS", "chars/s", "F0 Hz")
+ENCODERS = ("resemblyzer", "xvector", "campplus")
+COLUMNS = (*ENCODERS, "WER %", "MOS", "chars/s", "F0 Hz")
+DIGITS = dict(zip(COLUMNS, (3, 3, 3, 1, 2, 1, 0), strict=True))
 
 
 def main() -> int:
@@ -56,6 +61,7 @@ def main() -> int:
     parser.add_argument(
         "--also", type=Path, nargs="*", default=[], help="further voices, such as that of random_walk.py"
     )
+    parser.add_argument("--results", type=Path, help="folder for RUN.json, which real_kokoro_table.py reads")
     parser.add_argument("--wavs", type=Path, help="folder to leave the speech in")
     options = parser.parse_args()
     try:
@@ -67,15 +73,24 @@ def main() -> int:
             f"| {options.run.name} on {base.title} | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}", flush=True
         )
         held_out = [(read_audio(clip.path), clip.text) for clip in dataset.validation]
-        print(judges.row("held-out recordings", held_out), flush=True)
+        found = {"held-out recordings": judges.measure(held_out)}
+        print(row_of("held-out recordings", found["held-out recordings"]), flush=True)
         if options.others:
-            strangers = [read_audio(clip.path) for data in options.others for clip in _load(data, base).validation]
-            print(f"| recordings of other speakers | {judges.likeness(strangers)} |{' - |' * 4}", flush=True)
+            others = [data for data in options.others if data.resolve() != options.data.resolve()]
+            strangers = [read_audio(clip.path) for data in others for clip in _load(data, base).validation]
+            found["recordings of other speakers"] = judges.likeness(strangers)
+            print(row_of("recordings of other speakers", found["recordings of other speakers"]), flush=True)
         for name, pack in voices.items():
             spoken = speak(base, pack)
-            print(judges.row(name, spoken), flush=True)
+            found[name] = judges.measure(spoken)
+            print(row_of(name, found[name]), flush=True)
             if options.wavs is not None:
                 _keep(options.wavs, f"{options.run.name}_{name}", spoken)
+        if options.results is not None:
+            report = json.loads((options.run / "report.json").read_text(encoding="utf-8"))
+            about = {name: report[name] for name in ("seed", "seconds", "epochs", "without")}
+            result = {"speaker": options.data.name, **about, **report["metrics"]["after"], "voices": found}
+            write_json(options.results / f"{options.run.name}.json", result)
     except VoicecloneError as error:
         parser.error(str(error))
     return 0
@@ -95,24 +110,35 @@ class Judges:
         self.encoders = {name: net for name, net in encoders.items() if net is not None}
         self.centres = {name: _centre(net, dataset.train) for name, net in self.encoders.items()}
 
-    @torch.no_grad()
     def row(self, name: str, spoken: list[tuple[np.ndarray, str]]) -> str:
         """A row of the table for pieces of speech ``(T,)`` at 24 kHz and what they say."""
+        return row_of(name, self.measure(spoken))
+
+    @torch.no_grad()
+    def measure(self, spoken: list[tuple[np.ndarray, str]]) -> dict[str, float]:
+        """The value of each of :data:`COLUMNS` for pieces of speech ``(T,)`` at 24 kHz and what they say."""
         wrong, count = np.sum([self.words.error_rate(a, text) for a, text in spoken], axis=0)
         opinions = [float(self.opinion(torch.from_numpy(resample(a, SAMPLE_RATE, 16_000))[None])) for a, _ in spoken]
         rate = sum(len(text) for _, text in spoken) / sum(spoken_seconds(a) for a, _ in spoken)
         pitches = [pitch.mean for pitch in (measure_pitch(a) for a, _ in spoken) if pitch is not None]
-        hertz = 2 ** (float(np.median(pitches)) / 12) if pitches else float("nan")
-        likeness = self.likeness([audio for audio, _ in spoken])
-        return (
-            f"| {name} | {likeness} | {100 * wrong / count:.1f} | {np.mean(opinions):.2f} | {rate:.1f} | {hertz:.0f} |"
-        )
+        return {
+            **self.likeness([audio for audio, _ in spoken]),
+            "WER %": float(100 * wrong / count),
+            "MOS": float(np.mean(opinions)),
+            "chars/s": rate,
+            "F0 Hz": 2 ** (float(np.median(pitches)) / 12) if pitches else math.nan,
+        }
 
-    def likeness(self, audios: list[np.ndarray]) -> str:
-        """Cells with the mean cosine of pieces of speech ``(T,)`` at 24 kHz to the speaker, by each encoder."""
-        near = [np.mean([net.embed(a) @ self.centres[n] for a in audios]) for n, net in self.encoders.items()]
-        near += [float("nan")] * (3 - len(near))  # CAM++ is not installed
-        return " | ".join(f"{value:.3f}" for value in near)
+    def likeness(self, audios: list[np.ndarray]) -> dict[str, float]:
+        """Mean cosine of pieces of speech ``(T,)`` at 24 kHz to the speaker, by each encoder; NaN without CAM++."""
+        near = {n: float(np.mean([net.embed(a) @ self.centres[n] for a in audios])) for n, net in self.encoders.items()}
+        return {name: near.get(name, math.nan) for name in ENCODERS}
+
+
+def row_of(name: str, values: dict[str, float]) -> str:
+    """A row of a table; columns without a value have a dash."""
+    cells = (f"{values[c]:.{DIGITS[c]}f}" if c in values else "-" for c in COLUMNS)
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def _load(data: Path, base: Base) -> Dataset:
