@@ -80,7 +80,7 @@ def _scaled(voices: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _mean(rows: Iterable[dict[str, Any]], keys: Iterable[str] = ()) -> dict[str, float]:
     rows = [row for row in rows if row]
-    keys = list(keys) or [key for key in (rows[0] if rows else ())]
+    keys = list(keys) or list(rows[0] if rows else ())
     return {key: float(np.mean([row[key] for row in rows])) for key in keys}
 
 
