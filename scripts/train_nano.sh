@@ -25,21 +25,21 @@ export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 "$python" "$here/scripts/speak_with_teacher.py" --text "$text" --out "$work/prosody" --utterances "${PROSODY:-12000}" \
     --prosody-only
 # The decoder first, then the predictor on prosody alone. The two have no weights in common.
-train() {  # SPEECH OUT MINUTES, and where the weights come from
+train() {  # SPEECH OUT MINUTES SETTINGS, and where the weights come from
     if [ -f "$2/checkpoint.pt" ]; then
-        start=(--resume "${@:4}")  # a distillation needs its teacher
+        start=(--resume "${@:5}")  # a distillation needs its teacher
     else
-        start=("${@:4}")
+        start=("${@:5}")
     fi
     "$python" -m voiceclone train-base --teacher "$1" --preset nano --out "$2" --minutes "$3" \
-        --settings "$here/scripts/nano_settings.json" --facts "$here/scripts/nano_facts.json" \
+        --settings "$here/scripts/$4.json" --facts "$here/scripts/nano_facts.json" \
         --compile --bfloat16 --threads "${THREADS:-1}" --offline "${start[@]}"
 }
 if [ -n "$init" ]; then
-    first=(--init "$init")
+    first=(nano_settings_init --init "$init")
 else
-    first=(--from-teacher kokoro)
+    first=(nano_settings --from-teacher kokoro)
 fi
 train "$work/speech" "$work/decoder" "$minutes" "${first[@]}"
-train "$work/prosody" "$work/run" "${PROSODY_MINUTES:-40}" --init "$work/decoder/base"
+train "$work/prosody" "$work/run" "${PROSODY_MINUTES:-40}" nano_settings_init --init "$work/decoder/base"
 echo "packed: $work/run/base; copy it to voiceclone/models/assets/nano to ship it"

@@ -26,17 +26,19 @@ def full_config() -> dict[str, Any]:
 
 
 def nano_config() -> dict[str, Any]:
-    """10.7M parameters (21.3 MB as float16), about a tenth of the arithmetic of Kokoro-82M.
+    """11.3M parameters (22.7 MB as float16).
 
-    The decoder has as many blocks as Kokoro's, so that it can be initialized from them.
+    The decoder has as many blocks as Kokoro's, so that it can be initialized from them. Of the residual blocks it has
+    those with kernels of 7 and 11, without which harmonics below 2 kHz are lost (docs/lab_notes/student.md).
     """
     return _narrow(
         hidden_dim=192,
         n_layer=2,
         plbert={"hidden_size": 128, "embedding_size": 96, "num_attention_heads": 4, "intermediate_size": 384,
                 "max_position_embeddings": 512, "num_hidden_layers": 4},
-        nano={"encode_dim": 256, "decode_dims": [256, 256, 256, 256], "asr_res_dim": 64},
+        nano={"encode_dim": 256, "decode_dims": [256, 256, 256, 256], "asr_res_dim": 64, "generator_dims": [96, 96]},
         upsample_initial_channel=256,
+        resblock_kernel_sizes=(7, 11),
     )  # fmt: skip
 
 
