@@ -68,7 +68,7 @@ def test_the_gate_says_why():
     assert unsupported(40, {"pitch": 0.6, "length": 0.1}) is None
     assert "too few" in unsupported(11, {"pitch": 0.9})
     assert "(pitch 0.15, length 0.39; 0.40 is needed)" in unsupported(40, {"pitch": 0.15, "length": 0.39})
-    assert "0.50 is needed" in unsupported(16, {"pitch": 0.45})  # two standard errors
+    assert "0.55 is needed" in unsupported(16, {"pitch": 0.45})  # two standard errors
 
 
 def test_the_sampler_with_the_best_held_out_score_is_chosen(monkeypatch):
