@@ -57,10 +57,10 @@ def tables(results: list[dict[str, Any]]) -> list[str]:
     heads = ["speaker", "seeds", *(f"{encoder}, scaled" for encoder in ENCODERS), *ERRORS.values()]
     lines += ["", f"| {' | '.join(heads)} |",
               "|---" * (2 + len(ENCODERS) + len(ERRORS)) + "|"]  # fmt: skip
-    for speaker, found in sorted(by_speaker.items()):
-        lines.append(_errors(speaker, str(len(found)), scaled[speaker], _mean(found, ERRORS)))
-    every = [result for found in by_speaker.values() for result in found]
-    lines.append(_errors("mean", "", _mean(scaled.values()), _mean(every, ERRORS)))
+    errors = {speaker: _mean(found, ERRORS) for speaker, found in sorted(by_speaker.items())}
+    for speaker, found in errors.items():
+        lines.append(_errors(speaker, str(len(by_speaker[speaker])), scaled[speaker], found))
+    lines.append(_errors("mean", "", _mean(scaled.values()), _mean(errors.values())))
     rivals = [name for name in names if name not in (CLONE, RECORDINGS, STRANGERS)]
     return [*lines, "", *(_wins(rival, means) for rival in rivals)]
 

@@ -20,6 +20,7 @@ from voiceclone.base_training.trainer import Trainer
 from voiceclone.base_training.vector_batches import TeacherBatches
 from voiceclone.bases.base import Base, load_base
 from voiceclone.cli.main import main
+from voiceclone.errors import UsageError
 from voiceclone.models.batched_forward import decode_frames, hidden_frames, text_features
 from voiceclone.models.frozen_kokoro import STYLE_DIM
 from voiceclone.models.nano import NanoKModel
@@ -150,7 +151,7 @@ def test_a_distillation_needs_its_teacher(speech: Path, folder: Path, tmp_path: 
     assert "give --from-teacher, and no --init" in capsys.readouterr().err
     data = ["train-base", "--data", str(speech), "--preset", "tiny", "--steps", "2", "--settings", str(settings)]
     assert main([*data, "--out", str(tmp_path / "three"), "--quiet"]) == 2
-    assert "distillation_share, front_share: can only be used with --teacher" in capsys.readouterr().err
+    assert "distillation_share, front_share, generator_rate: can only be used with --teacher" in capsys.readouterr().err
     assert main([*train, "--out", str(tmp_path / "two"), "--from-teacher", str(folder), "--quiet"]) == 0
     assert (tmp_path / "two" / "base" / "model.safetensors").is_file()
 
@@ -200,3 +201,6 @@ def test_the_generator_has_a_learning_rate_of_its_own(corpus, teacher: Base, tmp
     inside = list(system.trained.decoder.generator.parameters())
     assert len(generator["params"]) == len(inside)
     assert len(others["params"]) + len(inside) == len(list(system.trained.parameters()))
+    other = StudentSystem(corpus, dataclasses.replace(config, generator_rate=1.0), teacher=teacher)
+    with pytest.raises(UsageError, match="such as another generator_rate"):
+        Trainer(other, tmp_path).resume()

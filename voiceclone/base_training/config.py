@@ -112,6 +112,8 @@ class TrainConfig:
             raise UsageError("--steps and --minutes must be positive")
         if self.learning_rate <= 0:
             raise UsageError(f"--learning-rate {self.learning_rate:g}: must be positive")
+        if self.generator_rate <= 0:
+            raise ValueError(f"generator_rate is {self.generator_rate}: it must be positive")
         if self.prosody_every < 0:
             raise ValueError(f"prosody_every is {self.prosody_every}: it must not be negative")
         shares = ("constant_share", "acoustic_share", "adversarial_share", "distillation_share", "front_share")

@@ -168,7 +168,11 @@ class Trainer:
             "optimizer": self.optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
         }.items():
-            part.load_state_dict(state[name])
+            try:
+                part.load_state_dict(state[name])
+            except ValueError as error:  # other parameter groups
+                message = "was trained with other settings, such as another generator_rate: resume with those"
+                raise UsageError(f"{self.out / CHECKPOINT}: {message}") from error
         for name in ("step", "seconds", "history"):
             setattr(self, name, state[name])
         system.load_state(state)

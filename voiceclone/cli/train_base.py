@@ -73,9 +73,10 @@ def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
         raise UsageError(f"{options.out} holds a run: continue with --resume, or start again with --overwrite")
     config = run_config(options)
-    if config.distils and options.teacher is None:
+    if (config.distils or config.generator_rate != 1.0) and options.teacher is None:
         raise UsageError(
-            "distillation_share, front_share: can only be used with --teacher: leave them out of --settings"
+            "distillation_share, front_share, generator_rate: can only be used with --teacher: leave them out of "
+            "--settings"
         )
     if not options.pack_only:
         find_recipe(options.system).check(config, options.init)
