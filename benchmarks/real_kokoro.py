@@ -89,7 +89,8 @@ def main() -> int:
         if options.results is not None:
             report = json.loads((options.run / "report.json").read_text(encoding="utf-8"))
             about = {name: report[name] for name in ("seed", "seconds", "epochs", "without")}
-            result = {"speaker": options.data.name, **about, **report["metrics"]["after"], "voices": found}
+            errors = {**report["metrics"]["after"], **delivery_errors(dataset)}
+            result = {"speaker": options.data.name, **about, **errors, "voices": found}
             write_json(options.results / f"{options.run.name}.json", result)
     except VoicecloneError as error:
         parser.error(str(error))
@@ -133,6 +134,25 @@ class Judges:
         """Mean cosine of pieces of speech ``(T,)`` at 24 kHz to the speaker, by each encoder; NaN without CAM++."""
         near = {n: float(np.mean([net.embed(a) @ self.centres[n] for a in audios])) for n, net in self.encoders.items()}
         return {name: near.get(name, math.nan) for name in ENCODERS}
+
+
+def delivery_errors(dataset: Dataset) -> dict[str, float]:
+    """How far the held-out clips are from the training clips: the errors of a voice with the latter's pitch and rate.
+
+    Returns:
+        ``f0_of_clips_semitones``: mean |pitch of a held-out clip - median over the training clips|;
+        ``rate_of_clips_percent``: the same for characters per second without pauses, relative.
+    """
+    train, held_out = (np.array([_delivery(clip) for clip in clips]) for clips in (dataset.train, dataset.validation))
+    pitch, rate = np.nanmean(np.abs(held_out - np.nanmedian(train, axis=0)), axis=0)
+    return {"f0_of_clips_semitones": float(pitch), "rate_of_clips_percent": 100.0 * float(np.expm1(rate))}
+
+
+def _delivery(clip: Clip) -> tuple[float, float]:
+    """Mean pitch of a clip in semitones (NaN where nothing is voiced), and the logarithm of its characters a second."""
+    audio = read_audio(clip.path)
+    pitch = measure_pitch(audio)
+    return math.nan if pitch is None else pitch.mean, math.log(len(clip.text) / spoken_seconds(audio))
 
 
 def row_of(name: str, values: dict[str, float]) -> str:

@@ -44,8 +44,10 @@ def test_training_lowers_the_loss_and_keeps_the_best(targets, kokoro, profile, v
     trainer = make(targets, kokoro, profile, voice, epochs=6, lr=5e-3)
     before = trainer.validate(voice)["loss"]
     state = trainer.run(Silent(), lambda *_: None)
-    losses = [record["validation"]["loss"] for record in state.history]
-    assert state.best_loss == min(losses) < before
+    validated = {record["epoch"]: record["validation"]["loss"] for record in state.history if record["validation"]}
+    assert list(validated) == [1, 4, 6]  # every third epoch, and the last
+    assert state.best_loss == min(validated.values()) < before
+    assert validated[state.best_epoch] == state.best_loss and [r["best"] for r in state.history].count(True) >= 1
     assert trainer.validate(state.best_vector)["loss"] == pytest.approx(state.best_loss)
 
 
@@ -132,7 +134,7 @@ def test_a_resumed_training_continues_exactly(targets, kokoro, profile, voice, t
 
 
 def test_early_stopping_when_nothing_improves(targets, kokoro, profile, voice, monkeypatch) -> None:
-    trainer = make(targets, kokoro, profile, voice, epochs=50, patience=3)
+    trainer = make(targets, kokoro, profile, voice, epochs=50, patience=3, validate_every=1)
     values = iter([5.0, 4.0, *[6.0] * 50])
     monkeypatch.setattr(trainer, "validate", lambda vector: {"loss": next(values)})
     assert trainer.run(Silent(), lambda *_: None).epoch == 5
@@ -150,7 +152,7 @@ def test_after_the_student_the_best_epoch_is_chosen_by_speaker_and_phones(
 ) -> None:
     """Of the total, the weighted terms are 6 x speaker + 2 x phones."""
     terms = (9.0, 0.5, 1.0), (5.0, 0.6, 1.0), (7.0, 0.3, 1.2), (6.0, 0.4, 1.0)
-    finishing = make(targets, kokoro, profile, voice, epochs=4, finish=3)
+    finishing = make(targets, kokoro, profile, voice, epochs=4, finish=3, validate_every=1)
     finishing.state.epoch = 1
     losses_of(monkeypatch, finishing, *terms)
     finishing.begin_at(finishing.state)
@@ -159,7 +161,7 @@ def test_after_the_student_the_best_epoch_is_chosen_by_speaker_and_phones(
     assert finishing.run(Silent(), lambda *_: None).best_epoch == 3
 
     for settings in ({"epochs": 4}, {"epochs": 8, "finish": 4, "on_student": True}):  # by the total
-        trainer = make(targets, kokoro, profile, voice, **settings)
+        trainer = make(targets, kokoro, profile, voice, validate_every=1, **settings)
         losses_of(monkeypatch, trainer, *terms)
         assert trainer.run(Silent(), lambda *_: None).best_epoch == 2
 

@@ -211,7 +211,10 @@ def _speak_tests(run: Run) -> list[str]:
 
 
 def _curves(history: list[dict[str, Any]], weights: LossWeights) -> list[dict[str, float]]:
-    """The history with one key for each curve, ``train/TERM`` and ``val/TERM``, without terms of weight 0."""
+    """The history with one key for each curve, ``train/TERM`` and ``val/TERM``, without terms of weight 0.
+
+    Epochs without validation have no ``val/TERM``.
+    """
     return [
         {"epoch": record["epoch"]}
         | {

@@ -22,6 +22,7 @@ class ProjectionConfig:
     max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
     crop_frames: int = 48  # frames of 25 ms: 1.2 s, enough for the speaker encoder
     max_validation_crops: int = 4
+    validate_every: int = 3  # epochs between validations; the first and the last epoch are always validated
     gradient_clip: float = 1.0  # L2 norm over all parameters
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative
@@ -40,7 +41,8 @@ class ProjectionConfig:
             raise ValueError(f"finish must be a number of the {self.epochs} epochs, not {self.finish}")
         if not 0.0 < self.lr < 1.0:
             raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
-        for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "patience"):
+        counts = "batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "validate_every", "patience"
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 

@@ -42,6 +42,7 @@ from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Progress, Reporter
 
+NEUTRAL_CLIPS = 8  # maximum number of clips that are aligned to the neutral voice: for level and initialization only
 INITIALIZATION_CROPS = 4  # number of clips on which candidates are compared
 MIN_SCORE_MARGIN = 0.10  # minimum difference of a clip's alignment score to the median at which the clip is dropped
 SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations; the larger of both applies
@@ -93,7 +94,7 @@ def prepare_targets(
 
 
 def first_state(config: ProjectionConfig, material: Material, *, reporter: Reporter) -> TrainingState:
-    """Align to a neutral voice, set the level, initialize, align to that voice, and drop clips that do not align.
+    """Align some clips to a neutral voice, set the level, initialize, align all to that voice, drop misaligned clips.
 
     Raises:
         VoicecloneError: no clip of a split aligns.
@@ -119,14 +120,16 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         )
 
     searched = shortlist(m.stock, m.table, m.train, m.speaker)
-    steps = 2 * len(m.train) + len(m.validation) + search_steps(len(searched), free_running=config.free_running)
+    first = list(m.train)[:NEUTRAL_CLIPS]
+    steps = len(first) + len(m.train) + len(m.validation)
+    steps += search_steps(len(searched), free_running=config.free_running)
     steps += 0 if m.zero_shot is None else 2  # it is a candidate for both halves
     if m.phone_classifier is not None and phone_classifier is None:
         reporter.info(
             f"phone classifier: {accuracy:.0%} of the frames right on this speaker, so the term 'phones' is left out"
         )
     with reporter.task("Initialization and alignment", total=steps) as task:
-        aligned, spoken = align_to(neutral, m.train, task)
+        aligned, spoken = align_to(neutral, first, task)
         gain = level_gain(aligned, spoken)
         initialization = _initialize(
             config,
@@ -231,8 +234,11 @@ def _read_by_student(material: Material) -> Material:
 def _phones_on_base(
     config: ProjectionConfig, material: Material, stock: str, aligned: Sequence[AlignedTarget], gain: float
 ) -> float:
-    """The term ``phones`` of a stock voice on the base itself, because the student's value differs from the base's."""
-    own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned, strict=True)]
+    """The term ``phones`` of a stock voice on the base itself, because the student's value differs from the base's.
+
+    ``aligned`` are the first of the training clips.
+    """
+    own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned)]
     objective = _objective(config, material, own, gain)
     return free_running_phones(objective, material.stock[stock].tensor[REFERENCE_ROW], config.seed)
 

@@ -165,12 +165,16 @@ class ProjectionTrainer:
                     f"the projection's weights are not finite (epoch {epoch + 1}): lower --lr-projection, or check the "
                     "base; the last checkpoint is good"
                 )
-            validation_terms = self.validate(self.base_vector())
+            validation_terms = self.validate(self.base_vector()) if self._is_validated(epoch) else {}
             self.state.epoch = epoch + 1
             is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
             observer.epoch(self.state.history[-1], self)
             save(self.state, is_best)
         return self.state
+
+    def _is_validated(self, epoch: int) -> bool:
+        """True for the first and last epoch and every ``validate_every``-th between; ``epoch`` counts from 0."""
+        return epoch % self.config.validate_every == 0 or epoch + 1 == self.last_epoch
 
     def _is_stalled(self) -> bool:
         """True where the validation loss has not decreased for ``patience`` epochs.
@@ -286,7 +290,7 @@ class ProjectionTrainer:
         return [LogMel()(torch.from_numpy(signal).float().unsqueeze(0))[0].numpy() for signal in audio]
 
     def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> bool:
-        state, loss = self.state, self._selection_loss(validation)
+        state, loss = self.state, self._selection_loss(validation) if validation else math.inf
         is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
         if is_best:
             state.best_loss, state.best_epoch, state.best_vector = loss, state.epoch, self.base_vector()

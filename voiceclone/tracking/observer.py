@@ -27,6 +27,7 @@ class TrackingObserver:
         self.trackers, self.reporter = trackers, reporter
         self.reference_levels: ReferenceLevels | None = None
         self._task: Any = None
+        self._validated = ""  # the last validation loss, for the progress line
         self._target_shown = False
 
     @contextlib.contextmanager
@@ -50,20 +51,15 @@ class TrackingObserver:
         self.trackers.scalars({**scalars, "system/memory_mib": memory_mib()}, step)
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
-        """Log one epoch: validation terms; audio, mels and the projection's values every few epochs."""
-        self.trackers.scalars(
-            {
-                **self._beside_stock(record["validation"]),
-                **{f"val/{name}": value for name, value in record["validation"].items()},
-            },
-            record["step"],
-        )
+        """Log one epoch: the terms of a validation; audio, mels and the projection's values every few epochs."""
+        if validation := record["validation"]:
+            self._validated = f", validation {validation['loss']:.3f}"
+            values = {f"val/{name}": value for name, value in validation.items()}
+            self.trackers.scalars({**self._beside_stock(validation), **values}, record["step"])
         if record["epoch"] % MEDIA_EVERY == 1:
             self._media(record["step"], trainer, trainer.base_vector())
         if self._task is not None:
-            self._task.advance(
-                1, note=f"loss {record['train']['loss']:.3f}, validation {record['validation']['loss']:.3f}"
-            )
+            self._task.advance(1, note=f"loss {record['train']['loss']:.3f}{self._validated}")
 
     def _beside_stock(self, validation: dict[str, float]) -> dict[str, float]:
         """The clone's likeness (or loss) and the levels it has to beat, in the group that TensorBoard shows first."""
