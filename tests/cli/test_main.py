@@ -64,7 +64,7 @@ def test_flags_win_over_the_config_file_and_that_over_the_defaults(tmp_path: Pat
     flags = ["--config", str(config), "--epochs-projection", "1", "--out", str(tmp_path), "--offline", "--quiet"]
     assert main(["clone", *flags, "--device", "cpu", "--without", QUICK]) == 0
     resolved = json.loads((tmp_path / "from_file" / "config.json").read_text())
-    assert (resolved["epochs_projection"], resolved["seed"], resolved["lr_projection"]) == (1, 5, 1e-3)
+    assert (resolved["epochs_projection"], resolved["seed"], resolved["lr_projection"]) == (1, 5, 4e-3)
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(monkeypatch, capsys, dataset_folder, base_folder, tmp_path: Path) -> None:

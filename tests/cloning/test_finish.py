@@ -144,7 +144,14 @@ def test_the_first_part_is_what_the_base_continues(
     whole: CloneResult, tmp_path: Path, dataset_folder: Path, with_student: Path
 ) -> None:
     """The same number of epochs on the base alone gives another voice; no epoch on the student gives the same one."""
-    alone = run(dataset_folder, with_student, tmp_path / "alone", epochs_projection=EPOCHS + FINISH, finish=0)
+    alone = run(
+        dataset_folder,
+        with_student,
+        tmp_path / "alone",
+        epochs_projection=EPOCHS + FINISH,
+        finish=0,
+        lr_projection=1e-3,
+    )
     none = run(dataset_folder, with_student, tmp_path / "none", epochs_projection=0, finish=EPOCHS + FINISH)
     assert not torch.equal(whole.voice.tensor, alone.voice.tensor)
     assert torch.equal(none.voice.tensor, alone.voice.tensor)
@@ -163,15 +170,15 @@ def test_a_base_without_a_student_is_refused_before_the_clips_are_read(
     assert not any(tmp_path.iterdir())
 
 
-def test_the_number_of_epochs_depends_on_the_base_where_none_is_given() -> None:
-    def epochs(kind: str, **given: Any) -> tuple[int | None, int]:
+def test_epochs_and_learning_rate_depend_on_the_base_where_none_are_given() -> None:
+    def schedule(kind: str, **given: Any) -> tuple[int | None, int, float | None]:
         config = CloneConfig(data="", **given).for_base(kind)
-        return config.epochs_projection, config.epochs
+        return config.epochs_projection, config.epochs, config.lr_projection
 
-    assert epochs(KOKORO) == (60, 60)
-    assert epochs(NANO) == epochs("custom") == (100, 100)
-    assert epochs(KOKORO, finish=40) == (80, 120)
-    assert epochs(KOKORO, epochs_projection=7, finish=3) == (7, 10)
+    assert schedule(KOKORO) == (30, 30, 2e-3)
+    assert schedule(NANO) == schedule("custom") == (30, 30, 4e-3)
+    assert schedule(KOKORO, finish=40) == (80, 120, 1e-3)
+    assert schedule(KOKORO, epochs_projection=7, finish=3, lr_projection=5e-3) == (7, 10, 5e-3)
 
 
 def test_a_finished_voice_has_the_settings_of_a_table_that_leaves_the_epochs_to_the_base(tmp_path: Path) -> None:
@@ -184,11 +191,13 @@ def test_a_finished_voice_has_the_settings_of_a_table_that_leaves_the_epochs_to_
         folder.report.write_text(json.dumps({"base": {"kind": kind}}))
         return other_settings(config, folder)
 
-    assert found({"epochs_projection": 60}) == ""
-    assert found({"epochs_projection": 100}, "custom") == ""
-    assert "(epochs_projection)" in found({"epochs_projection": 100})
-    assert "(finish)" in found({"epochs_projection": 60, "finish": 40})
-    earlier = {**config.as_dict(), "epochs_projection": 60}
+    on_kokoro = {"epochs_projection": 30, "lr_projection": 2e-3}
+    assert found(on_kokoro) == ""
+    assert found({"epochs_projection": 30, "lr_projection": 4e-3}, "custom") == ""
+    assert "(epochs_projection)" in found({**on_kokoro, "epochs_projection": 100})
+    assert "(lr_projection)" in found({**on_kokoro, "lr_projection": 4e-3})
+    assert "(finish)" in found({**on_kokoro, "finish": 40})
+    earlier = {**config.as_dict(), **on_kokoro}
     del earlier["finish"]
     (folder.path / "config.json").write_text(json.dumps(earlier))
     assert other_settings(config, folder) == ""

@@ -203,6 +203,7 @@ def test_the_learning_rate_rises_then_falls() -> None:
     factors = [config.lr_factor(epoch) for epoch in range(100)]
     assert factors[0] < factors[4] == pytest.approx(1.0) and factors[-1] < 0.15
     assert all(a >= b for a, b in zip(factors[4:], factors[5:]))
+    assert max(ProjectionConfig(epochs=30).lr_factor(epoch) for epoch in range(30)) == pytest.approx(1.0, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from voiceclone.system.settings import add_flags, words_of
 if TYPE_CHECKING:
     from voiceclone.bases.base import Base
 
-_TYPES: dict[str, type] = {"int": int, "int | None": int, "float": float, "str": str, "str | None": str}
+_TYPES: dict[str, type] = {
+    "int": int, "int | None": int, "float": float, "float | None": float, "str": str, "str | None": str,
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,8 +20,10 @@ from voiceclone.system.settings import as_flag, required, setting
 STYLE_ENCODERS = ("own", "styletts2")
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
-EPOCHS_ON_KOKORO, EPOCHS, EPOCHS_BEFORE_FINISH = 60, 100, 80
-"""Numbers of epochs where none is given: on Kokoro-82M, on other bases, and on nano before ``finish``."""
+EPOCHS, LR_ON_KOKORO, LR = 30, 2e-3, 4e-3
+"""Where none is given: number of epochs, learning rate on Kokoro-82M, and on other bases."""
+EPOCHS_BEFORE_FINISH, LR_WITH_FINISH = 80, 1e-3
+"""The same with ``finish``: number of epochs on nano, learning rate on both models."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _PATHS = ("data", "out", "base", "resume")
 # Settings that change the voice: a checkpoint can only be resumed with the same values.
@@ -41,16 +43,17 @@ class CloneConfig:
     out: str = setting("output", "output folder; the voice goes to OUT/NAME")
     epochs_projection: int | None = setting(
         None,
-        f"maximum number of training epochs (default: {EPOCHS_ON_KOKORO} on Kokoro-82M, {EPOCHS} on other bases, "
-        f"{EPOCHS_BEFORE_FINISH} on nano before --finish)",
+        f"maximum number of training epochs (default: {EPOCHS}; {EPOCHS_BEFORE_FINISH} on nano before --finish)",
     )
     finish: int = setting(
         0,
         "first train on nano, the base's student, and then at most this number of epochs on the base itself; 0: on the "
         "base alone",
     )
-    lr_projection: float = setting(
-        1e-3, "learning rate of the projection: one step changes each value of the voice by about four times this"
+    lr_projection: float | None = setting(
+        None,
+        "learning rate of the projection: one step changes each value of the voice by about four times this (default: "
+        f"{LR_ON_KOKORO:g} on Kokoro-82M, {LR:g} on other bases, {LR_WITH_FINISH:g} with --finish)",
     )
     max_style_samples: int = setting(100, "maximum number of clips for style extraction")
     max_training_clips: int = setting(
@@ -115,7 +118,7 @@ class CloneConfig:
             raise UsageError(f"--finish {self.finish}: {other} trains without a student: leave out one of the two")
         if not 0.0 <= self.fidelity <= 1.0:
             raise UsageError(f"--fidelity {self.fidelity:g}: use a number from 0 to 1")
-        if not 0.0 < self.lr_projection < 1.0:
+        if self.lr_projection is not None and not 0.0 < self.lr_projection < 1.0:
             raise UsageError(f"--lr-projection {self.lr_projection}: use a number between 0 and 1")
 
     @property
@@ -124,11 +127,15 @@ class CloneConfig:
         return Path(self.out) / self.name
 
     def for_base(self, kind: str) -> CloneConfig:
-        """The same settings with a number of epochs: where none is given, the default for a base of this kind."""
-        if self.epochs_projection is not None:
-            return self
-        alone = EPOCHS_ON_KOKORO if kind == KOKORO else EPOCHS
-        return replace(self, epochs_projection=EPOCHS_BEFORE_FINISH if self.finish else alone)
+        """The same settings with a number of epochs and a learning rate: by default those for a base of this kind."""
+        epochs, lr = EPOCHS, LR_ON_KOKORO if kind == KOKORO else LR
+        if self.finish:
+            epochs, lr = EPOCHS_BEFORE_FINISH, LR_WITH_FINISH
+        return replace(
+            self,
+            epochs_projection=epochs if self.epochs_projection is None else self.epochs_projection,
+            lr_projection=lr if self.lr_projection is None else self.lr_projection,
+        )
 
     @property
     def epochs(self) -> int:
@@ -212,8 +219,8 @@ def _check_types(config: CloneConfig) -> None:
         UsageError: a value has the wrong type; the message names it.
     """
     expected: dict[str, Any] = {
-        "int": int, "int | None": (int, type(None)), "float": (int, float), "bool": bool, "str": str,
-        "str | None": (str, type(None)),
+        "int": int, "int | None": (int, type(None)), "float": (int, float),
+        "float | None": (int, float, type(None)), "bool": bool, "str": str, "str | None": (str, type(None)),
     }  # fmt: skip
     for field in fields(config):
         value, wanted = getattr(config, field.name), str(field.type)

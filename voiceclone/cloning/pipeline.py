@@ -215,6 +215,7 @@ def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device
 
 
 def _projection_config(config: CloneConfig) -> ProjectionConfig:
+    assert config.lr_projection is not None  # set by ``for_base``
     return projection_config(
         config.recipe,
         parse_parts(config.without),

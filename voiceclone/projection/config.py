@@ -55,6 +55,6 @@ class ProjectionConfig:
         """Warm-up, then a cosine down to ``final_lr``."""
         warm = max(1.0, self.warmup * self.epochs)
         if epoch < warm:
-            return (epoch + 1) / warm if warm > 1 else 1.0
+            return min(1.0, (epoch + 1) / warm)
         progress = (epoch - warm) / max(1.0, self.epochs - warm)
         return self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))

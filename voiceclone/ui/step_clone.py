@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.bases.stock_names import AUTO, KOKORO, NANO, planned_base
-from voiceclone.cloning.config import EPOCHS, EPOCHS_ON_KOKORO
+from voiceclone.cloning.config import EPOCHS
 from voiceclone.ui.desk import Desk, Path, Step, note
 from voiceclone.ui.handlers import told
 from voiceclone.ui.job import DONE, FAILED, RUNNING, STOPPED, JobState
@@ -91,7 +91,7 @@ def _settings(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
         base = gr.Dropdown(label="Base", choices=base_choices(desk), elem_id="base", info=BASE_INFO)
         epochs = gr.Number(
             label="Rounds of training, at most",
-            info=f"Left empty: {EPOCHS_ON_KOKORO} on Kokoro-82M, {EPOCHS} on nano.",
+            info=f"Left empty: {EPOCHS}.",
             precision=0,
             minimum=0,
             maximum=10_000,

@@ -20,7 +20,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 
 REQUIRED = ("name", "data")
 _NOT_IN_TABLE = ("out", "resume", "overwrite", "config")  # settings of the whole batch, not of one voice
-_NUMBERS = {"int": int, "int | None": int, "float": float}
+_NUMBERS = {"int": int, "int | None": int, "float": float, "float | None": float}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
