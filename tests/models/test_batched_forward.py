@@ -10,12 +10,26 @@ from voiceclone.models.presets import tiny_config
 PHONEMES = ("hɛlˈO wˈɜɹld", "ðɪs ɪz ɐ lˈɔŋɡəɹ tˈɛst ʌv ðə sˈAm θˈɪŋ")
 
 
-@pytest.fixture(scope="module")
-def model():
+def tiny_model():
     torch.manual_seed(0)
     model = NanoKModel(tiny_config()).eval()
     init_for_speech(model)
     return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.fixture
+def precise_model():
+    """In float64: the phases of the harmonic source amplify the rounding of float32, which differs by processor."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield tiny_model()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def batch(model):
@@ -37,7 +51,8 @@ def test_padded_batch_predicts_the_durations_of_kokoros_own_forward(model):
         assert torch.equal(torch.round(soft[row, : lengths[row]]).clamp(min=1).long(), alone)
 
 
-def test_audio_of_a_teacher_forced_pass_is_kokoros_own(model):
+def test_audio_of_a_teacher_forced_pass_is_kokoros_own(precise_model):
+    model = precise_model
     tokens, lengths = batch(model)
     style = torch.randn(1, 256, generator=torch.Generator().manual_seed(2)) * 0.3
     torch.manual_seed(5)
@@ -49,7 +64,7 @@ def test_audio_of_a_teacher_forced_pass_is_kokoros_own(model):
         text = text_features(model, tokens[:1], lengths[:1])
         torch.manual_seed(5)
         audio = decode_frames(model, text, frame_tokens, f0, energy, style[:, :128])
-    assert torch.allclose(audio[0], truth.audio, atol=1e-4)
+    assert torch.allclose(audio[0], truth.audio, atol=1e-8)
 
 
 def test_gradient_reaches_the_style(model):

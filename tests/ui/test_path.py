@@ -221,7 +221,7 @@ def test_no_time_is_told_before_a_round_of_training_was_timed() -> None:
 
 
 def test_the_number_of_rounds_is_that_of_the_base_unless_it_is_given() -> None:
-    for base, rounds in ((KOKORO, 60), (NANO, 100)):
+    for base, rounds in ((KOKORO, 30), (NANO, 30)):
         assert _planned_epochs(CloneConfig(data="", base=base)) == rounds
         assert _planned_epochs(CloneConfig(data="", base=base, epochs_projection=7)) == 7
 
