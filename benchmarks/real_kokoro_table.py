@@ -25,9 +25,9 @@ from real_kokoro import COLUMNS, ENCODERS, row_of
 RECORDINGS, STRANGERS, CLONE = "held-out recordings", "recordings of other speakers", "clone"
 ERRORS = {
     "f0_error_semitones": "F0, semitones",
-    "f0_of_clips_semitones": "of the training clips",
+    "f0_of_clips_semitones": "F0 of the training clips",
     "rate_error_percent": "rate, %",
-    "rate_of_clips_percent": "of the training clips",
+    "rate_of_clips_percent": "rate of the training clips",
     "seconds": "seconds",
 }
 

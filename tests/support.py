@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -217,3 +218,13 @@ def doubled(value: Any) -> Any:
         parts = {field.name: doubled(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
         return dataclasses.replace(value, **parts)
     return value
+
+
+def benchmark(name: str) -> Any:
+    """The module ``benchmarks/NAME.py``, imported once."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "benchmarks" / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]

@@ -56,8 +56,8 @@ def test_defaults_are_shown_and_every_flag_has_help_and_a_group(command: str) ->
 
 def test_clone_shows_the_defaults_that_a_config_file_may_replace() -> None:
     text = " ".join(help_of("clone").split())
-    assert "(default: 30; 80 on nano before --finish)" in text
-    assert "(default: 0.002 on Kokoro-82M, 0.004 on other bases, 0.001 with --finish)" in text
+    assert "(default: 30; 80 on nano before --finish; with --recipe plain 60 on Kokoro-82M" in text
+    assert "(default: 0.002 on Kokoro-82M, 0.004 on other bases, 0.001 with --finish or --recipe plain)" in text
     assert "0: on the base alone (default: 0)" in text
     assert "name of the voice (default: my_voice)" in text
 

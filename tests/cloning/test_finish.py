@@ -178,6 +178,7 @@ def test_epochs_and_learning_rate_depend_on_the_base_where_none_are_given() -> N
     assert schedule(KOKORO) == (30, 30, 2e-3)
     assert schedule(NANO) == schedule("custom") == (30, 30, 4e-3)
     assert schedule(KOKORO, finish=40) == (80, 120, 1e-3)
+    assert schedule(KOKORO, recipe="plain") == (60, 60, 1e-3) and schedule(NANO, recipe="plain") == (100, 100, 1e-3)
     assert schedule(KOKORO, epochs_projection=7, finish=3, lr_projection=5e-3) == (7, 10, 5e-3)
 
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-
 import pytest
 import torch
-from support import REPOSITORY
+from support import benchmark
 
 from voiceclone.voice.pack import VoicePack
 
 ENCODERS = ("resemblyzer", "xvector", "campplus")
-
-
-def script(name: str):
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def result(speaker: str, seed: int, clone: float, rival: float) -> dict:
@@ -40,8 +27,8 @@ def result(speaker: str, seed: int, clone: float, rival: float) -> dict:
 
 
 def test_seeds_are_averaged_before_speakers_and_likeness_is_scaled_from_strangers_to_recordings() -> None:
-    script("real_kokoro")
-    lines = script("real_kokoro_table").tables(
+    benchmark("real_kokoro")
+    lines = benchmark("real_kokoro_table").tables(
         [result("anna", 0, 0.4, 0.3), result("anna", 1, 0.6, 0.3), result("ben", 0, 0.8, 0.85)]
     )
     rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
@@ -55,7 +42,7 @@ def test_seeds_are_averaged_before_speakers_and_likeness_is_scaled_from_stranger
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_walk_starts_at_the_best_stock_voices_and_keeps_only_what_scores_better(seed: int) -> None:
-    walking = script("random_walk")
+    walking = benchmark("random_walk")
     generator = torch.Generator().manual_seed(seed)
     stock = [VoicePack(torch.randn(1, 1, 256, generator=generator).expand(510, 1, 256), f"a{n}") for n in range(14)]
     foreign = VoicePack(torch.zeros(510, 1, 256), "zf_zero")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import soundfile
-from support import REPOSITORY
+from support import benchmark
 
 from voiceclone import UsageError, load_base
 from voiceclone.data.dataset import load_dataset
@@ -18,14 +16,6 @@ from voiceclone.evaluation.samples import SampleVoice, folder_name, write_sample
 from voiceclone.voice.formats import write_voices
 
 FINDINGS = {"clone": 0.7, "stranger": 0.0, "recordings": 0.8, "nearest": 0.5, "nearest_name": "af_heart"}
-
-
-def script(name: str):
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def test_a_page_with_sounds_of_recording_clone_and_best_stock(
     (run_folder / "evaluation.json").write_text(json.dumps({"findings": FINDINGS}))
     out = tmp_path / "samples"
     given = [str(run_folder / "anna.pt"), "--base", str(base_folder), "--out", str(out), "--offline"]
-    assert script("samples_page").main(given) == 0
+    assert benchmark("samples_page").main(given) == 0
     assert f"page: {out / 'index.html'}" in capsys.readouterr().out
     page = (out / "index.html").read_text()
     sources = re.findall(r'<audio[^>]* src="([^"]+)"', page)
@@ -64,7 +54,7 @@ def test_the_consent_in_the_file_of_a_mix_is_shown(
     mix, out = tmp_path / "elsewhere" / "half.pt", tmp_path / "samples"
     load_base(base_folder).stock_voices["stock_0"].save(mix, provenance={"half": {"consent": "Anna and Ben agreed"}})
     given = [f"{mix}={dataset_folder}", "--base", str(base_folder), "--out", str(out), "--sentences", "1", "--offline"]
-    assert script("samples_page").main(given) == 0
+    assert benchmark("samples_page").main(given) == 0
     assert "Anna and Ben agreed" in (out / "index.html").read_text()
 
 
@@ -82,5 +72,5 @@ def test_voices_of_one_name_are_refused_before_anything_is_written(
 
 def test_a_voice_without_a_known_dataset_is_one_clear_line(run_folder: Path, tmp_path: Path, capsys) -> None:
     (run_folder / "config.json").unlink()
-    assert script("samples_page").main([str(run_folder / "anna.pt"), "--out", str(tmp_path / "o")]) == 2
+    assert benchmark("samples_page").main([str(run_folder / "anna.pt"), "--out", str(tmp_path / "o")]) == 2
     assert "which dataset it was made from" in capsys.readouterr().err

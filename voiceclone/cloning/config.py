@@ -24,6 +24,8 @@ EPOCHS, LR_ON_KOKORO, LR = 30, 2e-3, 4e-3
 """Where none is given: number of epochs, learning rate on Kokoro-82M, and on other bases."""
 EPOCHS_BEFORE_FINISH, LR_WITH_FINISH = 80, 1e-3
 """The same with ``finish``: number of epochs on nano, learning rate on both models."""
+EPOCHS_PLAIN_ON_KOKORO, EPOCHS_PLAIN, LR_PLAIN = 60, 100, 1e-3
+"""The same with the plain recipe, whose learning rate is that of every weight, not of the voice's values."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _PATHS = ("data", "out", "base", "resume")
 # Settings that change the voice: a checkpoint can only be resumed with the same values.
@@ -43,7 +45,8 @@ class CloneConfig:
     out: str = setting("output", "output folder; the voice goes to OUT/NAME")
     epochs_projection: int | None = setting(
         None,
-        f"maximum number of training epochs (default: {EPOCHS}; {EPOCHS_BEFORE_FINISH} on nano before --finish)",
+        f"maximum number of training epochs (default: {EPOCHS}; {EPOCHS_BEFORE_FINISH} on nano before --finish; with "
+        f"--recipe plain {EPOCHS_PLAIN_ON_KOKORO} on Kokoro-82M and {EPOCHS_PLAIN} on other bases)",
     )
     finish: int = setting(
         0,
@@ -53,7 +56,7 @@ class CloneConfig:
     lr_projection: float | None = setting(
         None,
         "learning rate of the projection: one step changes each value of the voice by about four times this (default: "
-        f"{LR_ON_KOKORO:g} on Kokoro-82M, {LR:g} on other bases, {LR_WITH_FINISH:g} with --finish)",
+        f"{LR_ON_KOKORO:g} on Kokoro-82M, {LR:g} on other bases, {LR_WITH_FINISH:g} with --finish or --recipe plain)",
     )
     max_style_samples: int = setting(100, "maximum number of clips for style extraction")
     max_training_clips: int = setting(
@@ -131,6 +134,8 @@ class CloneConfig:
         epochs, lr = EPOCHS, LR_ON_KOKORO if kind == KOKORO else LR
         if self.finish:
             epochs, lr = EPOCHS_BEFORE_FINISH, LR_WITH_FINISH
+        elif self.recipe == PLAIN:
+            epochs, lr = EPOCHS_PLAIN_ON_KOKORO if kind == KOKORO else EPOCHS_PLAIN, LR_PLAIN
         return replace(
             self,
             epochs_projection=epochs if self.epochs_projection is None else self.epochs_projection,

@@ -22,7 +22,7 @@ class ProjectionConfig:
     max_crops_per_epoch: int = 4  # an epoch takes one crop of each clip, at most this many
     crop_frames: int = 48  # frames of 25 ms: 1.2 s, enough for the speaker encoder
     max_validation_crops: int = 4
-    validate_every: int = 3  # epochs between validations; the first and the last epoch are always validated
+    validate_every: int = 3  # epochs from one validation to the next; the last epoch is always validated
     gradient_clip: float = 1.0  # L2 norm over all parameters
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative

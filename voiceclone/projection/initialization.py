@@ -23,7 +23,7 @@ from voiceclone.voice.profile import REFERENCE_ROW, LengthProfile
 BLEND = "a blend of stock voices"
 ZERO_SHOT = "zero-shot"
 BLENDED = 8  # maximum number of stock voices in a blend: the nearest ones
-BLEND_STEPS = 8  # gradient steps of the search for the blend weights; seven more lower the loss by 0.1 to 1 %
+BLEND_STEPS = 8  # gradient steps of the search for the blend weights; seven more lower the loss by 0 to 1 %
 BLEND_RATE = 0.3  # learning rate of the blend's logits
 NOT_PROSODIC = ("mel_mse", "mel")  # terms that do not depend on the prosodic half alone
 FREE_RUNNING_CROPS = 16  # on which the term ``phones`` of the best stock voice is computed

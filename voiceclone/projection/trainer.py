@@ -173,7 +173,7 @@ class ProjectionTrainer:
         return self.state
 
     def _is_validated(self, epoch: int) -> bool:
-        """True for the first and last epoch and every ``validate_every``-th between; ``epoch`` counts from 0."""
+        """True for epoch 0, every ``validate_every``-th one from there, and the last one of this model."""
         return epoch % self.config.validate_every == 0 or epoch + 1 == self.last_epoch
 
     def _is_stalled(self) -> bool:
