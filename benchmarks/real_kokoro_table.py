@@ -64,7 +64,8 @@ def tables(results: list[dict[str, Any]]) -> list[str]:
     heads = ["speaker", "seeds", *(f"{encoder}, scaled" for encoder in ENCODERS), *ERRORS.values()]
     lines += ["", f"| {' | '.join(heads)} |",
               "|---" * (2 + len(ENCODERS) + len(ERRORS)) + "|"]  # fmt: skip
-    errors = {speaker: _mean(found, ERRORS) for speaker, found in sorted(by_speaker.items())}
+    known = [key for key in ERRORS if all(key in result for result in results)]  # older results lack some
+    errors = {speaker: _mean(found, known) for speaker, found in sorted(by_speaker.items())}
     for speaker, found in errors.items():
         lines.append(_errors(speaker, str(len(by_speaker[speaker])), scaled[speaker], found))
     lines.append(_errors("mean", "", _mean(scaled.values()), _mean(errors.values())))
@@ -93,7 +94,8 @@ def _mean(rows: Iterable[dict[str, Any]], keys: Iterable[str] = ()) -> dict[str,
 
 def _errors(speaker: str, seeds: str, scaled: dict[str, float], errors: dict[str, float]) -> str:
     likeness = [f"{scaled[encoder]:.2f}" if scaled else "-" for encoder in ENCODERS]
-    return f"| {speaker} | {seeds} | {' | '.join([*likeness, *(f'{errors[key]:.2f}' for key in ERRORS)])} |"
+    cells = [*likeness, *(f"{errors[key]:.2f}" if key in errors else "-" for key in ERRORS)]
+    return f"| {speaker} | {seeds} | {' | '.join(cells)} |"
 
 
 def _wins(rival: str, means: dict[str, dict[str, dict[str, float]]]) -> str:

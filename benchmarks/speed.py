@@ -130,7 +130,7 @@ def say(work: Path) -> dict[str, float]:
 def memory(work: Path) -> dict[str, float]:
     """Peak resident memory of a clone on the full-size base, few epochs, with 12 clips and with 48, in GiB."""
     base, demo = full_size_base(work / "full"), demo_data(work)
-    many = _copies(demo, work / "demo_48", 4)
+    many = copies(demo, work / "demo_48", 4)
     found = {}
     for label, data in (("12_clips", demo), ("48_clips", many)):
         code = (
@@ -144,8 +144,15 @@ def memory(work: Path) -> dict[str, float]:
     return found
 
 
-def _copies(source: Path, target: Path, count: int) -> Path:
-    """The same clips ``count`` times under other names, a little louder each time (copies would be dropped)."""
+def copies(source: Path, target: Path, count: int, *, at_most: int | None = None) -> Path:
+    """The same training clips ``count`` times under other names, a little softer each time (copies would be dropped).
+
+    Args:
+        source: a dataset with ``train`` and, optionally, ``validation``; the latter is copied once.
+        target: folder of the new dataset; kept if it exists.
+        count: copies of each training clip.
+        at_most: number of training clips to stop at.
+    """
     import soundfile
 
     if (target / "train" / "metadata.jsonl").is_file():
@@ -159,9 +166,10 @@ def _copies(source: Path, target: Path, count: int) -> Path:
             audio, rate = soundfile.read(source / split / row["file_name"])
             for number in range(count if split == "train" else 1):
                 name = f"{number}_{row['file_name']}"
-                soundfile.write(target / split / name, audio * (0.7 + 0.05 * number), rate)
+                soundfile.write(target / split / name, audio * 0.9 * 0.97**number, rate)
                 lines.append(json.dumps({**row, "file_name": name}))
-        (target / split / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+        kept = lines[:at_most] if split == "train" else lines
+        (target / split / "metadata.jsonl").write_text("\n".join(kept) + "\n")
     return target
 
 

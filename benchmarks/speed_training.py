@@ -33,7 +33,7 @@ WALK_TIMES = 20  # the clone's seconds that the random walk is given
 
 @dataclass(eq=False)
 class Watch:
-    """Observer of the training: seconds since the start at every epoch, with the voice at that time."""
+    """Observer of the training: seconds since the start at every validated epoch, with the voice at that time."""
 
     started: float
     seconds: list[float] = field(default_factory=list)
@@ -44,7 +44,9 @@ class Watch:
         """Ignore single steps."""
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
-        """Note the time, the held-out loss and the voice."""
+        """Note the time, the held-out loss and the voice, at the epochs that are validated."""
+        if not record["validation"]:
+            return
         self.seconds.append(time.perf_counter() - self.started)
         self.losses.append(record["validation"]["loss"])
         self.vectors.append(trainer.base_vector())

@@ -23,6 +23,7 @@ from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection import initialization
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
+from voiceclone.tracking.progress import Reporter
 
 FILES = {
     "artifacts/candidates.safetensors",
@@ -240,6 +241,18 @@ def test_no_epochs_give_the_start(tmp_path: Path, dataset_folder: Path, base_fol
     result = clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=0, without=QUICK))
     artifacts = torch.load(tmp_path / "v" / "v_artifacts.pt", weights_only=True)
     assert torch.equal(artifacts["base_vector"], artifacts["anchor"]) and result.report["epochs"] == 0
+
+
+def test_the_report_has_the_seconds_of_each_task_of_this_clone_alone(
+    tmp_path: Path, dataset_folder: Path, base_folder: Path
+) -> None:
+    reporter = Reporter(verbosity=-1)
+    reporter.elapsed["Projection"] = 1e6  # of another clone
+    given = settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=QUICK)
+    report = clone(**given, reporter=reporter).report
+    spent = report["task_seconds"]
+    assert {"Checking clips", "Style extraction", "Measuring clips", "Projection", "Speaking"} <= set(spent)
+    assert 0.0 < sum(spent.values()) - spent["Checking clips"] < report["seconds"] + 0.5  # rounded to 0.1 each
 
 
 def test_wandb_offline_leaves_a_run_to_sync(

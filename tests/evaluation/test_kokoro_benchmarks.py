@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+import soundfile
 import torch
 from support import benchmark
 
@@ -38,6 +43,41 @@ def test_seeds_are_averaged_before_speakers_and_likeness_is_scaled_from_stranger
     assert rows["ben"].startswith("| ben | 1 | 0.88 |") and rows["mean"].startswith("| mean |  | 0.69 |")
     wins = "nearer than best_stock: 1 of 2 by all encoders (resemblyzer 1, xvector 1, campplus 1)"
     assert lines[-1] == wins
+
+
+def test_what_older_results_lack_is_a_dash_in_the_table() -> None:
+    benchmark("real_kokoro")
+    older = result("anna", 0, 0.4, 0.3)
+    del older["f0_of_clips_semitones"], older["rate_of_clips_percent"]
+    lines = benchmark("real_kokoro_table").tables([older, result("ben", 0, 0.8, 0.5)])
+    assert "| anna | 1 | 0.38 | 0.38 | 0.38 | 1.00 | - | 2.00 | - | 600.00 |" in lines
+
+
+@pytest.fixture
+def clone_time():
+    for name in ("real_kokoro", "random_walk", "full_size", "speed_training", "speed"):
+        benchmark(name)
+    return benchmark("clone_time")
+
+
+def test_the_earlier_recipes_time_is_projected_from_its_epochs(clone_time) -> None:
+    found = clone_time.Timed(seconds=100.0, peak_gib=2.0, tasks={"Measuring clips": 10.0, "Projection": 12.0})
+    assert found.projected(6, 100) == pytest.approx(100.0 + 94 * 2.0)
+
+
+def test_copies_of_a_dataset_have_other_levels_and_the_given_number(clone_time, tmp_path: Path) -> None:
+    for split, names in (("train", ("a", "b", "c")), ("validation", ("d",))):
+        (tmp_path / "few" / split).mkdir(parents=True)
+        rows = [{"file_name": f"{name}.wav", "text": f"Sentence {name}."} for name in names]
+        (tmp_path / "few" / split / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        for name in names:
+            soundfile.write(tmp_path / "few" / split / f"{name}.wav", np.sin(np.arange(4800.0) * 0.1), 24_000)
+    many = clone_time._many(tmp_path / "few", tmp_path)
+    rows = [json.loads(line) for line in (many / "train" / "metadata.jsonl").read_text().splitlines()]
+    peaks = {np.abs(soundfile.read(many / "train" / row["file_name"])[0]).max() for row in rows}
+    assert len(rows) == len({row["file_name"] for row in rows}) == clone_time.MANY
+    assert len(peaks) == 34 and max(peaks) < 0.91
+    assert len((many / "validation" / "metadata.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("seed", [0, 1])

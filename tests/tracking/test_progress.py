@@ -105,6 +105,15 @@ def test_an_interrupted_task_says_where_it_stopped():
     assert stream.getvalue() == "Projection: stopped at 4/9 epochs in 2.0 s (2.0 epochs/s)\n"
 
 
+@pytest.mark.parametrize("verbosity", [-1, 0])
+def test_the_seconds_of_each_task_are_kept_and_added_up(verbosity):
+    report, _, clock = reporter(verbosity)
+    for label, seconds in (("Checking clips", 1.0), ("Projection", 5.0), ("Projection", 2.0)):
+        with report.task(label):
+            clock.now += seconds
+    assert report.elapsed == {"Checking clips": 1.0, "Projection": 7.0}
+
+
 @pytest.mark.parametrize(
     ("verbosity", "expected"),
     [(-1, ["warning: w"]), (0, ["i", "warning: w", "T: 0/2 steps in 0.0 s"]), (1, None)],

@@ -77,6 +77,7 @@ def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
     folder = RunFolder(config.folder)
     with contextlib.ExitStack() as held:
         if _claim(config, folder, held):
+            reporter.elapsed.clear()  # of an earlier clone in this process
             run = open_run(config, folder, device, reporter)
             three_stages(run, _begin(run))
         else:

@@ -103,6 +103,7 @@ def finish_voice(
         "seed": run.config.seed,
         "convolutions": "bfloat16" if trainer.kokoro.convolutions is torch.bfloat16 else "float32",
         "seconds": round(seconds, 1),
+        "task_seconds": {task: round(spent, 1) for task, spent in run.reporter.elapsed.items()},
         "versions": package_versions(),
     }
     write_text(run.folder.path / "README.md", _card(run, report))

@@ -65,5 +65,7 @@ class CloneReport(TypedDict):
     convolutions: str
     """Precision of the decoder's convolutions in training."""
     seconds: float
-    """Wall-clock time of the run."""
+    """Wall-clock time of the run; of a resumed one, since it was resumed."""
+    task_seconds: dict[str, float]
+    """The part of ``seconds`` that each task with progress took, and the checking of the clips before it."""
     versions: dict[str, str]

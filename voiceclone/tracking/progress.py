@@ -43,6 +43,7 @@ class Reporter:
         self.verbosity = verbosity
         self.interval = interval
         self.clock = clock
+        self.elapsed: dict[str, float] = {}  # seconds of each task that ended, by label; repeated tasks are added up
         self.stream = _SafeStream(sys.stderr if stream is None else stream)
         self.uses_bars = self.stream.isatty() and os.environ.get("TERM") != "dumb"
 
@@ -142,6 +143,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        elapsed = self._reporter.elapsed
+        elapsed[self.label] = elapsed.get(self.label, 0.0) + self._reporter.clock() - self._started
         if self._bar is not None:
             self._bar.close()
         elif self._reporter.verbosity >= NORMAL:
