@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from voiceclone.audio.features import track_f0
+from voiceclone.audio.features import MIN_VOICED_HZ, track_f0
 from voiceclone.audio.io import SAMPLE_RATE, resample
 from voiceclone.bases.base import Base, load_base
 from voiceclone.distributed import convolution_dtype
@@ -43,7 +43,8 @@ class Measured:
 
     errors: list[tuple[float, float]] = field(default_factory=list)  # wrong words, words
     opinions: list[float] = field(default_factory=list)
-    pitches: list[float] = field(default_factory=list)  # median F0, semitones
+    pitches: list[float] = field(default_factory=list)  # median F0 of the audio, semitones
+    predicted: list[float] = field(default_factory=list)  # median F0 that the predictor gave the decoder, semitones
     frames: list[float] = field(default_factory=list)  # length without BOS and EOS
     speakers: dict[str, np.ndarray] = field(default_factory=dict)  # mean vector over the further sentences
 
@@ -82,8 +83,12 @@ def main() -> int:
     print("| figure | student | teacher |\n|---|---|---|")
     for name, (ours, theirs) in figures.items():
         print(f"| {name} | {ours:.3f} | {'' if theirs is None else f'{theirs:.3f}'} |")
+    by_voice = pitch_by_voice(**found)
+    print("\n| median F0, semitones | audio | as predicted |\n|---|---|---|")
+    for voice, (audio, predicted) in by_voice.items():
+        print(f"| {voice} | {audio:.2f} | {predicted:.2f} |")
     if options.json is not None:
-        write_json(options.json, {name: list(pair) for name, pair in figures.items()})
+        write_json(options.json, {**figures, "median F0 by voice": by_voice})
     return 0
 
 
@@ -134,14 +139,32 @@ def measure(model: Speaking, judges: Judges, spoken: list[str], further: list[st
         audio = said.audio.numpy()
         found.errors.append(judges.words.error_rate(audio, sentence))
         found.opinions.append(judges.mos(audio))
-        f0 = track_f0(audio)
-        found.pitches.append(12 * float(np.log2(np.median(f0[f0 > 0]))) if (f0 > 0).sum() > 5 else float("nan"))
+        found.pitches.append(median_semitones(track_f0(audio), 0.0))
+        found.predicted.append(median_semitones(said.f0.numpy(), MIN_VOICED_HZ))
         found.frames.append(float(said.durations[1:-1].sum()))
     for voice in model.voices:
         heard = [judges.speakers.embed(model.speak(s, voice, n).audio.numpy()) for n, s in enumerate(further)]
         mean = np.mean(heard, axis=0)
         found.speakers[voice] = mean / np.linalg.norm(mean)
     return found
+
+
+def median_semitones(f0: np.ndarray, unvoiced_hz: float) -> float:
+    """The median of F0 above ``unvoiced_hz``, in semitones above 1 Hz; NaN with five voiced frames or fewer."""
+    voiced = f0[f0 > unvoiced_hz]
+    return 12 * float(np.log2(np.median(voiced))) if voiced.size > 5 else float("nan")
+
+
+def pitch_by_voice(student: Measured, teacher: Measured) -> dict[str, tuple[float, float]]:
+    """Mean absolute difference of the median F0 in semitones, for each voice: of the audio, and as predicted."""
+    apart = [np.abs(np.subtract(student.pitches, teacher.pitches)),
+             np.abs(np.subtract(student.predicted, teacher.predicted))]  # fmt: skip
+    turns = [slice(number, None, len(VOICES)) for number in range(len(VOICES))]
+    return {
+        voice: (float(np.nanmean(apart[0][turn])), float(np.nanmean(apart[1][turn])))
+        for voice, turn in zip(VOICES, turns, strict=True)
+        if len(apart[0][turn])
+    }
 
 
 def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, float | None]]:
@@ -163,6 +186,10 @@ def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, floa
         ),
         "median F0, mean absolute difference, semitones": (
             float(np.nanmean(np.abs(np.subtract(student.pitches, teacher.pitches)))),
+            None,
+        ),
+        "the same, as predicted": (
+            float(np.nanmean(np.abs(np.subtract(student.predicted, teacher.predicted)))),
             None,
         ),
         "length, mean absolute difference, %": (
