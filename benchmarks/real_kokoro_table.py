@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Means over speakers of what real_kokoro.py measured, wins against each rival, and the clones' own errors.
+"""Means over speakers of what real_kokoro.py measured, the clones' own errors, each speaker, wins against each rival.
 
     python benchmarks/real_kokoro.py --base kokoro --run output/NAME --data SPEECH/NAME --others SPEECH/* --results WORK
     python benchmarks/real_kokoro_table.py WORK
@@ -69,6 +69,9 @@ def tables(results: list[dict[str, Any]]) -> list[str]:
     for speaker, found in errors.items():
         lines.append(_errors(speaker, str(len(by_speaker[speaker])), scaled[speaker], found))
     lines.append(_errors("mean", "", _mean(scaled.values()), _mean(errors.values())))
+    lines += ["", f"| speaker | voice | {' | '.join(COLUMNS)} |", "|---" * (2 + len(COLUMNS)) + "|"]
+    for speaker, voices in means.items():
+        lines += [row_of(f"{speaker} | {name}", voices[name]) for name in names if name in voices]
     rivals = [name for name in names if name not in (CLONE, RECORDINGS, STRANGERS)]
     return [*lines, "", *(_wins(rival, means) for rival in rivals)]
 
