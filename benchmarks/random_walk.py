@@ -188,7 +188,7 @@ def main() -> int:
         clips = load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab).train
         target, other = target_and_other(clips)
         seconds = options.times * json.loads((options.run / "report.json").read_text())["seconds"]
-        with Reporter().task("Random walk", total=round(seconds), unit="s") as task:
+        with Reporter().task("Random walk", total=round(seconds), unit="second") as task:
             spent = [0]
 
             def advance(now: float) -> None:
