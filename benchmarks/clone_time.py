@@ -101,7 +101,8 @@ def timed_clone(data: Path, name: str, options: argparse.Namespace, *flags: str)
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(options.threads)})
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
-    if code := os.waitstatus_to_exitcode(status):
+    process.returncode = code = os.waitstatus_to_exitcode(status)
+    if code:
         raise subprocess.CalledProcessError(code, command)
     report = json.loads((options.work / name / "report.json").read_text(encoding="utf-8"))
     return Timed(seconds=seconds, peak_gib=usage.ru_maxrss / 2**20, tasks=report["task_seconds"])
