@@ -62,13 +62,11 @@ class Prepared:
     started: float
 
 
-def prepare(base: str, data: Path, out: Path, *, epochs: int = 100) -> Prepared:
+def prepare(base: str, data: Path, out: Path) -> Prepared:
     """Run everything that precedes the first epoch."""
     started = time.perf_counter()
-    config = merge(
-        {"data": str(data), "name": "speed", "out": str(out), "base": base, "offline": True, "device": "cpu",
-         "epochs_projection": epochs}, {},
-    )  # fmt: skip
+    given = {"data": str(data), "name": "speed", "out": str(out), "base": base, "offline": True, "device": "cpu"}
+    config = merge(given, {})
     run = open_run(config, RunFolder(config.folder), torch.device("cpu"), Reporter(verbosity=-1))
     styles = style_stage(run)
     return Prepared(run=run, styles=styles, trainer=prepare_training(run, styles, None), started=started)
