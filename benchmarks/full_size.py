@@ -30,6 +30,8 @@ def full_size_base(folder: Path) -> Path:
         model = NanoKModel(config)
         init_for_speech(model)
         encoders = build_style_encoders(StyleEncoderConfig())
+        for encoder in (encoders.acoustic, encoders.prosodic):
+            torch.nn.init.zeros_(encoder.unshared.weight)  # else the styles are so large that cloning refuses them
         voices = {f"v{i}": 0.2 * torch.randn(1, 1, 256).expand(510, 1, 256).contiguous() for i in range(VOICES)}
     (folder / "config.json").write_text(json.dumps(config))
     save_state(model, folder / "model.safetensors")

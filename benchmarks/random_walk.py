@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -59,6 +60,8 @@ class Walk:
     """Seconds after which the best voice was found."""
     count: int
     """Voices that were scored."""
+    each: float
+    """Seconds that each voice took after the stock voices and the start were scored; NaN where there was none."""
 
 
 Score = Callable[[VoicePack, float], Scored]
@@ -95,14 +98,16 @@ def random_walk(
     tensors = torch.stack([pack.tensor for pack in ranked])
     voice, spread = VoicePack(tensors.mean(0), "random_walk"), tensors.std(0)[100, 0]
     best, count = scored(voice, 0.0), len(packs) + 1
-    found = time.perf_counter() - started
+    found = ranking = time.perf_counter() - started
     while time.perf_counter() - started < seconds:
         noise = torch.from_numpy(rng.standard_normal(256)).float() * spread * rng.uniform(*NOISE)
         new = VoicePack(voice.tensor + noise, "random_walk")
         value, count = scored(new, FAR * best.target), count + 1
         if value.score > best.score:
             voice, best, found = new, value, time.perf_counter() - started
-    return Walk(voice=voice, score=best.score, found=found, count=count)
+    steps = count - len(packs) - 1
+    each = (time.perf_counter() - started - ranking) / steps if steps else math.nan
+    return Walk(voice=voice, score=best.score, found=found, count=count, each=each)
 
 
 class HarmonicScore:

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py FIGURE... --work WORK [--threads 2]
 
-FIGURE is one or more of: step, naive, walk, styles, memory, startup, say. Each adds its result to WORK/speed.json; the
+FIGURE is one or more of: step, naive, walk, styles, startup, say. Each adds its result to WORK/speed.json; the
 table of all results is printed at the end. ``naive`` and ``walk`` work on the embedded base, which is trained;
 the others on a model of the real Kokoro's size with random weights (made in WORK once).
 """
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ from pathlib import Path
 import torch
 from full_size import full_size_base
 from speed_training import naive, step, walk
+from timed_clone import machine
 
 from voiceclone.data.demo import make_demo_dataset
 from voiceclone.files import write_json
@@ -127,52 +126,6 @@ def say(work: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def memory(work: Path) -> dict[str, float]:
-    """Peak resident memory of a clone on the full-size base, few epochs, with 12 clips and with 48, in GiB."""
-    base, demo = full_size_base(work / "full"), demo_data(work)
-    many = copies(demo, work / "demo_48", 4)
-    found = {}
-    for label, data in (("12_clips", demo), ("48_clips", many)):
-        code = (
-            "import resource, sys; from voiceclone.cli.main import main\n"
-            f"code = main(['clone', '--data', {str(data)!r}, '--name', 'm', '--out', {str(work / 'out')!r}, '--base', "
-            f"{str(base)!r}, '--epochs-projection', '3', '--offline', '--overwrite', '--quiet', '--device', 'cpu'])\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        found[f"peak_gib_{label}"] = float(done.stdout.split()[-1])
-    return found
-
-
-def copies(source: Path, target: Path, count: int, *, at_most: int | None = None) -> Path:
-    """The same training clips ``count`` times under other names, a little softer each time (copies would be dropped).
-
-    Args:
-        source: a dataset with ``train`` and, optionally, ``validation``; the latter is copied once.
-        target: folder of the new dataset; kept if it exists.
-        count: copies of each training clip.
-        at_most: number of training clips to stop at.
-    """
-    import soundfile
-
-    if (target / "train" / "metadata.jsonl").is_file():
-        return target
-    for split in ("train", "validation"):
-        if not (source / split / "metadata.jsonl").is_file():
-            continue
-        lines = []
-        (target / split).mkdir(parents=True, exist_ok=True)
-        for row in map(json.loads, (source / split / "metadata.jsonl").read_text().splitlines()):
-            audio, rate = soundfile.read(source / split / row["file_name"])
-            for number in range(count if split == "train" else 1):
-                name = f"{number}_{row['file_name']}"
-                soundfile.write(target / split / name, audio * 0.9 * 0.97**number, rate)
-                lines.append(json.dumps({**row, "file_name": name}))
-        kept = lines[:at_most] if split == "train" else lines
-        (target / split / "metadata.jsonl").write_text("\n".join(kept) + "\n")
-    return target
-
-
 def best_of(work, repeats: int) -> float:
     """Seconds of the fastest of ``repeats`` calls: other programs can only make a call slower."""
     times = []
@@ -181,14 +134,6 @@ def best_of(work, repeats: int) -> float:
         work()
         times.append(time.perf_counter() - started)
     return min(times)
-
-
-def machine() -> str:
-    """Processor and cores."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 def _call(command: list[str]) -> None:
@@ -200,7 +145,6 @@ FIGURES = {
     "naive": lambda work: naive(demo_data(work), work),
     "walk": lambda work, seconds: walk(demo_data(work), work, seconds),
     "styles": styles,
-    "memory": memory,
     "startup": startup,
     "say": say,
 }

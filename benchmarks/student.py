@@ -155,16 +155,16 @@ def median_semitones(f0: np.ndarray, unvoiced_hz: float) -> float:
     return 12 * float(np.log2(np.median(voiced))) if voiced.size > 5 else float("nan")
 
 
+def differences(ours: list[float], theirs: list[float]) -> np.ndarray:
+    """Absolute differences, one per utterance; NaN where one of the two is."""
+    return np.abs(np.subtract(ours, theirs))
+
+
 def pitch_by_voice(student: Measured, teacher: Measured) -> dict[str, tuple[float, float]]:
     """Mean absolute difference of the median F0 in semitones, for each voice: of the audio, and as predicted."""
-    apart = [np.abs(np.subtract(student.pitches, teacher.pitches)),
-             np.abs(np.subtract(student.predicted, teacher.predicted))]  # fmt: skip
-    turns = [slice(number, None, len(VOICES)) for number in range(len(VOICES))]
-    return {
-        voice: (float(np.nanmean(apart[0][turn])), float(np.nanmean(apart[1][turn])))
-        for voice, turn in zip(VOICES, turns, strict=True)
-        if len(apart[0][turn])
-    }
+    audio, predicted = differences(student.pitches, teacher.pitches), differences(student.predicted, teacher.predicted)
+    turns = {voice: slice(number, None, len(VOICES)) for number, voice in enumerate(VOICES[: len(audio)])}
+    return {voice: (float(np.nanmean(audio[t])), float(np.nanmean(predicted[t]))) for voice, t in turns.items()}
 
 
 def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, float | None]]:
@@ -185,11 +185,11 @@ def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, floa
             None,
         ),
         "median F0, mean absolute difference, semitones": (
-            float(np.nanmean(np.abs(np.subtract(student.pitches, teacher.pitches)))),
+            float(np.nanmean(differences(student.pitches, teacher.pitches))),
             None,
         ),
         "the same, as predicted": (
-            float(np.nanmean(np.abs(np.subtract(student.predicted, teacher.predicted)))),
+            float(np.nanmean(differences(student.predicted, teacher.predicted))),
             None,
         ),
         "length, mean absolute difference, %": (

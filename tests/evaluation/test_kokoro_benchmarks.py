@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +57,15 @@ def test_what_older_results_lack_is_a_dash_in_the_table() -> None:
 
 @pytest.fixture
 def clone_time():
-    for name in ("real_kokoro", "random_walk", "full_size", "speed_training", "speed"):
+    for name in ("random_walk", "timed_clone"):
         benchmark(name)
     return benchmark("clone_time")
 
 
 def test_the_earlier_recipes_time_is_projected_from_its_epochs(clone_time) -> None:
-    found = clone_time.Timed(seconds=100.0, peak_gib=2.0, tasks={"Measuring clips": 10.0, "Projection": 12.0})
-    assert found.projected(6, 100) == pytest.approx(100.0 + 94 * 2.0)
+    tasks = {"Measuring clips": 10.0, "Projection": 12.0}
+    found = clone_time.TimedClone(seconds=100.0, peak_gib=2.0, tasks=tasks)
+    assert clone_time.projected(found, 6, 100) == pytest.approx(100.0 + 94 * 2.0)
 
 
 def test_copies_of_a_dataset_have_other_levels_and_the_given_number(clone_time, tmp_path: Path) -> None:
@@ -79,6 +81,13 @@ def test_copies_of_a_dataset_have_other_levels_and_the_given_number(clone_time, 
     assert len(rows) == len({row["file_name"] for row in rows}) == clone_time.MANY
     assert len(peaks) == 34 and max(peaks) < 0.91
     assert len((many / "validation" / "metadata.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_walk_with_time_for_the_ranking_alone_has_no_time_a_voice() -> None:
+    walking = benchmark("random_walk")
+    stock = [VoicePack(torch.full((510, 1, 256), float(number)), f"a{number}") for number in range(3)]
+    walk = walking.random_walk(lambda pack, least: walking.Scored(score=0.5, target=0.5), stock, seconds=0.0)
+    assert walk.count == 4 and math.isnan(walk.each)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -97,5 +106,6 @@ def test_the_walk_starts_at_the_best_stock_voices_and_keeps_only_what_scores_bet
     walk = walking.random_walk(score, [*stock, foreign], seconds=0.5, seed=seed)
     start = scores[len(stock)]
     assert walk.count == len(scores) and len(scores) > len(stock) + 10
+    assert 0.0 < walk.each * (len(scores) - len(stock) - 1) <= 0.6  # seconds, 0.5 of them asked for
     assert max(scores[: len(stock)]) < start < walk.score == max(scores)
     assert -float(walk.voice.tensor[0].square().mean()) == pytest.approx(walk.score)

@@ -82,8 +82,8 @@ def log_energy(log_mel: Tensor) -> Tensor:
 def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
     """F0 in Hz at 80 frames per second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
 
-    By probabilistic YIN (Mauch and Dixon 2014, librosa). pyworld's Harvest (Morise 2017), which is faster, is
-    used instead if it is installed.
+    By probabilistic YIN (Mauch and Dixon 2014, librosa). pyworld's Harvest (Morise 2017) is used instead if it is
+    installed; it takes 2.5 times as long (1.07 s for a clip of 6 s on one core of an AMD EPYC, against 0.42 s).
 
     Args:
         quick: use pyworld's DIO (Morise et al. 2009) if installed: 15 times as fast as Harvest, for clean speech only.
