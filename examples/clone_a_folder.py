@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("data", help="folder with the clips and their metadata")
     parser.add_argument("name", help="name of the voice")
     parser.add_argument("--base", default="auto", help="auto, kokoro, nano, or the folder of a base")
-    parser.add_argument("--epochs", type=int, help="maximum number of training epochs (default: by base)")
+    parser.add_argument("--epochs", type=int, help="number of training epochs (default: by base)")
     parser.add_argument("--out", default="output")
     options = parser.parse_args()
     try:

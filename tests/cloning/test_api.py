@@ -27,7 +27,7 @@ from voiceclone.tracking.progress import Reporter
 
 FILES = {
     "artifacts/candidates.safetensors",
-    "README.md", "checkpoints/best.pt", "checkpoints/last.pt", "config.json", "dataset_report.json", "report.json",
+    "README.md", "checkpoints/initial.pt", "checkpoints/last.pt", "config.json", "dataset_report.json", "report.json",
     "training.png", "v.pt", "v_artifacts.pt", "v_test_1.wav", "v_test_2.wav", "v_test_3.wav",
 }  # fmt: skip
 EPOCHS = 4
@@ -206,7 +206,7 @@ def test_a_finished_voice_is_never_overwritten_unasked(finished: Path, dataset_f
         clone(**options)
     assert clone(**options, resume="auto").report["epochs"] == EPOCHS
     with pytest.raises(UsageError, match="overwrite=True"):
-        clone(**options, resume=str(finished / "checkpoints" / "best.pt"))
+        clone(**options, resume=str(finished / "checkpoints" / "last.pt"))
     assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
 
 

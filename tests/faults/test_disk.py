@@ -15,10 +15,8 @@ import pytest
 
 from voiceclone.cli.main import main
 from voiceclone.cloning.folder import RunFolder
-from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.projection import state as states
-from voiceclone.projection.trainer import ProjectionTrainer
 
 Run = Callable[..., int]
 
@@ -140,34 +138,3 @@ def test_a_lock_left_after_the_last_write_is_removed(run: Run, tmp_path: Path) -
     (tmp_path / "v" / ".lock").touch()
     assert run(tmp_path, "--epochs-projection", "0", "--resume") == 0
     assert not (tmp_path / "v" / ".lock").exists() and (tmp_path / "v" / "v.pt").is_file()
-
-
-def test_a_run_that_ends_between_its_two_checkpoints_mends_both(run: Run, tmp_path: Path, monkeypatch) -> None:
-    """The best checkpoint belongs to the epoch that the last one calls the best."""
-    save, count = states.write_torch, 0
-
-    def counted(target: Path, content: object) -> None:
-        nonlocal count
-        count += 1
-        if count == stop:
-            raise VoicecloneError("the disk is gone")
-        save(target, content)
-
-    def epochs(out: Path) -> tuple[int, int]:
-        best, last = (states.load_checkpoint(out / "v" / "checkpoints" / name)[0] for name in ("best.pt", "last.pt"))
-        return best.epoch, last.best_epoch
-
-    # Every epoch is the best so far: which one it is for random weights is up to the processor's rounding.
-    validate = ProjectionTrainer.validate
-    monkeypatch.setattr(
-        ProjectionTrainer, "validate", lambda self, vector: {**validate(self, vector), "loss": -float(self.state.step)}
-    )
-    stop = 0
-    with monkeypatch.context() as patch:
-        patch.setattr(states, "write_torch", counted)
-        assert run(tmp_path / "whole") == 0
-        assert epochs(tmp_path / "whole") == (2, 2)  # both are written in the last epoch, so the last write is one
-        stop, count = count, 0
-        assert run(tmp_path / "out") == 1
-    assert run(tmp_path / "out", "--resume") == 0
-    assert epochs(tmp_path / "out") == (2, 2)

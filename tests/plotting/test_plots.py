@@ -10,7 +10,6 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.plotting.plots import (
     BORROWED,
     figure_to_rgb,
-    find_best_epoch,
     loss_figure,
     loss_terms,
     mel_figure,
@@ -43,38 +42,27 @@ def test_a_panel_for_each_term_with_train_and_validation():
     assert "lr" not in " ".join(axes)
     total = axes["loss (total), log scale"]
     assert total.get_yscale() == "log" and axes["mel_mse"].get_yscale() == "linear"
-    train, validation, best = total.get_lines()
+    train, validation = total.get_lines()
     assert list(train.get_ydata()) == [9.0, 3.0, 0.5]
     assert list(validation.get_xdata()) == [1, 2, 3]
-    assert list(best.get_xdata()) == [2, 2]
     # A non-finite value leaves a gap, not a zero.
     assert list(axes["mel_mse"].get_lines()[1].get_ydata()) == [2.5, 2.0]
 
 
-def test_the_given_best_epoch_wins():
-    figure = training_figure(HISTORY, mel(80), mel(80), "v", best_epoch=3)
-    assert list(panels(figure)["mel_mse"].get_lines()[-1].get_xdata()) == [3, 3]
-    assert "best epoch (3)" in [text.get_text() for text in figure.legends[0].get_texts()]
-
-
 def test_legend_names_only_what_is_drawn():
     figure = training_figure([{"train/loss": 1.0}, {"train/loss": 0.5}], mel(80), mel(80), "v")
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "best epoch (2)"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training"]
 
 
 def test_epochs_on_the_student_are_shaded_and_not_compared_with_the_bases_levels():
     reference_levels = ReferenceLevels(measure="loss", levels={"best_stock": 5.0})
-    figure = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels, student_epochs=2,
-                             best_epoch=3)  # fmt: skip
+    figure = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels, student_epochs=2)
     top = figure.subfigs[0].axes[0]
     assert list(top.get_lines()[0].get_xdata()) == [3]
     assert top.get_title(loc="left").endswith("Yes: 4.00 against 5.00")
     assert [text.get_text() for text in figure.legends[0].get_texts()][0] == "on nano"
     assert len(panels(figure)["mel_mse"].patches) == 1
     assert not panels(training_figure(HISTORY, mel(80), mel(80), "v"))["mel_mse"].patches
-    kept = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels, student_epochs=2,
-                           best_epoch=2)  # fmt: skip
-    assert kept.subfigs[0].axes[0].get_title(loc="left").strip().endswith("yet?")  # the best voice is not drawn
 
 
 def test_better_than_stock_stands_on_top():
@@ -89,14 +77,14 @@ def test_better_than_stock_stands_on_top():
     assert [line.get_ydata()[0] for line in flat[:3]] == [0.6, 0.5, 0.9]
     assert "the training's own encoder" in top.get_xlabel()
     assert figure_to_rgb(figure).std() > 0
-    early = training_figure(history, mel(80), mel(80), "v", reference_levels=reference_levels, best_epoch=1)
+    early = training_figure(history[:1], mel(80), mel(80), "v", reference_levels=reference_levels)
     assert early.subfigs[0].axes[0].get_title(loc="left").endswith("Not yet: 0.55 against 0.60")
 
 
 def test_without_an_encoder_the_loss_is_drawn_and_less_is_better():
-    reference_levels = ReferenceLevels(measure="loss", levels={"best_stock": 3.0, "initialization": 9.0})
+    reference_levels = ReferenceLevels(measure="loss", levels={"best_stock": 5.0, "initialization": 9.0})
     top = training_figure(HISTORY, mel(80), mel(80), "v", reference_levels=reference_levels).subfigs[0].axes[0]
-    assert top.get_title(loc="left").endswith("Yes: 2.00 against 3.00") and "lower is better" in top.get_xlabel()
+    assert top.get_title(loc="left").endswith("Yes: 4.00 against 5.00") and "lower is better" in top.get_xlabel()
     bare = training_figure([], mel(80), mel(80), "v", reference_levels=ReferenceLevels(measure="loss", levels={}))
     assert figure_to_rgb(bare).std() > 0
 
@@ -125,11 +113,7 @@ def test_loss_figure_draws_each_curve_in_order_of_steps():
     assert figure_to_rgb(loss_figure([])).shape[2] == 3
 
 
-def test_best_epoch_and_terms():
-    assert find_best_epoch(HISTORY) == 2
-    assert find_best_epoch([{"train/loss": 2.0}, {"train/loss": 1.0}, {"val/loss": None}]) == 2
-    assert find_best_epoch([]) is None
-    assert find_best_epoch([{"val/loss": float("nan")}]) is None
+def test_terms_are_those_with_a_finite_value():
     assert loss_terms(HISTORY) == ["loss", "mel_mse"]
     assert loss_terms([{"train/f0": 1.0, "val/loss": float("inf")}]) == ["f0"]
 

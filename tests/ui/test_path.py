@@ -238,10 +238,10 @@ def test_the_time_left_is_told_in_words() -> None:
 
 def _checkpoint(folder: RunFolder, *, learnt: bool) -> None:
     """Empty files in place of the checkpoints of a run that was stopped, before or after its first epoch."""
-    folder.last_checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    folder.last_checkpoint.touch()
+    folder.initial_checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    folder.initial_checkpoint.touch()
     if learnt:
-        folder.best_checkpoint.touch()
+        folder.last_checkpoint.touch()
 
 
 def test_a_stopped_run_reports_the_finished_rounds(tmp_path: Path) -> None:
@@ -287,10 +287,10 @@ def test_a_run_begun_anew_drops_the_checkpoints_and_a_continued_one_keeps_them(
     _checkpoint(folder, learnt=False)
     first.touch()
     assert Jobs(studio).start(stopped, resume=True).resume  # the alignment is kept, and the first sound is still that
-    assert folder.last_checkpoint.is_file() and first.is_file()
+    assert folder.initial_checkpoint.is_file() and first.is_file()
     _checkpoint(folder, learnt=True)
     assert not Jobs(studio).start(stopped).resume
-    assert not folder.best_checkpoint.exists() and not first.exists()
+    assert not folder.checkpoint.exists() and not first.exists()
 
 
 @pytest.fixture

@@ -82,23 +82,15 @@ def log_energy(log_mel: Tensor) -> Tensor:
 def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
     """F0 in Hz at 80 frames per second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
 
-    By probabilistic YIN (Mauch and Dixon 2014, librosa). pyworld's Harvest (Morise 2017) is used instead if it is
-    installed; it takes 2.5 times as long (1.07 s for a clip of 6 s on one core of an AMD EPYC, against 0.42 s).
+    By probabilistic YIN (Mauch and Dixon 2014, librosa). Clones with F0 by Harvest (Morise 2017), which takes 2.5 times
+    as long, are no better (docs/lab_notes/last_epoch.md).
 
     Args:
-        quick: use pyworld's DIO (Morise et al. 2009) if installed: 15 times as fast as Harvest, for clean speech only.
+        quick: use DIO (Morise et al. 2009) of the extra ``pyworld``: about six times as fast, for clean speech only.
     """
     audio = np.ascontiguousarray(audio, dtype=np.float64)
     frames = 1 + len(audio) // HOP
-    try:
-        import pyworld
-    except ImportError:
-        f0 = _pyin(audio)
-    else:
-        track = pyworld.dio if quick else pyworld.harvest
-        coarse, times = track(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
-        f0 = pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)
-    f0 = np.nan_to_num(f0[:frames])
+    f0 = np.nan_to_num((_dio if quick else _pyin)(audio)[:frames])
     return np.pad(f0, (0, frames - len(f0))).astype(np.float32)
 
 
@@ -109,3 +101,11 @@ def _pyin(audio: np.ndarray) -> np.ndarray:
         audio, fmin=F0_FLOOR, fmax=F0_CEILING, sr=SAMPLE_RATE, frame_length=1536, hop_length=HOP, fill_na=0.0
     )
     return f0
+
+
+def _dio(audio: np.ndarray) -> np.ndarray:
+    import pyworld
+
+    coarse, times = pyworld.dio(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
+    refined: np.ndarray = pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)
+    return refined

@@ -45,12 +45,12 @@ class CloneConfig:
     out: str = setting("output", "output folder; the voice goes to OUT/NAME")
     epochs_projection: int | None = setting(
         None,
-        f"maximum number of training epochs (default: {EPOCHS}; {EPOCHS_BEFORE_FINISH} on nano before --finish; with "
+        f"number of training epochs (default: {EPOCHS}; {EPOCHS_BEFORE_FINISH} on nano before --finish; with "
         f"--recipe plain {EPOCHS_PLAIN_ON_KOKORO} on Kokoro-82M and {EPOCHS_PLAIN} on other bases)",
     )
     finish: int = setting(
         0,
-        "first train on nano, the base's student, and then at most this number of epochs on the base itself; 0: on the "
+        "first train on nano, the base's student, and then this number of epochs on the base itself; 0: on the "
         "base alone",
     )
     lr_projection: float | None = setting(

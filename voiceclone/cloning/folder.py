@@ -12,7 +12,7 @@ from typing import cast
 from voiceclone.cloning.report import CloneReport
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import LOCK, held, remove_partial_files
-from voiceclone.projection.state import BEST, LAST, TrainingState, load_checkpoint
+from voiceclone.projection.state import INITIAL, LAST, TrainingState, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,19 @@ class RunFolder:
         return self.path / "report.json"
 
     @property
+    def initial_checkpoint(self) -> Path:
+        """Checkpoint before the first epoch: alignment and initialization."""
+        return self.path / "checkpoints" / INITIAL
+
+    @property
     def last_checkpoint(self) -> Path:
-        """Checkpoint of the last epoch."""
+        """Checkpoint of the last finished epoch."""
         return self.path / "checkpoints" / LAST
 
     @property
-    def best_checkpoint(self) -> Path:
-        """Checkpoint of the best epoch."""
-        return self.path / "checkpoints" / BEST
+    def checkpoint(self) -> Path:
+        """The checkpoint to resume from; need not exist."""
+        return self.last_checkpoint if self.last_checkpoint.exists() else self.initial_checkpoint
 
     def test_wav(self, number: int) -> Path:
         """The ``number``-th synthesised test sentence."""
@@ -81,14 +86,14 @@ class RunFolder:
             return
         if self.is_finished():
             raise UsageError(f"{self.voice} is finished: choose another --name, or replace it with --overwrite")
-        if resume is None and (self.last_checkpoint.exists() or self.voice.exists()):
+        if resume is None and (self.checkpoint.exists() or self.voice.exists()):
             raise UsageError(
                 f"{self.path} holds an unfinished run: continue with --resume, or start again with --overwrite"
             )
 
     def clear(self) -> None:
         """Delete an unfinished run. A finished voice stays until the new one replaces it."""
-        for path in (self.report, self.last_checkpoint, self.best_checkpoint):
+        for path in (self.report, self.initial_checkpoint, self.last_checkpoint):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -119,7 +124,7 @@ class RunFolder:
         Raises:
             UsageError: the checkpoint belongs to another dataset, base or settings.
         """
-        path = self.last_checkpoint if resume == "auto" else Path(resume)
+        path = self.checkpoint if resume == "auto" else Path(resume)
         if not path.is_file():
             if resume == "auto":
                 return None

@@ -48,7 +48,7 @@ def finish_voice(
 ) -> CloneReport:
     """Write all outputs. The report is written last, because it marks the voice as finished."""
     state = trainer.state
-    trained = state.best_vector if state.best_vector is not None else state.anchor
+    trained = trainer.base_vector()
     base_vector = between(state.anchor, trained, run.config.fidelity)
     voice = run.profile.expand(base_vector, run.config.name)
     initialization = run.profile.expand(state.anchor, "initialization")
@@ -91,7 +91,6 @@ def finish_voice(
         "fidelity": run.config.fidelity,
         "epochs": state.epoch,
         "epochs_on": _epochs_on(trainer),
-        "best_epoch": state.best_epoch,
         "skipped_steps": state.skipped_steps,
         "metrics": metrics,
         "alignment": _alignment_scores(trainer),
@@ -119,7 +118,6 @@ def _draw_training(
         _curves(trainer.state.history, trainer.weights),
         *_mel_pair(trainer, base_vector),
         run.config.name,
-        best_epoch=trainer.state.best_epoch or None,
         student_epochs=trainer.config.student_epochs,
         reference_levels=reference_levels,
     )

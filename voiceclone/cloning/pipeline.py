@@ -158,14 +158,12 @@ def _projection_stage(
 ) -> None:
     """Stage 2, with a checkpoint before the first epoch and after each one; with ``finish`` on the student first."""
 
-    def save(state: TrainingState, is_best: bool) -> None:
-        # The best checkpoint first: a run killed between the two repeats the epoch and writes both.
-        if is_best:
-            save_checkpoint(state, run.identity, run.folder.best_checkpoint)
-        save_checkpoint(state, run.identity, run.folder.last_checkpoint)
+    def save(state: TrainingState) -> None:
+        path = run.folder.last_checkpoint if state.epoch else run.folder.initial_checkpoint
+        save_checkpoint(state, run.identity, path)
 
     if trainer.state.epoch == 0:
-        save(trainer.state, False)
+        save(trainer.state)
     if trainer.student is not None:
         first = student_trainer(trainer)
         with observer.watching(first, f"{PROJECTION} on {NANO}", _reference_levels(run, first)):
@@ -173,12 +171,10 @@ def _projection_stage(
         del first  # with the student, before the base needs its memory
     if 0 < trainer.config.student_epochs == trainer.state.epoch:  # also where a run stopped just there is resumed
         begin_on_base(trainer)
-        save(trainer.state, True)
+        save(trainer.state)
     with observer.watching(trainer, PROJECTION, reference_levels):
         trainer.run(observer, save)
     observer.finish(trainer)
-    if trainer.state.epoch < trainer.last_epoch:
-        run.reporter.info(f"stopped after epoch {trainer.state.epoch}: the validation loss had stopped decreasing")
 
 
 def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) -> tuple[list[Target], list[Target]]:

@@ -49,7 +49,6 @@ class CloneReport(TypedDict):
     """Number of finished epochs on all models."""
     epochs_on: dict[str, int]
     """The same by model: on the ``student`` (nano; only with ``--finish``), and on the ``base``."""
-    best_epoch: int
     skipped_steps: int
     metrics: CloneMetrics
     alignment: dict[str, float]

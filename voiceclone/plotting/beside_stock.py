@@ -18,16 +18,13 @@ LEVELS = {  # title, colour, style
 }
 
 
-def draw_beside_stock(
-    axes: Axes, reference_levels: ReferenceLevels, history: Sequence[dict[str, Any]], best: int | None
-) -> None:
+def draw_beside_stock(axes: Axes, reference_levels: ReferenceLevels, history: Sequence[dict[str, Any]]) -> None:
     """Draw the clone's similarity (or held-out loss) over the epochs, with the reference values as horizontal lines.
 
     Args:
         axes: to draw on.
         reference_levels: reference values, and which metric is drawn.
         history: as :func:`plots.training_figure` takes it; epoch 0 is the initialization.
-        best: the epoch whose voice is kept; None where it is not known.
     """
     points = _clone(reference_levels, history)
     if points:
@@ -36,9 +33,7 @@ def draw_beside_stock(
         title, colour, style = LEVELS[name]
         title = f"{title}, {reference_levels.stock_name}" if name == STOCK and reference_levels.stock_name else title
         axes.axhline(level, color=colour, linestyle=style, linewidth=1.4, label=f"{title} ({level:.2f})")
-    if best is not None:
-        axes.axvline(best, color="#555555", linewidth=1, linestyle=":")
-    axes.set_title(f"Better than a stock voice yet? {answer(reference_levels, points, best)}", fontsize=11, loc="left",
+    axes.set_title(f"Better than a stock voice yet? {answer(reference_levels, points)}", fontsize=11, loc="left",
                    fontweight="bold", parse_math=False)  # fmt: skip
     if reference_levels.measure == LIKENESS:
         by = f"by {reference_levels.encoder}, the training's own encoder"
@@ -54,14 +49,12 @@ def draw_beside_stock(
                 loc="center left", bbox_to_anchor=(1.0, 0.5))  # fmt: skip
 
 
-def answer(reference_levels: ReferenceLevels, points: Sequence[tuple[float, float]], best: int | None) -> str:
-    """The panel's answer for the epoch that is kept: yes or not yet, with both values. Empty without data."""
+def answer(reference_levels: ReferenceLevels, points: Sequence[tuple[float, float]]) -> str:
+    """The panel's answer for the last epoch: yes or not yet, with both values. Empty without data."""
     stock = reference_levels.levels.get(STOCK)
     if stock is None or not points:
         return ""
-    clone = dict(points).get(float(best) if best is not None else points[-1][0])
-    if clone is None:  # the best voice is the student's, of an epoch that is not drawn
-        return ""
+    clone = points[-1][1]
     more = clone > stock if reference_levels.measure == LIKENESS else clone < stock
     return f"{'Yes' if more else 'Not yet'}: {clone:.2f} against {stock:.2f}"
 

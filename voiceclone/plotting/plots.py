@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MEL_FRAME_SECONDS = 300 / 24_000  # one mel frame
 TRAIN, VALIDATION = "train/", "val/"
 CURVES = ((TRAIN, "#1f77b4", "-", "training"), (VALIDATION, "#d95f02", "--", "validation"))
-BEST_COLOUR, STUDENT_COLOUR = "#555555", "#eeeeee"
+STUDENT_COLOUR = "#eeeeee"
 TITLE_CHARACTERS = 80  # longer titles would overlap the legend
 COLUMNS = 4  # panels of loss terms in one row
 DPI = 120
@@ -43,7 +43,6 @@ def training_figure(
     clone_mel: np.ndarray,
     title: str,
     *,
-    best_epoch: int | None = None,
     reference_levels: ReferenceLevels | None = None,
     student_epochs: int = 0,
 ) -> Figure:
@@ -55,14 +54,12 @@ def training_figure(
         target_mel: normalised log-mel of the target ``(80, T)``.
         clone_mel: normalised log-mel of the clone ``(80, T')``.
         title: heading of the figure, not parsed as a formula.
-        best_epoch: the epoch whose voice is kept; that with the lowest "val/loss" (else "train/loss") when None.
         reference_levels: reference values of the similarity panel; None leaves it out.
         student_epochs: number of the first epochs that ran on the student: shaded in the loss curves, and not drawn in
             the similarity panel, because the reference values are the base's.
     """
     terms = loss_terms(history)
     epochs = np.array([row.get("epoch", index + 1) for index, row in enumerate(history)], dtype=float)
-    best = best_epoch if best_epoch is not None else find_best_epoch(history)
     rows = math.ceil(len(terms) / COLUMNS) if terms else 0
     parts = [*([BESIDE_STOCK_INCHES] if reference_levels else []), *([2.3 * rows] if rows else []), MELS_INCHES]
     figure = new_figure(12.0, 0.4 + sum(parts))
@@ -70,16 +67,16 @@ def training_figure(
     *above, lower = figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0]
     if reference_levels:
         on_base = [row for row, epoch in zip(history, epochs, strict=True) if epoch > student_epochs]
-        draw_beside_stock(above[0].subplots(), reference_levels, on_base, best)
+        draw_beside_stock(above[0].subplots(), reference_levels, on_base)
     if rows:
         upper = above[-1]
         grid = upper.subplots(rows, min(COLUMNS, len(terms)), squeeze=False, sharex=True).ravel()
         for axes, term in zip(grid, terms, strict=False):
-            _draw_term(axes, term, history, epochs, best)
+            _draw_term(axes, term, history, epochs)
             if student_epochs:
                 axes.axvspan(0, student_epochs, color=STUDENT_COLOUR)
         _finish_grid(grid, terms)
-        _add_legend(figure, history, best, student_epochs)
+        _add_legend(figure, history, student_epochs)
     _draw_mels(lower, target_mel, clone_mel)
     return figure
 
@@ -153,17 +150,7 @@ def loss_terms(history: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(terms, key=lambda term: term != "loss")
 
 
-def find_best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
-    """The epoch with the lowest validation loss (training loss where there is none); None without data."""
-    for key in (VALIDATION + "loss", TRAIN + "loss"):
-        values = _values(history, key)
-        if np.isfinite(values).any():
-            index = int(np.nanargmin(values))
-            return int(history[index].get("epoch", index + 1))
-    return None
-
-
-def _draw_term(axes: Axes, term: str, history: Sequence[dict[str, Any]], epochs: np.ndarray, best: int | None) -> None:
+def _draw_term(axes: Axes, term: str, history: Sequence[dict[str, Any]], epochs: np.ndarray) -> None:
     """One panel: training and validation curves of a term, on a log scale where they span more than a decade."""
     drawn = []
     for prefix, colour, style, _ in CURVES:
@@ -174,8 +161,6 @@ def _draw_term(axes: Axes, term: str, history: Sequence[dict[str, Any]], epochs:
             marker = "o" if known.sum() <= 12 else ""
             axes.plot(epochs[known], values[known], style, color=colour, marker=marker, markersize=3, linewidth=1.4)
             drawn.append(values[known])
-    if best is not None:
-        axes.axvline(best, color=BEST_COLOUR, linewidth=1, linestyle=":")
     every = np.concatenate(drawn)
     if every.min() > 0 and every.max() > 10 * every.min():
         _logarithmic(axes)
@@ -211,7 +196,7 @@ def _finish_grid(grid: np.ndarray, terms: list[str]) -> None:
             axes.tick_params(labelbottom=True)
 
 
-def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | None, student_epochs: int) -> None:
+def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], student_epochs: int) -> None:
     """One legend for all panels, beside the title."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -220,8 +205,6 @@ def _add_legend(figure: Figure, history: Sequence[dict[str, Any]], best: int | N
     for prefix, colour, style, name in CURVES:
         if any(key.startswith(prefix) for row in history for key in row):
             lines.append(Line2D([], [], color=colour, linestyle=style, label=name))
-    if best is not None:
-        lines.append(Line2D([], [], color=BEST_COLOUR, linestyle=":", label=f"best epoch ({best})"))
     legend = figure.legend(handles=lines, loc="upper right", ncols=4, fontsize=9, frameon=False, borderaxespad=0.2)
     legend.set_in_layout(False)
 

@@ -27,7 +27,6 @@ class ProjectionConfig:
     warmup: float = 0.05  # share of the epochs in which the learning rate rises
     final_lr: float = 0.1  # learning rate at the end, relative
     free_running: bool = True  # every second crop is spoken with the voice's own durations, F0 and energy
-    patience: int = 30  # epochs without a lower validation loss after which the training stops
     weight_decay: float = 0.0
     plain: bool = False  # the plain recipe: see ``plain.py``
     without: frozenset[str] = frozenset()  # parts of the recipe that are disabled: see ``recipes.py``
@@ -41,8 +40,7 @@ class ProjectionConfig:
             raise ValueError(f"finish must be a number of the {self.epochs} epochs, not {self.finish}")
         if not 0.0 < self.lr < 1.0:
             raise ValueError(f"the learning rate must lie between 0 and 1, not {self.lr}")
-        counts = "batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "validate_every", "patience"
-        for name in counts:
+        for name in ("batch", "max_crops_per_epoch", "crop_frames", "max_validation_crops", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 

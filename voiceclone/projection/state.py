@@ -15,9 +15,8 @@ from voiceclone.alignment.base_warp import Alignment
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 
-FORMAT = 7
-LAST = "last.pt"
-BEST = "best.pt"
+FORMAT = 8
+INITIAL, LAST = "initial.pt", "last.pt"  # before the first epoch, and after the last finished one
 AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
 
@@ -40,9 +39,6 @@ class TrainingState:
     projection: dict[str, Any] = field(default_factory=dict, repr=False)
     optimizer: dict[str, Any] = field(default_factory=dict, repr=False)
     alignments: dict[str, Alignment] = field(default_factory=dict, repr=False)  # by split/clip name
-    best_epoch: int = 0
-    best_loss: float | None = None
-    best_vector: Tensor | None = field(default=None, repr=False)  # (1, 256)
     history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
@@ -106,17 +102,13 @@ def _check(state: TrainingState) -> None:
     Raises:
         ValueError: a field has a wrong type, shape or sign, or values that are not finite.
     """
-    for name in ("epoch", "step", "skipped_steps", "best_epoch"):
+    for name in ("epoch", "step", "skipped_steps"):
         value = getattr(state, name)
         if type(value) is not int or not 0 <= value < 2**31:
             raise ValueError(name)
-    shapes = {"anchor": (1, 256), "best_vector": (1, 256)}
-    for name, shape in shapes.items():
-        value = getattr(state, name)
-        if value is None and name == "best_vector":
-            continue
-        if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
-            raise ValueError(name)
+    anchor = state.anchor
+    if not isinstance(anchor, Tensor) or tuple(anchor.shape) != (1, 256) or not anchor.is_floating_point():
+        raise ValueError("anchor")
     for name in ("candidates", "dropped", "projection", "optimizer", "history"):
         if not isinstance(getattr(state, name), list if name == "history" else dict):
             raise ValueError(name)
@@ -124,7 +116,7 @@ def _check(state: TrainingState) -> None:
         raise ValueError("phone_accuracy")
     if not 0.0 <= state.phones_stock < math.inf:
         raise ValueError("phones_stock")
-    if not math.isfinite(state.gain) or (state.best_loss is not None and not math.isfinite(state.best_loss)):
+    if not math.isfinite(state.gain):
         raise ValueError("not finite")
     for alignment in state.alignments.values():
         durations = alignment.durations
@@ -132,7 +124,7 @@ def _check(state: TrainingState) -> None:
             raise ValueError("alignments")
         if not len(durations) or int(durations.min()) < 1 or int(durations.max()) > 10**6:
             raise ValueError("alignments")
-    own = (state.anchor, state.best_vector, state.candidates, state.projection, state.optimizer)
+    own = (state.anchor, state.candidates, state.projection, state.optimizer)
     if not all(torch.isfinite(tensor).all() for tensor in _tensors(own)):
         raise ValueError("not finite")
 

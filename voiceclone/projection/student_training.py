@@ -42,8 +42,7 @@ def student_trainer(trainer: ProjectionTrainer) -> ProjectionTrainer:
 
 
 def begin_on_base(trainer: ProjectionTrainer) -> None:
-    """Free the student, and continue on the base from the voice of the first part, which is kept as a candidate."""
+    """Free the student, and continue on the base from the voice of the first part, which stays among the candidates."""
     trainer.student = None
     trainer.begin_at(trainer.state)
-    assert trainer.state.best_vector is not None
-    trainer.state.candidates[STUDENT] = trainer.state.best_vector
+    trainer.state.candidates[STUDENT] = trainer.base_vector()

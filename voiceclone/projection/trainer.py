@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +27,6 @@ from voiceclone.voice.profile import LengthProfile
 
 MAX_PREVIEW_FRAMES = 400  # maximum length of logged mels and audio, in frames of 25 ms: 10 s
 MAX_BAD_STEPS = 10  # consecutive non-finite steps after which the training stops with an error
-SELECTING = ("speaker", "phones")  # terms whose held-out loss chooses the epoch after a training on the student
 
 
 class Observer(Protocol):
@@ -42,6 +41,9 @@ class Observer(Protocol):
 
 class ProjectionTrainer:
     """Trains from a state to the last epoch on one model.
+
+    The voice is that of the last epoch. The held-out loss describes it and selects nothing: on a few seconds of speech
+    it was lowest by chance where the learning rate was still high (docs/lab_notes/last_epoch.md).
 
     Args:
         config: settings of both parts, where there is one on the student.
@@ -113,15 +115,10 @@ class ProjectionTrainer:
     def begin_at(self, state: TrainingState) -> None:
         """Continue from the end of the training on the student.
 
-        Epochs and optimizer steps are counted on, so that the learning rate has already fallen. Losses of two models
-        are not comparable: the voice is validated on this model, and stays the best one until an epoch is better.
+        Epochs and optimizer steps are counted on, so that the learning rate has already fallen.
         """
         self.state = state
         self._build()
-        vector = self.base_vector()
-        loss = self._selection_loss(self.validate(vector))
-        state.best_epoch, state.best_vector = state.epoch, vector
-        state.best_loss = loss if math.isfinite(loss) else None
 
     def crop_notice(self) -> str:
         """A notice where short training clips shorten the crops or are left out; else empty."""
@@ -143,20 +140,22 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
-        """The current projection of the mean style, ``(1, 256)`` on the CPU."""
+        """The projection of the mean style, ``(1, 256)`` on the CPU; before the first epoch the initialization."""
+        if self.state.epoch == 0:
+            return self.state.anchor  # the projection reproduces it but for rounding
         return self.projection.eval()(self.style).float().cpu()
 
-    def run(self, observer: Observer, save: Callable[[TrainingState, bool], None]) -> TrainingState:
+    def run(self, observer: Observer, save: Callable[[TrainingState], None]) -> TrainingState:
         """Train to the last epoch.
 
         Args:
             observer: receives the callbacks.
-            save: called as ``save(state, is_best)`` after each epoch.
+            save: called with the state after each epoch.
 
         Raises:
             VoicecloneError: the loss stays non-finite. The state saved last is valid.
         """
-        while self.state.epoch < self.last_epoch and not self._is_stalled():
+        while self.state.epoch < self.last_epoch:
             epoch = self.state.epoch
             started = time.perf_counter()
             train_terms = self._train_epoch(epoch, observer)
@@ -167,31 +166,14 @@ class ProjectionTrainer:
                 )
             validation_terms = self.validate(self.base_vector()) if self._is_validated(epoch) else {}
             self.state.epoch = epoch + 1
-            is_best = self._remember(train_terms, validation_terms, time.perf_counter() - started)
+            self._remember(train_terms, validation_terms, time.perf_counter() - started)
             observer.epoch(self.state.history[-1], self)
-            save(self.state, is_best)
+            save(self.state)
         return self.state
 
     def _is_validated(self, epoch: int) -> bool:
         """True for epoch 0, every ``validate_every``-th one from there, and the last one of this model."""
         return epoch % self.config.validate_every == 0 or epoch + 1 == self.last_epoch
-
-    def _is_stalled(self) -> bool:
-        """True where the validation loss has not decreased for ``patience`` epochs.
-
-        The part on the student always takes all of its epochs, because its last projection is used, not its best one.
-        """
-        return not self.on_student and self.state.epoch - self.state.best_epoch >= self.config.patience
-
-    def _selection_loss(self, validation: Mapping[str, float]) -> float:
-        """The loss by which the best epoch is chosen, from the terms on the held-out clips.
-
-        It is the total. After a part on the student it is the weighted sum of the terms :data:`SELECTING`, if there are
-        any: the total is dominated by the mel and prosody terms of a few clips, and was least long before the voice was
-        nearest to the speaker (docs/lab_notes/finish.md).
-        """
-        terms = [getattr(self.weights, name) * validation[name] for name in SELECTING if name in validation]
-        return sum(terms) if terms and self.config.student_epochs and not self.on_student else validation["loss"]
 
     def _objective(self, targets: Sequence[AlignedTarget], crop_frames: int) -> Objective:
         return (PlainObjective if self.config.plain else Objective)(
@@ -289,15 +271,11 @@ class ProjectionTrainer:
         """Log-mels ``(80, frames)`` of signals ``(T,)``."""
         return [LogMel()(torch.from_numpy(signal).float().unsqueeze(0))[0].numpy() for signal in audio]
 
-    def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> bool:
-        state, loss = self.state, self._selection_loss(validation) if validation else math.inf
-        is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
-        if is_best:
-            state.best_loss, state.best_epoch, state.best_vector = loss, state.epoch, self.base_vector()
+    def _remember(self, train: dict[str, float], validation: dict[str, float], seconds: float) -> None:
+        state = self.state
         state.history.append(
-            {"epoch": state.epoch, "step": state.step, "train": train, "validation": validation,
-             "lr": train["lr"], "seconds": seconds, "best": is_best}
+            {"epoch": state.epoch, "step": state.step, "train": train, "validation": validation, "lr": train["lr"],
+             "seconds": seconds}
         )  # fmt: skip
         state.projection = copied_weights(self.projection)
         state.optimizer = self.optimizer.state_dict()
-        return is_best

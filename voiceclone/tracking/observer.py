@@ -69,9 +69,8 @@ class TrackingObserver:
         return {f"better_than_stock/{self.reference_levels.measure}_of_{name}": value for name, value in values.items()}
 
     def finish(self, trainer: ProjectionTrainer) -> None:
-        """Log audio, mels and values of the voice that is kept."""
-        if trainer.state.best_vector is not None:
-            self._media(trainer.state.step, trainer, trainer.state.best_vector)
+        """Log audio, mels and values of the trained voice."""
+        self._media(trainer.state.step, trainer, trainer.base_vector())
 
     def _media(self, step: int, trainer: ProjectionTrainer, vector: Tensor) -> None:
         if not len(self.trackers):

@@ -90,7 +90,7 @@ class Job:
             if not (self.resume and stale.name == FIRST_FILE):  # the clips are the same
                 stale.unlink(missing_ok=True)
         if not self.resume:  # else a run that is stopped early would seem to have kept what an earlier one learnt
-            for checkpoint in (self.folder.last_checkpoint, self.folder.best_checkpoint):
+            for checkpoint in (self.folder.initial_checkpoint, self.folder.last_checkpoint):
                 checkpoint.unlink(missing_ok=True)
         make_dataset(Path(self.config.data), self.clips)
         self._thread.start()
@@ -112,7 +112,7 @@ class Job:
             outcome=self._outcome,
             line=self._line or (position.doing if position else ""),
             position=position,
-            learnt=self.folder.best_checkpoint.is_file(),
+            learnt=self.folder.last_checkpoint.is_file(),
             first=self._there(FIRST_FILE),
             so_far=self._there(SO_FAR_FILE.format(self._heard_step)),
             target=self._there("target.wav"),
@@ -226,7 +226,7 @@ def _arguments(config: CloneConfig, studio: Studio, resume: bool) -> list[str]:
 
 def _stopped_line(epochs: int, folder: RunFolder) -> str:
     """What is kept of a stopped run. An epoch is finished with its checkpoint, soon after its losses."""
-    if not folder.best_checkpoint.is_file():
+    if not folder.last_checkpoint.is_file():
         return "Stopped before the first round was finished: no training is kept."
     return f"Stopped after round {epochs}. Finished rounds are kept: you can continue from there."
 

@@ -46,7 +46,7 @@ class Jobs:
                 )
             config = self._config(draft)
             # Before the first round the checkpoint holds the alignment of the clips, which need not be computed again.
-            resume = resume and _is_of(draft) and RunFolder(config.folder).last_checkpoint.is_file()
+            resume = resume and _is_of(draft) and RunFolder(config.folder).checkpoint.is_file()
             job = Job(self._studio, draft, config, resume=resume)
             job.start()
             draft.state.run = {"name": config.name, "clips": digest_of(draft), "ended": ""}
@@ -82,7 +82,7 @@ class Jobs:
             return JobState(outcome=FAILED, line=run.get("line", ""), **known)
         if not folder.path.is_dir() or not _is_of(draft):  # a folder that is gone was deleted in the library
             return None
-        learnt = folder.best_checkpoint.is_file()
+        learnt = folder.last_checkpoint.is_file()
         line = run.get("line") or INTERRUPTED + (KEPT if learnt else NOT_KEPT)
         return JobState(outcome=STOPPED, line=line, learnt=learnt, **known)
 
