@@ -6,7 +6,7 @@ RUN = $(VENV)/bin/python
 # The speaker encoder. It requires webrtcvad, which needs a C compiler; webrtcvad-wheels is the same package, prebuilt.
 SPEAKER = resemblyzer==0.1.4 webrtcvad-wheels==2.0.14.post1
 # Every extra but styletts2, which needs old releases of the others' libraries.
-EXTRAS = pyworld transcribe align ui serve record cluster kokoro-int8 judges test
+EXTRAS = transcribe align ui serve record cluster kokoro-int8 judges test
 
 # Bytecode is kept whatever the environment says: without it every process compiles all it imports, for five seconds.
 export PYTHONDONTWRITEBYTECODE :=

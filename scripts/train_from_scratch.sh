@@ -11,7 +11,7 @@
 #
 # Versions 0.1 to 0.4 of nano were trained by this script. The present nano is a student of Kokoro-82M: train_nano.sh.
 #
-# --compile needs a C compiler, and --quick-f0 the extra pyworld. With Resemblyzer the speakers' likeness is measured.
+# --compile needs a C compiler. With Resemblyzer the speakers' likeness is measured.
 #
 # Interrupted? Run the same command again: the corpus is kept and training continues from its last checkpoint.
 set -euo pipefail

@@ -179,19 +179,19 @@ def quick_clones() -> Iterator[None]:
 
 @contextlib.contextmanager
 def f0_computed_once() -> Iterator[None]:
-    """The F0 of the same audio is computed once in a process: probabilistic YIN takes a fifth of a small run."""
+    """The F0 of the same audio is computed once in a process: it takes a fifth of a small run."""
     from voiceclone.audio import features
 
-    compute, known = features._pyin, {}
+    compute, known = features._harvest, {}
 
-    def pyin(audio: np.ndarray) -> np.ndarray:
+    def harvest(audio: np.ndarray) -> np.ndarray:
         key = hashlib.sha256(audio.tobytes()).digest()
         if key not in known:
             known[key] = compute(audio)
         return known[key].copy()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "_pyin", pyin)
+        patch.setattr(features, "_harvest", harvest)
         yield
 
 

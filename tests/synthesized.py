@@ -15,7 +15,7 @@ def crude_phonemes(text):
 
 
 def crude_f0(audio):
-    """Autocorrelation peak where the frame is loud: pYIN takes longer than all of training here."""
+    """Autocorrelation peak where the frame is loud: a tracker takes longer than all of training here."""
     frames = 1 + len(audio) // 300
     padded = np.pad(np.asarray(audio, dtype=np.float64), (600, 900))
     f0 = np.zeros(frames, dtype=np.float32)

@@ -7,7 +7,7 @@ sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the e
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ import torchaudio
 from torch import Tensor, nn
 
 from voiceclone.audio.io import SAMPLE_RATE as SAMPLE_RATE
-from voiceclone.system.compiled import load_librosa
 
 HOP = 300  # samples between mel, F0 and energy frames (80 Hz)
 FRAME_SAMPLES = 600  # samples in one duration frame (25 ms): two mel frames
@@ -82,30 +81,32 @@ def log_energy(log_mel: Tensor) -> Tensor:
 def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
     """F0 in Hz at 80 frames per second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
 
-    By probabilistic YIN (Mauch and Dixon 2014, librosa). Clones with F0 by Harvest (Morise 2017), which takes 2.5 times
-    as long, are no better (docs/lab_notes/last_epoch.md).
+    By Harvest (Morise 2017), refined by StoneMask. Probabilistic YIN takes 0.4 times as long and is worse in hum and
+    noise (docs/lab_notes/f0_tracker.md).
 
     Args:
-        quick: use DIO (Morise et al. 2009) of the extra ``pyworld``: about six times as fast, for clean speech only.
+        quick: use DIO (Morise et al. 2009): 15 times as fast as Harvest, for clean speech only.
     """
     audio = np.ascontiguousarray(audio, dtype=np.float64)
     frames = 1 + len(audio) // HOP
-    f0 = np.nan_to_num((_dio if quick else _pyin)(audio)[:frames])
+    f0 = np.nan_to_num((_dio if quick else _harvest)(audio)[:frames])
     return np.pad(f0, (0, frames - len(f0))).astype(np.float32)
 
 
-def _pyin(audio: np.ndarray) -> np.ndarray:
-    librosa = load_librosa()
-    f0: np.ndarray
-    f0, _, _ = librosa.pyin(
-        audio, fmin=F0_FLOOR, fmax=F0_CEILING, sr=SAMPLE_RATE, frame_length=1536, hop_length=HOP, fill_na=0.0
-    )
-    return f0
+def _harvest(audio: np.ndarray) -> np.ndarray:
+    import pyworld
+
+    return _refined(audio, pyworld.harvest)
 
 
 def _dio(audio: np.ndarray) -> np.ndarray:
     import pyworld
 
-    coarse, times = pyworld.dio(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
-    refined: np.ndarray = pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)
-    return refined
+    return _refined(audio, pyworld.dio)
+
+
+def _refined(audio: np.ndarray, track: Callable[..., tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    import pyworld
+
+    coarse, times = track(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
+    return pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)

@@ -31,7 +31,7 @@ class Preparation:
     language: str = "a"
     """Kokoro's language code, for texts without phonemes."""
     quick_f0: bool = False
-    """Use DIO for datasets with durations: needs the extra ``pyworld``."""
+    """Use the faster F0 tracker for datasets with durations."""
     base_aligner: Callable[[], BaseAligner] | None = field(default=None, repr=False)
     """Loads the aligner of the base that is trained further. With ``auto`` it takes the place of the other methods."""
 

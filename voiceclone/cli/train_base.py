@@ -258,10 +258,7 @@ def _preparation(options: argparse.Namespace, base: FinetunedBase | None) -> Pre
     from voiceclone.base_training.base_aligner import aligner_of
     from voiceclone.base_training.caches import Preparation
     from voiceclone.models.presets import full_config
-    from voiceclone.system.extras import require
 
-    if options.quick_f0:
-        require("pyworld", what="--quick-f0")
     return Preparation(
         vocab=full_config()["vocab"],  # the same for all systems and presets
         alignment=options.alignment,

