@@ -182,16 +182,16 @@ def f0_computed_once() -> Iterator[None]:
     """The F0 of the same audio is computed once in a process: it takes a fifth of a small run."""
     from voiceclone.audio import features
 
-    compute, known = features._harvest, {}
+    compute, known = features._world_f0, {}
 
-    def harvest(audio: np.ndarray) -> np.ndarray:
-        key = hashlib.sha256(audio.tobytes()).digest()
+    def world_f0(audio: np.ndarray, quick: bool) -> np.ndarray:
+        key = hashlib.sha256(audio.tobytes()).digest(), quick
         if key not in known:
-            known[key] = compute(audio)
+            known[key] = compute(audio, quick)
         return known[key].copy()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "_harvest", harvest)
+        patch.setattr(features, "_world_f0", world_f0)
         yield
 
 

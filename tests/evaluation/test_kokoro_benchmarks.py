@@ -109,3 +109,17 @@ def test_the_walk_starts_at_the_best_stock_voices_and_keeps_only_what_scores_bet
     assert 0.0 < walk.each * (len(scores) - len(stock) - 1) <= 0.6  # seconds, 0.5 of them asked for
     assert max(scores[: len(stock)]) < start < walk.score == max(scores)
     assert -float(walk.voice.tensor[0].square().mean()) == pytest.approx(walk.score)
+
+
+def test_f0_trackers_are_compared_with_the_known_f0_and_hum_has_its_level() -> None:
+    benchmark("student")
+    tracker = benchmark("f0_tracker")
+    times = np.arange(24_000) / 24_000
+    audio = np.where(times < 0.5, np.sin(2 * np.pi * 150 * times), 0.0).astype(np.float32)
+    f0 = np.where(np.arange(81) < 40, 150.0, 0.0)
+    assert tracker.compared(f0, audio, f0) == [0.0, 0.0, 100.0, 100.0]
+    assert tracker.compared(2 * f0, audio, f0) == pytest.approx([12.0, 100.0, 100.0, 100.0])
+    hum = tracker.degraded(audio, 20.0, None, seed=0) - audio
+    assert 20 * np.log10(np.sqrt(np.mean(audio**2)) / np.sqrt(np.mean(hum**2))) == pytest.approx(20.0, abs=0.01)
+    assert set(np.abs(np.fft.rfft(hum)).argsort()[-3:].tolist()) == {60, 120, 180}
+    assert np.array_equal(tracker.degraded(audio, None, 20.0, seed=1), tracker.degraded(audio, None, 20.0, seed=1))

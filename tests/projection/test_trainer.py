@@ -46,7 +46,9 @@ def test_training_lowers_the_loss(targets, kokoro, profile, voice) -> None:
     state = trainer.run(Silent(), lambda _: None)
     validated = {record["epoch"]: record["validation"]["loss"] for record in state.history if record["validation"]}
     assert list(validated) == [1, 4, 6]  # every third epoch, and the last
-    assert validated[6] < before
+    assert validated[6] < before and validated[1] != pytest.approx(
+        before, rel=1e-4
+    )  # the trained voice's, not the first
     assert trainer.validate(trainer.base_vector())["loss"] == pytest.approx(validated[6])
 
 
@@ -55,7 +57,7 @@ def test_the_voice_is_that_of_the_last_epoch_whatever_the_held_out_loss(
 ) -> None:
     """A few held-out seconds have their lowest loss by chance: it neither selects an epoch nor ends the training."""
     plain = make(targets, kokoro, profile, voice, epochs=4, validate_every=1)
-    assert torch.equal(plain.base_vector(), voice)
+    torch.testing.assert_close(plain.base_vector(), voice)
     plain.run(Silent(), lambda _: None)
     rising = make(targets, kokoro, profile, voice, epochs=4, validate_every=1)
     losses = iter([1.0, 2.0, 3.0, float("nan")])
@@ -63,7 +65,7 @@ def test_the_voice_is_that_of_the_last_epoch_whatever_the_held_out_loss(
     saved = []
     rising.run(Silent(), lambda state: saved.append(state.epoch))
     assert saved == [1, 2, 3, 4] and torch.equal(rising.base_vector(), plain.base_vector())
-    assert not torch.equal(rising.base_vector(), voice)
+    assert (rising.base_vector() - voice).abs().max() > 1e-4
 
 
 class Loudness(torch.nn.Module):

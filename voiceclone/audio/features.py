@@ -7,7 +7,7 @@ sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -89,24 +89,13 @@ def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
     """
     audio = np.ascontiguousarray(audio, dtype=np.float64)
     frames = 1 + len(audio) // HOP
-    f0 = np.nan_to_num((_dio if quick else _harvest)(audio)[:frames])
+    f0 = np.nan_to_num(_world_f0(audio, quick)[:frames])
     return np.pad(f0, (0, frames - len(f0))).astype(np.float32)
 
 
-def _harvest(audio: np.ndarray) -> np.ndarray:
+def _world_f0(audio: np.ndarray, quick: bool) -> np.ndarray:
     import pyworld
 
-    return _refined(audio, pyworld.harvest)
-
-
-def _dio(audio: np.ndarray) -> np.ndarray:
-    import pyworld
-
-    return _refined(audio, pyworld.dio)
-
-
-def _refined(audio: np.ndarray, track: Callable[..., tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    import pyworld
-
+    track = pyworld.dio if quick else pyworld.harvest
     coarse, times = track(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
     return pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)

@@ -48,7 +48,8 @@ def finish_voice(
 ) -> CloneReport:
     """Write all outputs. The report is written last, because it marks the voice as finished."""
     state = trainer.state
-    trained = trainer.base_vector()
+    # Without an epoch the initialization itself: the projection reproduces it only up to rounding.
+    trained = trainer.base_vector() if state.epoch else state.anchor
     base_vector = between(state.anchor, trained, run.config.fidelity)
     voice = run.profile.expand(base_vector, run.config.name)
     initialization = run.profile.expand(state.anchor, "initialization")

@@ -140,9 +140,7 @@ class ProjectionTrainer:
 
     @torch.no_grad()
     def base_vector(self) -> Tensor:
-        """The projection of the mean style, ``(1, 256)`` on the CPU; before the first epoch the initialization."""
-        if self.state.epoch == 0:
-            return self.state.anchor  # the projection reproduces it but for rounding
+        """The current projection of the mean style, ``(1, 256)`` on the CPU."""
         return self.projection.eval()(self.style).float().cpu()
 
     def run(self, observer: Observer, save: Callable[[TrainingState], None]) -> TrainingState:
