@@ -4,15 +4,17 @@
     python benchmarks/f0_tracker.py --base kokoro --text sentences.txt
 
 The known F0 is what the base's predictor gave its decoder. A frame counts as voiced where that is above 50 Hz and the
-frame's level within 30 dB of the utterance's loudest one. Compared are Harvest, which cloning uses, and librosa's
-probabilistic YIN.
+frame's level within 30 dB of the utterance's loudest one. Compared are SwiftF0, which cloning uses, librosa's
+probabilistic YIN, and Harvest where pyworld is installed (pip install pyworld-prebuilt).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import librosa
@@ -53,13 +55,30 @@ def main() -> int:
     print("| speech | tracker | median, semitones | gross errors, % | voiced found, % | unvoiced found, % | seconds |")
     print("|---|---|---|---|---|---|---|")
     for name, levels in CONDITIONS.items():
-        for tracker, track in {"Harvest": track_f0, "probabilistic YIN": probabilistic_yin}.items():
+        for tracker, track in trackers().items():
             started = time.perf_counter()
             found = [compared(track(degraded(a, *levels, seed=i)), a, f0) for i, (a, f0) in enumerate(clips)]
             seconds = (time.perf_counter() - started) / len(clips)
             cells = " | ".join(f"{value:.2f}" for value in np.mean(found, axis=0))
             print(f"| {name} | {tracker} | {cells} | {seconds:.2f} |", flush=True)
     return 0
+
+
+def trackers() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """The trackers that are installed: audio ``(T,)`` at 24 kHz to F0 in Hz, 80 frames per second."""
+    others = {"probabilistic YIN": probabilistic_yin}
+    if importlib.util.find_spec("pyworld") is not None:
+        others["Harvest"] = harvest
+    return {"SwiftF0": track_f0, **others}
+
+
+def harvest(audio: np.ndarray) -> np.ndarray:
+    """F0 in Hz at 80 frames per second, 0 where unvoiced (Morise 2017), refined by StoneMask."""
+    import pyworld
+
+    audio = audio.astype(np.float64)
+    coarse, times = pyworld.harvest(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
+    return np.asarray(pyworld.stonemask(audio, coarse, times, SAMPLE_RATE))
 
 
 def probabilistic_yin(audio: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 """Train the optional parts of StyleTTS2 one at a time, and print one table; finished runs are not repeated.
 
     python -m voiceclone train-base --data corpus/train --preset nano --out START --minutes 45 \\
-        --settings scripts/from_scratch_settings.json --quick-f0 --compile --bfloat16
+        --settings scripts/from_scratch_settings.json --compile --bfloat16
     python benchmarks/styletts2.py --data corpus/train --work WORK --init START/base --minutes 6 --seeds 0 1 2
     python benchmarks/styletts2.py --data corpus/train --work WORK --steps 100 --seeds 0 1 2 --only istftnet hifigan
     python benchmarks/styletts2.py --work WORK --table
@@ -174,7 +174,7 @@ def _variety(
                 voice = SampledVoice(trainee.model, sampler, voice, settings, seed=seed)(phonemes)
             audio, frames = speak_phonemes(trainee.model, phonemes, voice, seed=seed)
             wrong.append(recognizer.error_rate(audio, phonemes))
-            values.append(_prosody(track_f0(audio, quick=True), frames))
+            values.append(_prosody(track_f0(audio), frames))
         own = [_prosody(corpus.f0(i), np.array(corpus.utterances[i].durations)) for i in corpus.by_speaker[speaker]]
         ours, theirs = np.nanstd(values, axis=0), np.nanstd(own, axis=0)
         for name, value in zip(shares, ours / theirs):

@@ -16,5 +16,5 @@ def corpus_of(data: list[Path], folder: Path) -> Corpus:
         VoicecloneError: a dataset cannot be read, or lacks something that training needs.
     """
     caches = [(path, folder / f"{number:03d}-{path.name}") for number, path in enumerate(data)]
-    prepare_caches(caches, [], folder, Preparation(vocab=full_config()["vocab"], quick_f0=True))
+    prepare_caches(caches, [], folder, Preparation(vocab=full_config()["vocab"]))
     return Corpus([cache for _, cache in caches])

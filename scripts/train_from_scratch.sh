@@ -49,6 +49,6 @@ elif [ -n "$init" ]; then
 fi
 nice -n 5 "$python" -m voiceclone train-base --data "${data[@]}" --preset nano --out "$work/run" \
     --minutes "$minutes" --boost "${boost[@]}" --voice-first "${recorded[@]}" --kept-out "${kept_out[@]}" --facts "$here/scripts/from_scratch_facts.json" --settings "$settings" \
-    --quick-f0 --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
+    --compile --bfloat16 --threads "${THREADS:-1}" --offline "${resume[@]}"
 "$python" -m voiceclone stock-table --base "$work/run/base" --out "$work/run/base/stock_table.safetensors" --offline
 echo "packed: $work/run/base"

@@ -15,7 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imp
 
 os.environ.setdefault("VOICECLONE_TRACEBACK", "1")  # an unexpected error in a test should show its traceback
 
-from support import f0_computed_once, quick_clones, write_base, write_dataset
+from support import quick_clones, write_base, write_dataset
 from synthesized import SENTENCES, crude_phonemes
 
 from voiceclone.system.compiled import load_librosa
@@ -63,13 +63,6 @@ def plain_logging() -> None:
     logger.setLevel(logging.NOTSET)
     logger.propagate = True
     logger.handlers.clear()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def f0_once() -> Iterator[None]:
-    """See :func:`support.f0_computed_once`."""
-    with f0_computed_once():
-        yield
 
 
 @pytest.fixture(scope="module", name="quick_clones")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib.util
 import json
 import sys
@@ -174,24 +173,6 @@ def quick_clones() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outputs, "training_figure", training_figure)
-        yield
-
-
-@contextlib.contextmanager
-def f0_computed_once() -> Iterator[None]:
-    """The F0 of the same audio is computed once in a process: it takes a fifth of a small run."""
-    from voiceclone.audio import features
-
-    compute, known = features._world_f0, {}
-
-    def world_f0(audio: np.ndarray, quick: bool) -> np.ndarray:
-        key = hashlib.sha256(audio.tobytes()).digest(), quick
-        if key not in known:
-            known[key] = compute(audio, quick)
-        return known[key].copy()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "_world_f0", world_f0)
         yield
 
 

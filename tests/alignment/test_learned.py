@@ -5,14 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from synthesized import SENTENCES, crude_f0
+from synthesized import SENTENCES
 
 from voiceclone.alignment import learned as aligner_module
 from voiceclone.alignment.conditioning import trim_and_level
 from voiceclone.alignment.durations import PAUSES, STRESSES, durations_from_events, units_of_events, whole_frames
 from voiceclone.alignment.learned import AlignerConfig, LearnedAligner, durations_with_stresses
 from voiceclone.audio.io import resample, write_wav
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.cli import main as command_line
 from voiceclone.data.rows import Row
 from voiceclone.errors import VoicecloneError
@@ -101,8 +100,6 @@ def test_a_stress_mark_gets_frames_of_the_preceding_token():
 
 
 def test_a_run_learns_its_alignment_and_given_refuses(spoken, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     monkeypatch.setattr("voiceclone.base_training.recipe.load_recognizer", lambda: None)
     data = tmp_path / "plain"

@@ -55,8 +55,37 @@ def test_f0_of_a_tone_is_within_a_third_of_a_semitone(f0):
     assert np.abs(12 * np.log2(inner[inner > 0] / f0)).max() < 0.3
 
 
-def test_silence_has_no_f0():
-    assert not track_f0(np.zeros(SAMPLE_RATE // 2, np.float32)).any()
+@pytest.mark.parametrize("f0", [110.0, 200.0])
+def test_mains_hum_is_neither_followed_nor_voiced(f0):
+    """Probabilistic YIN fails here (docs/lab_notes/f0_tracker.md)."""
+    times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    speech = voice_like(f0) * (times < 0.5)
+    hum = sum(np.sin(2 * np.pi * hertz * times) for hertz in (60.0, 120.0, 180.0))
+    hum *= 0.1 * np.sqrt(np.mean(speech**2) / np.mean(hum**2))  # 20 dB below the speech
+    tracked = track_f0((speech + hum).astype(np.float32))
+    voiced, pause = tracked[5:36], tracked[46:]
+    assert np.abs(12 * np.log2(voiced / f0)).max() < 0.3
+    assert not pause.any()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 100, HOP, SAMPLE_RATE // 2])
+def test_silence_of_any_length_has_no_f0(samples):
+    tracked = track_f0(np.zeros(samples, np.float32))
+    assert tracked.shape == (1 + samples // HOP,) and not tracked.any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e38])
+def test_samples_that_are_no_sound_are_no_obstacle(bad):
+    audio = voice_like(140.0)
+    audio[12_000:] = bad
+    tracked = track_f0(audio)
+    assert np.isfinite(tracked).all() and (tracked[8:32] > 0).all()
+    assert not track_f0(np.full(2400, bad, np.float32)).any()
+
+
+def test_noise_has_no_f0():
+    noise = np.random.default_rng(0).normal(0.0, 0.05, SAMPLE_RATE).astype(np.float32)
+    assert not track_f0(noise).any()
 
 
 @pytest.mark.parametrize(

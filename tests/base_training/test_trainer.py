@@ -8,9 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from synthesized import crude_f0
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.export import FILES
@@ -122,7 +120,6 @@ def test_validation_utterances_are_in_no_batch(corpus):
 
 
 def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, monkeypatch):
-    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     facts = BaseFacts(name="test", data=("eSpeak-NG speech",))
     run = TrainingRun(
@@ -152,8 +149,6 @@ def test_packed_base_loads_and_speaks_in_kpipeline(corpus, unseen, tmp_path, mon
 
 
 def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     command = ["train-base", "--data", str(spoken / "train"), "--preset", "tiny", "--out", str(tmp_path)]
     assert command_line.main([*command, "--steps", "2", "--surrogate-share", "0.5", "--voices", "2"]) == 0
@@ -195,7 +190,6 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     ],
 )
 def test_wrong_calls_exit_2_with_one_line(spoken, corpus, tmp_path, capsys, monkeypatch, extra, message):
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
     extra = [str(spoken / "train") if word == "DATA" else word for word in extra]
     code = command_line.main(["train-base", "--data", str(spoken / "train"), "--out", str(tmp_path), "--quiet", *extra])
     error = capsys.readouterr().err.strip()

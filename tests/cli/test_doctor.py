@@ -84,7 +84,7 @@ def test_a_broken_library_is_a_problem_and_the_rest_is_reported(capsys, monkeypa
 
 
 def test_the_lists_are_those_of_pyproject() -> None:
-    spelt = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn", "pyworld-prebuilt": "pyworld"}
+    spelt = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn", "swift-f0": "swift_f0"}
     asked = {canonicalize_name(r.name) for r in project_requirements()}
     assert {spelt.get(name, name.replace("-", "_")) for name in asked} == set(checkup.NEEDED)
     table = (REPOSITORY / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]

@@ -18,10 +18,8 @@ import torch
 from documents import lines
 from stand_in_judges import Bright, Phones
 from support import REPOSITORY
-from synthesized import crude_f0
 from talks import SENTENCES, speak_talk
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import _parser, main
@@ -106,8 +104,6 @@ def runner(*words: object) -> int:
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "track_f0", crude_f0)
-        patch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
         patch.setattr("voiceclone.base_training.mamba_conv.recipe.resemblyzer_embed", lambda: None)
         patch.setattr("voiceclone.base_training.mamba_conv.recipe.SPOKEN", 1)
         patch.setattr("voiceclone.base_training.mamba_conv.run_files.KEPT", 2)

@@ -15,6 +15,7 @@ from voiceclone.audio.io import read_audio, write_wav
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler
 from voiceclone.bases.base import Base
+from voiceclone.cloning.verdict import MARGIN
 from voiceclone.cloning.zero_shot import pieces_of, untrained_voice
 from voiceclone.data.metadata import read_train
 from voiceclone.nets.resemblyzer import resemblyzer_is_installed
@@ -81,7 +82,9 @@ def test_the_clone_is_nearer_to_the_speaker_than_the_best_stock_voice(
     best_stock = load_file(cloned.folder / "artifacts" / "candidates.safetensors")["best_stock"]
     found, theirs = likeness(cloned.voice.tensor), likeness(best_stock)
     assert found > theirs, (found, theirs)
-    assert cloned.report["verdict"].startswith("better than its initialization")
+    # Not the whole verdict: one held-out clip of two short sentences does not tell pitch within half a semitone.
+    before, after = (cloned.report["metrics"][when]["validation_loss"] for when in ("before", "after"))
+    assert after < (1.0 - MARGIN) * before
     assert cloned.report["likeness"]["clone"] > cloned.report["likeness"]["best_stock"]
 
 

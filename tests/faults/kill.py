@@ -346,7 +346,7 @@ def main() -> int:
     scratch.mkdir()
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     import torch
-    from support import f0_computed_once, quick_clones, write_base, write_dataset
+    from support import quick_clones, write_base, write_dataset
 
     from voiceclone.data.demo import make_demo_dataset
 
@@ -360,8 +360,7 @@ def main() -> int:
     if options.quick:
         arguments += ["--without", "initialization,blend,speaker"]
     with contextlib.ExitStack() as stack:
-        if options.tones:  # the forked processes inherit the F0 of the clips
-            stack.enter_context(f0_computed_once())
+        if options.tones:
             stack.enter_context(quick_clones())
         facts = kill_test(
             Job(arguments, out, options.fresh), options.count, options.seed, options.epochs, options.minutes, scratch

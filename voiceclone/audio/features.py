@@ -6,8 +6,10 @@ sample rate, so it is torchaudio's 16 kHz default applied to 24 kHz audio; the e
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +17,10 @@ import torchaudio
 from torch import Tensor, nn
 
 from voiceclone.audio.io import SAMPLE_RATE as SAMPLE_RATE
+from voiceclone.audio.io import resample
+
+if TYPE_CHECKING:
+    from swift_f0 import SwiftF0
 
 HOP = 300  # samples between mel, F0 and energy frames (80 Hz)
 FRAME_SAMPLES = 600  # samples in one duration frame (25 ms): two mel frames
@@ -27,6 +33,8 @@ BAND_EDGE = 250.0  # Hz: transition below the cut-off of a band-limited signal
 F0_FLOOR = 60.0  # Hz
 MIN_VOICED_HZ = 40.0  # predicted or tracked F0 below this counts as unvoiced
 F0_CEILING = 500.0  # Hz
+VOICED_CONFIDENCE = 0.1  # of SwiftF0, 0 to 1; its own default of 0.5 calls a quarter of the voiced frames unvoiced
+_TRACKER_RATE = 16_000  # Hz
 
 
 def crop_length(wanted: int, frames: Sequence[int]) -> int:
@@ -78,24 +86,28 @@ def log_energy(log_mel: Tensor) -> Tensor:
     return torch.log(torch.exp(log_mel * LOG_STD + LOG_MEAN).norm(dim=1))
 
 
-def track_f0(audio: np.ndarray, *, quick: bool = False) -> np.ndarray:
+def track_f0(audio: np.ndarray) -> np.ndarray:
     """F0 in Hz at 80 frames per second, 0 where unvoiced; audio ``(T,)`` at 24 kHz to ``(1 + T // 300,)`` float32.
 
-    By Harvest (Morise 2017), refined by StoneMask. Probabilistic YIN takes 0.4 times as long and is worse in hum and
-    noise (docs/lab_notes/f0_tracker.md).
-
-    Args:
-        quick: use DIO (Morise et al. 2009): 15 times as fast as Harvest, for clean speech only.
+    By SwiftF0 (Nieradzik 2025), whose frames of 16 ms are interpolated, F0 on the log scale. On speech with known F0 it
+    makes half as many gross errors as Harvest, also in hum and noise, in a twentieth of the time
+    (docs/lab_notes/f0_tracker.md). Samples that are not finite, which a hardly trained model may produce, count as
+    silence.
     """
-    audio = np.ascontiguousarray(audio, dtype=np.float64)
-    frames = 1 + len(audio) // HOP
-    f0 = np.nan_to_num(_world_f0(audio, quick)[:frames])
-    return np.pad(f0, (0, frames - len(f0))).astype(np.float32)
+    times = np.arange(1 + len(audio) // HOP) * (HOP / SAMPLE_RATE)
+    samples = resample(np.ascontiguousarray(audio, dtype=np.float32), SAMPLE_RATE, _TRACKER_RATE)
+    if len(samples) == 0:
+        return np.zeros(len(times), dtype=np.float32)
+    samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+    found = _f0_tracker().detect(samples, _TRACKER_RATE, F0_FLOOR, F0_CEILING)
+    f0 = np.exp(np.interp(times, found.timestamps, np.log(found.pitch_hz)))
+    voiced = np.interp(times, found.timestamps, found.confidence) >= VOICED_CONFIDENCE
+    return np.where(voiced, f0, 0.0).astype(np.float32)
 
 
-def _world_f0(audio: np.ndarray, quick: bool) -> np.ndarray:
-    import pyworld
+@functools.cache
+def _f0_tracker() -> SwiftF0:
+    from swift_f0 import SwiftF0
 
-    track = pyworld.dio if quick else pyworld.harvest
-    coarse, times = track(audio, SAMPLE_RATE, F0_FLOOR, F0_CEILING, frame_period=1000.0 * HOP / SAMPLE_RATE)
-    return pyworld.stonemask(audio, coarse, times, SAMPLE_RATE)
+    # One thread: the network is small, and its output must not depend on the number of cores.
+    return SwiftF0(threads=1)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-from voiceclone.audio.features import track_f0
 from voiceclone.base_training.base_aligner import BaseAligner
 from voiceclone.base_training.corpus import Aligner, prepare_corpus
 from voiceclone.data.rows import Row, read_rows
@@ -30,8 +28,6 @@ class Preparation:
     uses ``base_aligner``."""
     language: str = "a"
     """Kokoro's language code, for texts without phonemes."""
-    quick_f0: bool = False
-    """Use the faster F0 tracker for datasets with durations."""
     base_aligner: Callable[[], BaseAligner] | None = field(default=None, repr=False)
     """Loads the aligner of the base that is trained further. With ``auto`` it takes the place of the other methods."""
 
@@ -80,9 +76,8 @@ def prepare_caches(
     align, aligned_by = _aligner(missing, out, config, phonemize) if missing else (None, "")
     for cache, part in rows.items():
         whole = all(row.durations is not None for row in part)
-        f0 = partial(track_f0, quick=True) if config.quick_f0 and whole else None
         prepare_corpus(
-            part, cache, config.vocab, phonemize=phonemize, f0=f0, reporter=reporter,
+            part, cache, config.vocab, phonemize=phonemize, reporter=reporter,
             align=None if whole else align, aligned_by="" if whole else aligned_by,
         )  # fmt: skip
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MAX_TOKENS = 508
 VECTORS = "vectors"  # array that exists only in caches of a teacher's speech
 _ARRAYS: dict[str, type[np.generic]] = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
-_VERSION = 2
+_VERSION = 3
 
 Aligner = Callable[[np.ndarray, str, str], np.ndarray]
 """(audio ``(T,)`` at 24 kHz with T a multiple of 600, text, phonemes) to durations in frames, int64 ``(len(phonemes) +
@@ -133,7 +133,6 @@ def prepare_corpus(
     phonemize: Callable[[str], str] | None = None,
     align: Aligner | None = None,
     aligned_by: str = "",
-    f0: Callable[[np.ndarray], np.ndarray] | None = None,
     reporter: Reporter | None = None,
 ) -> Corpus:
     """Compute the features of ``rows`` into ``cache``, or reuse the cache if it was computed from exactly these rows.
@@ -145,7 +144,6 @@ def prepare_corpus(
         phonemize: required for rows without phonemes.
         align: required for rows without durations.
         aligned_by: key of the aligner; features computed with another key are recomputed.
-        f0: tracker, audio ``(T,)`` at 24 kHz to Hz ``(1 + T // 300,)``; ``track_f0`` when None.
         reporter: shows the progress; None for no output.
 
     Raises:
@@ -163,7 +161,7 @@ def prepare_corpus(
         for row in rows:
             task.advance(1)
             try:
-                utterance, features = _features(row, vocab, log_mel, phonemize, align, f0 or track_f0, start)
+                utterance, features = _features(row, vocab, log_mel, phonemize, align, start)
             except (VoicecloneError, ValueError) as error:
                 logger.warning("%s skipped: %s", row.path, error)
                 continue
@@ -185,7 +183,6 @@ def _features(
     log_mel: LogMel,
     phonemize: Callable[[str], str] | None,
     align: Aligner | None,
-    f0: Callable[[np.ndarray], np.ndarray],
     start: int,
 ) -> tuple[Utterance, dict[str, np.ndarray]]:
     phonemes = row.phonemes
@@ -215,7 +212,7 @@ def _features(
     features = {
         "audio": np.round(np.clip(audio, -1, 1) * 32767),
         "mel": mel[0].T.numpy(),
-        "f0": f0(audio)[: 2 * frames],
+        "f0": track_f0(audio)[: 2 * frames],
         "energy": energy,
     }
     assert features["mel"].shape == (2 * frames, N_MELS)

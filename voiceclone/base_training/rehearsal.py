@@ -7,14 +7,13 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 
-from voiceclone.audio.features import SAMPLE_RATE, track_f0
+from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.base_training.corpus import Corpus, prepare_corpus
 from voiceclone.base_training.finetuned_base import FinetunedBase
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, speak_teacher_utterance, utterance_numbers
@@ -79,8 +78,7 @@ def _speak_for_encoders(
         speak_rehearsal(
             loaded, texts, folder, count=count, seed=seed, convolutions=base.convolutions("cpu"), reporter=reporter
         )  # fmt: skip
-    f0 = partial(track_f0, quick=True)
-    prepare_corpus(read_rows([folder]), cache, full_config()["vocab"], f0=f0, reporter=reporter)
+    prepare_corpus(read_rows([folder]), cache, full_config()["vocab"], reporter=reporter)
     return True
 
 

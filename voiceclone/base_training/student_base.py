@@ -115,7 +115,7 @@ def measure_student(
         truth = np.array(utterance.durations)
         duration.append(np.abs(frames - truth)[1:-1].mean())
         rate.append(abs(frames[1:-1].sum() / truth[1:-1].sum() - 1.0))
-        ours, theirs = track_f0(spoken, quick=True), corpus.f0(index)
+        ours, theirs = track_f0(spoken), corpus.f0(index)
         if (ours > 0).sum() > 5 and (theirs > 50).sum() > 5:
             pitch.append(12 * abs(np.log2(np.median(ours[ours > 0]) / np.median(theirs[theirs > 50]))))
         advance()

@@ -17,7 +17,7 @@ from voiceclone.system.extras import EXTRAS, install_command, is_installed
 # Import names of the dependencies in pyproject.toml.
 NEEDED = (
     "torch", "torchaudio", "kokoro", "misaki", "accelerate", "transformers", "huggingface_hub", "numpy", "librosa",
-    "soundfile", "soxr", "pyworld", "onnx", "tensorboard", "wandb", "matplotlib", "PIL", "jinja2",
+    "soundfile", "soxr", "swift_f0", "onnx", "tensorboard", "wandb", "matplotlib", "PIL", "jinja2",
     "safetensors", "filelock", "tqdm", "yaml",
     "espeakng_loader", "spacy", "scipy", "sklearn",
 )  # fmt: skip

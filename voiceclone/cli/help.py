@@ -32,8 +32,7 @@ _GROUP_OF = {
         QUALITY,
     ),
     **dict.fromkeys(
-        ("device", "precision", "processes", "address", "gpus_per_voice", "threads", "compile", "bfloat16", "quick_f0",
-         "queue"),
+        ("device", "precision", "processes", "address", "gpus_per_voice", "threads", "compile", "bfloat16", "queue"),
         SPEED,
     ),
     **dict.fromkeys(("tensorboard", "wandb", "wandb_project", "json", "quiet", "verbose"), TRACKING),

@@ -263,7 +263,6 @@ def _preparation(options: argparse.Namespace, base: FinetunedBase | None) -> Pre
         vocab=full_config()["vocab"],  # the same for all systems and presets
         alignment=options.alignment,
         language=options.lang,
-        quick_f0=options.quick_f0,
         base_aligner=None if base is None else lambda: aligner_of(base, options.lang),
     )
 

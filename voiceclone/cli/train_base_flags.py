@@ -70,11 +70,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="datasets of held-out speakers, measured with voices from the base's own style encoders",
     )
-    parser.add_argument(
-        "--quick-f0",
-        action="store_true",
-        help="track F0 of rows with durations (synthesised speech) by DIO, 15 times as fast",
-    )
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from synthesized import crude_f0
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import prepare_corpus
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
@@ -30,9 +28,7 @@ def config():
 @pytest.fixture(scope="session")
 def corpus(spoken, tmp_path_factory):
     """With the whole vocabulary."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "track_f0", crude_f0)
-        return prepare_corpus(read_rows([spoken / "train"]), tmp_path_factory.mktemp("cache"), full_config()["vocab"])
+    return prepare_corpus(read_rows([spoken / "train"]), tmp_path_factory.mktemp("cache"), full_config()["vocab"])
 
 
 @pytest.fixture(scope="session")

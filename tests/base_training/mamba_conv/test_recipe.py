@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from synthesized import crude_f0
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.mamba_conv import recipe
 from voiceclone.base_training.mamba_conv.analysis import analysis_text, trends
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
@@ -45,8 +43,6 @@ def trained(spoken, tmp_path_factory) -> Path:
 
 
 def prepared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(corpus_module, "track_f0", crude_f0)
-    patch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     patch.setattr(recipe, "resemblyzer_embed", lambda: None)
     patch.setattr(recipe, "load_recognizer", lambda: None)
     patch.setattr("voiceclone.base_training.mamba_conv.codec_recipe.load_recognizer", lambda: None)

@@ -11,9 +11,7 @@ import pytest
 import soundfile
 import torch
 from support import settle
-from synthesized import crude_f0
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.speed import speed_up_vocoder
@@ -213,8 +211,6 @@ def test_the_slm_loss_is_skipped_with_a_warning_until_durations_are_learned(corp
 
 
 def test_command_line_packs_a_sampler_that_say_speaks_with(spoken, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.recipe.resemblyzer_embed", lambda: None)
     monkeypatch.setattr("voiceclone.base_training.recipe.load_recognizer", lambda: None)
     settings = {"crop_frames": 16, "crop_batch": 2, "long_batch": 1, "prosody_batch": 2, "prosody_frames": 40,

@@ -11,9 +11,7 @@ import pytest
 import soundfile
 import torch
 from support import write_vits2
-from synthesized import crude_f0
 
-from voiceclone.base_training import corpus as corpus_module
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.errors import VoicecloneError
@@ -28,8 +26,6 @@ def run(spoken, tmp_path_factory) -> Path:
     settings = out / "settings.json"
     settings.write_text(json.dumps({**SETTINGS, "system_settings": {"durations_share": 0.3}}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "track_f0", crude_f0)
-        patch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
         patch.setattr("voiceclone.base_training.vits2.recipe.resemblyzer_embed", lambda: None)
         command = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--preset", "tiny"]
         flags = ["--steps", "4", "--settings", str(settings), "--set", "flow=fft", "--device", "cpu", "--quiet"]
@@ -131,17 +127,13 @@ def test_a_wrong_setting_is_one_line(spoken, tmp_path: Path, capsys) -> None:
         (["--voices", "3"], "--voices: cannot be used with --system vits2"),
         (["--init", str(tmp_path)], "is not a trained VITS2"),
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "track_f0", crude_f0)
-        for extra, message in cases:
-            assert main([*command, "--out", str(tmp_path / "out"), "--quiet", *extra]) == 2, extra
-            error = capsys.readouterr().err.strip().splitlines()
-            assert message in error[-1] and "Traceback" not in " ".join(error), error
+    for extra, message in cases:
+        assert main([*command, "--out", str(tmp_path / "out"), "--quiet", *extra]) == 2, extra
+        error = capsys.readouterr().err.strip().splitlines()
+        assert message in error[-1] and "Traceback" not in " ".join(error), error
 
 
 def test_a_run_starts_from_a_base(run: Path, spoken, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(corpus_module, "track_f0", crude_f0)
-    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.vits2.recipe.resemblyzer_embed", lambda: None)
     command = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--preset", "tiny", "--steps", "1"]
     init = ["--init", str(run / "base"), "--quiet"]

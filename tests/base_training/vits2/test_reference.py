@@ -15,7 +15,6 @@ import pytest
 import soundfile
 import torch
 from support import REPOSITORY
-from synthesized import crude_f0
 
 from voiceclone.base_training.vits2.reference import even_durations, train_config
 from voiceclone.base_training.vits2.reference_config import read_reference_config
@@ -40,7 +39,6 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Script:
     """Runs a script of the folder with arguments, in an empty folder; its exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    monkeypatch.setattr("voiceclone.base_training.measures.track_f0", crude_f0)
     monkeypatch.setattr("voiceclone.base_training.vits2.recipe.resemblyzer_embed", lambda: None)
 
     def call(name: str, *arguments: object) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from synthesized import crude_f0
 from torch import Tensor
 
 from voiceclone.base_training.config import TrainConfig
@@ -179,7 +178,7 @@ def test_a_clip_shorter_than_a_crop_trains(spoken, configured, tmp_path) -> None
     soundfile.write(tmp_path / "word.wav", audio[: int(0.1 * rate)], rate)
     word = replace(rows[0], path=tmp_path / "word.wav", phonemes="a", durations=None)
     corpus = prepare_corpus(
-        [word, *rows], tmp_path / "cache", full_config()["vocab"], align=even_durations, aligned_by="even", f0=crude_f0
+        [word, *rows], tmp_path / "cache", full_config()["vocab"], align=even_durations, aligned_by="even"
     )
     config = configured({"durations_share": 0.0}, steps=1, crop_batch=4, adversarial_share=0.0)
     trainer = Trainer(Vits2System(corpus, config), tmp_path / "run")

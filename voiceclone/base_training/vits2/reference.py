@@ -217,8 +217,4 @@ def _corpus(rows: list[Row], cache: Path, *, cleaned: bool) -> Corpus:
         from voiceclone.text.g2p import Phonemizer
 
         phonemize = Phonemizer("a").phonemes
-    # F0 is not used here, and tracking it would take most of the time.
-    return prepare_corpus(
-        rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even",
-        f0=lambda audio: np.zeros(1 + len(audio) // (FRAME_SAMPLES // 2), dtype=np.float32),
-    )  # fmt: skip
+    return prepare_corpus(rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even")
