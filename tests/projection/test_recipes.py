@@ -1,19 +1,16 @@
-"""Recipes and their parts; the plain recipe; clips that do not match their text."""
+"""Recipes and their parts; the plain recipe."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 import torch
 
-from voiceclone.alignment.base_warp import Alignment, stretched
+from voiceclone.alignment.base_warp import stretched
 from voiceclone.cloning.config import CloneConfig
-from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.errors import UsageError
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.parts import PARTS, parse_parts
 from voiceclone.projection.plain import PlainObjective
-from voiceclone.projection.preparation import misaligned
 from voiceclone.projection.recipes import projection_config
 
 
@@ -57,23 +54,6 @@ def test_the_plain_recipe_has_one_term_and_its_gradient_reaches_no_duration(targ
     assert set(terms) == {"mel_mse"}
     terms["mel_mse"].backward()
     assert (leaf.grad[:, :128] != 0).any() and torch.isfinite(leaf.grad).all()
-
-
-def scored(targets, *scores: float) -> list:
-    return [
-        replace(targets[i % len(targets)], name=f"c{i}", alignment=Alignment(durations=torch.ones(3), score=score))
-        for i, score in enumerate(scores)
-    ]
-
-
-def test_a_clip_far_below_the_others_is_dropped_with_the_reason(targets) -> None:
-    splits = {"train": scored(targets, 0.7, 0.72, 0.69, 0.35, 0.71), "validation": scored(targets, 0.7)}
-    dropped = misaligned(splits)
-    assert set(dropped) == {"train/c3"} and "does not fit the transcript" in dropped["train/c3"]
-    assert not misaligned({"train": scored(targets, 0.7, 0.66, 0.74, 0.62, 0.71), "validation": []})
-    assert not misaligned({"train": scored(targets, 0.7, 0.1)})  # too few to tell
-    with pytest.raises(VoicecloneError, match="no validation clip fits"):
-        misaligned({"train": scored(targets, 0.7, 0.72, 0.69, 0.7), "validation": scored(targets, 0.2)})
 
 
 def test_stretched_durations_fill_the_clip_in_proportion() -> None:

@@ -28,6 +28,7 @@ class Alignment:
 
     durations: Tensor = field(repr=False)  # (T,) int64, frames of 25 ms, each >= 1
     score: float  # mean cosine of the aligned log-mel frames after mean subtraction: 1 is identical, 0 unrelated
+    phone_gap: float | None = None  # nats, see nets.phone_classifier.phone_gap; None without a phone classifier
 
 
 def align_to_synthesis(

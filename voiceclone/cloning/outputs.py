@@ -95,6 +95,7 @@ def finish_voice(
         "skipped_steps": state.skipped_steps,
         "metrics": metrics,
         "alignment": _alignment_scores(trainer),
+        "misfit": _misfits(trainer),
         "style": {"spread": styles.spread, "outliers": list(styles.outliers), "clips": len(styles.names)},
         "length_profile": run.profile.source,
         "health": asdict(health),
@@ -243,6 +244,11 @@ def _minutes(run: Run) -> dict[str, Any]:
 
 def _alignment_scores(trainer: ProjectionTrainer) -> dict[str, float]:
     return {name: round(alignment.score, 4) for name, alignment in sorted(trainer.state.alignments.items())}
+
+
+def _misfits(trainer: ProjectionTrainer) -> dict[str, float]:
+    alignments = sorted(trainer.state.alignments.items())
+    return {name: round(one.phone_gap, 4) for name, one in alignments if one.phone_gap is not None}
 
 
 def _card(run: Run, report: CloneReport) -> str:

@@ -53,6 +53,8 @@ class CloneReport(TypedDict):
     metrics: CloneMetrics
     alignment: dict[str, float]
     """Score of each clip's alignment, 0 to 1."""
+    misfit: dict[str, float]
+    """How far each clip's phones are from those of its transcript, nats: see ``projection.misfits``."""
     style: dict[str, Any]
     length_profile: str
     health: dict[str, Any]

@@ -24,6 +24,8 @@ from voiceclone.text.alphabet import ALPHABET, to_alphabet
 ASSETS = Path(__file__).resolve().parent / "assets" / "phone_classifier"
 UNLABELLED = -100
 """Label of frames that belong to no phone: pauses, stress marks, letters that are no English phoneme."""
+LEAST_POSTERIOR = 1e-4
+"""Lower probabilities count as this one, so that a few frames do not decide."""
 _CODES = {phone: index for index, phone in enumerate(ALPHABET)}
 
 
@@ -88,6 +90,23 @@ def frame_labels(phonemes: Sequence[str], durations: Tensor) -> Tensor:
 def phone_posteriors(phone_classifier: PhoneClassifier, log_mel: Tensor) -> Tensor:
     """Probabilities ``(phones, F)`` of the phones in a normalised log-mel ``(80, 2F)``."""
     return torch.softmax(phone_classifier(log_mel[None])[0], dim=0)
+
+
+def phone_gap(posteriors: Tensor, labels: Tensor) -> float:
+    """How much likelier the likeliest phone of a frame is than its label, in nats: mean over the labelled frames.
+
+    Where the labels are what is said, it is near 1 for recordings, and about 4 where they are another text
+    (docs/lab_notes/wrong_transcripts.md). 0 without labelled frames.
+
+    Args:
+        posteriors: ``(phones, F)``, see :func:`phone_posteriors`.
+        labels: int64 ``(F,)``, see :func:`frame_labels`.
+    """
+    labelled = labels != UNLABELLED
+    chosen = posteriors[:, labelled].clamp(min=LEAST_POSTERIOR).log()
+    if not chosen.shape[1]:
+        return 0.0
+    return float((chosen.amax(dim=0) - chosen.gather(0, labels[labelled][None])[0]).mean())
 
 
 def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from voiceclone.audio.features import LogMel, crop_length
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.phone_classifier import PhoneClassifier, frame_accuracy, frame_labels
+from voiceclone.nets.phone_classifier import PhoneClassifier
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.initialization import (
     Initialization,
@@ -22,6 +23,7 @@ from voiceclone.projection.initialization import (
     neutral_initialization,
     search_steps,
 )
+from voiceclone.projection.misfits import OwnPhones, misaligned, named, own_phones, unfitting_clips
 from voiceclone.projection.mlp import Projection
 from voiceclone.projection.objective import Objective, Speaker
 from voiceclone.projection.state import AFRESH, TrainingState
@@ -44,10 +46,7 @@ if TYPE_CHECKING:
 
 NEUTRAL_CLIPS = 8  # maximum number of clips that are aligned to the neutral voice: for level and initialization only
 INITIALIZATION_CROPS = 4  # number of clips on which candidates are compared
-MIN_SCORE_MARGIN = 0.10  # minimum difference of a clip's alignment score to the median at which the clip is dropped
-SCORE_DEVIATIONS = 2.5  # the same in robust standard deviations; the larger of both applies
 MIN_PHONE_ACCURACY = 0.5  # minimum accuracy of the phone classifier on the mean stock voice for its term to be used
-MIN_FOR_DROPPING = 5  # minimum number of clips for a reliable median
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +101,8 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
     m = _read_by_student(material)
     neutral = neutral_initialization(m.stock)
     log_mel = LogMel().to(m.kokoro.device)
-    accuracy = _phone_accuracy(material, neutral, config.seed)
+    own = _own_phones(material, neutral, config.seed)
+    accuracy = own.accuracy
     phone_classifier = m.phone_classifier if classifier_is_reliable(accuracy) else None
 
     def align_to(
@@ -129,7 +129,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             f"phone classifier: {accuracy:.0%} of the frames right on this speaker, so the term 'phones' is left out"
         )
     with reporter.task("Initialization and alignment", total=steps) as task:
-        aligned, spoken = align_to(neutral, first, task)
+        aligned, spoken = _fitting(config, own.gap, *align_to(neutral, first, task))
         gain = level_gain(aligned, spoken)
         initialization = _initialize(
             config,
@@ -145,7 +145,7 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             "train": align_to(initialization, m.train, task)[0],
             "validation": align_to(initialization, m.validation, task)[0],
         }
-    dropped = {} if config.plain or "alignment" in config.without else misaligned(splits)
+    dropped = {} if _keeps_all(config) else misaligned(splits, own.gap)
     for name, reason in dropped.items():
         reporter.warn(f"{name}: not used for the projection: {reason}")
     return TrainingState(
@@ -159,15 +159,23 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         candidates=dict(initialization.candidates),
         dropped=dropped,
         projection=_first_network(config, initialization),
-        alignments={name: target.alignment for name, target in _named(splits) if name not in dropped},
+        alignments={name: target.alignment for name, target in named(splits) if name not in dropped},
     )
 
 
-def _named(splits: Mapping[str, Sequence[AlignedTarget]]) -> Iterator[tuple[str, AlignedTarget]]:
-    """``split/name`` of every target, and the target."""
-    for split, targets in splits.items():
-        for target in targets:
-            yield f"{split}/{target.name}", target
+def _keeps_all(config: ProjectionConfig) -> bool:
+    return config.plain or "alignment" in config.without
+
+
+def _fitting(
+    config: ProjectionConfig, own_gap: float, aligned: list[AlignedTarget], spoken: list[Tensor]
+) -> tuple[list[AlignedTarget], list[Tensor]]:
+    """The clips that fit their transcripts; all where none does, which is an error after the final alignment."""
+    dropped = {} if _keeps_all(config) else unfitting_clips({"train": aligned}, own_gap)
+    fits = [f"train/{target.name}" not in dropped for target in aligned]
+    if not any(fits):
+        return aligned, spoken
+    return list(compress(aligned, fits)), list(compress(spoken, fits))
 
 
 def classifier_is_reliable(phone_accuracy: float) -> bool:
@@ -194,30 +202,6 @@ def usable(targets: Sequence[Target], split: str, state: TrainingState) -> list[
     return found
 
 
-def misaligned(splits: Mapping[str, Sequence[AlignedTarget]]) -> dict[str, str]:
-    """Clips (``split/name``) whose alignment score is far below the median, with the reason.
-
-    Raises:
-        VoicecloneError: no clip of a split is left.
-    """
-    scores = np.array([target.alignment.score for done in splits.values() for target in done])
-    if len(scores) < MIN_FOR_DROPPING:
-        return {}
-    median = float(np.median(scores))
-    deviation = 1.4826 * float(np.median(np.abs(scores - median)))
-    lowest = median - max(MIN_SCORE_MARGIN, SCORE_DEVIATIONS * deviation)
-    dropped = {
-        name: f"the speech does not fit the transcript (alignment {target.alignment.score:.2f}, "
-        f"the others about {median:.2f}): check the text"
-        for name, target in _named(splits)
-        if target.alignment.score < lowest
-    }
-    for split, done in splits.items():
-        if done and all(f"{split}/{target.name}" in dropped for target in done):
-            raise VoicecloneError(f"no {split} clip fits its transcript: check the texts of the metadata")
-    return dropped
-
-
 def _read_by_student(material: Material) -> Material:
     """The same inputs for the student model, where there is one."""
     student = material.student
@@ -236,9 +220,10 @@ def _phones_on_base(
 ) -> float:
     """The term ``phones`` of a stock voice on the base itself, because the student's value differs from the base's.
 
-    ``aligned`` are the first of the training clips.
+    ``aligned`` are some of the training clips.
     """
-    own = [target.with_alignment(done.alignment) for target, done in zip(material.train, aligned)]
+    clips = {target.name: target for target in material.train}
+    own = [clips[done.name].with_alignment(done.alignment) for done in aligned]
     objective = _objective(config, material, own, gain)
     return free_running_phones(objective, material.stock[stock].tensor[REFERENCE_ROW], config.seed)
 
@@ -278,20 +263,12 @@ def _initialize(
     )
 
 
-@torch.no_grad()
-def _phone_accuracy(m: Material, initialization: Initialization, seed: int) -> float:
-    """Accuracy (0-1) of the phone classifier on the base's speech of a few clips' texts; 0 without a classifier."""
+def _own_phones(m: Material, initialization: Initialization, seed: int) -> OwnPhones:
+    """The phone classifier on the base's speech of a few clips' texts; nothing right without a classifier."""
     if m.phone_classifier is None:
-        return 0.0
-    log_mel, rows = LogMel().to(m.kokoro.device), initialization.rows(m.profile, m.kokoro.device)
-    scores, labels = [], []
-    with torch.random.fork_rng(devices=[m.kokoro.device] if m.kokoro.device.type == "cuda" else []):
-        for index, target in enumerate(m.train[:INITIALIZATION_CROPS]):
-            torch.manual_seed(seed + index)
-            audio, durations = m.kokoro.speak(target.text, rows(target.text.phoneme_count))
-            scores.append(m.phone_classifier(log_mel(audio[None])[..., : 2 * int(durations.sum())]))
-            labels.append(frame_labels(target.text.symbols, durations)[None])
-    return frame_accuracy(torch.cat(scores, dim=2), torch.cat(labels, dim=1))
+        return OwnPhones(accuracy=0.0, gap=0.0)
+    texts = [target.text for target in m.train[:INITIALIZATION_CROPS]]
+    return own_phones(m.kokoro, m.phone_classifier, texts, initialization.rows(m.profile, m.kokoro.device), seed)
 
 
 def _first_network(config: ProjectionConfig, initialization: Initialization) -> dict[str, Tensor]:

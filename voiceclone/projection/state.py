@@ -46,7 +46,7 @@ def save_checkpoint(state: TrainingState, identity: dict[str, str], path: Path) 
     """Write a checkpoint atomically. ``identity`` describes its run (dataset, base, settings)."""
     content = dict(vars(state))
     content["alignments"] = {
-        name: {"durations": alignment.durations, "score": alignment.score}
+        name: {"durations": alignment.durations, "score": alignment.score, "phone_gap": alignment.phone_gap}
         for name, alignment in state.alignments.items()
     }
     write_torch(path, {"format": FORMAT, "identity": identity, "state": content})

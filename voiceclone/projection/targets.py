@@ -15,7 +15,7 @@ from voiceclone.alignment.base_warp import Alignment, align_to_synthesis, stretc
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel, log_energy, track_f0
 from voiceclone.audio.silence import sounding_range
 from voiceclone.models.frozen_kokoro import FrozenKokoro, TextFeatures, alignment_matrix
-from voiceclone.nets.phone_classifier import PhoneClassifier, phone_posteriors
+from voiceclone.nets.phone_classifier import PhoneClassifier, frame_labels, phone_gap, phone_posteriors
 
 TRIM_DB = 40  # dB below the clip's peak; quieter audio is trimmed off both ends before the alignment
 MARGIN_SAMPLES = 2400  # silence kept at both ends (0.1 s), for BOS and EOS
@@ -143,12 +143,12 @@ def aligned_to_base(
     """Align a log-mel ``(80, 2F)`` of ``text`` to the base's speech of it; returns that speech ``(600 G,)`` as well."""
     spoken, durations = kokoro.speak(text, voice)
     mel = log_mel(spoken.unsqueeze(0))[0, :, : 2 * int(durations.sum())]
-    posteriors = (
-        None
-        if phone_classifier is None
-        else (phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target_mel))
-    )
-    return align_to_synthesis(mel, durations, target_mel, posteriors), spoken
+    if phone_classifier is None:
+        return align_to_synthesis(mel, durations, target_mel), spoken
+    posteriors = phone_posteriors(phone_classifier, mel), phone_posteriors(phone_classifier, target_mel)
+    alignment = align_to_synthesis(mel, durations, target_mel, posteriors)
+    labels = frame_labels(text.symbols, alignment.durations.to(target_mel.device))
+    return replace(alignment, phone_gap=phone_gap(posteriors[1], labels)), spoken
 
 
 def align_all(
