@@ -28,9 +28,10 @@ OWN_GAP = 0.25  # nats, as of English on nano
 KOKORO_SPEECH = Path(__file__).resolve().parents[1] / "data" / "kokoro_speech"
 
 
-def scored(targets, *scores: float, gaps: Sequence[float | None] = ()) -> list:
+def scored(targets, *scores: float, gaps: Sequence[float | None] = (), frames: int = 240) -> list:
     alignments = [
-        Alignment(durations=torch.ones(3), score=score, phone_gap=gap) for score, gap in zip_longest(scores, gaps)
+        Alignment(durations=torch.full((3,), frames // 3), score=score, phone_gap=gap)
+        for score, gap in zip_longest(scores, gaps)
     ]
     return [
         replace(targets[i % len(targets)], name=f"c{i}", alignment=alignment) for i, alignment in enumerate(alignments)
@@ -87,6 +88,20 @@ def test_a_language_that_the_classifier_hears_less_well_has_a_higher_limit(targe
     spanish = {"train": scored(targets, *[0.7] * 3, gaps=(1.7, 2.1, 3.4))}
     assert set(misaligned(spanish, 1.3)) == {"train/c2"}
     assert set(misaligned(spanish, OWN_GAP)) == {"train/c1", "train/c2"}
+
+
+def test_a_short_clip_is_dropped_only_where_it_fits_far_worse(targets) -> None:
+    """A mean over the phones of a second is off by more than one over six seconds."""
+    usual = {"train": scored(targets, *[0.7] * 5, gaps=(0.7, 0.8, 0.6, 0.75, 0.7))}
+    for gap, frames, dropped in (
+        (2.2, 240, True),
+        (2.2, 48, False),
+        (2.8, 48, True),
+        (1.6, 240, True),
+        (1.6, 99, False),
+    ):
+        one = {"validation": scored(targets, 0.7, gaps=(gap,), frames=frames)}
+        assert bool(unfitting_clips({**usual, **one}, OWN_GAP)) == dropped, (gap, frames)
 
 
 def test_the_benchmark_changes_words_and_judges_by_both_rules(targets) -> None:

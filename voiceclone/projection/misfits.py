@@ -20,6 +20,8 @@ MAX_EXCESS = 1.75  # nats; a clip whose phone gap exceeds the base's own by more
 PHONE_GAP_MARGIN = 0.6  # nats; minimum difference of a clip's phone gap to the median at which the clip is dropped
 MIN_SCORE_MARGIN = 0.10  # the same for the alignment score, where there is no phone classifier
 DEVIATIONS = 2.5  # the same in robust standard deviations; the larger of both applies
+SHORT = 120  # frames of 25 ms; in a shorter clip the gap is a mean over few phones, and only exchanged texts are told
+GAP_ERROR = 3.2  # nats; standard error of a clip's gap times the square root of its frames
 MIN_FOR_DROPPING = 5  # minimum number of clips for a reliable median
 
 
@@ -97,15 +99,24 @@ def unfitting_clips(splits: Mapping[str, Sequence[AlignedTarget]], own_gap: floa
     alignments = {name: target.alignment for name, target in named(splits)}
     gaps = {name: alignment.phone_gap for name, alignment in alignments.items() if alignment.phone_gap is not None}
     if len(gaps) == len(alignments):
-        values, highest = gaps, min(own_gap + MAX_EXCESS, _outlier_limit(list(gaps.values()), PHONE_GAP_MARGIN))
+        among = _outlier_limit(list(gaps.values()), PHONE_GAP_MARGIN)
+        frames = {name: int(alignment.durations.sum()) for name, alignment in alignments.items()}
+        values, highest = gaps, {name: _highest_gap(frames[name], own_gap, among) for name in gaps}
     else:
         values = {name: 1.0 - alignment.score for name, alignment in alignments.items()}
-        highest = _outlier_limit(list(values.values()), MIN_SCORE_MARGIN)
+        highest = dict.fromkeys(values, _outlier_limit(list(values.values()), MIN_SCORE_MARGIN))
     return {
-        name: f"the speech does not fit the transcript (misfit {value:.2f}, limit {highest:.2f}): check the text"
+        name: f"the speech does not fit the transcript (misfit {value:.2f}, limit {highest[name]:.2f}): check the text"
         for name, value in values.items()
-        if value > highest
+        if value > highest[name]
     }
+
+
+def _highest_gap(frames: int, own_gap: float, among: float) -> float:
+    """The limit for a clip of ``frames`` frames, nats; ``among`` is that relative to the other clips."""
+    if frames >= SHORT:
+        return min(own_gap + MAX_EXCESS, among)
+    return own_gap + MAX_EXCESS + DEVIATIONS * GAP_ERROR * (frames**-0.5 - SHORT**-0.5)
 
 
 def _outlier_limit(values: Sequence[float], least: float) -> float:
