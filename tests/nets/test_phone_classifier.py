@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from voiceclone.nets.phone_classifier import (
     frame_accuracy,
     frame_labels,
     load_phone_classifier,
+    phone_gap,
     phone_loss,
 )
 from voiceclone.projection.initialization import neutral_initialization
@@ -101,6 +103,15 @@ def test_frames_get_the_label_of_their_phone() -> None:
     assert labels.tolist() == [UNLABELLED] * 3 + [ae] * 3 + [UNLABELLED] + [b] * 2 + [UNLABELLED] * 3
     with pytest.raises(ValueError, match="2 durations for 3 tokens"):
         frame_labels("b", torch.tensor([1, 1]))
+
+
+def test_the_gap_is_by_how_much_another_phone_is_likelier() -> None:
+    labels = torch.tensor([UNLABELLED, 0, 1, UNLABELLED])
+    posteriors = torch.tensor([[0.9, 0.8, 0.6, 0.0], [0.1, 0.2, 0.3, 1.0]])
+    assert phone_gap(posteriors, labels) == pytest.approx(0.5 * math.log(2.0), abs=1e-5)
+    impossible = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert phone_gap(impossible, torch.tensor([0, 1])) == pytest.approx(-math.log(1e-4), abs=1e-4)
+    assert phone_gap(posteriors, torch.full((4,), UNLABELLED)) == 0.0
 
 
 def test_a_crop_without_a_phone_costs_nothing() -> None:

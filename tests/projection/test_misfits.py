@@ -19,8 +19,10 @@ from voiceclone.bases.base import load_base
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_classifier import load_phone_classifier
+from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.initialization import neutral_initialization
 from voiceclone.projection.misfits import misaligned, unfitting_clips
+from voiceclone.projection.preparation import _fitting
 from voiceclone.projection.targets import Target, align_all, prepare_target
 from voiceclone.voice.profile import LengthProfile
 
@@ -90,8 +92,18 @@ def test_a_language_that_the_classifier_hears_less_well_has_a_higher_limit(targe
     assert set(misaligned(spanish, OWN_GAP)) == {"train/c1", "train/c2"}
 
 
+def test_level_and_initialization_do_without_clips_that_do_not_fit(targets) -> None:
+    config, spoken = ProjectionConfig(), [torch.zeros(1), torch.ones(1)]
+    one = scored(targets, 0.7, 0.7, gaps=(4.0, 0.7))
+    assert _fitting(config, OWN_GAP, one, spoken) == ([one[1]], [spoken[1]])
+    none = scored(targets, 0.7, 0.7, gaps=(4.0, 4.2))
+    with pytest.raises(VoicecloneError, match="none of the first 2 train clips fits its transcript"):
+        _fitting(config, OWN_GAP, none, spoken)
+    assert _fitting(ProjectionConfig(without=frozenset({"alignment"})), OWN_GAP, one, spoken) == (one, spoken)
+
+
 def test_a_short_clip_is_dropped_only_where_it_fits_far_worse(targets) -> None:
-    """A mean over the phones of a second is off by more than one over six seconds."""
+    """The fewer phones a clip has, the larger the error of their mean."""
     usual = {"train": scored(targets, *[0.7] * 5, gaps=(0.7, 0.8, 0.6, 0.75, 0.7))}
     for gap, frames, dropped in (
         (2.2, 240, True),

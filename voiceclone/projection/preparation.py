@@ -170,11 +170,17 @@ def _keeps_all(config: ProjectionConfig) -> bool:
 def _fitting(
     config: ProjectionConfig, own_gap: float, aligned: list[AlignedTarget], spoken: list[Tensor]
 ) -> tuple[list[AlignedTarget], list[Tensor]]:
-    """The clips that fit their transcripts; all where none does, which is an error after the final alignment."""
+    """The clips that fit their transcripts.
+
+    Raises:
+        VoicecloneError: none does. Found here, this costs seconds; after the initialization, minutes.
+    """
     dropped = {} if _keeps_all(config) else unfitting_clips({"train": aligned}, own_gap)
     fits = [f"train/{target.name}" not in dropped for target in aligned]
     if not any(fits):
-        return aligned, spoken
+        raise VoicecloneError(
+            f"none of the first {len(aligned)} train clips fits its transcript: check the texts of the metadata"
+        )
     return list(compress(aligned, fits)), list(compress(spoken, fits))
 
 

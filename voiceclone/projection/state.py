@@ -15,7 +15,7 @@ from voiceclone.alignment.base_warp import Alignment
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_torch
 
-FORMAT = 8
+FORMAT = 9
 INITIAL, LAST = "initial.pt", "last.pt"  # before the first epoch, and after the last finished one
 AFRESH = "give another --resume PATH, or start afresh with --overwrite"
 
