@@ -20,9 +20,7 @@ MAX_EXCESS = 1.75  # nats; a clip whose phone gap exceeds the base's own by more
 PHONE_GAP_MARGIN = 0.6  # nats; minimum difference of a clip's phone gap to the median at which the clip is dropped
 MIN_SCORE_MARGIN = 0.10  # the same for the alignment score, where there is no phone classifier
 DEVIATIONS = 2.5  # the same in robust standard deviations; the larger of both applies
-SHORT = (
-    120  # frames of 25 ms; in a shorter clip the gap is a mean over few phones, and only another text can be detected
-)
+SHORT = 120  # frames of 25 ms; with the few phones of a shorter clip only another text can be detected
 GAP_ERROR = 3.2  # nats; standard error of a clip's gap times the square root of its frames
 MIN_FOR_DROPPING = 5  # minimum number of clips for a reliable median
 
