@@ -13,6 +13,7 @@ import json
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def main() -> int:
 
 
 def errors(
-    row: dict,
+    row: dict[str, Any],
     target: Target,
     kokoro: FrozenKokoro,
     initialization: Initialization,

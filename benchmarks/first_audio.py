@@ -73,6 +73,7 @@ def _first_audio(code: str, *arguments: str) -> float:
     started = time.perf_counter()
     with subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, *arguments], stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.DEVNULL) as process:  # fmt: skip
+        assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == "audio":
                 seconds = time.perf_counter() - started
@@ -86,7 +87,7 @@ def _as_pth(source: Path, target: Path) -> Path:
 
     from voiceclone.models.checkpoint import PARTS, read_state
 
-    nested: dict[str, dict] = {part: {} for part in PARTS}
+    nested: dict[str, dict[str, torch.Tensor]] = {part: {} for part in PARTS}
     for key, value in read_state(source).items():
         part, rest = key.split(".", 1)
         nested[part][rest] = value

@@ -21,9 +21,10 @@ from voiceclone.audio.io import read_audio
 from voiceclone.bases.base import Base, load_base
 from voiceclone.data.dataset import Dataset, load_dataset
 from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.metrics import SpeakerEncoder
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_recognizer import load_recognizer
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
@@ -48,11 +49,9 @@ def main() -> int:
         spoken = [clip.phonemes for folder in options.sentences for clip in _dataset(folder, base).train]
         sentences = [p for p in spoken[:AMONG] if len(p) in PHONEMES][: options.count]
         packs = [VoicePack.load(path) for path in options.voices]
+        encoders: dict[str, SpeakerEncoder] = {"resemblyzer": required_resemblyzer(), "xvector": load_speaker_net()}
     except VoicecloneError as error:
         parser.error(str(error))
-    encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net()}
-    if encoders["resemblyzer"] is None:
-        parser.error("this benchmark needs Resemblyzer: pip install --no-deps resemblyzer")
     centres = {name: _centre([net.embed(read_audio(c.path)) for c in clips]) for name, net in encoders.items()}
     kokoro, recognizer = FrozenKokoro(base.kmodel, torch.device("cpu")), load_recognizer()
     print(f"| voice, {len(sentences)} sentences | resemblyzer | xvector | PER % |\n|---|---|---|---|")

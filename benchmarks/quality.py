@@ -14,7 +14,9 @@ import json
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +27,12 @@ from voiceclone.bases.base import Base, load_base
 from voiceclone.cloning.api import clone
 from voiceclone.data.dataset import Dataset, load_dataset
 from voiceclone.evaluation.report import evaluate_voices
+from voiceclone.evaluation.report_results import Evaluation
 from voiceclone.evaluation.voices import oracle_voice, read_candidates
 from voiceclone.files import write_json
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_recognizer import load_recognizer
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 
@@ -74,9 +77,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.base: Base = load_base(options.base, offline=True)
-        self.trained, self.untrained = load_resemblyzer(), load_speaker_net()
-        if self.trained is None:
-            sys.exit("error: this benchmark needs Resemblyzer: pip install --no-deps resemblyzer")
+        self.trained, self.untrained = required_resemblyzer(), load_speaker_net()
         self.recognizer = load_recognizer()
         self.centres: dict[str, np.ndarray] = {}
 
@@ -99,14 +100,14 @@ class Bench:
         if not other:
             voices.update(read_candidates(made.folder / f"{name}.pt"))
             voices["best_stock"] = self.best_stock(dataset)
-            voices["oracle"] = oracle_voice(self.base, dataset.train, device=torch.device("cpu"))
+            if (oracle := oracle_voice(self.base, dataset.train, device=torch.device("cpu"))) is not None:
+                voices["oracle"] = oracle
             if self.options.plain_recipe:
                 voices["plain_recipe"] = self._plain(folder, name, seed)
             if self.options.walk:
                 voices["random_walk"] = self.random_walk(dataset, self.options.walk * seconds)
         found = evaluate_voices(
             voices, dataset, self.base, encoders=[self.trained, self.untrained], recognizer=self.recognizer, seed=seed,
-            offline=True,
         )  # fmt: skip
         result = {
             "speaker": folder.name, "seed": seed, "without": other, "seconds": round(seconds, 1),
@@ -133,7 +134,7 @@ class Bench:
         score = HarmonicScore(self.base, *target_and_other(dataset.train))
         return random_walk(score, self.base.stock_voices.values(), seconds=seconds).voice
 
-    def _scorer(self, dataset: Dataset):
+    def _scorer(self, dataset: Dataset) -> Callable[[VoicePack], float]:
         from voiceclone.audio.io import read_audio
 
         clips = dataset.train[:8]
@@ -147,7 +148,7 @@ class Bench:
 
         return score
 
-    def rank(self, speaker: str, found) -> dict[str, int]:
+    def rank(self, speaker: str, found: Evaluation) -> dict[str, int]:
         """Place of the true speaker among all, by the untrained encoder's mean over each voice's samples."""
         centres = self._all_centres()
         own = f"{speaker}"
@@ -189,7 +190,7 @@ def find_speakers(folders: list[Path], work: Path) -> list[Path]:
     return found
 
 
-def _one_speaker(source: Path, target: Path, rows: list[dict]) -> Path:
+def _one_speaker(source: Path, target: Path, rows: list[dict[str, Any]]) -> Path:
     if not target.is_dir():
         temporary = target.with_name(f".{target.name}.making")
         shutil.rmtree(temporary, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ HEAD = "| speakers | voice | n | resemblyzer | xvector | true speaker first | F0
 def table(results: Path) -> str:
     """Everything under ``results``, as Markdown."""
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
-    groups: dict[tuple[str, str], list] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         for voice, values in row["voices"].items():
             if not row["without"]:
@@ -37,7 +38,7 @@ def kind_of(row: dict[str, Any]) -> str:
     return "real" if row["speaker"].startswith(("librispeech_", "ljspeech_", "vctk_")) else "synthetic"
 
 
-def _line(kind: str, label: str, found: list) -> str:
+def _line(kind: str, label: str, found: list[Any]) -> str:
     def mean(key: str, factor: float = 1.0) -> float:
         return factor * _mean(values.get(key) for _, values, _ in found)
 
@@ -81,11 +82,12 @@ def _wins(kind: str, rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def similarity(values: dict[str, Any], encoder: str) -> float | None:
-    """Mean similarity of a voice by an encoder."""
-    return values["similarity"].get(encoder, {}).get("mean")
+def similarity(values: dict[str, Any], encoder: str) -> float:
+    """Mean similarity of a voice by an encoder; NaN where it was not measured."""
+    mean: float | None = values["similarity"].get(encoder, {}).get("mean")
+    return math.nan if mean is None else mean
 
 
 def _mean(values: Iterable[float | None]) -> float:
-    kept = [value for value in values if value is not None]
+    kept = [value for value in values if value is not None and not math.isnan(value)]
     return float(np.mean(kept)) if kept else float("nan")

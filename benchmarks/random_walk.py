@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
@@ -31,7 +32,7 @@ from voiceclone.bases.base import Base, load_base
 from voiceclone.data.dataset import Clip, load_dataset
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.pack import VoicePack
 
@@ -120,14 +121,11 @@ class HarmonicScore:
     """
 
     def __init__(self, base: Base, target: Clip, other: str) -> None:
-        encoder = load_resemblyzer()
-        if encoder is None:
-            raise VoicecloneError("this benchmark needs Resemblyzer: pip install --no-deps resemblyzer")
-        self.encoder = encoder
+        self.encoder = required_resemblyzer()
         self.kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
         self.texts = [self.kokoro.text(phonemes) for phonemes in (target.phonemes, other)]
         recording = read_audio(target.path)
-        self.wanted, self.features = encoder.embed(recording), acoustic_features(recording)
+        self.wanted, self.features = self.encoder.embed(recording), acoustic_features(recording)
 
     def __call__(self, pack: VoicePack, least: float = 0.0) -> Scored:
         """The score; 0 where the similarity to the target is below ``least``, which saves the second text."""
@@ -151,7 +149,7 @@ class HarmonicScore:
 
 def acoustic_features(audio: np.ndarray) -> np.ndarray:
     """kvoicewalk's features of speech ``(T,)`` at 24 kHz: level, zero crossings, mean and spread of spectral curves."""
-    common = {"y": audio, "sr": SAMPLE_RATE, "n_fft": 2048, "hop_length": 512}
+    common: dict[str, Any] = {"y": audio, "sr": SAMPLE_RATE, "n_fft": 2048, "hop_length": 512}
     feature = librosa.feature
     mfcc = feature.mfcc(**common, n_mfcc=13)
     chroma = feature.chroma_stft(**common)

@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,12 @@ from voiceclone.audio.io import SAMPLE_RATE, read_audio, resample
 from voiceclone.bases.base import Base, load_base
 from voiceclone.data.dataset import Clip, Dataset, load_dataset
 from voiceclone.errors import VoicecloneError
-from voiceclone.evaluation.metrics import measure_pitch, spoken_seconds
+from voiceclone.evaluation.metrics import SpeakerEncoder, measure_pitch, spoken_seconds
 from voiceclone.evaluation.metrics_words import load_word_recognizer
 from voiceclone.files import write_json
 from voiceclone.models.checkpoint import read_safetensors
 from voiceclone.nets.campplus import load_campplus
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.nets.xvector import load_speaker_net
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.speaking import speak_whole
@@ -103,12 +104,17 @@ class Judges:
     def __init__(self, dataset: Dataset) -> None:
         import distillmos
 
-        self.words, reason = load_word_recognizer("a")
-        encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net(), "campplus": load_campplus()}
-        if self.words is None or encoders["resemblyzer"] is None:
-            raise VoicecloneError(reason or "Resemblyzer is not installed")
+        words, reason = load_word_recognizer("a")
+        if words is None:
+            raise VoicecloneError(reason)
+        self.words = words
+        self.encoders: dict[str, SpeakerEncoder] = {
+            "resemblyzer": required_resemblyzer(),
+            "xvector": load_speaker_net(),
+        }
+        if (strong := load_campplus()) is not None:
+            self.encoders["campplus"] = strong
         self.opinion = distillmos.ConvTransformerSQAModel().eval()
-        self.encoders = {name: net for name, net in encoders.items() if net is not None}
         self.centres = {name: _centre(net, dataset.train) for name, net in self.encoders.items()}
 
     def row(self, name: str, spoken: list[tuple[np.ndarray, str]]) -> str:
@@ -165,7 +171,7 @@ def _load(data: Path, base: Base) -> Dataset:
     return load_dataset(data, lang="a", seed=0, vocab=base.kmodel.vocab)
 
 
-def _centre(net, clips: list[Clip]) -> np.ndarray:
+def _centre(net: SpeakerEncoder, clips: Sequence[Clip]) -> np.ndarray:
     mean = np.mean([net.embed(read_audio(clip.path)) for clip in clips], axis=0)
     return mean / np.linalg.norm(mean)
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -108,10 +110,10 @@ def say(work: Path) -> dict[str, float]:
         return delivery.first_audio_seconds, delivery.real_time_factor, delivery.seconds
 
     def direct() -> tuple[float, float, float]:
-        started, first, seconds = time.perf_counter(), None, 0.0
+        started, first, seconds = time.perf_counter(), math.inf, 0.0
         torch.manual_seed(0)
         for result in pipeline(SENTENCES, voice=pack.tensor):
-            first = first or time.perf_counter() - started
+            first = min(first, time.perf_counter() - started)
             seconds += len(result.audio) / 24000
         return first, (time.perf_counter() - started) / seconds, seconds
 
@@ -126,7 +128,7 @@ def say(work: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def best_of(work, repeats: int) -> float:
+def best_of(work: Callable[[], object], repeats: int) -> float:
     """Seconds of the fastest of ``repeats`` calls: other programs can only make a call slower."""
     times = []
     for _ in range(repeats):
@@ -140,7 +142,7 @@ def _call(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).resolve().parents[1])
 
 
-FIGURES = {
+FIGURES: dict[str, Callable[..., Mapping[str, float | None]]] = {
     "step": lambda work: step(full_size_base(work / "full"), demo_data(work)),
     "naive": lambda work: naive(demo_data(work), work),
     "walk": lambda work, seconds: walk(demo_data(work), work, seconds),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from voiceclone.cloning.context import Run, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import prepare_training, style_stage
 from voiceclone.models.frozen_kokoro import FrozenKokoro
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.projection.mlp import Projection
+from voiceclone.projection.objective import Crop
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.style.extraction import StyleVectors
 from voiceclone.tracking.progress import Reporter
@@ -83,11 +85,10 @@ def step(base: Path, data: Path) -> dict[str, float]:
     steps, floors, fused_floors = [], [], []
     for number in range(ROUNDS + 1):
         crops = trainer.objective.random_crops(trainer.config.batch, generator)
-        spent = timed(lambda crops=crops: trainer._step(crops, seed=0))
+        spent = timed(partial(trainer._step, crops, seed=0))
         ways = {len(crops), trainer.micro_batch}
         floor, fused_floor = (
-            min(timed(lambda crops=crops, way=way, lean=lean: floor_pass(trainer, crops, way, lean)) for way in ways)
-            for lean in (False, True)
+            min(timed(partial(floor_pass, trainer, crops, way, lean)) for way in ways) for lean in (False, True)
         )
         if number:  # the first one builds what the libraries keep for these shapes
             steps.append(spent)
@@ -101,7 +102,7 @@ def step(base: Path, data: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def floor_pass(trainer: ProjectionTrainer, crops: list, micro_batch: int, lean: bool) -> None:
+def floor_pass(trainer: ProjectionTrainer, crops: Sequence[Crop], micro_batch: int, lean: bool) -> None:
     """The minimum work of a step: the decoder's audio of the crops, and the gradient back to the voice."""
     leaf = trainer.state.anchor.clone().to(trainer.kokoro.device).requires_grad_()
     trainer.kokoro.fused, usual = lean, trainer.kokoro.fused
@@ -111,7 +112,7 @@ def floor_pass(trainer: ProjectionTrainer, crops: list, micro_batch: int, lean: 
     trainer.kokoro.fused = usual
 
 
-def naive(data: Path, work: Path) -> dict[str, float]:
+def naive(data: Path, work: Path) -> dict[str, float | None]:
     """The default clone compared with a plain training loop, by the same held-out loss.
 
     The loop: the whole utterance through ``forward_with_tokens.__wrapped__`` (which is not under ``no_grad``), the mel
@@ -119,8 +120,8 @@ def naive(data: Path, work: Path) -> dict[str, float]:
     """
     prepared = prepare("nano", data, work / "out")
     trainer, watch = prepared.trainer, Watch(prepared.started)
-    trainer.run(watch, lambda state, best: None)
-    clone_seconds, reached = time.perf_counter() - prepared.started, min(watch.losses)
+    trainer.run(watch, lambda state: None)
+    clone_seconds, reached = time.perf_counter() - prepared.started, watch.losses[-1]
     losses, seconds, epochs = _naive_loop(prepared, until=NAIVE_TIMES * clone_seconds, enough=reached)
     when = next((s for s, loss in zip(seconds, losses) if loss <= reached), None)
     return {
@@ -159,7 +160,7 @@ def _naive_loop(prepared: Prepared, *, until: float, enough: float) -> tuple[lis
     return losses, seconds, epochs
 
 
-def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, float]:
+def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, float | None]:
     """The clone against a random walk over the voice, scored by a speaker encoder (as kvoicewalk does).
 
     Both have the same score: similarity of free-running training sentences to the mean of the training clips. The ratio
@@ -169,7 +170,7 @@ def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, floa
     prepared = prepare("nano", data, work / "out")
     watch = Watch(prepared.started)
     score = _scorer(prepared)
-    prepared.trainer.run(watch, lambda state, best: None)
+    prepared.trainer.run(watch, lambda state: None)
     clone_seconds = time.perf_counter() - prepared.started
     seconds = seconds or WALK_TIMES * clone_seconds
     walked = random_walk(
@@ -189,9 +190,7 @@ def walk(data: Path, work: Path, seconds: float | None = None) -> dict[str, floa
 
 
 def _scorer(prepared: Prepared) -> Callable[[VoicePack], float]:
-    encoder = load_resemblyzer()
-    if encoder is None:
-        raise SystemExit("error: this figure needs Resemblyzer: pip install --no-deps resemblyzer")
+    encoder = required_resemblyzer()
     kokoro: FrozenKokoro = prepared.trainer.kokoro
     targets = prepared.trainer.train_targets
     wanted = np.mean([encoder.embed(target.audio.numpy()) for target in targets], axis=0)

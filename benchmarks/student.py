@@ -26,7 +26,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.evaluation.metrics_words import load_word_recognizer
 from voiceclone.files import write_json
 from voiceclone.models.frozen_kokoro import FrozenKokoro, SynthesizedUtterance
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.pack import VoicePack
 
@@ -119,10 +119,10 @@ class Judges:
     def __init__(self) -> None:
         import distillmos
 
-        self.words, reason = load_word_recognizer("a")
-        self.speakers = load_resemblyzer()
-        if self.words is None or self.speakers is None:
-            raise VoicecloneError(reason or "Resemblyzer is not installed")
+        words, reason = load_word_recognizer("a")
+        if words is None:
+            raise VoicecloneError(reason)
+        self.words, self.speakers = words, required_resemblyzer()
         self.opinion = distillmos.ConvTransformerSQAModel().eval()
 
     @torch.no_grad()

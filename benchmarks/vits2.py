@@ -48,7 +48,7 @@ from voiceclone.nets.phone_recognizer import load_recognizer
 from voiceclone.nets.xvector import load_speaker_net
 
 FLOWS = ("pre_conv", "fft", "mono_layer_inter_residual", "mono_layer_post_residual")
-ABLATIONS = {
+ABLATIONS: dict[str, dict[str, Any]] = {
     "default": {},
     **{f"flow {flow}": {"flow": flow} for flow in FLOWS},
     "hifigan": {"decoder": "hifigan"},
@@ -91,7 +91,9 @@ def main() -> int:
 def _train_all(options: argparse.Namespace) -> None:
     corpus = corpus_of(options.data, options.work / "cache")
     texts = {(row.speaker, row.path.name): row.text for row in read_rows(options.data)}
-    runs = [("main", {}, options.minutes, options.seeds[0])] if options.minutes else []
+    runs: list[tuple[str, dict[str, Any], float, int]] = []
+    if options.minutes:
+        runs.append(("main", {}, options.minutes, options.seeds[0]))
     chosen = options.only or list(ABLATIONS)
     if options.ablation_minutes:
         runs += [(name, ABLATIONS[name], options.ablation_minutes, seed) for seed in options.seeds for name in chosen]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from voiceclone.projection.targets import AlignedTarget, Target, align_all, prep
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.profile import LengthProfile
 
-KINDS = {
+KINDS: dict[str, Callable[[list[str], list[str]], list[str]]] = {
     "right": lambda own, other: own,
     "another": lambda own, other: other,
     "second half of another": lambda own, other: own[: len(own) // 2] + other[len(other) // 2 :],
@@ -117,7 +117,7 @@ def main() -> int:
     print("| transcript | clips | misfit: least, median, highest | dropped, % | dropped by the score, % |")
     print("|---|---|---|---|---|")
     for kind in options.kinds:
-        gaps = [target.alignment.phone_gap for target in found[kind] if target is not None]
+        gaps = [gap for target in found[kind] if target is not None and (gap := target.alignment.phone_gap) is not None]
         print(
             f"| {kind} | {len(gaps)} | {min(gaps):.2f}, {np.median(gaps):.2f}, {max(gaps):.2f} "
             f"| {100 * np.mean(by_phones[kind]):.0f} | {100 * np.mean(by_score[kind]):.0f} |"

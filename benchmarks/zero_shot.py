@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,12 +30,13 @@ from voiceclone.cloning.zero_shot import untrained_voice
 from voiceclone.data.metadata import read_train
 from voiceclone.distributed import convolution_dtype
 from voiceclone.errors import VoicecloneError
+from voiceclone.evaluation.metrics import SpeakerEncoder
 from voiceclone.files import write_json
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.campplus import load_campplus
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import required_resemblyzer
 from voiceclone.nets.xvector import load_speaker_net
-from voiceclone.projection.stock_table import find_table
+from voiceclone.projection.stock_table import StockTable, find_table
 from voiceclone.text.g2p import Phonemizer
 from voiceclone.voice.pack import VoicePack
 
@@ -99,15 +100,15 @@ def _of_one_dataset(folder: Path | None, count: int) -> Iterator[Speaker]:
 
 
 def _measure(base: Base, speakers: list[Speaker]) -> dict[str, dict[str, float]]:
-    encoders = {"resemblyzer": load_resemblyzer(), "xvector": load_speaker_net()}
+    resemblyzer, table = required_resemblyzer(), find_table(base)
+    if table is None:
+        raise VoicecloneError(f"{base.title} has no table of stock voices: `voiceclone stock-table` makes it")
+    encoders: dict[str, SpeakerEncoder] = {"resemblyzer": resemblyzer, "xvector": load_speaker_net()}
     if (strong := load_campplus()) is not None:
         encoders["campplus"] = strong
-    table = find_table(base)
-    if encoders["resemblyzer"] is None or table is None:
-        raise VoicecloneError("Resemblyzer or the base's table of stock voices is missing")
     speak = _speaker_of(base)
     voices = [untrained_voice(base, [(s.name, s.clip)], s.name)[0] for s in speakers]
-    stock = [_best_stock(encoders["resemblyzer"], table, s.clip) for s in speakers]
+    stock = [_best_stock(resemblyzer, table, s.clip) for s in speakers]
     spoken = {"zero-shot": [speak(voice) for voice in voices]}
     spoken["the next speaker's"] = [*spoken["zero-shot"][1:], spoken["zero-shot"][0]]
     by_name = cache(lambda name: speak(base.stock_voices[name]))
@@ -137,7 +138,7 @@ def _measure(base: Base, speakers: list[Speaker]) -> dict[str, dict[str, float]]
     return figures
 
 
-def _speaker_of(base: Base):
+def _speaker_of(base: Base) -> Callable[[VoicePack], list[np.ndarray]]:
     """A function from a voice to its speech of the sentences."""
     device = torch.device("cpu")
     kokoro = FrozenKokoro(base.kmodel, device, convolutions=convolution_dtype("auto", device))
@@ -153,7 +154,7 @@ def _speaker_of(base: Base):
     return speak
 
 
-def _best_stock(encoder, table, clip: np.ndarray) -> str:
+def _best_stock(encoder: SpeakerEncoder, table: StockTable, clip: np.ndarray) -> str:
     return table.names[int((table.speaker @ torch.from_numpy(encoder.embed(clip))).argmax())]
 
 

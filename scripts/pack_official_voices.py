@@ -11,8 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceclone.errors import VoicecloneError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def pack(folder: Path, out: Path) -> tuple[float, str]:
@@ -25,7 +29,8 @@ def pack(folder: Path, out: Path) -> tuple[float, str]:
     from voiceclone.voice.official import ACCURACY
     from voiceclone.voice.pack import VoicePack
 
-    tensors, errors = {}, {}
+    tensors: dict[str, Tensor] = {}
+    errors: dict[str, float] = {}
     for name in hub.KOKORO_VOICES:
         path = folder / f"{name}.pt"
         voice = VoicePack.load(path)

@@ -13,12 +13,19 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from script import add_text, parser_of, run
 
 from voiceclone.errors import UsageError
 from voiceclone.files import write_text
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.teacher import TeacherConfig
+    from voiceclone.bases.base import Base
+    from voiceclone.voice.pack import VoicePack
 
 ENGLISH = ("a", "b")  # Kokoro's codes: American, British
 
@@ -42,7 +49,16 @@ def main() -> int:
     return 0
 
 
-def speak_corpus(base, voices, config, texts: list[str], folder: Path, numbers: range, *, with_audio: bool) -> None:
+def speak_corpus(
+    base: Base,
+    voices: Mapping[str, VoicePack],
+    config: TeacherConfig,
+    texts: list[str],
+    folder: Path,
+    numbers: range,
+    *,
+    with_audio: bool,
+) -> None:
     """Speak the utterances of these numbers into a folder; existing ones are kept."""
     import torch
 

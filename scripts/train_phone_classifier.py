@@ -48,7 +48,7 @@ def main() -> int:
         train_phone_classifier,
         write_phone_classifier,
     )
-    from voiceclone.base_training.phone_speech import align_recordings, read_recordings, teacher_speech
+    from voiceclone.base_training.phone_speech import Labelled, align_recordings, read_recordings, teacher_speech
     from voiceclone.base_training.teacher_corpus import prepare_teacher_corpus
     from voiceclone.data.rows import read_rows
     from voiceclone.nets.phone_classifier import PhoneClassifier
@@ -63,24 +63,26 @@ def main() -> int:
     speakers = sorted({recording.speaker for recording in recordings})
     out = set(speakers[::KEPT_OUT_EVERY])
     logger.info("%d teacher utterances, %d recordings of %d speakers", len(taught), len(recordings), len(speakers))
-    aligner, config = None, PhoneClassifierTraining(steps=options.steps, seed=options.seed)
-    for steps in (options.steps // 2, options.steps // 2, options.steps):
-        heard = [] if aligner is None else align_recordings((r for r in recordings if r.speaker not in out), aligner)
+    config = PhoneClassifierTraining(steps=options.steps, seed=options.seed)
+    net, heard = PhoneClassifier(), list[Labelled]()
+    for turn, steps in enumerate((options.steps // 2, options.steps // 2, options.steps)):
+        aligner = net  # the classifier of the round before
+        if turn:
+            heard = align_recordings((r for r in recordings if r.speaker not in out), aligner)
         torch.manual_seed(config.seed)
         net = PhoneClassifier()
         train = PhoneClassifierTraining(steps=steps, seed=options.seed)
         train_phone_classifier(LabelledSpeech(taught, heard), train, net)
         measured = {
             "teacher, held-out voices and sentences": frame_accuracy_percent(net, kept),
-            # Labels by the classifier of the round before, so that no classifier is measured by its own alignment.
+            # Labels by the classifier of the round before, so that only the first one is measured by its own alignment.
             "recordings, kept-out speakers": frame_accuracy_percent(
-                net, align_recordings((r for r in recordings if r.speaker in out), aligner or net)
+                net, align_recordings((r for r in recordings if r.speaker in out), aligner if turn else net)
             ),
         }
         logger.info("%d steps: %s", steps, measured)
-        aligner = net
-    measured["teacher, stock voices of other languages"] = frame_accuracy_percent(aligner, _unseen_voices())
-    print(json.dumps(write_phone_classifier(aligner, options.out, config, measured)["measured"], indent=2))
+    measured["teacher, stock voices of other languages"] = frame_accuracy_percent(net, _unseen_voices())
+    print(json.dumps(write_phone_classifier(net, options.out, config, measured)["measured"], indent=2))
     return 0
 
 

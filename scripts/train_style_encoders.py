@@ -13,9 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from script import add_text, parser_of, run
 from speak_with_teacher import clauses_as_phonemes, read_lines, speak_corpus
+
+if TYPE_CHECKING:
+    from voiceclone.bases.base import Base
+    from voiceclone.style.encoders import StyleEncoders
 
 HELD_OUT = ("af_nova", "am_eric", "bf_alice", "bm_fable")
 HELD_OUT_UTTERANCES = 36
@@ -33,10 +38,10 @@ def main() -> int:
     speech, held = options.out / "speech", options.out / "held_out"
     config = TeacherConfig(held_out=HELD_OUT, phonemes=limits, seed=options.seed)
     texts = clauses_as_phonemes(read_lines(options.text), options.out / "phonemes", limits)
-    speak_corpus(base, english, config, texts, speech, range(options.utterances))
+    speak_corpus(base, english, config, texts, speech, range(options.utterances), with_audio=True)
     kept_out = {name: english[name] for name in HELD_OUT}
     held_config = TeacherConfig(stock_share=1.0, phonemes=limits, seed=options.seed + 1)
-    speak_corpus(base, kept_out, held_config, texts, held, range(HELD_OUT_UTTERANCES))
+    speak_corpus(base, kept_out, held_config, texts, held, range(HELD_OUT_UTTERANCES), with_audio=True)
     _train(base, options, speech, held)
     return 0
 
@@ -52,7 +57,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
+def _train(base: Base, options: argparse.Namespace, speech_folder: Path, held_folder: Path) -> None:
     import torch
 
     from voiceclone.base_training.voice_encoders import EncoderTraining, read_speech, recovered, train_voice_encoders
@@ -80,7 +85,7 @@ def _train(base, options, speech_folder: Path, held_folder: Path) -> None:
     print(json.dumps(facts["recovered"], indent=2))
 
 
-def spoken_again(base, encoders, folder: Path) -> dict[str, float]:
+def spoken_again(base: Base, encoders: StyleEncoders, folder: Path) -> dict[str, float]:
     """Synthesise a folder's texts with the style vectors that the encoders predict from its speech.
 
     Returns:

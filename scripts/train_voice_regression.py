@@ -13,8 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from script import parser_of, run
+
+if TYPE_CHECKING:
+    from voiceclone.base_training.voice_regression_fitting import MeasuredSpeech
 
 
 def main() -> int:
@@ -34,17 +38,14 @@ def main() -> int:
     return 0
 
 
-def _measured(folder: Path):
+def _measured(folder: Path) -> MeasuredSpeech:
     from voiceclone.base_training.teacher import utterance_numbers
     from voiceclone.base_training.voice_regression_fitting import measure_speech
     from voiceclone.bases.base import kokoro_encoders
-    from voiceclone.errors import MissingPackageError
-    from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer
+    from voiceclone.nets.resemblyzer import required_resemblyzer
     from voiceclone.tracking.progress import Reporter
 
-    encoder = load_resemblyzer()
-    if encoder is None:
-        raise MissingPackageError(f"the regression takes Resemblyzer's vectors: {INSTALL}")
+    encoder = required_resemblyzer()
     with Reporter().task("Measuring", total=len(utterance_numbers(folder)), unit="utterance") as task:
         return measure_speech(folder, kokoro_encoders(), encoder, lambda: task.advance(1))
 

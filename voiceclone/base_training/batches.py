@@ -6,6 +6,7 @@ In distributed training, all processes draw the same batch and each takes its ow
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -195,18 +196,6 @@ S = TypeVar("S", bound=StyledBatch)
 class SpeakerBatches(Batches[S]):
     """Batches whose styles are computed from recordings of their speakers. Arguments as for :class:`Batches`."""
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        config: TrainConfig,
-        training: dict[str, list[int]],
-        *,
-        boost: dict[str, float] | None = None,
-        process_group: ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(corpus, config, training, boost=boost, process_group=process_group)
-        self._attributes = self._speaker_attributes()
-
     def _draw_voices(self, picked: list[int], rng: np.random.Generator) -> list[Any]:
         cuts = self._style_cuts(picked, rng)
         return list(zip(cuts, rng.standard_normal((len(picked), STYLE_SIZE), dtype=np.float32), strict=True))
@@ -247,7 +236,9 @@ class SpeakerBatches(Batches[S]):
         repeats = -(-2 * wanted // mel.shape[1])
         return np.ascontiguousarray(np.tile(mel, (1, repeats))[:, : 2 * wanted])
 
-    def _speaker_attributes(self) -> np.ndarray:
+    @cached_property
+    def _attributes(self) -> np.ndarray:
+        """``ATTRIBUTES`` of each speaker, standardised: float32 ``(speakers, 3)``."""
         rows = []
         for speaker in self.corpus.speakers:
             indices = self.corpus.by_speaker[speaker]

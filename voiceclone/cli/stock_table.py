@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> int:
 
     from voiceclone.bases.base import load_base
     from voiceclone.cli.clone import verbosity
-    from voiceclone.errors import MissingPackageError, VoicecloneError
+    from voiceclone.errors import VoicecloneError
     from voiceclone.models.frozen_kokoro import FrozenKokoro
-    from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer
+    from voiceclone.nets.resemblyzer import required_resemblyzer
     from voiceclone.projection.stock_table import measure_stock, table_cache_path
     from voiceclone.text.g2p import Phonemizer
     from voiceclone.tracking.progress import Reporter
@@ -37,9 +37,7 @@ def run(options: argparse.Namespace) -> int:
     base = load_base(options.base, offline=options.offline)
     if not base.stock_voices:
         raise VoicecloneError(f"{base.name} has no stock voices: there is nothing to measure")
-    encoder = load_resemblyzer()
-    if encoder is None:
-        raise MissingPackageError(f"stock voices are measured by Resemblyzer, which is not installed: {INSTALL}")
+    encoder = required_resemblyzer()
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
     phonemize = Phonemizer("a").phonemes
     with reporter.task("Measuring stock voices", total=len(base.stock_voices), unit="voice") as task:

@@ -18,7 +18,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from voiceclone.audio.features import SAMPLE_RATE
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import MissingPackageError, VoicecloneError
 from voiceclone.system.compiled import load_librosa
 
 PACKAGE = "resemblyzer"
@@ -102,6 +102,19 @@ def load_resemblyzer(device: torch.device | str = "cpu") -> ResemblyzerEncoder |
     except Exception as error:  # torch raises many exception types for damaged files
         raise VoicecloneError(f"{path} cannot be used ({error}): install it again: {INSTALL}") from error
     return encoder.to(device).eval().requires_grad_(False)
+
+
+def required_resemblyzer() -> ResemblyzerEncoder:
+    """The encoder on the CPU, for work that cannot do without it.
+
+    Raises:
+        MissingPackageError: the package is not installed.
+        VoicecloneError: as :func:`load_resemblyzer`.
+    """
+    encoder = load_resemblyzer()
+    if encoder is None:
+        raise MissingPackageError(f"this needs Resemblyzer, which is not installed: {INSTALL}")
+    return encoder
 
 
 def _package_folder() -> Path | None:
