@@ -11,11 +11,13 @@ DOCUMENTS = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
     REPOSITORY / "datasets" / "README.md",
+    REPOSITORY / "benchmarks" / "README.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
 ]
 BLOCK = re.compile(
     r"^(?P<indent> *)(?:<!-- (?P<mark>run|walk) -->\n *)?```(?P<kind>bash|python)\n(?P<code>.*?)^ *```", re.M | re.S
 )
+SCRIPT = re.compile(r"^(?:OMP_NUM_THREADS=\d+ )?python ((?:benchmarks|scripts)/\w+\.py)")
 CALL = re.compile(r"^(?:python -m voiceclone|python training_styletts2\.py|voiceclone) ")
 
 
@@ -44,6 +46,13 @@ def call(line: str) -> list[str] | None:
     if words[1] == "-m":
         return words[3:]
     return words[1:] if words[0] == "voiceclone" else ["clone", *words[2:]]
+
+
+def scripts() -> list[tuple[str, str, list[str]]]:
+    """(document, path, arguments) of every call of a benchmark or script in the shell blocks."""
+    calls = [(document, line) for document, code in blocks("bash") for line in lines(code)]
+    found = [(document, match[1], line[match.end() :]) for document, line in calls if (match := SCRIPT.match(line))]
+    return [(document, path, shlex.split(rest, comments=True)) for document, path, rest in found]
 
 
 def commands(*, mark: str | None = None) -> list[tuple[str, list[str]]]:

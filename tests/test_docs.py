@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from documents import blocks, call, commands, lines
+from documents import blocks, call, commands, lines, scripts
 from safetensors.torch import load_file, save_file
 from support import REPOSITORY, project_requirements, write_base
 from talks import SENTENCES, speak_talk
@@ -53,6 +53,14 @@ def workplace(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch)
 def test_commands_parse(document: str, arguments: list[str]) -> None:
     options = _parser(arguments, None).parse_args(arguments)
     assert callable(options.run)
+
+
+@pytest.mark.parametrize(("document", "path", "arguments"), scripts(), ids=lambda value: str(value)[:60])
+def test_flags_of_benchmarks_and_scripts_exist(document: str, path: str, arguments: list[str]) -> None:
+    source = (REPOSITORY / path).read_text()
+    beside = [(REPOSITORY / path).with_name(f"{name}.py") for name in re.findall(r"^from (\w+) import", source, re.M)]
+    source += "".join(module.read_text() for module in beside if module.is_file())
+    assert [argument for argument in arguments if argument.startswith("--") and f'"{argument}"' not in source] == []
 
 
 def test_marked_commands_run(workplace: Path) -> None:
