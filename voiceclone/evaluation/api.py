@@ -233,7 +233,7 @@ def _doubts(facts: dict[str, Any], base: Base, dataset: Dataset) -> list[str]:
     """Reasons why the metrics may be misleading: another base, or other clips than in training."""
     doubts = []
     if facts.get("base", base.sha256) != base.sha256:
-        doubts.append(f"the voice was made on another base than {base.name}: these figures do not describe it")
+        doubts.append(f"the voice was made on another base than {base.name}: these figures hold on {base.name} alone")
     if facts.get("fingerprint", dataset.fingerprint) != dataset.fingerprint:
         doubts.append(
             "these are not the clips, or not the split, that the voice was made with: validation clips may be among "
