@@ -10,24 +10,31 @@ import torch
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
 from voiceclone.models.presets import tiny_config
-from voiceclone.voice.expressive import GAUSSIAN, Deviations, deviations_beside
+from voiceclone.voice.expressive import GAUSSIAN, NEAREST, Deviations, deviations_beside
 from voiceclone.voice.formats import read_voices
 
 TEXT = "This is a sentence that is long enough to be spoken with some expression."
+
+
+WIDTH = tiny_config()["plbert"]["hidden_size"]
 
 
 @pytest.fixture
 def mine(base_folder: Path, tmp_path: Path) -> Path:
     path = tmp_path / "mine.pt"
     load_base(base_folder).stock_voices["stock_1"].save(path)
-    width = tiny_config()["plbert"]["hidden_size"]
+    write_deviations(path)
+    return path
+
+
+def write_deviations(path: Path, kind: str = GAUSSIAN, width: int = WIDTH) -> None:
+    """Random deviations beside a voice's file, of a base whose PL-BERT has this width."""
     generator = torch.Generator().manual_seed(0)
     fitted = torch.randn(20, 4, generator=generator)
     Deviations(
-        kind=GAUSSIAN, directions=0.3 * torch.randn(4, 128, generator=generator), fitted=fitted - fitted.mean(0),
+        kind=kind, directions=0.3 * torch.randn(4, 128, generator=generator), fitted=fitted - fitted.mean(0),
         texts=torch.zeros(20, 3, 32), text_mean=torch.zeros(width), text_basis=torch.zeros(width, 32), limit=3.0,
     ).save(deviations_beside(path))  # fmt: skip
-    return path
 
 
 def test_strength_zero_is_the_plain_voice_and_more_is_not(mine, base_folder, tmp_path):
@@ -41,6 +48,21 @@ def test_strength_zero_is_the_plain_voice_and_more_is_not(mine, base_folder, tmp
     assert say("none", "--expressive", "0") == plain
     assert say("some", "--expressive", "1") != plain
     assert say("other", "--expressive", "1", "--seed", "1") != say("again", "--expressive", "1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "code"),
+    [
+        pytest.param(GAUSSIAN, WIDTH + 1, 0, id="the text is not used"),
+        pytest.param(NEAREST, 128, 0, id="nano reads the text"),
+        pytest.param(NEAREST, WIDTH + 1, 2, id="an unknown base"),
+    ],
+)
+def test_deviations_of_another_base(mine, base_folder, tmp_path, capsys, kind, width, code):
+    write_deviations(mine, kind, width)
+    command = ["say", TEXT, "--voice", str(mine), "--base", str(base_folder), "--out", str(tmp_path / "a.wav")]
+    assert main([*command, "--expressive", "1"]) == code
+    assert ("as another base than" in capsys.readouterr().err) == (code == 2)
 
 
 def test_variants_are_ordinary_voices(mine, tmp_path, capsys):

@@ -12,7 +12,15 @@ from safetensors.torch import save_file
 
 from voiceclone.errors import VoicecloneError
 from voiceclone.projection.objective import Speaker
-from voiceclone.projection.stock_table import FILE, NEAREST, StockTable, find_table, measure_stock, shortlist
+from voiceclone.projection.stock_table import (
+    FILE,
+    NEAREST,
+    StockTable,
+    find_table,
+    measure_stock,
+    shortlist,
+    table_cache_path,
+)
 
 
 class Ear:
@@ -56,7 +64,10 @@ def test_the_base_folders_own_table_is_found_and_one_of_other_voices_is_not_used
     assert find_table(here) is None
     table.save(tmp_path / FILE)
     assert find_table(here).names == table.names
-    assert find_table(replace(here, stock_voices={"other": base.stock_voices["stock_0"]})) is None
+    other = replace(here, stock_voices={"other": base.stock_voices["stock_0"]})
+    assert find_table(other) is None
+    StockTable(names=("other",), speaker=table.speaker[:1], prosody=table.prosody[:1]).save(table_cache_path(other))
+    assert find_table(other).names == ("other",)
 
 
 def made_up(count: int) -> StockTable:

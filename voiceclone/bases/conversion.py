@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import torch
 from safetensors.torch import save
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.files import write_bytes, write_failure, write_json
+from voiceclone.files import write_bytes, write_json
 from voiceclone.models.build import build_kmodel
 from voiceclone.models.checkpoint import fold_weight_norm, load_strictly
 from voiceclone.models.converted import FACTS, FORMAT, WEIGHTS, Converted, find_converted, folder_of
 from voiceclone.models.frozen_kokoro import FrozenKokoro, token_ids
 from voiceclone.models.onnx_kokoro import read_onnx_state
 from voiceclone.models.presets import full_config
-from voiceclone.models.store import cache_root, stamped_sha256
+from voiceclone.models.store import cache_root, one_at_a_time, stamped_sha256
 from voiceclone.voice.official import official_voice
 
 # "The quick brown fox jumps over the lazy dog.", American English
@@ -45,7 +44,7 @@ def convert_file(path: Path, *, notice: Callable[[str], None] = lambda line: Non
         raise VoicecloneError(f"cannot read {path}: {error.strerror or error}") from error
     if found := find_converted(sha256):
         return found
-    with _locked(sha256):
+    with one_at_a_time(sha256[:32]):
         if found := find_converted(sha256):  # another process has converted it meanwhile
             return found
         notice(f"converting {path.name} once (kept in {cache_root()})")
@@ -137,21 +136,3 @@ def _precision(path: Path) -> str:
         if kind or value.dtype.itemsize == 1:
             sizes[kind or "int8"] += value.size
     return max(sizes, key=sizes.__getitem__)
-
-
-@contextlib.contextmanager
-def _locked(sha256: str) -> Iterator[None]:
-    """One process converts; the others wait and find its result."""
-    from filelock import FileLock
-
-    folder = cache_root() / "bases"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(str(folder / f"{sha256[:32]}.lock"))
-        lock.acquire()
-    except OSError as error:
-        raise VoicecloneError(write_failure(folder, error)) from error
-    try:
-        yield
-    finally:
-        lock.release()

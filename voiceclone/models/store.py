@@ -6,15 +6,41 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from voiceclone.errors import VoicecloneError
-from voiceclone.files import sha256_of, write_json
+from voiceclone.files import sha256_of, write_failure, write_json
 
 
 def cache_root() -> Path:
     """The folder of this project's own cache: ``$XDG_CACHE_HOME/voiceclone`` or ``~/.cache/voiceclone``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voiceclone"
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """One process makes something in the cache; the others wait for it, and then find its result.
+
+    Args:
+        name: of the thing that is made, a part of a file's name.
+
+    Raises:
+        VoicecloneError: the cache cannot be written to.
+    """
+    from filelock import FileLock
+
+    folder = cache_root() / "bases"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(folder / f"{name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise VoicecloneError(write_failure(folder, error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def stamped_sha256(path: Path) -> str:

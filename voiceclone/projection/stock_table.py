@@ -83,16 +83,15 @@ class StockTable:
 
 
 def find_table(base: Base) -> StockTable | None:
-    """The table of a base; None where there is none, or where it is of other voices.
+    """The table of a base; None where there is none of its voices.
 
     Raises:
         VoicecloneError: the file is damaged.
     """
     places = [] if base.folder is None else [base.folder / FILE]
     places += [KOKORO_TABLE] if base.voice_space == KOKORO_SPACE else []
-    path = next((place for place in (*places, table_cache_path(base)) if place.is_file()), None)
-    table = None if path is None else StockTable.load(path)
-    return table if table is not None and set(table.names) <= set(base.stock_voices) else None
+    tables = (StockTable.load(place) for place in (*places, table_cache_path(base)) if place.is_file())
+    return next((table for table in tables if set(table.names) <= set(base.stock_voices)), None)
 
 
 def table_cache_path(base: Base) -> Path:

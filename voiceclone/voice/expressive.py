@@ -62,6 +62,16 @@ class Deviations:
     """Maximum norm of a drawn deviation."""
     sampler: StyleDiffusion | None = field(default=None, repr=False)
 
+    @property
+    def uses_text(self) -> bool:
+        """Whether a text's features decide what is drawn for it."""
+        return self.kind in (NEAREST, WITH_TEXT)
+
+    @property
+    def text_width(self) -> int:
+        """Width of the text features that they were fitted with: that of the base's PL-BERT."""
+        return len(self.text_mean)
+
     def project(self, summary: Tensor) -> Tensor:
         """Project a text's summary ``(3, width)`` to the condition of the deviations ``(3, 32)``."""
         return (summary - self.text_mean) @ self.text_basis
@@ -132,7 +142,8 @@ class ExpressiveVoice:
         rows: the voice, ``(510, 1, 256)``.
         deviations: what deviations are drawn from.
         strength: 0 is the unmodified voice, 1 the full deviations.
-        text_features: a text's phonemes to PL-BERT's features ``(N, width)``.
+        text_features: a text's phonemes to PL-BERT's features ``(N, text_width)`` of the base that the deviations were
+            fitted on; used by the kinds that depend on the text.
         seed: random seed.
     """
 
@@ -161,7 +172,9 @@ class ExpressiveVoice:
 
     def __call__(self, phonemes: str) -> Tensor:
         """The voice ``(510, 1, 256)`` for synthesising ``phonemes``."""
-        text = self.deviations.project(text_summary(self.text_features(phonemes)))
+        text = torch.zeros(3, TEXT_DIM)
+        if self.deviations.uses_text:
+            text = self.deviations.project(text_summary(self.text_features(phonemes)))
         drawn = self.deviations.draw(text, self._generator)
         if self._before is not None:
             # The weights keep the variance: with weights that sum to 1 the spread of a text of many sentences would be
