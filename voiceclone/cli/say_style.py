@@ -104,8 +104,6 @@ def expressive_voices(
         UsageError: a voice has no deviations beside its file.
         VoicecloneError: its deviations are damaged.
     """
-    import torch
-
     from voiceclone.voice.expressive import ExpressiveVoice
 
     deviations = {name: deviations_of(name) for name in packs}
@@ -140,8 +138,8 @@ def _text_features(voice: str, deviations: Deviations, base: Base) -> Callable[[
         readers[nano.kmodel.bert.config.hidden_size] = nano
         if deviations.text_width not in readers:
             raise UsageError(
-                f"{voice}: its deliveries depend on the text as another base than {base.title} reads it: give the base it "
-                "was made on with --base, or leave out --expressive"
+                f"{voice}: its deliveries depend on the text as another base than {base.title} reads it: give the base "
+                "it was made on with --base, or leave out --expressive"
             )
     reader = readers.get(deviations.text_width, base).kmodel
     return FrozenKokoro(reader, torch.device(reader.device)).text_states
