@@ -1,14 +1,21 @@
 """Reading, validation and caching of the corpus."""
 
+import dataclasses
 import json
+import os
+import shutil
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from voiceclone.audio.io import write_wav
+from voiceclone.alignment.learned import LearnedAligner
+from voiceclone.audio.io import read_audio, write_wav
 from voiceclone.base_training import corpus as corpus_module
-from voiceclone.base_training.corpus import Utterance, prepare_corpus
+from voiceclone.base_training.base_aligner import aligner_of
+from voiceclone.base_training.caches import Preparation, prepare_caches
+from voiceclone.base_training.corpus import Corpus, Utterance, prepare_corpus
+from voiceclone.base_training.finetuned_base import find_finetuned_base
 from voiceclone.data.rows import Row, read_rows
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.models.presets import tiny_config
@@ -45,6 +52,95 @@ def test_cache_is_reused_for_the_same_rows_alone(spoken, tmp_path, monkeypatch):
     assert len(calls) == 3
     prepare_corpus(rows[:2], tmp_path, vocab)
     assert len(calls) == 5
+
+
+@pytest.fixture
+def two_rows(spoken, tmp_path):
+    """Two recordings of their own, as WAV files."""
+    rows = []
+    for number, row in enumerate(read_rows([spoken / "train"])[:2]):
+        write_wav(tmp_path / f"{number}.wav", read_audio(row.path))
+        rows.append(dataclasses.replace(row, path=tmp_path / f"{number}.wav"))
+    return rows
+
+
+def levelled(row):
+    """Change a WAV file in place, which keeps its size, some time after it was written."""
+    before = row.path.stat()
+    write_wav(row.path, 0.5 * read_audio(row.path))
+    os.utime(row.path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    assert row.path.stat().st_size == before.st_size
+
+
+def moved_boundary(durations):
+    longest = int(np.argmax(durations))
+    other = (longest + 1) % len(durations)
+    return tuple(d + {longest: -1, other: 1}.get(i, 0) for i, d in enumerate(durations))
+
+
+@pytest.mark.parametrize("changed", ["audio", "phonemes", "speaker", "durations"])
+def test_features_are_computed_again_where_what_they_come_from_has_changed(two_rows, tmp_path, changed):
+    vocab, row = tiny_config()["vocab"], two_rows[0]
+    before = prepare_corpus(two_rows, tmp_path / "cache", vocab)
+    louder = float(np.abs(before.audio(0)).max())
+    if changed == "audio":
+        levelled(row)
+    other = {
+        "audio": {},
+        "phonemes": {"phonemes": row.phonemes[::-1]},
+        "speaker": {"speaker": "somebody else"},
+        "durations": {"durations": moved_boundary(row.durations)},
+    }[changed]
+    after = prepare_corpus([dataclasses.replace(row, **other), two_rows[1]], tmp_path / "cache", vocab)
+    if changed == "audio":
+        assert float(np.abs(after.audio(0)).max()) == pytest.approx(0.5 * louder, rel=0.01)
+    for name, value in other.items():
+        assert getattr(after.utterances[0], name) == value
+
+
+def test_another_language_is_phonemised_anew(spoken, tmp_path, monkeypatch):
+    """``--lang a``, and then ``--lang f`` into the same folder."""
+    said = {"a": "abc", "f": "def"}
+    monkeypatch.setattr(
+        "voiceclone.base_training.caches._phonemizer", lambda config: lambda text: said[config.language]
+    )
+    write_wav(tmp_path / "a.wav", 0.1 * np.sin(np.arange(12_000) / 20))
+    row = {"file_name": "a.wav", "text": "x", "durations": [4, 4, 4, 4, 4]}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    for language in ("a", "f", "a"):
+        config = Preparation(vocab=tiny_config()["vocab"], language=language)
+        prepare_caches([(tmp_path, tmp_path / "cache")], [], tmp_path / "aligner", config)
+        assert Corpus([tmp_path / "cache"]).utterances[0].phonemes == said[language]
+
+
+def test_a_learned_aligner_is_of_its_recordings_and_its_language(two_rows, tmp_path):
+    pytest.importorskip("monotonic_alignment_search")
+    texts = [dataclasses.replace(row, phonemes=None, durations=None) for row in two_rows]
+
+    def key(rows, language):
+        return LearnedAligner(rows, tiny_config()["vocab"], tmp_path, language=language).key
+
+    first = key(texts, "a")
+    assert key(texts, "a") == first != key(texts, "f")
+    assert key(two_rows, "a") == key(two_rows, "f")  # its phonemes are given
+    levelled(texts[0])
+    assert key(texts, "a") != first
+
+
+def test_the_bases_aligner_knows_whether_it_compared_phones():
+    base = find_finetuned_base("nano")
+    assert aligner_of(base, "a").key == aligner_of(base, "b").key != aligner_of(base, "f").key
+
+
+def test_the_hash_of_the_audio_follows_the_audio_and_not_its_place(two_rows, tmp_path):
+    vocab = tiny_config()["vocab"]
+    first = prepare_corpus(two_rows, tmp_path / "cache", vocab).audio_sha256
+    elsewhere = [
+        dataclasses.replace(row, path=shutil.copy(row.path, tmp_path / f"copy of {row.path.name}")) for row in two_rows
+    ]
+    assert prepare_corpus(elsewhere, tmp_path / "other", vocab).audio_sha256 == first
+    levelled(elsewhere[1])
+    assert prepare_corpus(elsewhere, tmp_path / "other", vocab).audio_sha256 != first
 
 
 def test_folder_name_is_the_speaker_where_no_column_is(tmp_path):

@@ -24,6 +24,7 @@ from voiceclone.base_training.finetune import STRENGTH, finetune_settings, pack_
 from voiceclone.base_training.finetuned_base import find_finetuned_base
 from voiceclone.base_training.finetuned_voice import energy_offset, voices_of_speakers
 from voiceclone.base_training.losses import SpectralLoss
+from voiceclone.base_training.packed_folder import repacked
 from voiceclone.base_training.rehearsal import (
     SPEAKER,
     recorded_speakers,
@@ -159,6 +160,10 @@ def test_rehearsed_speech_is_used_again_for_the_same_base_and_made_anew_for_anot
     first = written(shared_base)
     assert written(shared_base) == first
     assert len({first, written(shared_base, seed=1), written(old_base), written(shared_base, count=1)}) == 4
+    trained_again = shutil.copytree(shared_base, tmp_path / "base")
+    first = written(trained_again)
+    shutil.copy(write_base(tmp_path / "another", seed=9) / "model.safetensors", trained_again)
+    assert written(trained_again) != first
 
 
 def test_a_speaker_with_a_name_of_the_bases_own_speech_is_refused(shared_base, corpus, tmp_path):
@@ -206,6 +211,61 @@ def test_a_base_of_a_shared_voice_space_is_trained_with_the_given_voice(
     assert f"is a fine-tuning of {shared_base}, not of nano" in capsys.readouterr().err
     assert command_line.main([*command, "--diffusion", "--steps", "2", "--overwrite"]) == 2
     assert "diffusion: is not available in fine-tuning a base with Kokoro's voices" in capsys.readouterr().err
+
+
+@pytest.fixture
+def finished(shared_base, corpus, tmp_path):
+    """A folder with the checkpoint of a run, what packs it by a speaker's name, and what an earlier packing left."""
+    config = TrainConfig(preset="tiny", steps=1, system_settings=StyleTTS2Settings(finetune=str(shared_base)))
+    base = find_finetuned_base(str(shared_base))
+    checkpoint = {
+        "format": 3, "config": config.to_json(), "speakers": corpus.speakers, "averaged": base.weights()[0],
+        "step": 1, "seconds": 1.0,
+    }  # fmt: skip
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    write_base(tmp_path / "base", seed=5)  # with voices.safetensors
+    (tmp_path / "base" / "notes.txt").write_text("mine")
+    (tmp_path / "base" / "base.pth").write_bytes(b"older")
+    VoicePack(torch.zeros(510, 1, 256)).save(tmp_path / "base" / "voices" / "OLD.pt")
+
+    def pack() -> Path:
+        voices = dict.fromkeys(corpus.speakers, torch.zeros(510, 1, 256))
+        return pack_finetuned(corpus, tmp_path, BaseFacts(name="new"), base, voices)
+
+    return pack
+
+
+def test_packing_again_leaves_no_weights_and_voices_of_the_earlier_packing(finished, corpus, tmp_path):
+    folder = finished()
+    assert folder == tmp_path / "base" and load_base(folder).info["name"] == "new"
+    assert sorted(load_base(folder).stock_voices) == corpus.speakers
+    assert sorted(path.stem for path in (folder / "voices").iterdir()) == corpus.speakers
+    assert not list(folder.glob("*.pth"))
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"base", "checkpoint.pt"}
+
+
+def test_a_packing_that_fails_leaves_the_earlier_one(finished, tmp_path, monkeypatch):
+    def content() -> dict[str, bytes]:
+        return {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = content()
+    monkeypatch.setattr("voiceclone.base_training.finetune._card", full)
+    with pytest.raises(VoicecloneError, match="No space left on device"):
+        finished()
+    assert content() == before
+
+
+def test_a_packing_that_was_killed_while_it_replaced_the_earlier_one_loses_neither(tmp_path):
+    (tmp_path / ".replaced-base").mkdir()
+    (tmp_path / ".replaced-base" / "config.json").write_text("older")
+    with pytest.raises(KeyboardInterrupt), repacked(tmp_path / "base"):
+        raise KeyboardInterrupt
+    assert (tmp_path / "base" / "config.json").read_text() == "older"
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 
 def test_without_a_given_voice_it_is_the_mean_style_of_the_training_recordings(shared_base, rehearsed, tmp_path):

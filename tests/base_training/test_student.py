@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_the_corpus_is_read_again_only_where_there_is_more_speech(speech: Path, 
     empty.mkdir()
     with pytest.raises(UsageError, match="holds no speech of a teacher"):
         prepare_teacher_corpus(empty, tmp_path / "other")
+
+
+def test_speech_that_was_made_again_is_read_again(speech: Path, tmp_path: Path) -> None:
+    """Another teacher or other voices: the same numbers, other files."""
+    again = shutil.copytree(speech, tmp_path / "speech")
+    before = prepare_teacher_corpus(again, tmp_path / "cache").vector(0)
+    for suffix in ("flac", "safetensors"):
+        shutil.copy(speech / f"000001.{suffix}", again / f"000000.{suffix}")
+    found = prepare_teacher_corpus(again, tmp_path / "cache")
+    assert not np.array_equal(found.vector(0), before) and np.array_equal(found.vector(0), found.vector(1))
 
 
 def test_the_decoder_gets_whole_utterances_with_the_vector_that_made_each(corpus) -> None:

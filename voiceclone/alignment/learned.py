@@ -9,7 +9,6 @@ are needed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from voiceclone.alignment.conditioning import condition
 from voiceclone.alignment.durations import STRESSES, whole_frames
 from voiceclone.alignment.features import SIZE, clip_features
 from voiceclone.alignment.forward_sum import best_path, even, posteriors
+from voiceclone.alignment.material import material_key
 from voiceclone.audio.features import FRAME_SAMPLES, LogMel
 from voiceclone.audio.io import read_audio
 from voiceclone.data.rows import Row
@@ -76,6 +76,10 @@ class LearnedAligner:
         vocab: symbol to id.
         folder: cache of the trained aligner; one trained on the same rows is loaded from there.
         phonemize: text to phonemes, for rows without phonemes.
+        language: which ``phonemize`` reads; an aligner trained on phonemes of another one is not loaded.
+
+    Attributes:
+        key: identifies the durations in a cache.
 
     Raises:
         MissingPackageError: the package for monotonic alignment search is not installed.
@@ -88,6 +92,7 @@ class LearnedAligner:
         folder: Path,
         *,
         phonemize: Callable[[str], str] | None = None,
+        language: str = "",
         config: AlignerConfig | None = None,
     ) -> None:
         require("align", what="--alignment learned", otherwise=", or use --alignment warp")
@@ -96,8 +101,7 @@ class LearnedAligner:
         self.log_mel = LogMel()
         self._model: Gaussians | None = None
         self._failure: VoicecloneError | None = None
-        named = [[str(r.path), r.path.stat().st_size if r.path.is_file() else -1, r.text, r.phonemes] for r in rows]
-        self.key = hashlib.sha256(json.dumps([VERSION, asdict(self.config), named]).encode()).hexdigest()
+        self.key = material_key(rows, VERSION, asdict(self.config), vocab, language=language)
 
     def __call__(self, audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:
         """Durations of every token in frames of 25 ms, int64 ``(len(phonemes) + 2,)``.

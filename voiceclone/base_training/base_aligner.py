@@ -42,7 +42,8 @@ class BaseAligner:
         self.kokoro, self.encoders = FrozenKokoro(base.kmodel, torch.device("cpu")), encoders
         self.phone_classifier = load_phone_classifier() if english else None
         self.log_mel = LogMel()
-        self.key = f"base {base.sha256}"
+        # English and other languages are aligned in different ways.
+        self.key = f"base {base.sha256}{' english' if english else ''}"
 
     @torch.no_grad()
     def __call__(self, audio: np.ndarray, text: str, phonemes: str) -> np.ndarray:

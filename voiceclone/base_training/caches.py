@@ -53,7 +53,7 @@ def prepare_caches(
     *,
     reporter: Reporter | None = None,
 ) -> None:
-    """Compute the features of every ``(dataset, cache)``, or reuse a cache of the same rows.
+    """Compute the features of every ``(dataset, cache)``, or reuse a cache of the same rows, recordings and settings.
 
     Args:
         data: training data. The learned aligner also trains on it, where rows lack durations.
@@ -77,7 +77,7 @@ def prepare_caches(
     for cache, part in rows.items():
         whole = all(row.durations is not None for row in part)
         prepare_corpus(
-            part, cache, config.vocab, phonemize=phonemize, reporter=reporter,
+            part, cache, config.vocab, phonemize=phonemize, language=config.language, reporter=reporter,
             align=None if whole else align, aligned_by="" if whole else aligned_by,
         )  # fmt: skip
 
@@ -95,7 +95,7 @@ def _aligner(
         return EspeakAligner(), ""
     from voiceclone.alignment.learned import LearnedAligner
 
-    aligner = LearnedAligner(rows, config.vocab, out, phonemize=phonemize)
+    aligner = LearnedAligner(rows, config.vocab, out, phonemize=phonemize, language=config.language)
     return aligner, aligner.key
 
 

@@ -8,6 +8,7 @@ are computed by an aligner: :mod:`voiceclone.alignment.espeak_warp` or :mod:`voi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from voiceclone.alignment.conditioning import condition
+from voiceclone.alignment.material import material_key
 from voiceclone.audio.features import FRAME_SAMPLES, N_MELS, LogMel, log_energy, track_f0
 from voiceclone.audio.io import probe, read_audio
 from voiceclone.base_training.arrays import growing_arrays
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 MAX_TOKENS = 508
 VECTORS = "vectors"  # array that exists only in caches of a teacher's speech
 _ARRAYS: dict[str, type[np.generic]] = {"audio": np.int16, "mel": np.float16, "f0": np.float32, "energy": np.float32}
-_VERSION = 3
+_VERSION = 4
 
 Aligner = Callable[[np.ndarray, str, str], np.ndarray]
 """(audio ``(T,)`` at 24 kHz with T a multiple of 600, text, phonemes) to durations in frames, int64 ``(len(phonemes) +
@@ -65,6 +67,10 @@ class Corpus:
     float32 ``(2 F,)`` in Hz, 0 where unvoiced; ``energy`` float32 ``(2 F,)``. F is the number of frames of all
     utterances. A cache of a teacher's speech (:mod:`voiceclone.base_training.teacher_corpus`) has ``vectors`` float32
     ``(U, 256)``, one row for each utterance, instead of ``mel``; one of prosody alone has no ``audio``.
+
+    Attributes:
+        audio_sha256: of the caches' audio, for what is computed from it; the same wherever the recordings lie. It does
+            not tell apart the speech of teachers.
     """
 
     def __init__(self, caches: Sequence[Path]) -> None:
@@ -73,8 +79,10 @@ class Corpus:
         self._part_of: list[int] = []
         self._row_in_part: list[int] = []
         self._arrays: list[dict[str, np.ndarray]] = []
+        digest = hashlib.sha256()
         for part, folder in enumerate(caches):
             index = json.loads((Path(folder) / "index.json").read_text(encoding="utf-8"))
+            digest.update(index.get("audio_sha256", "").encode())
             for row, u in enumerate(index["utterances"]):
                 lists = {key: tuple(u[key]) for key in ("tokens", "durations")}
                 self.utterances.append(Utterance(**{**u, **lists}))
@@ -82,6 +90,7 @@ class Corpus:
                 self._row_in_part.append(row)
             paths = {name: Path(folder) / f"{name}.npy" for name in (*_ARRAYS, VECTORS)}
             self._arrays.append({n: np.load(path, mmap_mode="r") for n, path in paths.items() if path.is_file()})
+        self.audio_sha256 = digest.hexdigest()
         self.frames = np.array([sum(u.durations) for u in self.utterances])
         self.speakers = sorted({u.speaker for u in self.utterances})
         self.by_speaker: dict[str, list[int]] = {s: [] for s in self.speakers}
@@ -133,9 +142,12 @@ def prepare_corpus(
     phonemize: Callable[[str], str] | None = None,
     align: Aligner | None = None,
     aligned_by: str = "",
+    language: str = "",
     reporter: Reporter | None = None,
 ) -> Corpus:
     """Compute the features of ``rows`` into ``cache``, or reuse the cache if it was computed from exactly these rows.
+
+    Recordings of another size or modification time count as others.
 
     Args:
         rows: of the datasets.
@@ -144,18 +156,18 @@ def prepare_corpus(
         phonemize: required for rows without phonemes.
         align: required for rows without durations.
         aligned_by: key of the aligner; features computed with another key are recomputed.
+        language: which ``phonemize`` reads; features of phonemes of another language are recomputed.
         reporter: shows the progress; None for no output.
 
     Raises:
         VoicecloneError: no row is usable.
     """
-    key = [_VERSION, [[str(r.path), r.path.stat().st_size if r.path.is_file() else -1, r.text, r.durations is None]
-                      for r in rows], *([aligned_by] if aligned_by else [])]  # fmt: skip
+    key = material_key(rows, _VERSION, vocab, aligned_by, language=language)
     stored = cache / "index.json"
     if stored.is_file() and json.loads(stored.read_text(encoding="utf-8"))["key"] == key:
         return Corpus([cache])
     utterances: list[Utterance] = []
-    log_mel, start = LogMel(), 0
+    log_mel, start, digest = LogMel(), 0, hashlib.sha256()
     task = (reporter or Reporter(verbosity=QUIET)).task("Computing features", total=len(rows), unit="utterance")
     with growing_arrays(cache, _ARRAYS) as arrays, task:
         for row in rows:
@@ -168,12 +180,14 @@ def prepare_corpus(
             utterances.append(utterance)
             for name, array in arrays.items():
                 array.append(features[name])
+            digest.update(np.ascontiguousarray(features["audio"], dtype=_ARRAYS["audio"]).data)
             start += utterance.frames
         if not utterances:
             raise VoicecloneError("no utterance of the datasets is usable: see the warnings above")
         stored.unlink(missing_ok=True)  # deleted before the first array is replaced
     # The index is written last: it marks the cache as complete.
-    write_json(stored, {"key": json.loads(json.dumps(key)), "utterances": [asdict(u) for u in utterances]})
+    facts = {"key": key, "audio_sha256": digest.hexdigest(), "utterances": [asdict(u) for u in utterances]}
+    write_json(stored, facts)
     return Corpus([cache])
 
 

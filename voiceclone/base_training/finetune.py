@@ -17,8 +17,10 @@ from voiceclone.base_training.finetuned_base import FinetunedBase, find_finetune
 from voiceclone.base_training.finetuned_voice import VoiceFinetuning, voices_of_run, voices_of_speakers
 from voiceclone.base_training.following import Following
 from voiceclone.base_training.objective import Trainee
+from voiceclone.base_training.packed_folder import repacked
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.rehearsal import recorded_speakers, speaker_weights
+from voiceclone.base_training.run_folder import BASE
 from voiceclone.base_training.stock_voices import stock_voice
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -105,7 +107,8 @@ def pack_finetuned(
 ) -> Path:
     """Write ``out/base``: the averaged model, the new speakers' voices, and the base's other files.
 
-    A model of Kokoro's own architecture is written as a ``.pth`` file that stock ``KModel(model=...)`` loads.
+    A model of Kokoro's own architecture is written as a ``.pth`` file that stock ``KModel(model=...)`` loads. An
+    earlier packing is replaced as a whole, once the new one is complete.
 
     Args:
         voices: packs ``(510, 1, 256)`` by speaker, for a base with Kokoro's voice space; None: the mean styles of the
@@ -115,12 +118,12 @@ def pack_finetuned(
 
     Raises:
         UsageError: the run in ``out`` is of another base.
+        VoicecloneError: a file cannot be read or written.
     """
     checkpoint = read_checkpoint(out)
     if (was := TrainConfig.from_json(checkpoint["config"]).styletts2.finetune) != base.which:
         raise UsageError(f"{out}: is a fine-tuning of {was or 'no base'}, not of {base.which}: give that to --finetune")
-    folder = out / "base"
-    extra: dict[str, Any] = {"voice_space": KOKORO_SPACE}
+    trainee = None
     if voices is None:
         trainee = averaged_trainee(checkpoint)
         model: NanoKModel = trainee.model
@@ -129,22 +132,32 @@ def pack_finetuned(
             speaker: stock_voice(corpus, trainee.encoders, speaker, indices=training[speaker])
             for speaker in recorded_speakers(corpus.speakers)
         }
-        extra = _own_encoders(trainee, base, folder)
+        extra: dict[str, Any] = {}
     else:
-        extra["strength"] = STRENGTH if strength is None else strength
+        extra = {"voice_space": KOKORO_SPACE, "strength": STRENGTH if strength is None else strength}
         model = interpolated(base, checkpoint["averaged"], extra["strength"])
+    hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in voices) * 0.025 / 3600
+    with repacked(out / BASE) as folder:
+        if trainee is not None:
+            extra.update(_own_encoders(trainee, base, folder))
+        _write_base(folder, model, voices, facts, {"finetuned_from": base.name, **extra})
+        write_text(folder / "README.md", _card(facts, base, checkpoint, sorted(voices), hours))
+    return out / BASE
+
+
+def _write_base(
+    folder: Path, model: NanoKModel, voices: dict[str, Tensor], facts: BaseFacts, extra: dict[str, Any]
+) -> None:
+    """Write config, weights, voices, and ``base.json`` with ``extra``."""
     write_json(folder / "config.json", model.config)
     weights = _write_model(model, folder, facts.name)
     for speaker, voice in voices.items():
         VoicePack(voice).save(folder / "voices" / f"{_file_name(speaker)}.pt")
     info = {
         "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
-        "finetuned_from": base.name, "voices": sorted(voices), "sha256": sha256_of(weights), **extra,
+        "voices": sorted(voices), "sha256": sha256_of(weights), **extra,
     }  # fmt: skip
     write_json(folder / "base.json", info)
-    hours = sum(float(corpus.frames[corpus.by_speaker[s]].sum()) for s in voices) * 0.025 / 3600
-    write_text(folder / "README.md", _card(facts, base, checkpoint, sorted(voices), hours))
-    return folder
 
 
 def interpolated(base: FinetunedBase, trained: dict[str, Tensor], strength: float) -> NanoKModel:

@@ -18,6 +18,7 @@ from voiceclone.base_training.following import NOTHING, Following
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
 from voiceclone.base_training.recorded import RecordedSystem
+from voiceclone.base_training.run_folder import SURROGATE_ENCODERS
 from voiceclone.base_training.stock_voices import speaker_styles, stock_voice, varied_speakers
 from voiceclone.base_training.styletts2.style_diffusion import averaged_diffusion
 from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
@@ -32,7 +33,6 @@ from voiceclone.nets.phone_recognizer import PhoneRecognizer, load_recognizer
 from voiceclone.style.encoders import StyleEncoderConfig, StyleEncoders, load_style_encoders
 from voiceclone.tracking.progress import Reporter, format_seconds
 
-SURROGATE_ENCODERS = "surrogate_encoders.safetensors"
 MEASURED_UTTERANCES = 100
 CALIBRATION_UTTERANCES = 400
 """Number of utterances whose styles define the limits of the style sampler."""

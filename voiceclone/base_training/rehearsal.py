@@ -19,11 +19,13 @@ from voiceclone.base_training.finetuned_base import FinetunedBase
 from voiceclone.base_training.teacher import TeacherConfig, VoiceSampler, speak_teacher_utterance, utterance_numbers
 from voiceclone.base_training.teacher_corpus import TEACHER, prepare_teacher_corpus
 from voiceclone.bases.base import Base
+from voiceclone.bases.folder import weight_file
 from voiceclone.data.rows import read_rows
 from voiceclone.errors import UsageError
 from voiceclone.files import write_json, write_text
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.models.presets import full_config
+from voiceclone.models.store import stamped_sha256
 from voiceclone.tracking.progress import QUIET, Progress, Reporter
 
 logger = logging.getLogger(__name__)
@@ -39,8 +41,9 @@ def rehearse(
 ) -> Path | None:
     """The cache of a base's speech with the corpus' own texts; None without stock voices.
 
-    Speech of an earlier run is used again if base, texts, number and seed are the same. For a base with Kokoro's voice
-    space the cache contains the base's own F0 and energy, and the vector that each utterance was spoken with.
+    Speech of an earlier run is used again if base, its weights, texts, number and seed are the same. For a base with
+    Kokoro's voice space the cache contains the base's own F0 and energy, and the vector that each utterance was spoken
+    with.
 
     Args:
         corpus: gives the texts.
@@ -58,7 +61,9 @@ def rehearse(
     folder, cache = out / "rehearsal", out / "cache" / "rehearsal"
     texts = [utterance.phonemes for utterance in corpus.utterances]
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    key = {"base": [base.which, base.name], "utterances": count, "seed": seed, "texts": digest}
+    # A base that is trained again into the same folder speaks differently.
+    weights = "" if base.folder is None else stamped_sha256(weight_file(base.folder))
+    key = {"base": [base.which, base.name, weights], "utterances": count, "seed": seed, "texts": digest}
     if not (folder / KEY).is_file() or json.loads((folder / KEY).read_text(encoding="utf-8")) != key:
         for old in (folder, cache):
             shutil.rmtree(old, ignore_errors=True)

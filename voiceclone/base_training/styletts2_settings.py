@@ -20,7 +20,7 @@ CHOICES = {
 class StyleTTS2Settings(SystemSettings):
     """Settings specific to StyleTTS2.
 
-    Fields named ``*_share`` are fractions of the run (0-1) after which a part starts.
+    Fields named ``*_share`` are fractions of the run (0-1) after which a part starts, except ``rehearsal_share``.
     """
 
     decoder: str = "istftnet"

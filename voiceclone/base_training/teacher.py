@@ -144,7 +144,7 @@ def speak_teacher_utterance(
         folder: of the corpus.
         with_audio: False predicts the prosody alone, which is many times faster.
     """
-    audio_path, values_path = _paths(folder, number)
+    audio_path, values_path = utterance_paths(folder, number)
     if values_path.exists() and (audio_path.exists() or not with_audio):
         return 0.0
     rng = np.random.default_rng([sampler.config.seed, number])
@@ -164,7 +164,7 @@ def speak_teacher_utterance(
 
 def read_utterance(folder: Path, number: int) -> TeacherUtterance:
     """Read an utterance written by :func:`speak_teacher_utterance`."""
-    audio_path, values_path = _paths(folder, number)
+    audio_path, values_path = utterance_paths(folder, number)
     audio = soundfile.read(audio_path, dtype="float32")[0] if audio_path.exists() else np.zeros(0, dtype=np.float32)
     with safe_open(values_path, framework="pt") as file:
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -228,5 +228,6 @@ def _flac(audio: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+def utterance_paths(folder: Path, number: int) -> tuple[Path, Path]:
+    """Files of an utterance: the audio, and all else."""
     return folder / f"{number:06d}.flac", folder / f"{number:06d}.safetensors"

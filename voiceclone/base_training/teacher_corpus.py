@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from dataclasses import asdict
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from voiceclone.alignment.material import file_stamp
 from voiceclone.audio.features import FRAME_SAMPLES
 from voiceclone.base_training.arrays import growing_arrays
 from voiceclone.base_training.corpus import VECTORS, Corpus, Utterance
-from voiceclone.base_training.teacher import read_utterance, utterance_numbers
+from voiceclone.base_training.teacher import read_utterance, utterance_numbers, utterance_paths
 from voiceclone.errors import UsageError
 from voiceclone.files import write_json
 from voiceclone.tracking.progress import QUIET, Reporter
@@ -20,7 +22,7 @@ from voiceclone.tracking.progress import QUIET, Reporter
 logger = logging.getLogger(__name__)
 TEACHER = "teacher"
 _ARRAYS: dict[str, type[np.generic]] = {"audio": np.int16, "f0": np.float32, "energy": np.float32, VECTORS: np.float32}
-_VERSION = 1
+_VERSION = 2
 
 
 def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporter: Reporter | None = None) -> Corpus:
@@ -47,7 +49,7 @@ def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporte
         raise UsageError(
             f"--teacher {folder}: holds no speech of a teacher: make it with scripts/speak_with_teacher.py"
         )
-    stored, key = cache / "index.json", [_VERSION, str(Path(folder).resolve()), numbers]
+    stored, key = cache / "index.json", _key(folder, numbers)
     if stored.is_file() and json.loads(stored.read_text(encoding="utf-8"))["key"] == key:
         return Corpus([cache])
     utterances: list[Utterance] = []
@@ -78,3 +80,9 @@ def prepare_teacher_corpus(folder: Path, cache: Path, *, least: int = 2, reporte
         (cache / "audio.npy").unlink(missing_ok=True)  # of other speech
     write_json(stored, {"key": key, "utterances": [asdict(u) for u in utterances]})
     return Corpus([cache])
+
+
+def _key(folder: Path, numbers: list[int]) -> str:
+    """SHA-256 of names, sizes and modification times of the files, as 64 hex digits."""
+    stamps = [[number, *(file_stamp(path) for path in utterance_paths(folder, number))] for number in numbers]
+    return hashlib.sha256(json.dumps([_VERSION, str(Path(folder).resolve()), stamps]).encode()).hexdigest()

@@ -12,6 +12,7 @@ from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.following import NOTHING, Following
+from voiceclone.base_training.run_folder import BASE
 from voiceclone.base_training.system import System
 from voiceclone.base_training.trainer import Trainer, read_checkpoint
 from voiceclone.base_training.training_tracker import TrainingTracker
@@ -68,7 +69,7 @@ class TrainingRun:
     @property
     def base(self) -> Path:
         """Folder of the packed base."""
-        return Path(self.out) / "base"
+        return Path(self.out) / BASE
 
     def settled(self) -> TrainingRun:
         """This run with the settings of its checkpoint, where it only packs that.

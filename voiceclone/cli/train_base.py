@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.cli.train_base_flags import add_arguments
-from voiceclone.cli.train_base_settings import run_config
+from voiceclone.cli.train_base_settings import check_overwrite, run_config
 from voiceclone.errors import UsageError, VoicecloneError
 
 __all__ = ["add_arguments", "run"]
@@ -64,6 +64,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts, *, resume: bool) -> Path:
     """Train and pack in a folder that no other run writes to; the base's folder."""
+    from voiceclone.base_training.run_folder import remove_run
     from voiceclone.base_training.systems import find_recipe
     from voiceclone.base_training.trainer import CHECKPOINT
     from voiceclone.base_training.training_run import TrainingRun
@@ -73,6 +74,7 @@ def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts
     if (options.out / CHECKPOINT).is_file() and not resume and not options.overwrite:
         raise UsageError(f"{options.out} holds a run: continue with --resume, or start again with --overwrite")
     config = run_config(options)
+    check_overwrite(options, config)
     if (config.distils or config.generator_rate != 1.0) and options.teacher is None:
         raise UsageError(
             "distillation_share, front_share, generator_rate: can only be used with --teacher: leave them out of "
@@ -91,6 +93,8 @@ def _run_alone(options: argparse.Namespace, reporter: Reporter, facts: BaseFacts
             train, data = _finetuned(options, process_group, config, reporter)
         else:
             train, data = _recorded(options, process_group, boost, reporter)
+        if options.overwrite and not resume:  # here, so that a run that cannot begin leaves the old one
+            process_group.broadcast_result(lambda: remove_run(options.out))
         training = TrainingRun(
             config=config, out=options.out, facts=facts, resume=options.resume, train=not options.pack_only,
             init=options.init, process_group=process_group, **data,

@@ -78,7 +78,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--system",
         default="styletts2",
         metavar="NAME",
-        help="what is trained: styletts2, a Kokoro-format base, or vits2 (default: styletts2)",
+        help="what is trained: styletts2 (a Kokoro-format base), vits2, mamba-conv, or codec, the codec of "
+        "a mamba-conv (default: styletts2)",
     )
     parser.add_argument(
         "--set",

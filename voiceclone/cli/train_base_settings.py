@@ -62,6 +62,27 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
         raise UsageError(f"--settings, --set: {error}: correct it") from error
 
 
+def check_overwrite(options: argparse.Namespace, config: TrainConfig) -> None:
+    """Refuse ``--overwrite`` where it contradicts another flag, or would delete what the run starts from.
+
+    Raises:
+        UsageError: it does.
+    """
+    from voiceclone.base_training.run_folder import check_inputs_stay
+
+    if not options.overwrite or options.pack_only:
+        return
+    if options.resume:
+        raise UsageError("--resume and --overwrite: choose one")
+    inputs = {"--init": options.init, "--finetune": options.finetune, "--from-teacher": options.from_teacher,
+              "--teacher": options.teacher, "--voice": options.voice,
+              "--codec": getattr(config.system_settings, "codec", None)}  # fmt: skip
+    check_inputs_stay(options.out, inputs)
+    for flag, folders in (("--data", options.data), ("--kept-out", options.kept_out)):
+        for folder in folders or ():
+            check_inputs_stay(options.out, {flag: folder})
+
+
 def _system_settings(pairs: list[str]) -> dict[str, Any]:
     """The values of --set, parsed as JSON or else taken as text."""
     values = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 
@@ -159,6 +160,15 @@ def test_cached_codes_are_fresh_ones_and_follow_the_codec(corpus, codec, tmp_pat
     assert not np.array_equal(replaced.codes(0), fresh_codes(codec, corpus, 0))
     codes = np.concatenate([replaced.codes(i) for i in range(len(corpus.utterances))], axis=1)
     assert replaced.use == pytest.approx(codebook_use(torch.from_numpy(codes)[None], 32).tolist(), abs=1e-4)
+
+
+def test_other_audio_of_the_same_durations_gets_other_codes_and_another_codec(corpus, config, codec, tmp_path) -> None:
+    other = copy.copy(corpus)
+    other.audio = lambda index: corpus.audio(index)[::-1].copy()
+    other.audio_sha256 = "that of the other audio"
+    before = CodeCache(tmp_path, corpus, codec).codes(0)
+    assert not np.array_equal(CodeCache(tmp_path, other, codec).codes(0), before)
+    assert run_key(other, config) != run_key(corpus, config)
 
 
 def fresh_codes(codec, corpus, index: int) -> np.ndarray:

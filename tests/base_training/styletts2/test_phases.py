@@ -19,6 +19,7 @@ from voiceclone.base_training.styletts2_settings import StyleTTS2Settings
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.bases.base import load_base
 from voiceclone.cli import main as command_line
+from voiceclone.distributed import ProcessGroup
 from voiceclone.nets.speech_features import SpeechFeatures
 
 CONFIG = TrainConfig(
@@ -180,6 +181,29 @@ def test_the_slm_loss_trains_predictor_and_sampler_only(corpus, tmp_path):
     assert_same(system.averaged.state_dict(), kept["averaged"])
     assert not torch.equal(system.diffusion.part.module.denoiser.out.weight, kept["sampler"]["denoiser.out.weight"])
     assert all(p.requires_grad for p in system.trained.parameters())
+
+
+def test_a_process_without_rows_takes_part_in_every_sum(corpus, tmp_path, monkeypatch):
+    """Two rows for three processes: the gradients of the third are 0, and the others would wait for it."""
+    summed = []
+    monkeypatch.setattr(
+        ProcessGroup, "all_reduce", lambda group, value: summed.append((group.rank, value.shape)) or value.detach()
+    )
+    for rank in (0, 2):
+        group = ProcessGroup(rank=rank, world_size=3)
+        config = dataclasses.replace(CONFIG, system_settings=StyleTTS2Settings(**PHASES["slm"][0]))
+        trainer = Trainer(RecordedSystem(corpus, config, process_group=group), tmp_path)
+        system = trainer.system
+        settle(system.averaged.encoders)
+        system.trained.train()
+        system.slm.duration_error = 0.0
+        system.diffusion.part.steps = 1  # so that it counts as trained
+        torch.manual_seed(0)
+        for step in range(4):  # both kinds of styles are drawn
+            system.slm.step(step, trainer.optimizer)
+        assert system.diffusion.part.steps > 1
+    ours, others = ([shape for rank, shape in summed if rank == wanted] for wanted in (0, 2))
+    assert ours == others
 
 
 def test_the_slm_loss_compiles_nothing(corpus, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.mamba_conv.codec_files import load_codec, read_codec_facts, save_codec
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
 from voiceclone.base_training.mamba_conv.settings import CodecTraining
+from voiceclone.base_training.run_folder import CODEC
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -49,7 +50,7 @@ def train_and_pack(run: TrainingRun) -> Path:
     if run.train:
         measured = min(len(system.batches.validation), MEASURED)
         trainer.run(dataclasses.replace(run.then, utterances=run.then.utterances + measured))
-    folder = Path(run.out) / "codec"
+    folder = Path(run.out) / CODEC
     if run.group.is_main:
         codec = system.averaged.cpu()
         recognizer = load_recognizer() if run.facts.language.split("-")[0] == "en" else None
@@ -82,7 +83,7 @@ def own_codec(run: TrainingRun) -> Codec:
 
     An interrupted training of it is resumed.
     """
-    folder, key = Path(run.out) / "codec", run_key(run.corpus, run.config)
+    folder, key = Path(run.out) / CODEC, run_key(run.corpus, run.config)
     if read_codec_facts(folder).get("key") == key:
         logger.info("%s: taken from an earlier run", folder)
         return load_codec(folder)
@@ -116,7 +117,7 @@ def codec_config_of(config: TrainConfig, codebook_size: int, share: float) -> Tr
 
 def run_key(corpus: Corpus, config: TrainConfig) -> str:
     """Hash of the data and the settings that determine a codec."""
-    content = [[u.name, u.speaker, u.frames] for u in corpus.utterances]
+    content = [corpus.audio_sha256, [[u.name, u.speaker, u.frames] for u in corpus.utterances]]
     settings = {name: value for name, value in config.to_json().items() if name not in ("device", "log_every")}
     return hashlib.sha256(json.dumps([content, settings], sort_keys=True).encode()).hexdigest()
 

@@ -42,7 +42,7 @@ class CodeCache:
         counts = [-(-600 * int(frames) // codec.hop) for frames in corpus.frames]
         self.starts = np.concatenate([[0], np.cumsum(counts)])
         self.levels, self.size, self.hop = codec.levels, codec.codebook_size, codec.hop
-        content = json.dumps([[u.name, u.speaker, list(u.durations)] for u in corpus.utterances])
+        content = json.dumps([corpus.audio_sha256, [[u.name, u.speaker, list(u.durations)] for u in corpus.utterances]])
         key = {"codec": codec_key(codec), "corpus": hashlib.sha256(content.encode()).hexdigest()}
         path, stamp = Path(folder) / "codes.npy", Path(folder) / "codes.json"
         if not path.is_file() or not stamp.is_file() or json.loads(stamp.read_text(encoding="utf-8")) != key:

@@ -17,10 +17,11 @@ from voiceclone.base_training.following import Following
 from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec
-from voiceclone.base_training.mamba_conv.run_files import BEST, RunFiles
+from voiceclone.base_training.mamba_conv.run_files import RunFiles
 from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
+from voiceclone.base_training.run_folder import BEST, CODEC_TRAINING
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -106,7 +107,7 @@ def trained_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
     """The codec of the run's own, trained where it is not there."""
     part = codec_config_of(run.config, settings.codebook_size, settings.codec_share)
     then = dataclasses.replace(_following(run), training_share=1.0 / settings.codec_share)
-    return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / "codec_training", init=None, then=then))
+    return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / CODEC_TRAINING, init=None, then=then))
 
 
 def model_sizes(settings: MambaConvTraining, run: TrainingRun) -> MambaConvConfig:

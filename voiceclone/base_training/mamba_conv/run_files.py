@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.base_training.mamba_conv.codes import codec_key
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.mamba_conv.validation import calibration_figures, token_figures
+from voiceclone.base_training.run_folder import BEST, NUMBERED, numbered_files
 from voiceclone.base_training.training_tracker import TrainingTracker
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import atomic_path
@@ -19,7 +20,6 @@ from voiceclone.plotting.run_plots import run_figure
 if TYPE_CHECKING:
     from voiceclone.base_training.trainer import Trainer
 
-BEST = "best_model.pt"
 KEPT = 3  # number of checkpoints by step that are kept
 # settings that may change when a run is resumed
 CHANGING = ("steps", "minutes", "device", "log_every", "checkpoint_minutes")
@@ -80,11 +80,10 @@ class RunFiles(TrainingTracker):
 
     def _tidy(self) -> None:
         """Keep the newest checkpoints and plots. Those of later steps belong to a run that was replaced."""
-        for pattern in ("checkpoint_*.pt", "enhanced_training_plots_*.png"):
-            steps = {path: path.stem.rpartition("_")[2] for path in self.out.glob(pattern)}
-            found = sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
-            ours = [path for path in found if int(steps[path]) <= self.done]
-            for old in {*found} - {*ours[-KEPT:]}:
+        for pattern in NUMBERED:
+            steps = numbered_files(self.out, pattern)
+            ours = [path for path in sorted(steps, key=steps.__getitem__) if steps[path] <= self.done]
+            for old in {*steps} - {*ours[-KEPT:]}:
                 old.unlink(missing_ok=True)
 
 

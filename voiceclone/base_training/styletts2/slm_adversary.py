@@ -197,6 +197,8 @@ class SlmAdversary:
         norm = _norm(model.predictor)
         if not np.isfinite(norm):
             optimizer.zero_grad(set_to_none=True)
+            if self.diffusion is not None:
+                self.diffusion.part.optimizer.zero_grad(set_to_none=True)
             self._leave_out("the gradient is not finite")
             return
         factor = 1.0 / norm if norm > LARGEST_NORM else 1.0
@@ -206,7 +208,9 @@ class SlmAdversary:
                 parameter.grad.mul_(factor * (DURATION_SCALE if id(parameter) in slow else 1.0))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if self.diffusion is not None and _norm(self.diffusion.part.module) > 0:
+        # By whether there are gradients, which is the same in all processes. Their norm is 0 in one without rows of its
+        # own, and one that did not take part would leave the others waiting.
+        if self.diffusion is not None and any(p.grad is not None for p in self.diffusion.part.module.parameters()):
             self.diffusion.part.apply_gradients(scale=factor * DIFFUSION_SCALE)
 
     def _discriminator_loss(self, batch: StyledBatch, spoken: Tensor) -> Tensor:

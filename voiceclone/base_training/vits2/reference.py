@@ -217,4 +217,6 @@ def _corpus(rows: list[Row], cache: Path, *, cleaned: bool) -> Corpus:
         from voiceclone.text.g2p import Phonemizer
 
         phonemize = Phonemizer("a").phonemes
-    return prepare_corpus(rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even")
+    return prepare_corpus(
+        rows, cache, vocab, phonemize=phonemize, align=even_durations, aligned_by="even", language="a"
+    )
