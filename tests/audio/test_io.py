@@ -53,6 +53,13 @@ def test_decode_keeps_the_rate_and_resample_at_equal_rates_keeps_the_samples(tmp
     assert resample(samples, rate, 8_000) is samples
 
 
+def test_only_the_asked_for_seconds_are_read(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(440, 8_000, seconds=2.0), 8_000)
+    assert decode_audio(tmp_path / "a.wav", 0.5)[0].shape == (4_000, 1)
+    assert decode_audio(tmp_path / "a.wav", 5.0)[0].shape == (16_000, 1)
+    assert read_audio(tmp_path / "a.wav", 0.5).shape == (RATE // 2,)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

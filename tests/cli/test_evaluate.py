@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import save_file
 from stand_in_judges import Bright, Phones
 
 from voiceclone import UsageError, VoicePack, evaluate, load_base
+from voiceclone.cli.evaluate import _origin_of_best
 from voiceclone.cli.main import main
 from voiceclone.data.dataset import hold_out
 from voiceclone.evaluation import report_judges, sentences
+from voiceclone.evaluation.config import EvaluateConfig
 from voiceclone.evaluation.report_judges import Panel, load_panel, load_untrained_encoder
 from voiceclone.voice.formats import write_voices
+from voiceclone.voice.provenance import stored_provenance
 
 
 @pytest.fixture
@@ -58,10 +62,26 @@ def test_a_report_and_a_page_beside_the_voice(call, voice: Path, capsys) -> None
     kept = {"clone": "stock_0", "best_stock": "stock_1"}[report["verdict"]["best"]]
     stock = load_base(call[6]).stock_voices[kept]
     assert (VoicePack.load(best).tensor == stock.tensor).all()
+    assert stored_provenance(best)["best"]["base_sha256"] == load_base(call[6]).sha256
     assert "Evaluation:" in shown.err and "picture" in shown.err
     # A second time replaces the report, but never the kept voice.
     assert main([*call, "--quiet", "--clips", "1", "--keep-best", str(best)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("best", ["clone", "zero_shot", "best_stock", "mine"])
+def test_the_kept_voice_records_its_base_and_consent(best: str, voice: Path, tmp_path: Path, base) -> None:
+    made_for = {"name": "b", "kind": "custom", "sha256": "ab"}
+    (voice.parent / "report.json").write_text(json.dumps({"name": "mine", "base": made_for, "consent": "Anna agreed"}))
+    other = {"base": "c", "base_kind": "custom", "base_sha256": "cd", "consent": "Ben agreed"}
+    base.stock_voices["stock_3"].save(tmp_path / "ben.pt", provenance={"ben": other})
+    config = EvaluateConfig(voice=str(voice), data="d", also=(f"mine = {tmp_path / 'ben.pt'}",))
+    facts = _origin_of_best(best, config, SimpleNamespace(base=base))
+    assert (facts["base_sha256"], facts.get("consent")) == {
+        "mine": ("cd", "Ben agreed"),
+        "best_stock": ("ab", None),
+    }.get(best, ("ab", "Anna agreed"))
+    assert "voice_sha256" not in facts
 
 
 def test_json_is_one_object_goes_where_it_is_told_and_is_what_the_function_measures(

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from support import QUICK, REPOSITORY
 
 from voiceclone import __version__, load_base
@@ -109,6 +110,30 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(monkeypatch, capsys, tmp_pa
     monkeypatch.setenv(TRACEBACK, "1")
     assert main(["demo-data", "--out", str(tmp_path / "d")]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+CPU_MEMORY = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+
+
+@pytest.mark.parametrize(
+    ("error", "on_gpu"),
+    [
+        (MemoryError(), False),
+        (RuntimeError(CPU_MEMORY), False),
+        (torch.OutOfMemoryError("Tried to allocate 20.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
+    ],
+)
+def test_memory_that_runs_out_is_no_bug(error: Exception, on_gpu: bool, monkeypatch, capsys, tmp_path: Path) -> None:
+    def greedy(*_, **__):
+        raise error
+
+    monkeypatch.setattr("voiceclone.data.demo.make_demo_dataset", greedy)
+    assert main(["demo-data", "--out", str(tmp_path / "d")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: not enough memory") and "--max-training-clips" in line
+    assert ("--device cpu" in line) is on_gpu
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -19,11 +19,14 @@ from voiceclone import CloneReport, VoicePack, clone, load_base
 from voiceclone.cli.main import main
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.fidelity import at_fidelity
+from voiceclone.cloning.outputs import TEST_SENTENCES
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.projection import initialization
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.tracking.progress import Reporter
+from voiceclone.voice.library import own_voices
+from voiceclone.voice.provenance import stored_provenance
 
 FILES = {
     "artifacts/candidates.safetensors",
@@ -94,6 +97,11 @@ def test_fidelity_moves_between_initialization_and_trained_voice(
 def test_fidelity_as_a_command(finished: Path, tmp_path: Path, capsys) -> None:
     call = ["fidelity", str(finished / "v.pt"), "0.25", "--out"]
     assert main([*call, str(tmp_path / "softer.pt")]) == 0
+    report = json.loads((finished / "report.json").read_text())
+    facts = stored_provenance(tmp_path / "softer.pt")["softer"]
+    assert facts["base_sha256"] == report["base"]["sha256"] and facts["base_kind"] == "custom"
+    assert facts["consent"] == report["consent"] and facts["source"] == "v.pt at fidelity 0.25"
+    assert "voice_sha256" not in facts, "that is the other voice's"
     wanted = at_fidelity(finished / "v.pt", 0.25).tensor
     torch.testing.assert_close(VoicePack.load(tmp_path / "softer.pt").tensor, wanted)
     stray = tmp_path / "v" / "v.pt"
@@ -214,8 +222,12 @@ def test_overwrite_replaces_it_and_another_seed_gives_another_voice(
     quick: Path, tmp_path: Path, dataset_folder: Path, base_folder: Path
 ) -> None:
     shutil.copytree(quick, tmp_path / "v")
+    judged = {"verdict": {}, "voices": {"clone": {"similarity": {"encoder": {"mean": 0.8}}}}}
+    (tmp_path / "v" / "evaluation.json").write_text(json.dumps(judged))
+    assert [voice.likeness for voice in own_voices(tmp_path)] == [0.8]
     options = settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=QUICK)
     second = clone(**options, seed=3, overwrite=True)
+    assert [voice.likeness for voice in own_voices(tmp_path)] == [None], "the evaluation was of the old voice"
     assert not torch.equal(VoicePack.load(quick / "v.pt").tensor, second.voice.tensor)
     assert json.loads((tmp_path / "v" / "report.json").read_text())["seed"] == 3
 
@@ -238,9 +250,14 @@ def test_two_runs_into_one_folder_at_once_are_refused(tmp_path: Path, dataset_fo
 
 
 def test_no_epochs_give_the_start(tmp_path: Path, dataset_folder: Path, base_folder: Path) -> None:
-    result = clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=0, without=QUICK))
+    given = settings(dataset_folder, base_folder, tmp_path, epochs_projection=0, without=QUICK, lang="en-us")
+    result = clone(**given)
     artifacts = torch.load(tmp_path / "v" / "v_artifacts.pt", weights_only=True)
     assert torch.equal(artifacts["base_vector"], artifacts["anchor"]) and result.report["epochs"] == 0
+    # The alias means the same run as its code.
+    assert json.loads((tmp_path / "v" / "config.json").read_text())["lang"] == "a"
+    assert tuple(result.report["test_sentences"]) == TEST_SENTENCES
+    assert 'language:\n- "en"' in (tmp_path / "v" / "README.md").read_text()
 
 
 def test_the_report_has_the_seconds_of_each_task_of_this_clone_alone(

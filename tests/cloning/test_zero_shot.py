@@ -12,7 +12,8 @@ import torch
 from voiceclone.audio.io import read_audio, write_wav
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
-from voiceclone.cloning.zero_shot import PIECE_SECONDS, zero_shot
+from voiceclone.cloning import zero_shot as module
+from voiceclone.cloning.zero_shot import PIECE_SECONDS, pieces_of, zero_shot
 from voiceclone.cloning.zero_shot_config import ZeroShotConfig
 from voiceclone.data.metadata import read_train
 from voiceclone.errors import UsageError, VoicecloneError
@@ -99,7 +100,46 @@ def test_a_finished_voice_is_not_replaced_unasked(tmp_path: Path, clip: Path, ca
     ]
     assert main(command) == 0 and not list(tmp_path.glob("v/*.wav")), "only English is spoken"
     assert main(command) == 2 and "--overwrite" in capsys.readouterr().err
+    folder = tmp_path / "v"
+    # What a clone in its place would leave; the artifacts, for one, are those that the command fidelity takes.
+    of_a_clone = ("v_artifacts.pt", "v.style.safetensors", "v_test_1.wav", "v_test_2.wav", "dataset_report.json")
+    for name in of_a_clone:
+        (folder / name).touch()
+    (folder / "evaluation.json").write_text(json.dumps({"verdict": {}}))
     assert main([*command, "--overwrite"]) == 0
+    assert {path.name for path in folder.iterdir()} == {"v.pt", "report.json"}
+
+
+def test_a_language_is_named_by_code_or_alias_and_an_unknown_one_is_refused(tmp_path: Path, clip: Path) -> None:
+    with pytest.raises(UsageError, match="unknown language 'klingon'"):
+        made(tmp_path / "o", clip, lang="klingon")
+    assert not (tmp_path / "o").exists()
+    assert (made(tmp_path / "o", clip, lang="EN-US").parent / "my_voice_test_1.wav").is_file(), "English is spoken"
+
+
+def test_no_more_of_a_recording_is_read_than_is_used(tmp_path: Path, clip: Path, monkeypatch) -> None:
+    write_wav(tmp_path / "long.wav", np.tile(read_audio(clip), 5))
+    filtered: list[int] = []
+
+    def without_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
+        filtered.append(len(samples))
+        return samples
+
+    monkeypatch.setattr(module, "MOST_SECONDS", 2.0)
+    monkeypatch.setattr("voiceclone.audio.io.without_rumble", without_rumble)
+    ((_, piece),) = pieces_of(tmp_path / "long.wav")
+    assert filtered == [48_000] and len(piece) <= 48_000
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.002])
+def test_pieces_without_speech_are_left_out(noise: float, tmp_path: Path, clip: Path) -> None:
+    """Silence in the middle of a recording, digital or of a room, is no part of the voice."""
+    speech = np.tile(read_audio(clip), 12)[: int(2 * PIECE_SECONDS * 24_000)]
+    hiss = np.random.default_rng(0).standard_normal(len(speech)).astype(np.float32)
+    write_wav(tmp_path / "paused.wav", np.concatenate([speech, noise * hiss, 0.5 * speech]))
+    kept = [(int(name.split(":")[1]), piece) for name, piece in pieces_of(tmp_path / "paused.wav")]
+    assert [number for number, _ in kept] == [0, 1, 4, 5]
+    assert min(np.abs(piece).max() for _, piece in kept) > 0.05
 
 
 class OneSpeaker:

@@ -92,6 +92,15 @@ def test_bad_clips_are_skipped_with_their_reasons(builder, load):
     assert any("5 of 9 clips skipped" in notice for notice in dataset.notices)
 
 
+def test_a_file_that_is_listed_again_with_a_better_text_is_used(builder, load):
+    builder.split("train", 4)
+    rows = [json.loads(line) for line in (builder.root / "train/metadata.jsonl").read_text().splitlines()]
+    builder.lines("train", [{**rows[0], "text": ""}, *rows, rows[0]])
+    first, better, *_, again = load(builder.root).report["clips"]
+    assert first["reason"].startswith("no transcript") and better["status"] == "kept"
+    assert again["reason"] == "duplicate: the same file as train/000.wav"
+
+
 def test_without_validation_a_tenth_is_held_out_and_said(builder, load):
     builder.split("", 12)
     dataset = load(builder.root, seed=3)

@@ -136,6 +136,18 @@ def test_a_file_shorter_than_its_header_says_is_refused(tmp_path, builder):
         assert 1.5 < result.seconds < 2.1
 
 
+@pytest.mark.parametrize("pause_first", [True, False])
+def test_an_mp3_that_does_not_state_its_length_is_measured_whole(tmp_path, builder, pause_first):
+    """libsndfile guesses it from the first frame: 20 s where the clip begins with a pause, or 2 s."""
+    pause, path = np.zeros(RATE), tmp_path / "a.mp3"
+    audio = np.concatenate([pause, builder.speech_like(4.0)][:: 1 if pause_first else -1])
+    soundfile.write(path, audio, RATE, bitrate_mode="VARIABLE", compression_level=0.5)
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"\xff\xf3", 4) :])  # without the first frame, which states it
+    result = measure_audio(path, LIMITS)
+    assert result.problem is None and result.seconds == pytest.approx(5.0, abs=0.1)
+
+
 def test_the_bandwidth_is_measured(tmp_path, builder):
     sound = builder.speech_like(2.0, 16_000)
     assert measured(tmp_path, sound, 16_000).bandwidth_hz == 8_000

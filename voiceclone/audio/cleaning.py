@@ -28,7 +28,8 @@ def mono(samples: np.ndarray) -> tuple[np.ndarray, bool]:
     if samples.shape[1] < 2 or len(samples) == 0:
         return average, False
     with np.errstate(over="ignore", invalid="ignore"):
-        power = samples.astype(np.float64).var(axis=0)
+        # One channel after the other: a copy of all in float64 would take twice the memory of the recording.
+        power = np.array([channel.var(dtype=np.float64) for channel in samples.T])
         loudest = int(power.argmax())
         cancels = bool(average.var(dtype=np.float64) * samples.shape[1] ** 2 < _CANCELLED * power[loudest])
     return (np.ascontiguousarray(samples[:, loudest]), True) if cancels else (average, False)

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from voiceclone.audio.cleaning import mono, without_rumble
+from voiceclone.audio.mp3_length import Prefixed, unstated_length
 from voiceclone.errors import VoicecloneError
 from voiceclone.files import write_bytes
 
@@ -32,7 +33,7 @@ class AudioInfo:
     """Hz, as stored."""
     channels: int
     frames: int
-    """Samples per channel, as stored; compressed formats may state it inexactly."""
+    """Samples per channel, as stated by the file; an MP3 that states none is counted."""
     lost_seconds: float = 0.0
     """Seconds by which the file is shorter than its header says (a truncated copy or recording)."""
 
@@ -54,8 +55,11 @@ def probe(path: Path | str) -> AudioInfo:
         )
 
 
-def decode_audio(path: Path | str) -> tuple[np.ndarray, int]:
-    """Read a whole file at its own rate.
+def decode_audio(path: Path | str, seconds: float | None = None) -> tuple[np.ndarray, int]:
+    """Read a file at its own rate.
+
+    Args:
+        seconds: read at most that much, from the start; None for the whole file.
 
     Returns:
         samples float32 ``(T, C)``, full scale at 1.0, unchecked (may be empty or hold NaN), and their rate in Hz.
@@ -65,8 +69,9 @@ def decode_audio(path: Path | str) -> tuple[np.ndarray, int]:
     """
     path = Path(path)
     with open_audio(path) as stream:
+        most = -1 if seconds is None else int(seconds * stream.samplerate)
         try:
-            samples = stream.read(dtype="float32", always_2d=True)
+            samples = stream.read(most, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
             raise VoicecloneError(_unreadable(path, error)) from error
         return samples, stream.samplerate
@@ -78,15 +83,9 @@ def cancels(path: Path | str, seconds: float = 60.0) -> bool:
     Raises:
         VoicecloneError: the file is missing or damaged, or libsndfile cannot read it.
     """
-    path = Path(path)
-    with open_audio(path) as stream:
-        if stream.channels < 2:
-            return False
-        try:
-            samples = stream.read(int(seconds * stream.samplerate), dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError, MemoryError) as error:
-            raise VoicecloneError(_unreadable(path, error)) from error
-    return mono(samples)[1]
+    if probe(path).channels < 2:
+        return False
+    return mono(decode_audio(path, seconds)[0])[1]
 
 
 def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -98,8 +97,11 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLE_RATE) -> 
     return np.ascontiguousarray(soxr.resample(samples, rate, target_rate, quality="HQ"), dtype=np.float32)
 
 
-def read_audio(path: Path | str) -> np.ndarray:
+def read_audio(path: Path | str, seconds: float | None = None) -> np.ndarray:
     """Read a file as 24 kHz mono: channels averaged (see :func:`mono`), without offset and rumble.
+
+    Args:
+        seconds: read at most that much, from the start; None for the whole file.
 
     Returns:
         float32 ``(T,)``, T > 0, finite; full scale is 1.0 (resampling may overshoot it slightly).
@@ -107,7 +109,7 @@ def read_audio(path: Path | str) -> np.ndarray:
     Raises:
         VoicecloneError: the file is missing, damaged, empty, or holds values that are not finite.
     """
-    samples, rate = decode_audio(path)
+    samples, rate = decode_audio(path, seconds)
     audio = resample(without_rumble(mono(samples)[0], rate), rate)
     if len(audio) == 0:
         raise VoicecloneError(f"{path}: holds no audio samples: replace or remove the file")
@@ -145,6 +147,9 @@ def open_audio(path: Path) -> soundfile.SoundFile:
             raise VoicecloneError(f"{path}: is not a file: correct the path or remove the entry")
         # As bytes on POSIX: soundfile refuses a name that is not UTF-8.
         stream = soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
+        if stream.format == "MP3" and (whole := _of_counted_length(path, stream)) is not None:
+            stream.close()
+            stream = soundfile.SoundFile(whole)
         if stream.frames > _NO_FRAMES:
             stream.close()
             raise VoicecloneError(_unreadable(path, "its end is missing"))
@@ -154,6 +159,14 @@ def open_audio(path: Path) -> soundfile.SoundFile:
         if isinstance(error, VoicecloneError):
             raise
         raise VoicecloneError(_unreadable(path, error)) from error
+
+
+def _of_counted_length(path: Path, stream: soundfile.SoundFile) -> Prefixed | None:
+    """An MP3 file as a stream that states its length; None where libsndfile knows the length."""
+    counted = unstated_length(path)
+    if counted is None or abs(counted.samples - stream.frames) <= HEADER_SLACK * stream.samplerate:
+        return None
+    return Prefixed(counted.header, path, counted.start)
 
 
 def _lost(stream: soundfile.SoundFile) -> float:

@@ -12,13 +12,15 @@ from voiceclone.cli.output_files import check_free
 from voiceclone.errors import UsageError
 from voiceclone.evaluation.config import EvaluateConfig
 from voiceclone.system.settings import add_flags, given, words_of
+from voiceclone.voice.library import EVALUATION as REPORT
+from voiceclone.voice.library import EVALUATION_PAGE as PAGE
+from voiceclone.voice.library import is_evaluation
 
 if TYPE_CHECKING:
     from voiceclone.evaluation.api import EvaluationInputs
     from voiceclone.evaluation.report_results import Evaluation
     from voiceclone.tracking.progress import Reporter
-
-REPORT, PAGE = "evaluation.json", "evaluation.html"
+    from voiceclone.voice.provenance import Provenance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,17 +72,9 @@ def _folder_of_report(config: EvaluateConfig) -> Path:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
     # An earlier report is replaced; another file of that name belongs to the user.
-    if (out / REPORT).exists() and not _is_evaluation(out / REPORT):
+    if (out / REPORT).exists() and not is_evaluation(out / REPORT):
         raise UsageError(f"{out / REPORT} is not an evaluation: choose another --out")
     return out
-
-
-def _is_evaluation(path: Path) -> bool:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and "verdict" in content
 
 
 def _folder_of_voice(voice: str) -> Path:
@@ -137,8 +131,32 @@ def _finish(
     reporter.info(f"page: {out / PAGE}")
     if config.keep_best is not None and evaluation.verdict is not None:
         best = evaluation.verdict.best
-        evaluation.packs[best].save(config.keep_best)
+        evaluation.packs[best].save(
+            config.keep_best, provenance={config.keep_best.stem: _origin_of_best(best, config, inputs)}
+        )
         reporter.info(f"{config.keep_best}: {best}")
+
+
+def _origin_of_best(best: str, config: EvaluateConfig, inputs: EvaluationInputs) -> Provenance:
+    """Base and consent of the kept voice.
+
+    A voice given with ``--also`` has its own. Any other is the clone, or was made beside it for the same base and from
+    the same clips; only the best stock voice is nobody's clone.
+    """
+    from voiceclone.bases.base import CUSTOM
+    from voiceclone.evaluation.voices import BEST_STOCK, CLONE, parse_also
+    from voiceclone.voice.lookup import names_in
+    from voiceclone.voice.origin import provenance_of_mix
+    from voiceclone.voice.provenance import BASE_FACTS
+
+    also, base = parse_also(config.also, ()), inputs.base
+    voice = also.get(best, config.voice)
+    facts = provenance_of_mix(names_in(voice), voice if best == CLONE or best in also else f"{best} beside {voice}")
+    if best == BEST_STOCK and best not in also:
+        facts.pop("consent", None)
+    if base.kind == CUSTOM and not facts.get("base_kind"):  # a stock voice, or a file of another program
+        facts |= dict(zip(BASE_FACTS, (base.name, base.kind, base.sha256, base.voice_space), strict=True))
+    return facts
 
 
 def _provenance(config: EvaluateConfig, inputs: EvaluationInputs) -> dict[str, str]:

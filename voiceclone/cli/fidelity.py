@@ -29,7 +29,10 @@ def run(options: argparse.Namespace) -> int:
     check_voice_path(options.out, overwrite=options.overwrite)
     from voiceclone.cloning.fidelity import at_fidelity
     from voiceclone.tracking.progress import Reporter
+    from voiceclone.voice.origin import provenance_of_mix
 
-    at_fidelity(options.voice, options.fidelity).save(options.out)
+    pack = at_fidelity(options.voice, options.fidelity)
+    facts = provenance_of_mix([str(options.voice)], f"{options.voice.name} at fidelity {options.fidelity:g}")
+    pack.save(options.out, provenance={options.out.stem: facts})
     Reporter(verbosity=verbosity(options)).info(f"voice: {options.out}")
     return 0

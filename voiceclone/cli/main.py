@@ -48,6 +48,9 @@ COMMANDS = {
 # Programs beside the command, as COMMANDS: each has a script of its own.
 SCRIPTS = {"mamba-conv": ("voiceclone.cli.mamba_conv", "train and try a Mamba-Conv synthesizer on one recording")}
 INTERRUPTED = 130
+# In torch's messages. Before its allocator for the CPU there is the place in its source, behind it the number of bytes.
+_NO_MEMORY_ON_CPU = "DefaultCPUAllocator: "
+_NO_MEMORY_ON_GPU = ("CUDA out of memory", "CUDA error: out of memory", "ALLOC_FAILED", "MPS backend out of memory")
 TRACEBACK = "VOICECLONE_TRACEBACK"  # environment variable: show the traceback of a bug
 
 
@@ -94,10 +97,10 @@ def _main(arguments: Sequence[str] | None, program: str | None) -> int:
     except RecursionError:
         print("error: a file is nested too deeply to be read: check config, metadata and base.json", file=sys.stderr)
         return 1
-    except MemoryError:
-        print("error: not enough memory: use fewer or shorter clips (--max-training-clips)", file=sys.stderr)
-        return 1
     except Exception as error:
+        if (line := _out_of_memory(error)) is not None:
+            print(f"error: {line}", file=sys.stderr)
+            return 1
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         print(
@@ -106,6 +109,20 @@ def _main(arguments: Sequence[str] | None, program: str | None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _out_of_memory(error: Exception) -> str | None:
+    """The line for an error that means that memory ran out; None for any other error.
+
+    Told by name and text: torch, which has an exception of its own for GPUs and only a text for the CPU, need not be
+    imported.
+    """
+    fewer, text = "fewer or shorter clips (--max-training-clips)", str(error)
+    if isinstance(error, MemoryError) or _NO_MEMORY_ON_CPU in text:
+        return f"not enough memory: use {fewer}"
+    if type(error).__name__ == "OutOfMemoryError" or any(sign in text for sign in _NO_MEMORY_ON_GPU):
+        return f"not enough memory on the GPU: use {fewer}, or --device cpu"
+    return None
 
 
 def _print_any_name() -> None:

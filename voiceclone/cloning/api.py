@@ -7,7 +7,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
 
 def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
     check_settings(config)
+    # An alias such as en-us names the same run as its code: test sentences, card and --resume compare codes.
+    config = replace(config, lang=language_code(config.lang))
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
     with contextlib.ExitStack() as held:
@@ -131,7 +133,9 @@ def _resolved_config(run: Run) -> str:
 def _random_state_kept() -> Iterator[None]:
     """Restore the global random generators on exit, because libraries draw from them or seed them."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    # Without a list of devices every GPU is initialized, which fails where the driver is too old for torch.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:

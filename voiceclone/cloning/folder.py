@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from voiceclone.cloning.report import CloneReport
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import LOCK, held, remove_partial_files
+from voiceclone.files import LOCK, TEMPORARY_PREFIX, held, remove_partial_files, write_failure
 from voiceclone.projection.state import INITIAL, LAST, TrainingState, load_checkpoint
+from voiceclone.voice.expressive import deviations_beside
+from voiceclone.voice.library import EVALUATION, EVALUATION_PAGE, is_evaluation
+
+if TYPE_CHECKING:
+    from voiceclone.voice.pack import VoicePack
+
+TEST_WAVS = 3
+"""Number of test sentences that a run synthesises at most."""
+_CARD_BEGINS = "---\ntags:\n- kokoro\n- text-to-speech\n- voice\n"  # as written by voiceclone.voice.card
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,26 @@ class RunFolder:
     def report(self) -> Path:
         """The report; written last."""
         return self.path / "report.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.path / "README.md"
+
+    @property
+    def figure(self) -> Path:
+        """The curves of the training."""
+        return self.path / "training.png"
+
+    @property
+    def config(self) -> Path:
+        """The settings of the run."""
+        return self.path / "config.json"
+
+    @property
+    def dataset_report(self) -> Path:
+        """The clips of the run, and why some are left out."""
+        return self.path / "dataset_report.json"
 
     @property
     def initial_checkpoint(self) -> Path:
@@ -92,9 +122,43 @@ class RunFolder:
             )
 
     def clear(self) -> None:
-        """Delete an unfinished run. A finished voice stays until the new one replaces it."""
-        for path in (self.report, self.initial_checkpoint, self.last_checkpoint):
+        """Delete the state of an earlier run. Its voice, and what describes it, stay until the new one replaces it."""
+        for path in (self.report, self.initial_checkpoint, self.last_checkpoint, self.dataset_report):
             path.unlink(missing_ok=True)
+        if _is_config(self.config):
+            self.config.unlink()
+
+    def put_voice(self, voice: VoicePack) -> None:
+        """Save the voice, and delete what describes the one that it replaces; the caller then writes that anew.
+
+        Other commands would take those files for the new voice's: ``fidelity`` the artifacts, ``say --expressive`` the
+        deviations, ``evaluate`` the candidates, ``voices`` the evaluation. Until now they belong to the old voice,
+        which stays whole where the new run fails. So the new voice is written aside before any of them is deleted: a
+        full disk ends the run there, and all that is left to do then is a rename. Logs (TensorBoard, W&B) and files
+        that no run writes are kept.
+
+        Raises:
+            VoicecloneError: the folder cannot be written to or the disk is full.
+        """
+        aside = self.path / f"{TEMPORARY_PREFIX}{self.voice.name}"
+        voice.save(aside)
+        try:
+            for path in self._of_the_voice():
+                path.unlink(missing_ok=True)
+            os.replace(aside, self.voice)
+        except OSError as error:
+            raise VoicecloneError(write_failure(self.voice, error)) from error
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _of_the_voice(self) -> Iterator[Path]:
+        """The outputs that describe the voice; those with common names only where a run or ``evaluate`` wrote them."""
+        yield from (self.report, self.artifacts, self.candidates, deviations_beside(self.voice))
+        yield from map(self.test_wav, range(1, TEST_WAVS + 1))
+        if _is_card(self.card):
+            yield from (self.card, self.figure)
+        if is_evaluation(self.path / EVALUATION):
+            yield from (self.path / EVALUATION, self.path / EVALUATION_PAGE)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -136,3 +200,21 @@ class RunFolder:
                     f"--resume: {path} was made with a different {what}: use that one, or start again with --overwrite"
                 )
         return state
+
+
+def _is_config(path: Path) -> bool:
+    """Whether a file holds the settings of a run."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"data", "name", "lr_projection"} <= set(content)
+
+
+def _is_card(path: Path) -> bool:
+    """Whether a file is the model card of a voice."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(len(_CARD_BEGINS)) == _CARD_BEGINS
+    except (OSError, ValueError):
+        return False

@@ -16,6 +16,7 @@ from voiceclone.audio.io import write_wav
 from voiceclone.bases.base import NANO, STOCK_KOKORO
 from voiceclone.cloning.expressive import write_expressive
 from voiceclone.cloning.fidelity import between
+from voiceclone.cloning.folder import TEST_WAVS
 from voiceclone.cloning.report import CloneMetrics, CloneReport
 from voiceclone.cloning.verdict import likeness_line, verdict_line
 from voiceclone.errors import VoicecloneError
@@ -68,8 +69,8 @@ def finish_voice(
     health = examine(voice, HealthRange.of(run.base.stock_voices.values()))
     for reason in health.reasons:
         run.reporter.warn(f"the voice looks unusual: {reason}")
+    run.folder.put_voice(voice)
     _save_artifacts(run, trainer, styles, trained, metrics)
-    voice.save(run.folder.voice)
     expressive = write_expressive(run, trainer, base_vector)
     spoken = _speak_tests(run)
     _draw_training(run, trainer, base_vector, reference_levels)
@@ -107,7 +108,7 @@ def finish_voice(
         "task_seconds": {task: round(spent, 1) for task, spent in run.reporter.elapsed.items()},
         "versions": package_versions(),
     }
-    write_text(run.folder.path / "README.md", _card(run, report))
+    write_text(run.folder.card, _card(run, report))
     write_json(run.folder.report, report)
     return report
 
@@ -123,7 +124,7 @@ def _draw_training(
         student_epochs=trainer.config.student_epochs,
         reference_levels=reference_levels,
     )
-    save_figure(figure, run.folder.path / "training.png")
+    save_figure(figure, run.folder.figure)
 
 
 def _epochs_on(trainer: ProjectionTrainer) -> dict[str, int]:
@@ -197,7 +198,7 @@ def _save_artifacts(
 def _speak_tests(run: Run) -> list[str]:
     """Synthesise three sentences with a KPipeline and the saved file. Other languages use texts of the dataset."""
     own = [clip.text for clip in (*run.dataset.validation, *run.dataset.train)]
-    sentences = list(TEST_SENTENCES) if run.config.lang in ("a", "b") else (own * 3)[:3]
+    sentences = list(TEST_SENTENCES) if run.config.lang in ("a", "b") else (own * TEST_WAVS)[:TEST_WAVS]
     run.base.kmodel.to(run.device)
     pipeline = run.base.pipeline(run.config.lang)
     path = str(run.folder.voice)

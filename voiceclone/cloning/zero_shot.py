@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ from voiceclone.cloning.config import check_name
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.zero_shot_config import ZeroShotConfig
 from voiceclone.data.metadata import read_train
-from voiceclone.data.quality import QualityLimits, measure_samples
+from voiceclone.data.quality import QualityLimits, loud_level, measure_samples
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of, write_json
 from voiceclone.nets.resemblyzer import INSTALL, load_resemblyzer, resemblyzer_is_installed
 from voiceclone.style.extraction import TRIM_DB, StyleVectors, extract_styles, largest_style
 from voiceclone.style.voice_regression import f0_of
 from voiceclone.system.versions import package_versions
+from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.card import NOT_STATED
 from voiceclone.voice.health import HealthRange, examine
@@ -48,6 +49,9 @@ SHORTEST_SECONDS = 1.0
 """Minimum total length of the speech in seconds."""
 MOST_SECONDS = 600.0
 """Maximum length in seconds used of one recording, from its start."""
+SILENT_DB = 20.0
+"""A piece whose loud frames are further below those of its file holds no speech, dB: pieces of eight recorded speakers
+are at most 7 dB below, and pauses of any recording that ``prepare`` does not call noisy at least 20 dB."""
 F0_SECONDS = 20.0
 """Maximum length in seconds of the speech whose F0 is tracked."""
 LIMITS = QualityLimits(min_seconds=0.3, max_seconds=MOST_SECONDS)
@@ -61,11 +65,12 @@ def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
         The voice's file.
 
     Raises:
-        UsageError: there is no input, the name is taken, or the base's styles are not voices.
+        UsageError: there is no input, the name is taken, the language is unknown, or the base's styles are not voices.
         VoicecloneError: a clip cannot be read or contains no speech.
     """
     started = time.perf_counter()
     check_name(config.name)
+    config = replace(config, lang=language_code(config.lang))
     folder = RunFolder(Path(config.out) / config.name)
     folder.check_free(resume=None, overwrite=config.overwrite)
     files = list(_files(config.clips))
@@ -86,11 +91,11 @@ def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
             raise VoicecloneError(f"{files[0]}: {seconds:.1f} s of speech are too little: give at least 5 s")
         with reporter.task("Style extraction", total=len(pieces), unit="clip") as task:
             pack, styles = untrained_voice(base, pieces, config.name, advance=lambda: task.advance(1))
-        folder.clear()
         health = examine(pack, HealthRange.of(base.stock_voices.values()))
         for reason in health.reasons:
             reporter.warn(f"the voice looks unusual: {reason}")
-        pack.save(folder.voice)
+        folder.put_voice(pack)
+        folder.clear()
         _speak(base, pack, config, folder)
         report = {**_facts(config, base, folder), "health": asdict(health), "notices": notices,
                   "dataset": {"train_clips": len(files), "train_minutes": round(seconds / 60, 2)},
@@ -112,18 +117,22 @@ def _files(clips: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
 
 
 def pieces_of(file: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Split a file into named pieces ``(T,)`` at 24 kHz of equal length.
+    """Split a file into named pieces ``(T,)`` at 24 kHz of equal length, without the silent ones.
+
+    At most ``MOST_SECONDS`` are read, because hours of audio would not fit into memory.
 
     Raises:
         VoicecloneError: the file cannot be read, or contains no speech.
     """
-    audio = read_audio(file)[: int(MOST_SECONDS * SAMPLE_RATE)]
+    audio = read_audio(file, MOST_SECONDS)[: int(MOST_SECONDS * SAMPLE_RATE)]
     if problem := measure_samples(audio, SAMPLE_RATE, LIMITS).problem:
         raise VoicecloneError(f"{file}: {problem}: give another recording")
     audio = trim(audio, top_db=TRIM_DB)
+    lowest = loud_level(audio, SAMPLE_RATE) - SILENT_DB
     count = max(round(len(audio) / (PIECE_SECONDS * SAMPLE_RATE)), 1)
     for number, piece in enumerate(np.array_split(audio, count)):
-        if len(piece):
+        # A pause has a style and a speaker vector, too, but not the speaker's.
+        if len(piece) and loud_level(piece, SAMPLE_RATE) >= lowest:
             yield f"{file.name}:{number}" if count > 1 else file.name, piece
 
 

@@ -36,7 +36,10 @@ def check_all(
     limits: QualityLimits,
     progress: Progress | None,
 ) -> list[Checked]:
-    """Check every clip once, in order. Of clips that occur twice, by path or by audio, the second is rejected."""
+    """Check every clip, in order. Of usable clips that occur twice, by path or by audio, the second is rejected.
+
+    An unusable clip does not stand in the way of a later one: the same file may be listed again with a better text.
+    """
     by_path: dict[Path, str] = {}
     by_audio: dict[str, str] = {}
     checked = []
@@ -46,12 +49,11 @@ def check_all(
             checked.append(Checked(entry=entry, measured=Measurement(), phonemes="", problem=problem))
         else:
             item = _check(entry, phonemizer, vocab, limits)
-            by_path[entry.path] = f"{entry.split}/{entry.name}"
-            twin = by_audio.get(item.measured.audio_sha256 or "")
-            if item.problem is None and twin is not None:
-                item = replace(item, problem=f"duplicate: the same audio as {twin}")
-            elif item.problem is None and item.measured.audio_sha256 is not None:
-                by_audio[item.measured.audio_sha256] = f"{entry.split}/{entry.name}"
+            digest = item.measured.audio_sha256 or ""
+            if item.problem is None and digest in by_audio:
+                item = replace(item, problem=f"duplicate: the same audio as {by_audio[digest]}")
+            elif item.problem is None:
+                by_path[entry.path] = by_audio[digest] = f"{entry.split}/{entry.name}"
             checked.append(item)
         if progress is not None:
             progress(done, len(entries))

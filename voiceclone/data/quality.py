@@ -125,7 +125,7 @@ def measure_samples(samples: np.ndarray, rate: int, limits: QualityLimits, *, ch
     if not limits.min_seconds <= seconds <= limits.max_seconds:
         return _refused(seconds, limits, **known)
     clean = without_rumble(samples, rate)
-    known |= {"peak": float(np.abs(samples).max()), "level_dbfs": _level(clean, rate), "clipped": _clipped(samples)}
+    known |= {"peak": float(np.abs(samples).max()), "level_dbfs": loud_level(clean, rate), "clipped": _clipped(samples)}
     problem = _audio_problem(limits, **known)
     if problem is None:
         known["bandwidth_hz"] = bandwidth(clean, rate)
@@ -191,7 +191,8 @@ def _truncated(seconds: float, lost: float, *, sample_rate: int, channels: int) 
     return Measurement(seconds=seconds, sample_rate=sample_rate, channels=channels, problem=problem)
 
 
-def _level(samples: np.ndarray, rate: int) -> float:
+def loud_level(samples: np.ndarray, rate: int) -> float:
+    """Level of the loud frames of ``(T,)``, T > 0, at ``rate`` Hz: the 95th percentile of the 20 ms RMS in dBFS."""
     frame = max(1, int(_FRAME_SECONDS * rate))
     power = np.square(samples[: len(samples) // frame * frame], dtype=np.float64).reshape(-1, frame).mean(axis=1)
     return _decibel(float(np.percentile(power, 95)) if len(power) else float(np.square(samples).mean()))

@@ -12,7 +12,7 @@ from voiceclone.voice.provenance import BASE_FACTS, stored_provenance
 from voiceclone.voice.space import space_of
 
 CLONE, OTHER = "clone", "other"  # kinds of own voices: made by a clone run, or a mix or copy
-REPORT, EVALUATION = "report.json", "evaluation.json"
+REPORT, EVALUATION, EVALUATION_PAGE = "report.json", "evaluation.json", "evaluation.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,11 @@ def voice_files(out: Path) -> list[Path]:
 def own_voices(out: Path) -> list[OwnVoice]:
     """The voices of an output folder, newest first; the tensors themselves are not read."""
     return [_described(path) for path in voice_files(out)]
+
+
+def is_evaluation(path: Path) -> bool:
+    """Whether a file was written by ``evaluate``: another one of that name belongs to the user."""
+    return "verdict" in _json_object(path)
 
 
 def _described(path: Path) -> OwnVoice:
