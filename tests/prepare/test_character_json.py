@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.prepare.character_json import read_characters, timed_lines
+from voiceclone.prepare.character_json import LONGEST, TimedCharacter, read_characters, timed_lines
 from voiceclone.prepare.subtitles import read_subtitles, script_of_subtitles
 
 WORDS = "Good day. How are you?"
@@ -46,19 +47,75 @@ def test_a_missing_end_is_the_next_start(tmp_path: Path) -> None:
 
 def test_pauses_and_length_split_lines() -> None:
     def lines(text: str, step: float = 0.1, gap_at: int = -1) -> list[str]:
-        from voiceclone.prepare.character_json import TimedCharacter
-
         late = [2.0 if gap_at >= 0 and i >= gap_at else 0.0 for i in range(len(text))]
-        timed = [
+        given = [
             TimedCharacter(char=c, start=i * step + late[i], end=(i + 1) * step + late[i]) for i, c in enumerate(text)
         ]
-        return [line for _, _, line in timed_lines(timed)]
+        return [line for _, _, line in timed_lines(given)]
 
     assert lines("one two three") == ["one two three"]
     assert lines("one two three", gap_at=8) == ["one two", "three"]
     assert lines('He said "no." Then he went.') == ['He said "no."', "Then he went."]
     assert len(lines("word " * 20, step=0.4)) == 3  # 40 s without a mark
     assert lines("3.5 is half of 7") == ["3.5 is half of 7"]
+
+
+def timed(text: str, step: float = 0.1, *, gap_before: str = "") -> list[TimedCharacter]:
+    """Characters of ``step`` seconds, with a second of silence before each that is in ``gap_before``."""
+    found, at = [], 0.0
+    for char in text:
+        at += 1.0 if char in gap_before else 0.0
+        found.append(TimedCharacter(char=char, start=at, end=at + step))
+        at += step
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("今日は。元気ですか？はい！", ["今日は。", "元気ですか？", "はい！"]),
+        ("「はい！」と言った、そう。『ね。』」終", ["「はい！」", "と言った、そう。", "『ね。』」", "終"]),
+        ("你好吗?很好!“是的。”他说。", ["你好吗?", "很好!“是的。”", "他说。"]),
+        ("本当!?そうだ。。。え！？ OK。Yes", ["本当!?", "そうだ。。。", "え！？", "OK。", "Yes"]),
+        ("Tokyo (東京) is 3.5 times", ["Tokyo (東京) is 3.5 times"]),
+        ('Yahoo!Inc or what?No, "Stop!" he said', ['Yahoo!Inc or what?No, "Stop!"', "he said"]),
+    ],
+)
+def test_text_without_blanks_is_split_behind_its_sentence_ends(text: str, expected: list[str]) -> None:
+    assert [line for _, _, line in timed_lines(timed(text))] == expected
+
+
+def test_text_without_blanks_is_split_at_pauses_and_where_it_is_long() -> None:
+    def lines(text: str, step: float = 0.1, gap_before: str = "") -> list[str]:
+        return [line for _, _, line in timed_lines(timed(text, step, gap_before=gap_before))]
+
+    assert lines("今日は元気です", gap_before="元") == ["今日は", "元気です"]
+    assert lines("今日は、元気です", step=0.7) == ["今日は、", "元気です"]  # the pause is in the comma's own time
+    assert lines("unbroken", gap_before="b") == ["unbroken"]
+    assert lines("あ" * 40 + "、" + "い" * 40, step=0.2) == ["あ" * 40 + "、", "い" * 40]
+    spans = [(start, end) for start, end, _ in timed_lines(timed("キャー" * 100, step=0.2))]
+    assert len(spans) == 4 and max(end - start for start, end in spans) < LONGEST + 3 * 0.2
+    assert all(line.startswith("キ") for line in lines("キャー" * 100, step=0.2))
+
+
+def test_japanese_becomes_subtitles(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", {"character_alignments": entries("今日は。" * 40, step=0.5)})
+    cues, problems = read_subtitles(path)
+    assert [cue.text for cue in cues] == ["今日は。"] * 40 and not problems
+
+
+@pytest.mark.parametrize("text", ["あ", "word "])
+def test_the_time_is_linear_in_the_number_of_characters(text: str) -> None:
+    def seconds(count: int) -> float:
+        characters = timed(text * (count // len(text)), step=1e-4)
+        taken = []
+        for _ in range(3):
+            start = time.process_time()
+            timed_lines(characters)
+            taken.append(time.process_time() - start)
+        return min(taken)
+
+    assert seconds(16_000) < 30 * seconds(2_000)  # 8 times, or 64 where it is quadratic
 
 
 @pytest.mark.parametrize(

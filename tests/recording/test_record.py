@@ -163,6 +163,25 @@ def test_ctrl_c_keeps_what_is_recorded(record, tmp_path: Path, monkeypatch, caps
     assert not list(tmp_path.rglob(".lock")) and not list(tmp_path.rglob(".partial-*"))
 
 
+def test_a_recording_that_was_killed_at_its_first_clip_continues(record, tmp_path: Path, monkeypatch) -> None:
+    """The clip is written before its row."""
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("voiceclone.recording.session.write_text", killed)
+        assert record("\n\nq\n", [GOOD]) == 130
+    train = tmp_path / "ds" / "train"
+    assert [path.name for path in train.iterdir()] == ["clip_001.wav"]
+    for name in ("clip_001.wav", "metadata.jsonl"):
+        (train / f".partial-1a2b3c4d-{name}").write_bytes(b"RI")  # a process that is killed leaves these, too
+    assert record("q\n", []) == 0
+    assert record("\n\nq\n", [GOOD]) == 0
+    assert rows(tmp_path / "ds") == [("clip_001.wav", "One fine day.")]
+    assert sorted(path.name for path in train.iterdir()) == ["clip_001.wav", "metadata.jsonl"]
+
+
 def test_a_dataset_of_ones_own_is_added_to(record, tmp_path: Path) -> None:
     assert record("\n\nq\n", [GOOD]) == 0
     metadata = tmp_path / "ds" / "train" / "metadata.jsonl"
@@ -227,6 +246,9 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch, tmp_path: 
         ("three.txt", None, "check the path"),
         ("ds", b"mine", "is a file"),
         ("ds/notes.txt", b"mine", "holds other files"),
+        ("ds/train", b"mine", "holds other files"),
+        ("ds/train/clip_002.wav", b"mine", "holds other files"),
+        ("ds/train/clip_001.wav/mine.wav", b"mine", "holds other files"),
         ("ds/train/metadata.jsonl", b"{broken", "line 1"),
     ],
 )

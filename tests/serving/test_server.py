@@ -24,6 +24,8 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install '.[
 from voiceclone import load_base  # noqa: E402
 from voiceclone.cli.main import main  # noqa: E402
 from voiceclone.serving import engine as engines  # noqa: E402
+from voiceclone.serving import shelf as shelves  # noqa: E402
+from voiceclone.serving.app import MAX_VOICES  # noqa: E402
 from voiceclone.serving.config import ServeConfig  # noqa: E402
 from voiceclone.serving.server import server_of  # noqa: E402
 from voiceclone.system.ports import listening_socket  # noqa: E402
@@ -196,6 +198,32 @@ def test_a_voice_that_appears_while_the_server_runs(served: Served) -> None:
     shutil.rmtree(served.out / "anna")
 
 
+def test_the_output_folder_is_read_once_for_all_voices_of_a_text(served: Served, monkeypatch) -> None:
+    read, real = [], shelves.own_voices
+    monkeypatch.setattr(shelves, "own_voices", lambda out: read.append(out) or real(out))
+    text = "[voice:stock_1] Good. [voice:stock_2] Good. [voice:stock_1*0.5+stock_2*0.5] Good."
+    assert served.post(input=text, voice="stock_0", response_format="pcm").status_code == 200
+    assert len(read) == 1
+
+
+def test_the_number_of_voices_of_a_text_is_limited(served: Served, monkeypatch) -> None:
+    """Those of a text that is refused are not loaded."""
+    loaded, real = [], shelves.Shelf.find
+    monkeypatch.setattr(shelves.Shelf, "find", lambda self, voices: loaded.append(voices) or real(self, voices))
+    markers = [f"[voice:nobody{number}]x" for number in range(MAX_VOICES)]
+    answer = served.post(input="".join(markers), voice="stock_0")
+    assert (answer.status_code, answer.json()["error"]["code"], len(loaded)) == (404, "voice_not_found", 1)
+    answer = served.post(input="".join(["[voice:one_more]x", *markers]), voice="stock_0")
+    assert (answer.status_code, answer.json()["error"]["param"], len(loaded)) == (400, "input", 1)
+    assert answer.json()["error"]["message"] == "input: 17 different voices are more than 16: send the text in parts"
+
+
+def test_requests_whose_voices_cannot_be_loaded_give_their_place_back(served: Served) -> None:
+    for _ in range(WAITING + 2):
+        assert served.post(input="Hi.", voice="nobody").status_code == 404
+    assert served.post(input="Hi.", voice="stock_0").status_code == 200
+
+
 def test_concurrent_requests_are_spoken_one_after_the_other(served: Served, monkeypatch) -> None:
     inside, most = 0, 0
     real, lock = engines.speak_parts, threading.Lock()
@@ -237,6 +265,7 @@ def test_a_full_queue_is_503_and_disconnected_clients_are_dropped(served: Served
             and refused.headers["retry-after"] == "1"
         )
         assert refused.json()["error"]["code"] == "queue_full"
+        assert served.post(**{**body, "voice": "nobody"}).status_code == 503, "voices are loaded for a full queue"
         assert httpx.get(f"{served.address}/health").status_code == 200
         gate.set()
         assert sorted(future.result().status_code for future in asked) == [200] * (WAITING + 1) + [503] * 3

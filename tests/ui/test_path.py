@@ -27,7 +27,8 @@ from voiceclone.ui.clip_words import FAIR, GOOD, UNFIT, in_words, judge_clip
 from voiceclone.ui.consent import SENTENCE, consent_text
 from voiceclone.ui.draft import MAX_DAYS, Draft, Drafts
 from voiceclone.ui.job import Job, _planned_epochs, _stopped_line, digest_of
-from voiceclone.ui.jobs import Jobs, check_new_name
+from voiceclone.ui.jobs import Jobs, check_draft_name
+from voiceclone.ui.names import claim
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
 from voiceclone.ui.shield import Shield, without_outside
@@ -259,7 +260,8 @@ def stopped(studio: Studio, draft: Draft, tmp_path: Path) -> Draft:
         write_wav(tmp_path / "a.wav", speech(2.0 + number))
         draft.add(tmp_path / "a.wav", "a", "Hello there.")
     draft.state.agreed, draft.state.person, draft.state.name = True, "Anna", "anna"
-    draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": "stopped"}
+    draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": "stopped", "token": "t"}
+    claim(studio.out, "anna", "t")
     return draft
 
 
@@ -309,25 +311,26 @@ def test_a_run_begins_only_with_clips_consent_and_a_free_name(studio: Studio, dr
     with pytest.raises(UsageError, match="without consent"):
         jobs.start(draft)
     state.agreed, state.person = True, "Anna"
+    claim(studio.out, "bob", "t")
     for name, says in (
         ("", "no name yet"),
         ("../evil", "name="),
         ("datasets", "cannot be called"),
         ("bob", "already"),
     ):
-        (studio.out / "bob").mkdir(parents=True, exist_ok=True)
         state.name = name
         with pytest.raises(UsageError, match=says):
             jobs.start(draft)
-    state.run = {"name": "bob"}
-    check_new_name(studio, draft, "bob")  # one's own run may be made again
+    state.run = {"name": "bob", "token": "t"}
+    check_draft_name(studio, draft, "bob")  # one's own run may be made again
 
 
 def test_a_run_is_found_again_after_the_page_was_started_anew(studio: Studio, draft: Draft) -> None:
     jobs = Jobs(studio)
     draft.state.name = "anna"
-    draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": ""}
+    draft.state.run = {"name": "anna", "clips": digest_of(draft), "ended": "", "token": "t"}
     assert jobs.state(draft) is None  # deleted in the library
+    claim(studio.out, "anna", "t")
     _checkpoint(RunFolder(studio.out / "anna"), learnt=True)
     assert jobs.state(draft).outcome == "stopped" and "continue from there" in jobs.state(draft).line
     (studio.out / "anna" / "anna.pt").touch()
@@ -367,7 +370,7 @@ def test_a_voice_is_renamed_with_all_that_bears_its_name(studio: Studio, anna: s
     ]  # fmt: skip
     assert shelf.own_voice(studio.out, str(new)).kind == "clone"  # the report bears the new name
     assert shelf.card_of(shelf.own_voice(studio.out, str(new))) == "# anna\nA voice."
-    for name, says in (("berta", "already"), ("a/b", "name="), ("datasets", "already")):
+    for name, says in (("berta", "already"), ("a/b", "name="), ("datasets", "cannot be called")):
         with pytest.raises(UsageError, match=says):
             shelf.rename(studio, str(new), name)
     with pytest.raises(UsageError, match="not in the library any more"):

@@ -15,6 +15,7 @@ from voiceclone.evaluation.in_words import Findings
 from voiceclone.ui import way_back
 from voiceclone.ui.desk import STEPS, Desk, head_html
 from voiceclone.ui.look import STYLE
+from voiceclone.ui.names import claim
 from voiceclone.ui.page import INTRODUCTION
 from voiceclone.ui.progress import COMPARE, FIRST, FIT_STAGES, STAGES
 from voiceclone.ui.step_result import verdict_html
@@ -50,10 +51,10 @@ def test_going_back_from_a_finished_voice_leaves_it_in_the_library(desk: Desk) -
     draft = desk.drafts.of("")
     way = SimpleNamespace(at=lambda draft, number: number)
     folder = desk.studio.out / "anna"
-    folder.mkdir(parents=True)
+    claim(desk.studio.out, "anna", "t")
     (folder / "report.json").write_text("{}")
     (folder / "anna.pt").touch()
-    draft.state.step, draft.state.run = 5, {"name": "anna", "clips": "", "ended": ""}
+    draft.state.step, draft.state.run = 5, {"name": "anna", "clips": "", "ended": "", "token": "t"}
     draft.save()
     assert way_back.go_back(desk, way, draft.token, 2) == 2
     draft = desk.drafts.of(draft.token)

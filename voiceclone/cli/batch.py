@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the whole table, clone, report; 1 where a voice failed."""
+    """Check the whole table, clone, report; 1 where a voice failed, 128 + N where signal N ended it."""
     from voiceclone.cli.clone import refuse_launcher, verbosity
     from voiceclone.cloning.batch.plan import check_rows, read_table
     from voiceclone.cloning.config import CloneConfig, read_config_file
@@ -54,14 +54,20 @@ def run(options: argparse.Namespace) -> int:
 
     from voiceclone.cloning.batch.report import FAILED, REPORT_TEXT, write_report
     from voiceclone.cloning.batch.run import run_batch
+    from voiceclone.cloning.batch.signals import Ended, ended_by_signals
     from voiceclone.tracking.progress import Reporter
 
     out = Path(rows[0].config.out)
     reporter = Reporter(verbosity=-1 if options.json else verbosity(options))
     runner = _runner(options)
-    write_report(out, rows)  # before the first clone, so that an output folder that is not writable is reported at once
-    outcomes = run_batch(rows, out, runner=runner, reporter=reporter)
-    content = write_report(out, rows)
+    try:
+        with ended_by_signals():
+            write_report(out, rows)  # before the first clone: an output folder that is not writable is reported at once
+            outcomes = run_batch(rows, out, runner=runner, reporter=reporter)
+            content = write_report(out, rows)
+    except Ended as ended:  # by the reporter, because a terminal that hung up raises an error where it is written to
+        reporter.write(f"ended by {ended}: finished voices and epochs are kept; continue with the same command")
+        return ended.exit_code
     if options.json:
         print(json.dumps(content))
     reporter.info(f"report: {out / REPORT_TEXT}")
@@ -77,6 +83,7 @@ def _runner(options: argparse.Namespace) -> Runner:
         if given := next((flag for flag, value in only_there.items() if value is not None), None):
             raise UsageError(f"{given}: is for a cluster: give --address, too")
         return LocalRunner(options.processes or 1)
+    from voiceclone.cli.clone import clone_by_system
     from voiceclone.cloning.batch.cluster import RETRIES, ClusterRunner
 
     if options.processes is not None:
@@ -89,4 +96,5 @@ def _runner(options: argparse.Namespace) -> Runner:
         address=options.address,
         gpus=options.gpus_per_voice,
         retries=RETRIES if options.retries is None else options.retries,
+        clone=clone_by_system,
     )

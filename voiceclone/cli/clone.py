@@ -13,6 +13,7 @@ from voiceclone.system.settings import add_flags, words_of
 
 if TYPE_CHECKING:
     from voiceclone.bases.base import Base
+    from voiceclone.tracking.progress import Reporter
 
 _TYPES: dict[str, type] = {
     "int": int, "int | None": int, "float": float, "float | None": float, "str": str, "str | None": str,
@@ -63,19 +64,30 @@ def run(options: argparse.Namespace) -> int:
     read_dataset(config.data)  # a wrong folder is reported before torch is imported
     if refuse_launcher("one voice", "`voiceclone batch` clones several voices at once"):
         return UsageError.exit_code
-    from voiceclone.cloning.api import clone_with
     from voiceclone.tracking.progress import Reporter
 
-    if (base := _vits2(config)) is not None:
-        from voiceclone.base_training.vits2.fitting import clone_by_vector
-        from voiceclone.cloning.context import no_student
-
-        if config.finish:
-            raise no_student(config.finish, base.title)
-        clone_by_vector(config, base, Reporter(verbosity=verbosity(options)))
-        return 0
-    clone_with(config, Reporter(verbosity=verbosity(options)))
+    clone_by_system(config, Reporter(verbosity=verbosity(options)))
     return 0
+
+
+def clone_by_system(config: CloneConfig, reporter: Reporter) -> None:
+    """Clone as the base's system needs it: fit a vector of a VITS2, train the projection of any other.
+
+    Raises:
+        UsageError: a setting or path is wrong.
+        VoicecloneError: cloning failed.
+    """
+    if (base := _vits2(config)) is None:
+        from voiceclone.cloning.api import clone_with
+
+        clone_with(config, reporter)
+        return
+    from voiceclone.base_training.vits2.fitting import clone_by_vector
+    from voiceclone.cloning.context import no_student
+
+    if config.finish:
+        raise no_student(config.finish, base.title)
+    clone_by_vector(config, base, reporter)
 
 
 def refuse_launcher(work: str, instead: str) -> bool:

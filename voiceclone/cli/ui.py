@@ -42,12 +42,13 @@ def run(options: argparse.Namespace) -> int:
             f"the web page needs gradio {OLDEST_GRADIO}, and {version} is installed: {install_line('ui')}"
         )
     from voiceclone.bases.stock_names import checked_base
+    from voiceclone.text.g2p import language_code
     from voiceclone.tracking.progress import Reporter
     from voiceclone.ui.page import serve_page
     from voiceclone.ui.studio import Studio
 
     checked_base(options.base)
-    studio = Studio(options.out, base=options.base, lang=options.lang, offline=options.offline)
+    studio = Studio(options.out, base=options.base, lang=language_code(options.lang), offline=options.offline)
     serve_page(
         studio,
         host=options.host,

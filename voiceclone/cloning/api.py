@@ -7,7 +7,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from voiceclone.cloning.report import CloneReport
 from voiceclone.distributed import choose_device
 from voiceclone.files import write_json, write_text
 from voiceclone.projection.state import TrainingState
-from voiceclone.text.g2p import language_code
 from voiceclone.tracking.progress import Reporter
 from voiceclone.tracking.wandb import check_project
 from voiceclone.voice.pack import VoicePack
@@ -73,8 +72,6 @@ def clone_with(config: CloneConfig, reporter: Reporter) -> CloneResult:
 
 def _clone(config: CloneConfig, reporter: Reporter) -> CloneResult:
     check_settings(config)
-    # An alias such as en-us names the same run as its code: test sentences, card and --resume compare codes.
-    config = replace(config, lang=language_code(config.lang))
     device = choose_device(config.device)
     folder = RunFolder(config.folder)
     with contextlib.ExitStack() as held:
@@ -93,7 +90,6 @@ def check_settings(config: CloneConfig) -> None:
     Raises:
         UsageError: a setting names something that does not exist.
     """
-    language_code(config.lang)
     if checked_base(config.base) == NANO and config.finish:
         raise no_student(config.finish, NANO)
     choose_device(config.device)

@@ -16,6 +16,7 @@ from voiceclone.errors import UsageError
 from voiceclone.projection.parts import PARTS, PLAIN, RECIPES, parse_parts
 from voiceclone.ranges import check_range
 from voiceclone.system.settings import as_flag, required, setting
+from voiceclone.text.g2p import language_code
 
 STYLE_ENCODERS = ("own", "styletts2")
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -27,6 +28,7 @@ EPOCHS_BEFORE_FINISH, LR_WITH_FINISH = 80, 1e-3
 EPOCHS_PLAIN_ON_KOKORO, EPOCHS_PLAIN, LR_PLAIN = 60, 100, 1e-3
 """The same with the plain recipe, whose learning rate is that of every weight, not of the voice's values."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_SCIENTIFIC = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$")
 _PATHS = ("data", "out", "base", "resume")
 # Settings that change the voice: a checkpoint can only be resumed with the same values.
 _DECISIVE = ("style_encoders", "lang", "epochs_projection", "finish", "lr_projection", "max_style_samples",
@@ -111,6 +113,7 @@ class CloneConfig:
             raise UsageError(f"--recipe {self.recipe!r}: use one of {', '.join(RECIPES)}")
         # In canonical form, so that equal settings compare as equal.
         object.__setattr__(self, "without", ",".join(sorted(parse_parts(self.without))))
+        object.__setattr__(self, "lang", language_code(self.lang))
         if self.style_encoders not in STYLE_ENCODERS:
             raise UsageError(f"--style-encoders {self.style_encoders!r}: use one of {', '.join(STYLE_ENCODERS)}")
         for name in ("epochs_projection", "finish", "max_style_samples", "max_training_clips", "seed"):
@@ -184,7 +187,10 @@ def merge(flags: Mapping[str, Any], file: Mapping[str, Any]) -> CloneConfig:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Read a YAML or JSON config file (JSON is a subset of YAML).
+    """Read a JSON or YAML config file, in UTF-8.
+
+    JSON is read as such first: PyYAML reads YAML 1.1, which takes ``5e-05`` as text and the two escapes of a character
+    beyond the BMP as two characters.
 
     Raises:
         UsageError: it cannot be read or is not a mapping.
@@ -197,8 +203,14 @@ def read_config_file(path: Path) -> dict[str, Any]:
                 raise UsageError(f"--config {path}: aliases (*name) are not read: write the value out")
             return super().compose_node(parent, index)
 
+    # Numbers such as 2e-3 and 1.5e3, which are numbers in YAML 1.2.
+    WithoutAliases.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+.0123456789"))
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=WithoutAliases)
+        text = path.read_text(encoding="utf-8-sig")
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            content = yaml.load(text, Loader=WithoutAliases)
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror or error}: check the path") from error
     except UsageError:

@@ -24,6 +24,16 @@ TOLERANCE = 0.02  # fraction of the recording's length by which times may exceed
 DISORDER = 0.05  # seconds by which a character may start before the previous one
 PAUSE = 0.6  # seconds between two words from which they are in different cues
 LONGEST = 15.0  # maximum length in seconds of a cue without a sentence end
+WIDE_ENDS = "。！？｡"  # sentence ends of scripts without blanks
+ENDS = ".!?…" + WIDE_ENDS
+ENDS_BEFORE_WIDE = "!?"  # sentence ends without a blank behind them, where such a script follows
+CLOSING = '"”’)」』）】〉》〕］｣'
+WIDE_COMMAS = "、，；：､"
+_SMALL_KANA = "ーぁぃぅぇぉっゃゅょァィゥェォッャュョ"  # belong to the syllable before them
+ATTACHED = ENDS + CLOSING + WIDE_COMMAS + "," + _SMALL_KANA  # no segment begins with one of them
+# First and last characters of scripts without blanks and their punctuation: kana, bopomofo, ideographs, full width.
+WIDE = (("\u3000", "\u312f"), ("\u31a0", "\u31ff"), ("\u3400", "\u4dbf"), ("\u4e00", "\u9fff"), ("\uf900", "\ufaff"),
+        ("\uff00", "\uff9f"), ("\U00020000", "\U0003ffff"))  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,25 +69,93 @@ def read_characters(path: Path, seconds: float | None = None) -> list[TimedChara
 
 
 def timed_lines(characters: Sequence[TimedCharacter]) -> list[tuple[float, float, str]]:
-    """Start, end and text of segments between sentence ends and pauses."""
+    """Start, end and text of segments between sentence ends and pauses, in time linear in the number of characters.
+
+    Text with blanks between its words ends at blanks only. Chinese and Japanese, which have none, end behind a sentence
+    end, at a pause, and where a segment is longer than ``LONGEST``, then behind its last comma if it has one.
+    """
     lines: list[tuple[float, float, str]] = []
-    group: list[TimedCharacter] = []
-    for index, one in enumerate(characters):
-        spoken = [c for c in group if c.char.strip()]
-        if spoken and not one.char.strip():
-            following = next((c for c in characters[index:] if c.char.strip()), None)
-            ended = spoken[-1].char in ".!?…" or (
-                len(spoken) > 1 and spoken[-1].char in '"”’)' and spoken[-2].char in ".!?…"
-            )
-            paused = following is not None and following.start - spoken[-1].end > PAUSE
-            if ended or paused or one.start - spoken[0].start > LONGEST:
-                lines.append(_line(group))
-                group = []
-                continue
-        group.append(one)
-    if any(c.char.strip() for c in group):
-        lines.append(_line(group))
+    group = _Group()
+    for one, following in zip(characters, _following_starts(characters)):
+        if one.char.strip():
+            while count := group.count_ended_by(one):
+                lines.append(_line(group.members[:count]))
+                group = _Group(group.members[count:])
+        elif group.is_ended_by_blank(one, following):
+            lines.append(_line(group.members))
+            group = _Group()
+            continue
+        group.add(one)
+    if group.spoken:
+        lines.append(_line(group.members))
     return lines
+
+
+def _following_starts(characters: Sequence[TimedCharacter]) -> list[float | None]:
+    """For each character the start of the next one that is no blank, the character itself included; None at the end."""
+    found: list[float | None] = []
+    start: float | None = None
+    for one in reversed(characters):
+        start = one.start if one.char.strip() else start
+        found.append(start)
+    return found[::-1]
+
+
+class _Group:
+    """The characters of a segment that may go on."""
+
+    def __init__(self, members: Sequence[TimedCharacter] = ()) -> None:
+        self.members: list[TimedCharacter] = []
+        self.spoken: list[TimedCharacter] = []
+        """Those that are no blanks."""
+        self._mark = ""  # the sentence end in the last place, or with nothing but closing quotes behind it
+        self._after_comma = 0  # number of members up to the last comma of a script without blanks
+        self._sounded = 0.0  # end of the last character that is no comma, in seconds
+        for one in members:
+            self.add(one)
+
+    def add(self, one: TimedCharacter) -> None:
+        """Add the next character."""
+        self.members.append(one)
+        if not (text := one.char.strip()):
+            self._mark = ""
+            return
+        self.spoken.append(one)
+        if text[-1] in WIDE_ENDS or text[-1] in ENDS_BEFORE_WIDE:
+            self._mark = text[-1]
+        elif text[-1] not in CLOSING:
+            self._mark = ""
+        if text[-1] in WIDE_COMMAS:
+            self._after_comma = len(self.members)
+        if text[-1] not in WIDE_COMMAS or len(self.spoken) == 1:
+            self._sounded = one.end
+
+    def is_ended_by_blank(self, blank: TimedCharacter, following: float | None) -> bool:
+        """Whether the segment ends at a blank, after which the next character starts at ``following`` seconds."""
+        spoken = self.spoken
+        if not spoken:
+            return False
+        ended = spoken[-1].char in ENDS or (len(spoken) > 1 and spoken[-1].char in CLOSING and spoken[-2].char in ENDS)
+        paused = following is not None and following - spoken[-1].end > PAUSE
+        return ended or paused or blank.start - spoken[0].start > LONGEST
+
+    def count_ended_by(self, one: TimedCharacter) -> int:
+        """The number of members that the segment has if it ends before ``one``, which is no blank; 0 if it goes on."""
+        before, after = self.members[-1].char.strip()[-1:] if self.members else "", one.char.strip()[0]
+        if not before or after in ATTACHED:
+            return 0
+        if self._mark and (self._mark in WIDE_ENDS or _is_wide(after)):
+            return len(self.members)
+        if not (_is_wide(before) or _is_wide(after)):  # within a word
+            return 0
+        if one.start - self._sounded > PAUSE:
+            return len(self.members)
+        return (self._after_comma or len(self.members)) if one.start - self.spoken[0].start > LONGEST else 0
+
+
+def _is_wide(character: str) -> bool:
+    """Whether a character is of a script without blanks: Chinese or Japanese, with its punctuation."""
+    return any(first <= character <= last for first, last in WIDE)
 
 
 def _line(group: Sequence[TimedCharacter]) -> tuple[float, float, str]:

@@ -127,13 +127,13 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
         reporter.info(
             f"phone classifier: {accuracy:.0%} of the frames right on this speaker, so the term 'phones' is left out"
         )
-    with reporter.task("Alignment to the neutral voice", total=len(first), unit="clip") as task:
-        aligned, spoken = _fitting(config, own.gap, *align_to(neutral, first, task))
-    gain = level_gain(aligned, spoken)
-    searched = shortlist(m.stock, m.table, m.train, m.speaker_at(gain))
-    steps = len(m.train) + len(m.validation) + search_steps(len(searched), free_running=config.free_running)
-    steps += 0 if m.zero_shot_at(gain) is None else 2  # it is a candidate for both halves
+    steps = len(first) + len(m.train) + len(m.validation)
     with reporter.task("Initialization and alignment", total=steps) as task:
+        aligned, spoken = _fitting(config, own.gap, *align_to(neutral, first, task))
+        gain = level_gain(aligned, spoken)
+        searched = shortlist(m.stock, m.table, m.train, m.speaker_at(gain))
+        steps += search_steps(len(searched), free_running=config.free_running)
+        task.expect(steps + (0 if m.zero_shot_at(gain) is None else 2))  # it is a candidate for both halves
         initialization = _initialize(
             config,
             replace(m, phone_classifier=phone_classifier, stock=searched),

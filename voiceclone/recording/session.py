@@ -12,7 +12,7 @@ from voiceclone.audio.silence import sounding_range
 from voiceclone.data.metadata import read_dataset
 from voiceclone.data.quality import Measurement, QualityLimits, measure_samples
 from voiceclone.errors import UsageError
-from voiceclone.files import write_text
+from voiceclone.files import LOCK, TEMPORARY_PREFIX, remove_partial_files, write_text
 from voiceclone.recording.microphone import Take
 
 METADATA = Path("train", "metadata.jsonl")
@@ -37,7 +37,7 @@ class Session:
             raise UsageError(f"{out} is a file: choose another --out")
         if self._path.is_file():
             self._rows = [(entry.name, entry.text) for entry in read_dataset(out)["train"]]
-        elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
+        elif out.is_dir() and not _is_begun(out):
             raise UsageError(f"{out} holds other files: choose an empty folder with --out")
         else:
             self._rows = []
@@ -52,6 +52,7 @@ class Session:
         known = {spoken: name for name, spoken in self._rows}
         name = known.get(text) or self._free_name()
         path = self._path.parent / name
+        remove_partial_files(self._path.parent)  # of a run that was killed; here, because the folder is locked by now
         write_wav(path, audio, rate)  # the clip first: a row without its clip would be an error
         if text not in known:
             self._rows.append((name, text))
@@ -62,9 +63,28 @@ class Session:
 
     def _free_name(self) -> str:
         taken, number = {name for name, _ in self._rows}, 1
-        while (name := f"clip_{number:03d}.wav") in taken:
+        while (name := clip_name(number)) in taken:
             number += 1
         return name
+
+
+def clip_name(number: int) -> str:
+    """File name of a clip; the first has number 1."""
+    return f"clip_{number:03d}.wav"
+
+
+def _is_begun(out: Path) -> bool:
+    """Whether a folder without metadata holds no more than a recording that was stopped at its very first clip.
+
+    Other clips are refused, because without their rows new ones would be written over them.
+    """
+    train = out / METADATA.parent
+    if any(path.name != LOCK and not (path == train and path.is_dir()) for path in out.iterdir()):
+        return False
+    members = list(train.iterdir()) if train.is_dir() else []
+    return all(
+        path.is_file() and (path.name == clip_name(1) or path.name.startswith(TEMPORARY_PREFIX)) for path in members
+    )
 
 
 def trimmed_take(take: Take) -> np.ndarray:

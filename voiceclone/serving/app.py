@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BODY_SECONDS = 30.0  # how long the whole body may take to arrive
 BYTES_A_CHARACTER = 12  # the longest form of a character in JSON: \\ud83d\\ude00
 BODY_SLACK = 16_384  # bytes of a body besides its text
+MAX_VOICES = 16  # different voices and mixes of one text; each takes 0.5 MB
 CREATED = 1_704_067_200  # the clients' model type has a time of creation: 2024-01-01
 TYPES = {**{name: kind.media_type for name, kind in FORMATS.items()}, PCM: "audio/pcm"}
 
@@ -92,7 +93,13 @@ class Api:
         """Synthesise."""
         content = parse_json(await self._body(request))
         wanted = parse_speech(content, max_characters=self._max_characters)
-        speech = self._engine.start(await asyncio.to_thread(self._job, wanted))
+        self._engine.reserve()  # before the voices are loaded, so that refused requests take no memory
+        try:
+            job = await asyncio.to_thread(self._job, wanted)
+        except BaseException:  # also if the request is cancelled
+            self._engine.release()
+            raise
+        speech = self._engine.start(job)
         first = await _first(speech, request)
         headers = {"Content-Disposition": f'attachment; filename="speech.{wanted.form}"', "Cache-Control": "no-cache"}
         if not (wanted.stream and wanted.form in STREAMS):
@@ -107,7 +114,10 @@ class Api:
         except UsageError as error:
             raise ApiError(400, str(error), param="input", code="invalid_value") from error
         names = dict.fromkeys(voice or wanted.voice for voice, _ in named)
-        packs = {name: self._shelf.find(name) for name in (*names, wanted.voice)}
+        if len(names) > MAX_VOICES:
+            message = f"input: {len(names)} different voices are more than {MAX_VOICES}: send the text in parts"
+            raise ApiError(400, message, param="input", code="invalid_value")
+        packs = self._shelf.find((*names, wanted.voice))
         return SpeechJob(
             parts=tuple((text, packs[voice or wanted.voice].tensor) for voice, text in named),
             form=wanted.form,

@@ -100,8 +100,8 @@ class Engine:
         if notice := notice_of(self._pipeline(lang)):
             self._reporter.warn(notice)
 
-    def start(self, job: SpeechJob) -> SpeechStream:
-        """Queue a job.
+    def reserve(self) -> None:
+        """Take a place for a job; :meth:`start` or :meth:`release` has to follow.
 
         Raises:
             ApiError: too many are waiting (503).
@@ -110,6 +110,13 @@ class Engine:
             message = f"{self._most} requests are being spoken or wait: try again in a moment"
             raise ApiError(503, message, code="queue_full")
         self._present += 1
+
+    def release(self) -> None:
+        """Give the place back, where there is no job after all."""
+        self._present -= 1
+
+    def start(self, job: SpeechJob) -> SpeechStream:
+        """Queue a job in the place that was reserved for it."""
         speech = SpeechStream()
         task = asyncio.create_task(self._run(job, speech))
         self._tasks.add(task)  # the loop itself keeps only weak references
@@ -122,7 +129,7 @@ class Engine:
                 if not speech.stopped.is_set():
                     await asyncio.to_thread(self._speak, job, speech)
         finally:
-            self._present -= 1
+            self.release()
             speech.stopped.set()  # also at shutdown: its thread is joined
 
     def _speak(self, job: SpeechJob, speech: SpeechStream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,14 +40,20 @@ class Shelf:
         kinds = own | {name: STOCK for name in self._base.stock_voices if name not in own}
         return [{"id": name, "name": name, "kind": kind} for name, kind in kinds.items()]
 
-    def find(self, voice: str | None) -> VoicePack:
-        """A voice, or a mix such as ``af_bella(2)+af_sky(1)``; the base's default voice for None.
+    def find(self, voices: Iterable[str | None]) -> dict[str | None, VoicePack]:
+        """Voices by name; the output folder is read once for all of them.
+
+        Args:
+            voices: names, or mixes such as ``af_bella(2)+af_sky(1)``; None is the base's default voice.
 
         Raises:
             ApiError: there is no such voice, or it is another base's (404), the mix is malformed (400), or the
                 file is damaged (422).
         """
         own = {found.name: found for found in own_voices(self._out)}
+        return {voice: self._found(voice, own) for voice in dict.fromkeys(voices)}
+
+    def _found(self, voice: str | None, own: dict[str, OwnVoice]) -> VoicePack:
         try:
             if voice is None:
                 voice = default_voice(self._base.stock_voices) or next((n for n in own if self._fits(own[n])), "")

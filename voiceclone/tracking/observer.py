@@ -51,11 +51,13 @@ class TrackingObserver:
         self.trackers.scalars({**scalars, "system/memory_mib": memory_mib()}, step)
 
     def epoch(self, record: dict[str, Any], trainer: ProjectionTrainer) -> None:
-        """Log one epoch: the terms of a validation; audio, mels and the projection's values every few epochs."""
+        """Log one epoch: its number, a validation's terms; every few epochs audio, mels, the projection's values."""
+        logged = {"train/epoch": float(record["epoch"])}  # not every one is validated, and one may be many steps
         if validation := record["validation"]:
             self._validated = f", validation {validation['loss']:.3f}"
             values = {f"val/{name}": value for name, value in validation.items()}
-            self.trackers.scalars({**self._beside_stock(validation), **values}, record["step"])
+            logged = {**self._beside_stock(validation), **values, **logged}
+        self.trackers.scalars(logged, record["step"])
         if record["epoch"] % MEDIA_EVERY == 1:
             self._media(record["step"], trainer, trainer.base_vector())
         if self._task is not None:

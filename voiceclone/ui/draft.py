@@ -69,7 +69,8 @@ class State:
     """Maximum number of epochs; None for the default of the base."""
     seed: int = 0
     run: dict[str, Any] = field(default_factory=dict)
-    """``name``, ``clips`` (a digest) and ``ended`` of the run that this visitor started."""
+    """``name``, ``clips`` (a digest) and ``ended`` of the run that this visitor started, and the ``token`` with which
+    the visitor's runs claim names."""
 
 
 class Draft:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 CURVES = {"train/loss": "training", "val/loss": "validation"}
+EPOCH = "train/epoch"
 MEL, CLONE, TARGET = "mel/target_and_clone", "audio/clone", "audio/target"
 
 
@@ -23,11 +24,7 @@ class Snapshot:
     target: tuple[int, np.ndarray] | None = field(default=None, repr=False)  # (Hz, int16 (T,))
     clone: tuple[int, np.ndarray] | None = field(default=None, repr=False)
     clone_step: int = 0  # the training step of the clone's audio
-
-    @property
-    def epochs(self) -> int:
-        """Number of finished epochs: each ends with one validation."""
-        return sum(name == "validation" for _, _, name in self.losses)
+    epochs: int = 0  # number of finished epochs, those before a resume included
 
 
 class EventReader:
@@ -61,6 +58,7 @@ class EventReader:
             for event in self._accumulator.Scalars(tag)
             if event.wall_time >= self._since and math.isfinite(event.value)
         ]
+        epoch = self._last(self._accumulator.Scalars, EPOCH, tags["scalars"])
         mel = self._last(self._accumulator.Images, MEL, tags["images"])
         clone = self._last(self._accumulator.Audio, CLONE, tags["audio"])
         target = self._last(self._accumulator.Audio, TARGET, tags["audio"])
@@ -70,6 +68,7 @@ class EventReader:
             target=None if target is None else _sound(target.encoded_audio_string),
             clone=None if clone is None else _sound(clone.encoded_audio_string),
             clone_step=0 if clone is None else clone.step,
+            epochs=0 if epoch is None else round(epoch.value),
         )
 
     def _last(self, events_of: Any, tag: str, known: list[str]) -> Any:

@@ -17,6 +17,7 @@ from voiceclone.bases.other_systems import is_vits2
 from voiceclone.bases.stock_names import AUTO, KOKORO, planned_base
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import VoicecloneError, shown
+from voiceclone.projection.state import load_checkpoint
 from voiceclone.ui.clips import make_dataset
 from voiceclone.ui.comparison import compare
 from voiceclone.ui.events import Snapshot
@@ -75,7 +76,7 @@ class Job:
         self.folder = RunFolder(config.folder)
         self._training = Training()
         stages = FIT_STAGES if is_vits2(Path(config.base)) else STAGES
-        self._gauge = Gauge(clips=len(self.clips), epochs=_planned_epochs(config), stages=stages)
+        self._gauge = Gauge(clips=len(self.clips), epochs=_planned_epochs(config), stages=stages, resumed=resume)
         self._stage, self._outcome, self._line = FIRST, RUNNING, ""
         self._heard_step, self._reading = -1, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="voiceclone-job", daemon=True)
@@ -225,9 +226,15 @@ def _arguments(config: CloneConfig, studio: Studio, resume: bool) -> list[str]:
 
 
 def _stopped_line(epochs: int, folder: RunFolder) -> str:
-    """What is kept of a stopped run. An epoch is finished with its checkpoint, soon after its losses."""
+    """What is kept of a stopped run.
+
+    An epoch is finished with its checkpoint, soon after its number was logged: ``epochs``, the logged one, may be one
+    too many, and is used only where the checkpoint cannot be read.
+    """
     if not folder.last_checkpoint.is_file():
         return "Stopped before the first round was finished: no training is kept."
+    with contextlib.suppress(VoicecloneError):
+        epochs = load_checkpoint(folder.last_checkpoint)[0].epoch
     return f"Stopped after round {epochs}. Finished rounds are kept: you can continue from there."
 
 

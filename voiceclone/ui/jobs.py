@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import threading
 from datetime import date
 from typing import TYPE_CHECKING
 
-from voiceclone.cloning.config import CloneConfig
+from voiceclone.cloning.config import CloneConfig, check_name
 from voiceclone.cloning.folder import RunFolder
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError, shown
 from voiceclone.ui.clips import MIN_CLIPS
 from voiceclone.ui.consent import consent_text
 from voiceclone.ui.draft import Draft
 from voiceclone.ui.job import DONE, FAILED, STOPPED, Job, JobState, digest_of
+from voiceclone.ui.names import DATASETS, check_new_name, claim, is_claimed
 
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
 
-DATASETS = "datasets"  # subfolder of the output folder with the recordings of each voice, by name
 INTERRUPTED = "The page was closed during the training. "
 KEPT = "Finished rounds are kept: you can continue from there."
 NOT_KEPT = "No round was finished: the training begins anew."
+GONE = "The voice was renamed or deleted in the library meanwhile."
 
 
 class Jobs:
@@ -35,6 +38,7 @@ class Jobs:
 
         Raises:
             UsageError: another run is active, input is missing, or the name is taken.
+            VoicecloneError: the clips cannot be copied.
         """
         with self._lock:
             if (other := self.running()) is not None:
@@ -47,11 +51,16 @@ class Jobs:
             config = self._config(draft)
             # Before the first round the checkpoint holds the alignment of the clips, which need not be computed again.
             resume = resume and _is_of(draft) and RunFolder(config.folder).checkpoint.is_file()
+            self._claim(draft, config.name)
+            self._jobs.pop(draft.token, None)
             job = Job(self._studio, draft, config, resume=resume)
-            job.start()
-            draft.state.run = {"name": config.name, "clips": digest_of(draft), "ended": ""}
-            draft.state.step = 4
-            draft.save()
+            try:
+                job.start()
+            except VoicecloneError as error:
+                draft.state.run |= {"ended": FAILED, "line": shown(error)}
+                with contextlib.suppress(VoicecloneError):
+                    draft.save()
+                raise
             self._jobs[draft.token] = job
             return job
 
@@ -68,11 +77,13 @@ class Jobs:
 
         None where there is none, or clips or settings were changed since: the next run will be another.
         """
-        if (job := self.of(draft)) is not None:
+        run, job = draft.state.run, self.of(draft)
+        if job is not None and job.running:
             return job.state()
-        run = draft.state.run
-        if not run.get("name"):
-            return None
+        if not run.get("name") or not _is_own(self._studio, draft, run["name"]):  # another voice may have the name now
+            return None if job is None else JobState(name=job.config.name, outcome=STOPPED, line=GONE)
+        if job is not None:
+            return job.state()
         folder = RunFolder(self._studio.out / run["name"])
         first = draft.folder / "first.wav"
         known = {"name": run["name"], "first": first if first.is_file() else None}
@@ -80,7 +91,7 @@ class Jobs:
             return JobState(outcome=DONE, line=f"The voice {run['name']} is ready.", **known)
         if run.get("ended") == FAILED:
             return JobState(outcome=FAILED, line=run.get("line", ""), **known)
-        if not folder.path.is_dir() or not _is_of(draft):  # a folder that is gone was deleted in the library
+        if not _is_of(draft):
             return None
         learnt = folder.last_checkpoint.is_file()
         line = run.get("line") or INTERRUPTED + (KEPT if learnt else NOT_KEPT)
@@ -102,6 +113,21 @@ class Jobs:
         for job in list(self._jobs.values()):
             job.close()
 
+    def _claim(self, draft: Draft, name: str) -> None:
+        """Keep the name for the draft's run, also if it ends before it has written anything.
+
+        Raises:
+            UsageError: another voice has got the name meanwhile.
+            VoicecloneError: the disk cannot be written to.
+        """
+        own = _is_own(self._studio, draft, name)
+        token = draft.state.run.get("token") or secrets.token_hex(16)
+        draft.state.run = {"name": name, "clips": digest_of(draft), "ended": "", "token": token}
+        draft.state.step = 4
+        draft.save()  # before the claim: a name claimed with a token that nobody has would be lost to all visitors
+        if not own:
+            claim(self._studio.out, name, token)
+
     def _config(self, draft: Draft) -> CloneConfig:
         """The settings of ``clone`` for a draft.
 
@@ -114,7 +140,7 @@ class Jobs:
                 f"{len(draft.usable())} clips can be used: give at least {MIN_CLIPS} good ones with their texts"
             )
         consent = consent_text(state.person, state.agreed, date.today())
-        check_new_name(self._studio, draft, state.name)
+        check_draft_name(self._studio, draft, state.name)
         return CloneConfig(
             data=str(self._studio.out / DATASETS / state.name),
             name=state.name,
@@ -134,17 +160,19 @@ def _is_of(draft: Draft) -> bool:
     return run.get("name") == draft.state.name and run.get("clips") == digest_of(draft)
 
 
-def check_new_name(studio: Studio, draft: Draft, name: str) -> None:
-    """Check the name of a new voice.
+def _is_own(studio: Studio, draft: Draft, name: str) -> bool:
+    """Whether ``OUT/NAME`` was made by a run of the visitor, and not by another's of the same name."""
+    return is_claimed(studio.out, name, draft.state.run.get("token", ""))
+
+
+def check_draft_name(studio: Studio, draft: Draft, name: str) -> None:
+    """Check the name that a visitor chose; a voice of the visitor's own runs may be made again.
 
     Raises:
-        UsageError: the name is not valid, or another voice has it.
+        UsageError: the name is missing or not valid, or another voice has it.
     """
     if not name:
         raise UsageError("the voice has no name yet: write one down")
-    CloneConfig(data="", name=name)
-    if name in (DATASETS,):
-        raise UsageError(f"the voice cannot be called {name}: choose another name")
-    own = draft.state.run.get("name") == name
-    if not own and (studio.out / name).exists():
-        raise UsageError(f"there is a voice {name} already: choose another name")
+    check_name(name)
+    if not _is_own(studio, draft, name):
+        check_new_name(studio.out, name)

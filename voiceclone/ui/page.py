@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError, VoicecloneError, shown
@@ -42,11 +43,12 @@ OPEN_WARNING = (
     "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
     "those of the library; there is no password"
 )
+ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _BUILDERS = (build_voice_step, build_texts_step, build_consent_step, build_clone_step, build_result_step)
 
 
 def serve_page(studio: Studio, *, host: str, port: int, share: bool, browser: bool, reporter: Reporter) -> None:
-    """Serve the page until Ctrl-C. An active training is then stopped as by Ctrl-C.
+    """Serve the page until Ctrl-C, SIGTERM or the end of its terminal. An active training is then stopped, too.
 
     Args:
         studio: voices and speech.
@@ -62,17 +64,18 @@ def serve_page(studio: Studio, *, host: str, port: int, share: bool, browser: bo
     """
     if share and studio.offline:
         raise UsageError("--share opens a public address through the network: leave --offline or --share out")
-    _end_as_by_interrupt(signal.SIGTERM)
+    for number in ENDING_SIGNALS:
+        _end_as_by_interrupt(number)
     with listening_socket(host, port) as probe:
         port = probe.getsockname()[1]
     local = is_loopback(host) and not share
     if not local:
         reporter.warn(OPEN_WARNING)
-    desk = Desk.of(studio, local=local)
-    desk.drafts.sweep()
-    os.environ["GRADIO_TEMP_DIR"] = str(desk.sounds.uploads)
-    page = build_page(desk)
+    desk, page = Desk.of(studio, local=local), None
     try:
+        desk.drafts.sweep()
+        os.environ["GRADIO_TEMP_DIR"] = str(desk.sounds.uploads)
+        page = build_page(desk)
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # gradio explains a failure in ten lines
                 _, address, public = page.launch(
@@ -91,7 +94,8 @@ def serve_page(studio: Studio, *, host: str, port: int, share: bool, browser: bo
                 time.sleep(1)
     finally:
         desk.close()
-        page.close(verbose=False)
+        if page is not None:
+            page.close(verbose=False)
 
 
 def build_page(desk: Desk) -> gr.Blocks:
@@ -155,6 +159,16 @@ def _settings(desk: Desk) -> dict[str, Any]:
 
 
 def _end_as_by_interrupt(number: int) -> None:
-    """Make a signal raise KeyboardInterrupt, so that a running training is stopped as well."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(number, signal.default_int_handler)
+    """Make a signal raise KeyboardInterrupt, so that a running training is stopped as well.
+
+    One that is ignored stays so: ``nohup`` lets the page outlive its terminal.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, _interrupt_once)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    # Shell and terminal both hang up, and a logout sends both signals: a further one must not end the stopping itself.
+    for ending in ENDING_SIGNALS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt

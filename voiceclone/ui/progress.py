@@ -27,6 +27,7 @@ FIT_STAGES = {
     COMPARE: STAGES[COMPARE],
 }
 """The same for a VITS2, whose voices are fitted in one go."""
+RESUMED = "resuming after epoch "  # how the line begins that a resumed run writes just before its training
 EPOCH_SECONDS = (1.0, 0.2)  # duration of an epoch in seconds: a constant plus an amount for each clip
 _LINE = re.compile(r"^(?P<label>[A-Z][A-Za-z ]+): (?P<done>\d+)(?:/(?P<total>\d+))? ")
 
@@ -49,6 +50,7 @@ class Gauge:
         clips: number of training clips.
         epochs: maximum number of epochs; the training may stop earlier.
         stages: :data:`STAGES` or :data:`FIT_STAGES`.
+        resumed: the run continues an earlier one, whose epochs count as finished from the beginning.
         clock: monotonic clock, in seconds.
     """
 
@@ -58,9 +60,10 @@ class Gauge:
         clips: int,
         epochs: int,
         stages: Mapping[str, tuple[str, float, float]] = STAGES,
+        resumed: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock, self._epochs, self._stages = clock, max(1, epochs), stages
+        self._clock, self._epochs, self._stages, self._resumed = clock, max(1, epochs), stages, resumed
         self._cost = {name: fixed + clips * each for name, (_, fixed, each) in stages.items()}
         if PROJECTION in stages:
             self._cost[PROJECTION] = epochs * (EPOCH_SECONDS[0] + EPOCH_SECONDS[1] * clips)
@@ -105,7 +108,9 @@ class Gauge:
 
     def _of_lines(self, lines: Sequence[str], epochs: int) -> tuple[str, float]:
         """The stage of the training and its finished fraction."""
-        if epochs:
+        # Before that line a resumed run checks and measures the clips, which must not count as time of its next epoch.
+        begun = not self._resumed or any(line.startswith((RESUMED, f"{PROJECTION}: ")) for line in lines)
+        if epochs and begun:
             spoken = any(line.startswith("Speaking: ") for line in lines)
             ended = any(line.startswith(f"{PROJECTION}: ") and " in " in line for line in lines)
             if not (spoken or ended):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import TEMPORARY_PREFIX, held, write_failure, write_json
+from voiceclone.files import LOCK, held, write_failure, write_json
 from voiceclone.ui.comparison import read_findings, tenths_of
-from voiceclone.ui.jobs import DATASETS
+from voiceclone.ui.names import CLAIM, DATASETS, check_new_name, new_folder, place_aside
 from voiceclone.voice.formats import write_voices
 from voiceclone.voice.library import CLONE, OwnVoice, own_voices
 from voiceclone.voice.space import KOKORO_SPACE
@@ -67,9 +66,10 @@ def card_of(voice: OwnVoice) -> str:
 
 
 def rename(studio: Studio, file: str, name: str) -> Path:
-    """Rename a voice: its folder, its files, and the name inside its report and card.
+    """Rename a voice: its folder, its files, the name inside its report and card, and the folder of its recordings.
 
-    The new folder is complete before the old one is deleted, so that an interruption cannot lose the voice.
+    The new folder is complete before the recordings are moved, and these are moved before the old folder is deleted. An
+    interruption leaves the voice under both names, one of them with the recordings; the other one can be deleted.
 
     Args:
         studio: of the library.
@@ -83,24 +83,23 @@ def rename(studio: Studio, file: str, name: str) -> Path:
         UsageError: the name is not valid or taken, or the voice is being written.
         VoicecloneError: the folder cannot be written.
     """
-    voice, name = own_voice(studio.out, file), name.strip()
-    CloneConfig(data="", name=name)
+    voice, name = _changeable(studio, file), name.strip()
+    check_new_name(studio.out, name)
     target, source = studio.out / name, Path(voice.file).parent
-    if target.exists() or name == DATASETS:
-        raise UsageError(f"there is a voice {name} already: choose another name")
-    aside = studio.out / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{name}"
     with held(source, instead="voice"):
-        try:
-            shutil.copytree(source, aside, ignore=shutil.ignore_patterns(".lock"))
+        recordings = _recordings_of(studio, source)
+        data = None if recordings is None else studio.out / DATASETS / name
+        with new_folder(studio.out, name) as aside:
+            # Without the claim: the renamed voice is no longer that of the visitor's run.
+            shutil.copytree(source, aside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(LOCK, CLAIM))
             for path in list(aside.iterdir()):
                 if path.name.startswith((f"{voice.name}.", f"{voice.name}_")):
                     path.rename(aside / (name + path.name.removeprefix(voice.name)))
-            _renamed_in(aside, name)
-            aside.rename(target)
-        except OSError as error:
-            raise VoicecloneError(write_failure(target, error)) from error
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            _renamed_in(aside, name, data)
+        if recordings is not None and data is not None:
+            _move_recordings(recordings, data, of=target)
+        with contextlib.suppress(OSError):  # renamed first, so that no half-deleted voice is left in the library
+            source = source.rename(place_aside(studio.out, "renamed"))
         shutil.rmtree(source, ignore_errors=True)
     return target / f"{name}.pt"
 
@@ -108,16 +107,18 @@ def rename(studio: Studio, file: str, name: str) -> Path:
 def delete(studio: Studio, file: str, *, recordings: bool) -> None:
     """Delete a voice and, with ``recordings``, the recordings that were uploaded to the page for it.
 
+    Recordings of another voice, too, are kept.
+
     Raises:
         UsageError: the voice is being written, or does not exist any more.
         VoicecloneError: it cannot be deleted.
     """
-    folder = Path(own_voice(studio.out, file).file).parent
+    folder = Path(_changeable(studio, file).file).parent
     data = _recordings_of(studio, folder)
     try:
         with held(folder, instead="voice"):
             for place in [folder, *([data] if recordings and data else [])]:
-                gone = studio.out / f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-deleted"
+                gone = place_aside(studio.out, "deleted")
                 place.rename(gone)  # renamed first, so that an interruption leaves no half-deleted voice in the library
                 shutil.rmtree(gone, ignore_errors=True)
     except OSError as error:
@@ -125,7 +126,7 @@ def delete(studio: Studio, file: str, *, recordings: bool) -> None:
 
 
 def has_recordings(studio: Studio, file: str) -> bool:
-    """True where recordings of the voice lie in the output folder."""
+    """True where recordings of this voice alone lie in the output folder."""
     return _recordings_of(studio, Path(file).parent) is not None
 
 
@@ -180,25 +181,60 @@ def python_lines(studio: Studio, voice: OwnVoice) -> str:
     )
 
 
+def _changeable(studio: Studio, file: str) -> OwnVoice:
+    """The voice of a file, which may be renamed and deleted with its folder.
+
+    Raises:
+        UsageError: the file is not a voice of the library, or lies in the folder of the recordings of all voices.
+    """
+    voice = own_voice(studio.out, file)
+    if voice.name.casefold() == DATASETS:  # earlier versions let a mix have this name
+        raise UsageError(f"the folder of {voice.name} holds the recordings of all voices: move {voice.file} by hand")
+    return voice
+
+
 def _recordings_of(studio: Studio, folder: Path) -> Path | None:
     """The dataset that the page made for a voice, or None.
 
-    Recordings elsewhere belong to the user and are never deleted.
+    Recordings elsewhere belong to the user, and those of two voices (earlier versions did not move them with a renamed
+    voice) to both: they are neither moved nor deleted.
+    """
+    data = _data_of(folder)
+    if data is None or data.parent != (studio.out / DATASETS).resolve() or not data.is_dir():
+        return None
+    others = (path.parent for path in studio.out.glob("*/config.json") if not path.parent.name.startswith("."))
+    return None if any(other.name != folder.name and _data_of(other) == data for other in others) else data
+
+
+def _data_of(folder: Path) -> Path | None:
+    """The absolute path of the dataset that a voice's config names; None where it names none."""
+    try:
+        return Path(json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"]).resolve()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # RuntimeError: nested too deeply, a loop of links
+        return None
+
+
+def _move_recordings(recordings: Path, data: Path, *, of: Path) -> None:
+    """Move the recordings of a renamed voice to ``data``; where that fails, remove ``of``, the voice's new folder.
+
+    Raises:
+        VoicecloneError: they cannot be moved.
     """
     try:
-        data = Path(json.loads((folder / "config.json").read_text(encoding="utf-8"))["data"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    inside = data.parent.resolve() == (studio.out / DATASETS).resolve()
-    return data if inside and data.is_dir() else None
+        recordings.rename(data)
+    except OSError as error:
+        shutil.rmtree(of, ignore_errors=True)
+        raise VoicecloneError(write_failure(data, error)) from error
 
 
-def _renamed_in(folder: Path, name: str) -> None:
-    """Replace the old name by the new one in the files that contain it."""
+def _renamed_in(folder: Path, name: str, data: Path | None) -> None:
+    """Replace the old name by the new one in the files that contain it, and the dataset, unless None, by ``data``."""
     for path in (RunFolder(folder).report, folder / "config.json"):
         try:
             content: Any = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(content, dict) and "name" in content:
-            write_json(path, content | {"name": name})
+        if isinstance(content, dict):
+            changed = {"name": name} if "name" in content else {}
+            changed |= {"data": str(data)} if data is not None and "data" in content else {}
+            write_json(path, content | changed)

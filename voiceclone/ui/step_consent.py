@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voiceclone.ui.consent import MAX_NAME, SENTENCE, consent_text
 from voiceclone.ui.desk import Desk, Path, Step
 from voiceclone.ui.handlers import told
-from voiceclone.ui.jobs import check_new_name
+from voiceclone.ui.jobs import check_draft_name
 
 if TYPE_CHECKING:
     from voiceclone.ui.draft import Draft
@@ -44,7 +44,7 @@ def build_consent_step(desk: Desk, way: Path) -> None:
     def go_on(token: str, *values: Any) -> list[Any]:
         draft = keep(token, *values)
         consent_text(draft.state.person, draft.state.agreed, date.today())
-        check_new_name(desk.studio, draft, draft.state.name)
+        check_draft_name(desk.studio, draft, draft.state.name)
         return way.at(draft, 4)
 
     given = [way.visit, person, agreed, name]

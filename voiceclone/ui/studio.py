@@ -15,6 +15,7 @@ from voiceclone.audio.io import SAMPLE_RATE
 from voiceclone.bases.finder import facts_of_custom_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json
+from voiceclone.ui.names import check_new_name, new_folder
 from voiceclone.voice.library import voice_files
 from voiceclone.voice.lookup import VoiceFinder
 from voiceclone.voice.mixing import Mix, blend
@@ -160,25 +161,22 @@ class Studio:
         return self._audio(text, lambda base: self._mix(base, voices, timbre, prosody), which)
 
     def save_mix(self, name: str, voices: tuple[str, str], timbre: float, prosody: float) -> Path:
-        """Write a mix to ``OUT/NAME/NAME.pt``. The name must be valid for ``clone --name``.
+        """Write a mix to ``OUT/NAME/NAME.pt``.
 
         Raises:
             UsageError: the name is not valid or taken, or the voices belong to different bases.
+            VoicecloneError: the folder cannot be written.
         """
-        from voiceclone.cloning.config import CloneConfig
-
-        CloneConfig(data="", name=name)  # raises UsageError for an invalid name
-        path = self.out / name / f"{name}.pt"
-        if path.exists():
-            raise UsageError(f"{path} exists: choose another name")
+        check_new_name(self.out, name)
         which = self._common_base(voices)
         pack = self._mix(self.load_base(which), voices, timbre, prosody)
         halves = (("timbre", timbre), ("prosody", prosody))
         facts = provenance_of_mix(voices, " + ".join(_as_text(half, voices, share) for half, share in halves))
-        pack.save(path, provenance={name: facts | facts_of_custom_base(which)})
-        if Path(which).is_dir():  # only the folder tells where a custom base is, and the voice's file does not name it
-            write_json(path.parent / "config.json", {"name": name, "base": which})
-        return path
+        with new_folder(self.out, name) as folder:
+            pack.save(folder / f"{name}.pt", provenance={name: facts | facts_of_custom_base(which)})
+            if Path(which).is_dir():  # only the folder tells where a custom base is: the voice's file does not
+                write_json(folder / "config.json", {"name": name, "base": which})
+        return self.out / name / f"{name}.pt"
 
     def _mix(self, base: Base, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:
         first, second = voices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from voiceclone.base_training.vits2.losses import divergence
 from voiceclone.bases.base import Base
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
-from voiceclone.data.dataset import Clip, load_dataset
+from voiceclone.cloning.verdict import verdict_line
+from voiceclone.data.dataset import Clip, Dataset, load_dataset
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import sha256_of, write_json, write_text
 from voiceclone.models.vits2.speaking import Vits2KModel, voice_rows, with_blanks
@@ -29,6 +31,7 @@ from voiceclone.models.vits2.synthesizer import Synthesizer, crop_starts, cut_fr
 from voiceclone.system.versions import package_versions
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.pack import VoicePack
+from voiceclone.voice.space import KOKORO_SPACE
 
 logger = logging.getLogger(__name__)
 MOST_FRAMES = 1200  # maximum frames of a clip, because attention over longer ones takes too much memory
@@ -162,6 +165,8 @@ class _Loss:
 def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: VectorFitConfig | None = None) -> Path:
     """Fit a voice to a dataset and write ``OUT/NAME/NAME.pt`` with its report; the voice's file.
 
+    A finished voice is kept as it is where ``resume`` is ``auto`` and ``overwrite`` is not set.
+
     Raises:
         UsageError: the base has one speaker only, or there is already a voice.
         VoicecloneError: too few clips are usable.
@@ -170,16 +175,14 @@ def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: Ve
     assert isinstance(kmodel, Vits2KModel)
     if kmodel.model.speakers is None:
         raise UsageError(f"--base {config.base}: is a VITS2 of one speaker: a voice is fitted on one of several")
-    folder = RunFolder(config.folder)
+    folder, started = RunFolder(config.folder), time.perf_counter()
     folder.check_free(resume=config.resume, overwrite=config.overwrite)
+    if config.resume == "auto" and folder.is_finished() and not config.overwrite:
+        folder.tidy()
+        reporter.info(f"{folder.voice} is finished already: nothing to resume")
+        return folder.voice
     with folder.locked():
-        with reporter.task("Checking clips", unit="clip") as task:
-            dataset = load_dataset(
-                Path(config.data), lang=config.lang, seed=config.seed, vocab=kmodel.vocab,
-                progress=lambda done, total: task.advance(1),
-            )  # fmt: skip
-        for notice in dataset.notices:
-            reporter.warn(notice)
+        dataset = _read_dataset(config, kmodel, reporter)
         splits = (dataset.train, dataset.validation)
         train, held_out = (fit_clips(clips, kmodel.model, kmodel.vocab) for clips in splits)
         if not train or not held_out:
@@ -189,22 +192,68 @@ def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: Ve
         fit = VectorFitConfig(seed=config.seed) if fit is None else fit
         with reporter.task("Fitting", total=fit.steps, unit="step") as task:
             vector, found = fit_vector(kmodel.model, train, held_out, fit, progress=lambda: task.advance(1))
+        folder.put_voice(VoicePack(voice_rows(vector), config.name))
         folder.clear()
-        VoicePack(voice_rows(vector), config.name).save(folder.voice)
-        report: dict[str, Any] = {
-            "name": config.name,
-            "base": {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights,
-                     "voice_space": base.voice_space},
-            "dataset": {"fingerprint": dataset.fingerprint, "train_clips": len(train),
-                        "validation_clips": len(held_out)},
-            "method": "a speaker's vector fitted, everything else frozen",
-            "fit": found,
-            "seed": config.seed,
-            "consent": config.consent,
+        report = {
+            **_facts(config, base, dataset.notices),
+            **_result(found, fit, len(held_out)),
+            "dataset": {
+                "fingerprint": dataset.fingerprint,
+                **_sizes("train", train, kmodel.model),
+                **_sizes("validation", held_out, kmodel.model),
+            },
             "voice_sha256": sha256_of(folder.voice),
-            "versions": package_versions(),
-        }  # fmt: skip
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        if not report["verdict"].startswith("better"):
+            reporter.warn(report["verdict"])
         write_text(folder.path / "config.json", json.dumps(config.as_dict(), indent=2))
         write_json(folder.report, report)
     reporter.info(f"voice: {folder.voice} (loss on held-out clips {found['before']:.2f} -> {found['after']:.2f})")
     return folder.voice
+
+
+def _read_dataset(config: CloneConfig, kmodel: Vits2KModel, reporter: Reporter) -> Dataset:
+    """Read and check the clips; their notices are shown as warnings."""
+    with reporter.task("Checking clips", unit="clip") as task:
+        dataset = load_dataset(
+            Path(config.data), lang=config.lang, seed=config.seed, vocab=kmodel.vocab,
+            progress=lambda done, total: task.advance(1),
+        )  # fmt: skip
+    for notice in dataset.notices:
+        reporter.warn(notice)
+    return dataset
+
+
+def _facts(config: CloneConfig, base: Base, notices: Sequence[str]) -> dict[str, Any]:
+    """The entries of the report that say what the voice was made of, named as those of a clone's."""
+    return {
+        "name": config.name,
+        "base": {"name": base.name, "kind": base.kind, "sha256": base.sha256, "weights": base.weights,
+                 "voice_space": base.voice_space},
+        "stock_kokoro": base.voice_space == KOKORO_SPACE,
+        "notices": list(notices),
+        "method": "a speaker's vector fitted, everything else frozen",
+        "seed": config.seed,
+        "consent": config.consent,
+        "versions": package_versions(),
+    }  # fmt: skip
+
+
+def _sizes(split: str, clips: Sequence[FitClip], model: Synthesizer) -> dict[str, float]:
+    """Number and minutes of the clips of a split that were used."""
+    front = model.config.front_end
+    seconds = sum(clip.frames for clip in clips) * front.hop / front.sample_rate
+    return {f"{split}_clips": len(clips), f"{split}_minutes": round(seconds / 60, 2)}
+
+
+def _result(found: dict[str, float], fit: VectorFitConfig, held_out: int) -> dict[str, Any]:
+    """The entries of the report on the fit itself; ``epochs`` is None, because every step draws its clips anew."""
+    before, after = ({"validation_loss": found[name]} for name in ("before", "after"))
+    initial = f"row {found['start_row']:.0f} of the speaker table"
+    return {
+        "fit": found,
+        "steps": fit.steps,
+        "epochs": None,
+        "verdict": verdict_line({"before": before, "after": after}, initial, held_out),
+    }

@@ -10,7 +10,7 @@ import contextlib
 import io
 import socket
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import UsageError, VoicecloneError, one_line, speaking_of_flags
 from voiceclone.system.extras import require
+from voiceclone.tracking.progress import QUIET, Reporter
 
+Clone = Callable[[CloneConfig, Reporter], object]
+"""A function that makes one voice. Workers import it by its name."""
 RETRIES = 3
 ANSWER_SECONDS = 10.0
 """Timeout in seconds for a connection to the head of the cluster."""
@@ -52,6 +55,8 @@ class ClusterRunner:
     """CPUs for each clone, and its number of threads."""
     retries: int = RETRIES
     """Maximum number of retries of a clone whose worker or machine was lost."""
+    clone: Clone | None = None
+    """Makes each voice; None: :func:`voiceclone.cloning.api.clone_with`, which cannot fit a voice of a VITS2."""
 
     def clones(self, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
         """See :class:`voiceclone.cloning.batch.run.Runner`.
@@ -102,7 +107,7 @@ class ClusterRunner:
         try:
             for row in rows:
                 try:
-                    waiting[task.remote(portable(row.config))] = row
+                    waiting[task.remote(portable(row.config), self.clone)] = row
                 except VoicecloneError as error:  # another process writes to its folder
                     yield Made(row=row, error=str(error))
             while waiting:
@@ -137,16 +142,15 @@ def portable(config: CloneConfig) -> dict[str, Any]:
     return {**config.as_dict(), **places, "base": placed_base(config.base), "resume": "auto", "overwrite": False}
 
 
-def clone_one(settings: Mapping[str, Any]) -> tuple[str, str]:
+def clone_one(settings: Mapping[str, Any], clone: Clone | None = None) -> tuple[str, str]:
     """Task of a worker: run one clone. Returns its error (empty on success) and its output."""
     from voiceclone.cloning.api import clone_with
-    from voiceclone.tracking.progress import QUIET, Reporter
 
     config, said = CloneConfig(**settings), io.StringIO()
     with speaking_of_flags():
         try:
             _wait_until_free(RunFolder(config.folder))
-            clone_with(config, Reporter(QUIET, said))
+            (clone or clone_with)(config, Reporter(QUIET, said))
         except VoicecloneError as error:
             return str(error), said.getvalue()
     return "", said.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import subprocess
@@ -17,10 +16,13 @@ from typing import Any
 from voiceclone.cloning.batch.plan import BatchRow
 from voiceclone.cloning.batch.run import Made
 from voiceclone.cloning.config import CloneConfig
-from voiceclone.files import write_text
+from voiceclone.files import write_json
 from voiceclone.system.processes import apart, stop_all
 
 _STOP_SECONDS = 20  # seconds an interrupted clone has before it is killed
+# A batch in the background of a script ignores SIGINT, and its clones inherit that: restore the default handler.
+_RUN = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+_RUN += "from voiceclone.cli.main import main; sys.exit(main())"
 LAST_LINES = 400  # maximum number of characters kept of a failed clone's last output line
 
 
@@ -43,11 +45,11 @@ class LocalRunner:
     def clones(self, rows: Sequence[BatchRow]) -> Generator[Made, None, None]:
         """See :class:`voiceclone.cloning.batch.run.Runner`."""
         with ThreadPoolExecutor(self.processes) as pool:
-            waiting = [pool.submit(self._make, row) for row in rows]
             try:
+                waiting = [pool.submit(self._make, row) for row in rows]
                 for done in as_completed(waiting):
                     yield done.result()
-            except BaseException:  # Ctrl-C, or the generator was closed
+            except BaseException:  # Ctrl-C, another ending signal, or the generator was closed
                 self._stop()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
@@ -66,8 +68,8 @@ class LocalRunner:
     def _clone(self, config: CloneConfig, gpu: str | None) -> tuple[int, str]:
         with tempfile.TemporaryDirectory(prefix="voiceclone-batch-") as folder:
             path = Path(folder) / "config.json"
-            write_text(path, json.dumps(settings_of(config)))
-            command = [sys.executable, "-m", "voiceclone", "clone", "--config", str(path), "--quiet"]
+            write_json(path, settings_of(config))
+            command = [sys.executable, "-c", _RUN, "clone", "--config", str(path), "--quiet"]
             environment = {**os.environ, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})}
             with self._lock:
                 if self._stopped:

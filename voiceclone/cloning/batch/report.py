@@ -74,8 +74,8 @@ def batch_markdown(content: dict[str, Any]) -> str:
     for voice in content["voices"]:
         cells = (
             voice["name"], voice["status"] + (", kept" if voice["kept"] else ""),
-            voice.get("minutes", "–"), voice.get("epochs", "–"),
-            voice.get("seconds", "–"), voice.get("verdict") or voice["error"] or "–",
+            *("–" if voice.get(name) is None else voice[name] for name in ("minutes", "epochs", "seconds")),
+            voice.get("verdict") or voice["error"] or "–",
         )  # fmt: skip
         lines.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from voiceclone.bases.base import NANO, STOCK_KOKORO
+from voiceclone.bases.other_systems import is_vits2
 from voiceclone.cloning.batch.plan import BatchRow
 from voiceclone.cloning.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
 from voiceclone.cloning.config import CloneConfig
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
 
 AUTO = "auto"
+OF_A_VECTOR = ("lang", "seed")  # settings that change a voice of a VITS2; those of the projection are ignored there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +100,9 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
         with contextlib.suppress(UsageError):  # a part that can no longer be disabled: the voice is a different one
             made["without"] = CloneConfig(data="", without=str(made.get("without", ""))).without
         made.setdefault("finish", 0)  # a voice from before that setting
-        wanted = config.for_base((folder.read_report().get("base") or {}).get("kind", ""))
-        different = [name for name, value in wanted.decisive().items() if made.get(name) != value]
+        wanted = config.for_base((folder.read_report().get("base") or {}).get("kind", "")).decisive()
+        names = OF_A_VECTOR if is_vits2(Path(config.base)) else wanted
+        different = [name for name in names if made.get(name) != wanted[name]]
         if placed_base(str(made.get("base"))) != placed_base(config.base):
             different.append("base")
         if Path(made.get("data", "")).resolve() != Path(config.data).resolve():
@@ -130,4 +133,8 @@ def _outcome(made: Made) -> Outcome:
     if not folder.is_finished():
         lost = f"the clone ended, but {folder.path} does not hold it: --out must be a folder that every machine sees"
         return replace(outcome, status=FAILED, error=lost)
+    try:
+        figures(folder)
+    except VoicecloneError as error:  # else the report would list as failed what counts as finished here
+        return replace(outcome, status=FAILED, error=str(error))
     return replace(outcome, status=FINISHED)
