@@ -136,18 +136,6 @@ def test_quiet_is_silent_on_a_terminal_too():
     assert stream.getvalue() == ""
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_a_total_that_becomes_known_during_the_work(terminal, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    report, stream, _ = (Reporter(0, Terminal()), None, None) if terminal else reporter()
-    with report.task("Initialization and alignment", total=2) as task:
-        task.advance(2)
-        task.expect(5)
-        task.advance(3)
-    shown = report.stream._stream.getvalue() if terminal else stream.getvalue()
-    assert "5/5" in shown
-
-
 def test_a_terminal_gets_a_bar_with_rate_eta_and_note(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -93,7 +93,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
     convolutions = convolution_dtype(run.config.precision, run.device)
     kokoro = FrozenKokoro(run.base.kmodel, run.device, convolutions=convolutions)
     train, validation = _measured_clips(run, kokoro, config)
-    speaker_at = cache(partial(_speaker, run, train))
+    speaker = _speaker(run, config, train, run.device)
     phone_classifier = None if config.plain or "phones" in config.without else load_phone_classifier(run.device)
     student = _student(run) if state is None or state.epoch < config.student_epochs else None
     if state is None:
@@ -106,10 +106,10 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
             profile=run.profile,
             train=train,
             validation=validation,
-            speaker_at=speaker_at,
+            speaker=speaker,
             phone_classifier=phone_classifier,
             table=None if config.plain else find_table(run.base),
-            zero_shot_at=lambda gain: None if config.plain else _zero_shot(run, styles, speaker_at(gain), train),
+            zero_shot=None if config.plain else _zero_shot(run, styles, speaker, train),
         )
         state = first_state(config, material, reporter=run.reporter)
         run.reporter.info(f"initialization: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
@@ -123,7 +123,7 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         profile=run.profile,
         train=usable(train, "train", state),
         validation=usable(validation, "validation", state),
-        speaker=speaker_at(state.gain),
+        speaker=speaker,
         phone_classifier=phone_classifier if classifier_is_reliable(state.phone_accuracy) else None,
         student=student if config.student_epochs else None,
     )
@@ -201,18 +201,13 @@ def _measured_clips(run: Run, kokoro: FrozenKokoro, config: ProjectionConfig) ->
     return train, validation
 
 
-def _speaker(run: Run, train: Sequence[Target], gain: float) -> Speaker | None:
-    """The speaker encoder and its mean vector of the training clips; None where the recipe does not use it.
-
-    Args:
-        gain: of the clips, which brings them to the level of the base's speech. The encoder's vector depends on the
-            level: the same clips at -18 and -25 dBFS have a cosine of 0.96.
-    """
-    encoder = load_resemblyzer(run.device) if uses_speaker(run.config) else None
+def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device: torch.device) -> Speaker | None:
+    """The speaker encoder and its mean vector of the training clips; None where the recipe does not use it."""
+    encoder = load_resemblyzer(device) if uses_speaker(run.config) else None
     if encoder is None:
         return None
-    vectors = torch.from_numpy(np.stack([encoder.embed(gain * target.audio.cpu().numpy()) for target in train]))
-    return Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0).to(run.device))
+    vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.cpu().numpy()) for target in train]))
+    return Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0).to(device))
 
 
 def _projection_config(config: CloneConfig) -> ProjectionConfig:

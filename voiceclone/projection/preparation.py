@@ -60,13 +60,10 @@ class Material:
     profile: LengthProfile
     train: Sequence[Target] = field(repr=False)
     validation: Sequence[Target] = field(repr=False)
-    speaker_at: Callable[[float], Speaker | None] = lambda gain: None
-    """The speaker encoder and its vector of the training clips multiplied by a gain; the vector varies with it."""
+    speaker: Speaker | None = None
     phone_classifier: PhoneClassifier | None = None
     table: StockTable | None = None
-    zero_shot_at: Callable[[float], Tensor | None] = lambda gain: None
-    """The voice ``(1, 256)`` estimated without training from the clips multiplied by a gain, for bases whose styles are
-    voices."""
+    zero_shot: Tensor | None = None  # (1, 256): voice estimated without training, for bases whose styles are voices
 
 
 def prepare_targets(
@@ -122,18 +119,18 @@ def first_state(config: ProjectionConfig, material: Material, *, reporter: Repor
             advance=lambda: task.advance(1),
         )
 
+    searched = shortlist(m.stock, m.table, m.train, m.speaker)
     first = list(m.train)[:NEUTRAL_CLIPS]
+    steps = len(first) + len(m.train) + len(m.validation)
+    steps += search_steps(len(searched), free_running=config.free_running)
+    steps += 0 if m.zero_shot is None else 2  # it is a candidate for both halves
     if m.phone_classifier is not None and phone_classifier is None:
         reporter.info(
             f"phone classifier: {accuracy:.0%} of the frames right on this speaker, so the term 'phones' is left out"
         )
-    steps = len(first) + len(m.train) + len(m.validation)
     with reporter.task("Initialization and alignment", total=steps) as task:
         aligned, spoken = _fitting(config, own.gap, *align_to(neutral, first, task))
         gain = level_gain(aligned, spoken)
-        searched = shortlist(m.stock, m.table, m.train, m.speaker_at(gain))
-        steps += search_steps(len(searched), free_running=config.free_running)
-        task.expect(steps + (0 if m.zero_shot_at(gain) is None else 2))  # it is a candidate for both halves
         initialization = _initialize(
             config,
             replace(m, phone_classifier=phone_classifier, stock=searched),
@@ -243,7 +240,7 @@ def _objective(config: ProjectionConfig, m: Material, train: Sequence[AlignedTar
         m.kokoro,
         m.profile,
         crop_frames=crop_length(config.crop_frames, [target.frames for target in train]),
-        speaker=m.speaker_at(gain),
+        speaker=m.speaker,
         phone_classifier=m.phone_classifier,
         free_running=config.free_running,
     )
@@ -265,7 +262,7 @@ def _initialize(
         objective,
         crops=objective.middle_crops()[:INITIALIZATION_CROPS],
         weights=config.weights,
-        zero_shot=m.zero_shot_at(gain),
+        zero_shot=m.zero_shot,
         left_out=config.without,
         seed=config.seed,
         advance=advance,

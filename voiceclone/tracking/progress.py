@@ -40,7 +40,9 @@ class Reporter:
         interval: float = PLAIN_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.verbosity, self.interval, self.clock = verbosity, interval, clock
+        self.verbosity = verbosity
+        self.interval = interval
+        self.clock = clock
         self.elapsed: dict[str, float] = {}  # seconds of each task that ended, by label; repeated tasks are added up
         self.stream = _SafeStream(sys.stderr if stream is None else stream)
         self.uses_bars = self.stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -106,7 +108,9 @@ class Progress:
         following: Callable[[float], float] | None = None,
     ) -> None:
         self.label = label
-        self.total, self.unit, self.done = total, unit, done
+        self.total = total
+        self.unit = unit
+        self.done = done
         self._reporter, self._following = reporter, following
         self._first = done
         self._started = self._spoken = reporter.clock()
@@ -117,12 +121,6 @@ class Progress:
         if self._reporter.verbosity >= NORMAL and self._reporter.uses_bars:
             self._bar = _open_bar(self, self._reporter.stream)
         return self
-
-    def expect(self, total: int) -> None:
-        """Correct the number of units in all, where it becomes known only during the work."""
-        self.total = total
-        if self._bar is not None:
-            self._bar.total = total
 
     def advance(self, count: int = 1, note: str = "", *, seconds_left: float | None = None) -> None:
         """Count ``count`` more units as done.
@@ -243,8 +241,10 @@ def format_seconds(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
     if whole < 3600:
-        return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+        return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
