@@ -24,10 +24,11 @@ from voiceclone.ui.studio import Studio
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Temporary files go to the test's folder; the handlers of signals are restored."""
+    """Temporary files go to the test's folder; signals have their default handlers, and theirs again afterwards."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(os.environ, "GRADIO_TEMP_DIR", str(tmp_path))
-    before = {number: signal.getsignal(number) for number in page_module.ENDING_SIGNALS}
+    # The tests themselves may have been started with nohup, which ignores SIGHUP.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in page_module.ENDING_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
