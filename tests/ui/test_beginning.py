@@ -16,6 +16,7 @@ import pytest
 from voiceclone.cli import ui
 from voiceclone.cli.main import main
 from voiceclone.errors import UsageError
+from voiceclone.system.signals import ENDING
 from voiceclone.tracking.progress import Reporter
 from voiceclone.ui import page as page_module
 from voiceclone.ui.desk import Desk
@@ -28,7 +29,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(os.environ, "GRADIO_TEMP_DIR", str(tmp_path))
     # The tests themselves may have been started with nohup, which ignores SIGHUP.
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in page_module.ENDING_SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     from voiceclone.cloning.batch.report import FAILED, REPORT_TEXT, write_report
     from voiceclone.cloning.batch.run import run_batch
-    from voiceclone.cloning.batch.signals import Ended, ended_by_signals
+    from voiceclone.system.signals import Ended, ended_by_signals
     from voiceclone.tracking.progress import Reporter
 
     out = Path(rows[0].config.out)

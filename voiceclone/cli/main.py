@@ -117,7 +117,8 @@ def _out_of_memory(error: Exception) -> str | None:
     Told by name and text: torch, which has an exception of its own for GPUs and only a text for the CPU, need not be
     imported.
     """
-    fewer, text = "fewer or shorter clips (--max-training-clips)", str(error)
+    text = str(error)
+    fewer = "fewer or shorter clips (clone: --max-training-clips) or smaller batches (train-base: --settings)"
     if isinstance(error, MemoryError) or _NO_MEMORY_ON_CPU in text:
         return f"not enough memory: use {fewer}"
     if type(error).__name__ == "OutOfMemoryError" or any(sign in text for sign in _NO_MEMORY_ON_GPU):

@@ -45,7 +45,7 @@ class SayConfig:
     style_from: Path | None = setting(None, "a recording whose style replaces the voice's")
     style_text: str | None = setting(None, "sample the style for this text instead")
     expressive: float | None = setting(
-        None, "how much the delivery of a voice made with clone --expressive varies, 0 to 1; on any base"
+        None, "how much the delivery of a voice made with clone --expressive varies, 0 to 1"
     )
     variants: int | None = setting(None, "number of versions of the text, each with other styles: FILE_1, FILE_2...")
     noise_scale: float | None = setting(None, "noise in the sound of a VITS2, relative to what it learnt, 0 to 2")

@@ -132,17 +132,18 @@ def _text_features(voice: str, deviations: Deviations, base: Base) -> Callable[[
     from voiceclone.bases.loaded import NANO
     from voiceclone.models.frozen_kokoro import FrozenKokoro
 
-    readers = {base.kmodel.bert.config.hidden_size: base}
-    if deviations.uses_text and deviations.text_width not in readers:
-        nano = load_base(NANO)
-        readers[nano.kmodel.bert.config.hidden_size] = nano
-        if deviations.text_width not in readers:
+    def reads(base: Base) -> bool:
+        return not deviations.uses_text or base.kmodel.bert.config.hidden_size == deviations.text_width
+
+    reader = base
+    if not reads(reader):
+        reader = load_base(NANO)
+        if not reads(reader):
             raise UsageError(
                 f"{voice}: its deliveries depend on the text as another base than {base.title} reads it: give the base "
                 "it was made on with --base, or leave out --expressive"
             )
-    reader = readers.get(deviations.text_width, base).kmodel
-    return FrozenKokoro(reader, torch.device(reader.device)).text_states
+    return FrozenKokoro(reader.kmodel, torch.device(reader.kmodel.device)).text_states
 
 
 def deviations_of(voice: str) -> Deviations:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import signal
-import threading
 import time
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError, VoicecloneError, shown
 from voiceclone.evaluation.pages import asset
 from voiceclone.system.ports import is_loopback, listening_socket
+from voiceclone.system.signals import ended_by_signals
 from voiceclone.ui.desk import STEPS, Desk, Path, head_html
 from voiceclone.ui.draft import MAX_FILE_BYTES
 from voiceclone.ui.handlers import error_sentence
@@ -43,7 +41,6 @@ OPEN_WARNING = (
     "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
     "those of the library; there is no password"
 )
-ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _BUILDERS = (build_voice_step, build_texts_step, build_consent_step, build_clone_step, build_result_step)
 
 
@@ -64,8 +61,11 @@ def serve_page(studio: Studio, *, host: str, port: int, share: bool, browser: bo
     """
     if share and studio.offline:
         raise UsageError("--share opens a public address through the network: leave --offline or --share out")
-    for number in ENDING_SIGNALS:
-        _end_as_by_interrupt(number)
+    with ended_by_signals():
+        _serve(studio, host=host, port=port, share=share, browser=browser, reporter=reporter)
+
+
+def _serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, reporter: Reporter) -> None:
     with listening_socket(host, port) as probe:
         port = probe.getsockname()[1]
     local = is_loopback(host) and not share
@@ -156,19 +156,3 @@ def _settings(desk: Desk) -> dict[str, Any]:
         "allowed_paths": [str(desk.drafts.folder.resolve()), str(desk.sounds.folder.resolve())],
         "app_kwargs": {"middleware": [Middleware(Shield)], "docs_url": None, "redoc_url": None, "openapi_url": None},
     }
-
-
-def _end_as_by_interrupt(number: int) -> None:
-    """Make a signal raise KeyboardInterrupt, so that a running training is stopped as well.
-
-    One that is ignored stays so: ``nohup`` lets the page outlive its terminal.
-    """
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(number) != signal.SIG_IGN:
-        signal.signal(number, _interrupt_once)
-
-
-def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    # Shell and terminal both hang up, and a logout sends both signals: a further one must not end the stopping itself.
-    for ending in ENDING_SIGNALS:
-        signal.signal(ending, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -14,7 +14,7 @@ import pytest
 
 from voiceclone.cli.main import main
 from voiceclone.cloning.batch import local
-from voiceclone.cloning.batch.signals import ENDING, Ended, ended_by_signals
+from voiceclone.system.signals import ENDING, Ended, ended_by_signals
 
 CLONE = "from voiceclone.cli.main import main; sys.exit(main())"
 STAND_IN = """

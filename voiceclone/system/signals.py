@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a batch as Ctrl-C does: by default they end this process alone, and its clones go on."""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: by default they end its process alone, and its children go on."""
 
 from __future__ import annotations
 
