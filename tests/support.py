@@ -47,6 +47,34 @@ def project_requirements(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
+def check_packing_again(run: Path, pack: list[str], card: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing again leaves nothing of the earlier packing, and the earlier packing where it fails.
+
+    Args:
+        run: folder of a run with a packed base.
+        pack: the command that packs.
+        card: dotted name of the function that writes the card, the last file.
+    """
+    from voiceclone.cli.main import main
+
+    def content() -> dict[str, bytes]:
+        return {str(p.relative_to(run)): p.read_bytes() for p in run.rglob("*") if p.is_file() and p.suffix != ".log"}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    earlier = {path.name for path in (run / "base").iterdir()}
+    (run / "base" / "style_diffusion.safetensors").write_bytes(b"of an earlier packing")
+    (run / "base" / "notes.txt").write_text("of somebody else")
+    before = content()
+    with monkeypatch.context() as patch:
+        patch.setattr(card, full)
+        assert main(pack) == 1
+    assert content() == before
+    assert main(pack) == 0
+    assert {path.name for path in (run / "base").iterdir()} == earlier | {"notes.txt"}
+
+
 TEACHER_TEXTS = ["hɛlˈO ðɛɹ mI fɹˈɛnd", "ɐ ɡˈʊd dˈA tə ju", "wi ɑɹ hˈɪɹ nˈW", "ɪt ɪz vˈɛɹi lˈAt ænd wi ɑɹ hˈɪɹ"]
 
 

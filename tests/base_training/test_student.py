@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import speak_as_teacher, write_base
+from support import check_packing_again, speak_as_teacher, write_base
 
 from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.losses import SpectralLoss, complex_distance
@@ -222,7 +222,7 @@ def test_a_resumed_run_is_the_same_run(corpus, tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_the_command_trains_a_base_that_speaks_with_kokoros_voices(speech: Path, tmp_path: Path, capsys) -> None:
+def test_the_command_trains_a_base_that_speaks_with_kokoros_voices(speech: Path, tmp_path: Path, monkeypatch) -> None:
     settings = tmp_path / "settings.json"
     changed = ("warmup_steps", "crop_frames", "crop_batch", "long_batch", "prosody_batch", "prosody_frames")
     settings.write_text(json.dumps({name: getattr(CONFIG, name) for name in changed}))
@@ -237,6 +237,8 @@ def test_the_command_trains_a_base_that_speaks_with_kokoros_voices(speech: Path,
     assert main(say) == 0 and wav.stat().st_size > 10_000
     assert main([*train[:-1], "--init", str(out / "base"), "--out", str(tmp_path / "second"), "--quiet"]) == 0
     assert "from base on" in (tmp_path / "second" / "base" / "README.md").read_text()
+    pack = ["train-base", "--teacher", str(speech), "--pack-only", "--out", str(out), "--quiet"]
+    check_packing_again(out, pack, "voiceclone.base_training.student_base.student_card", monkeypatch)
 
 
 def test_flags_that_a_student_does_not_use_are_refused(speech: Path, tmp_path: Path, capsys) -> None:

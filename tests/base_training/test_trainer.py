@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from support import check_packing_again
 
 from voiceclone.base_training.batches import BatchMaker
 from voiceclone.base_training.config import TrainConfig
@@ -167,6 +168,7 @@ def test_command_line_trains_resumes_and_refuses_to_overwrite(spoken, tmp_path, 
     assert command_line.main([*command, "--pack-only", "--voices", "1"]) == 0
     assert read_checkpoint(tmp_path)["step"] == 3
     assert len(load_base(tmp_path / "base").stock_voices) == 1
+    check_packing_again(tmp_path, [*command, "--pack-only"], "voiceclone.base_training.export.kokoro_card", monkeypatch)
     state = read_checkpoint(tmp_path)
     for older in ({**state, "format": 1}, {name: value for name, value in state.items() if name != "format"}, [state]):
         torch.save(older, tmp_path / CHECKPOINT)

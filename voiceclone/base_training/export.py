@@ -77,10 +77,10 @@ def export_base(
     *,
     style_sampler: StyleDiffusion | None = None,
 ) -> None:
-    """Write the base's folder. Weights and voices are stored as float16, the style sampler in its own dtype.
+    """Write a base into an empty folder. Weights and voices are stored as float16, the style sampler in its own dtype.
 
     Args:
-        out: the folder.
+        out: the empty folder.
         trainee: the model and its style encoders.
         surrogate: the separately trained encoders, which the clone pipeline uses.
         voices: packs ``(510, 1, 256)`` by name.
@@ -98,7 +98,6 @@ def export_base(
     save_state(trainee.encoders, out / "own_encoders.safetensors", half=True)
     save_state(surrogate, out / "style_encoders.safetensors", half=True)
     write_bytes(out / "voices.safetensors", save({name: shortened(pack.half()) for name, pack in voices.items()}))
-    (out / STYLE_SAMPLER).unlink(missing_ok=True)  # left by an earlier run
     if style_sampler is not None:
         save_state(style_sampler, out / STYLE_SAMPLER)
     info = {

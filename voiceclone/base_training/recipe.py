@@ -17,6 +17,7 @@ from voiceclone.base_training.export import CardFacts, averaged_trainee, export_
 from voiceclone.base_training.following import NOTHING, Following
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures, teacher_forced_mel
 from voiceclone.base_training.objective import Trainee
+from voiceclone.base_training.packed_folder import repacked
 from voiceclone.base_training.recorded import RecordedSystem
 from voiceclone.base_training.run_folder import SURROGATE_ENCODERS
 from voiceclone.base_training.stock_voices import speaker_styles, stock_voice, varied_speakers
@@ -110,9 +111,9 @@ def pack_kokoro(run: TrainingRun, surrogate: StyleEncoders) -> Path:
         ),
     )
     sampler = _style_sampler(checkpoint, trainee, batches)
-    export_base(
-        run.base, trainee, surrogate, {n: packs[n] for n in chosen}, config.preset, card, style_sampler=sampler
-    )  # fmt: skip
+    voices = {name: packs[name] for name in chosen}
+    with repacked(run.base) as folder:
+        export_base(folder, trainee, surrogate, voices, config.preset, card, style_sampler=sampler)
     return run.base
 
 

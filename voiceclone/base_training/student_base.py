@@ -19,6 +19,8 @@ from voiceclone.base_training.facts import BaseFacts
 from voiceclone.base_training.following import Following
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.measures import speak_phonemes
+from voiceclone.base_training.packed_folder import repacked
+from voiceclone.base_training.run_folder import BASE
 from voiceclone.base_training.student import StudentSystem, build_student
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -68,21 +70,22 @@ def pack_student(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter
     with reporter.task("Measuring", total=len(indices), unit="utterance") as task:
         measured = measure_student(model, batches, indices, advance=lambda: task.advance(1))
     reporter.info("measured: " + ", ".join(f"{name} {value:g}" for name, value in measured.items()))
-    folder = Path(out) / "base"
-    save_state(model, folder / "model.safetensors", half=True)
-    write_json(folder / "config.json", preset(config.preset)[0])
-    info = {
-        "name": facts.name, "version": facts.version, "preset": config.preset, "licence": facts.licence,
-        "language": facts.language, "voice_space": KOKORO_SPACE, "measured": measured,
-        "parameters": count_parameters(model)["total"], "sha256": sha256_of(folder / "model.safetensors"),
-    }  # fmt: skip
-    write_json(folder / "base.json", info)
     origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from random weights"
     training = (
         f"Trained {origin} for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
         f"{corpus.hours:.1f} hours ({len(corpus.utterances)} utterances) of its teacher's speech."
     )
-    write_text(folder / "README.md", student_card(facts, training, measured, info["parameters"]))
+    parameters = count_parameters(model)["total"]
+    with repacked(Path(out) / BASE) as folder:
+        save_state(model, folder / "model.safetensors", half=True)
+        write_json(folder / "config.json", preset(config.preset)[0])
+        info = {
+            "name": facts.name, "version": facts.version, "preset": config.preset, "licence": facts.licence,
+            "language": facts.language, "voice_space": KOKORO_SPACE, "measured": measured,
+            "parameters": parameters, "sha256": sha256_of(folder / "model.safetensors"),
+        }  # fmt: skip
+        write_json(folder / "base.json", info)
+        write_text(folder / "README.md", student_card(facts, training, measured, parameters))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import check_packing_again
 
 from voiceclone.base_training.mamba_conv import recipe
 from voiceclone.base_training.mamba_conv.analysis import analysis_text, trends
@@ -68,6 +69,14 @@ def test_the_base_has_a_voice_a_speaker_and_the_codec_given(trained: Path, spoke
     torch.manual_seed(0)
     quick = base.kmodel("hɛlˈO", base.stock_voices[name].row(6), speed=3.0, return_output=True)
     assert quick.audio.shape[0] < audio.audio.shape[0]
+
+
+def test_packing_again_replaces_the_base_as_a_whole(trained: Path, spoken: Path, monkeypatch) -> None:
+    prepared(monkeypatch)
+    run = trained / "run"
+    pack = ["train-base", "--system", "mamba-conv", "--data", str(spoken / "train"), "--pack-only", "--out", str(run)]
+    card = "voiceclone.base_training.mamba_conv.recipe.mamba_conv_card"
+    check_packing_again(run, [*pack, "--device", "cpu", "--quiet"], card, monkeypatch)
 
 
 def test_styles_are_voices_but_clone_refuses_the_base(trained: Path, corpus, capsys, tmp_path) -> None:

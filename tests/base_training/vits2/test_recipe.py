@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from support import write_vits2
+from support import check_packing_again, write_vits2
 
 from voiceclone.bases.base import load_base
 from voiceclone.cli.main import main
@@ -47,6 +47,13 @@ def test_the_packed_base_holds_what_was_asked_for(run: Path, corpus) -> None:
     config = json.loads((run / "train_config.json").read_text())
     assert config["system"] == "vits2" and config["system_settings"]["durations_share"] == 0.3
     assert config["weights"]["kl"] == 0.1 and config["betas"] == [0.8, 0.99]
+
+
+def test_packing_again_replaces_the_base_as_a_whole(run: Path, spoken: Path, monkeypatch) -> None:
+    monkeypatch.setattr("voiceclone.base_training.vits2.recipe.resemblyzer_embed", lambda: None)
+    pack = ["train-base", "--system", "vits2", "--data", str(spoken / "train"), "--pack-only", "--out", str(run)]
+    card = "voiceclone.base_training.vits2.recipe.vits2_card"
+    check_packing_again(run, [*pack, "--device", "cpu", "--quiet"], card, monkeypatch)
 
 
 def test_say_speaks_with_it(run: Path, corpus, tmp_path: Path) -> None:

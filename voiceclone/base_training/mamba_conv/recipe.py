@@ -21,7 +21,8 @@ from voiceclone.base_training.mamba_conv.run_files import RunFiles
 from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
-from voiceclone.base_training.run_folder import BEST, CODEC_TRAINING
+from voiceclone.base_training.packed_folder import repacked
+from voiceclone.base_training.run_folder import BASE, BEST, CODEC_TRAINING
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -154,9 +155,9 @@ def pack_mamba_conv(corpus: Corpus, config: TrainConfig, out: Path, facts: BaseF
         "name": facts.name, "version": facts.version, "licence": facts.licence, "language": facts.language,
         "preset": config.preset, "measured": measured,
     }  # fmt: skip
-    folder = Path(out) / "base"
-    write_mamba_conv(folder, bundle, info)
-    write_text(folder / "README.md", mamba_conv_card(facts, bundle, corpus, measured))
+    with repacked(Path(out) / BASE) as folder:
+        write_mamba_conv(folder, bundle, info)
+        write_text(folder / "README.md", mamba_conv_card(facts, bundle, corpus, measured))
 
 
 def measured_utterances(indices: list[int]) -> list[int]:

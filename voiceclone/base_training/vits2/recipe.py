@@ -16,6 +16,8 @@ from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.facts import BaseFacts, card_end, card_head
 from voiceclone.base_training.following import Following
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
+from voiceclone.base_training.packed_folder import repacked
+from voiceclone.base_training.run_folder import BASE
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
@@ -72,26 +74,26 @@ def pack_vits2(corpus: Corpus, out: Path, facts: BaseFacts, reporter: Reporter) 
     settings = config.system_settings
     assert isinstance(settings, Vits2Settings)
     measured = measure_vits2(model, corpus, Vits2Batches(corpus, config, model.config).validation, facts, reporter)
-    folder = Path(out) / "base"
     trained = build_synthesizer(model.config)  # with weight norm, as required by --init
     trained.load_state_dict(checkpoint["averaged"])
-    save_state(trained, folder / "model.safetensors", half=True)
     voices = {name: rows[-1:].clone() for name, rows in speaker_voices(model, corpus.speakers).items()}
-    write_bytes(folder / VOICES, save(voices))
-    write_json(folder / "config.json", {"model": model.config.to_json(), "vocab": full_config()["vocab"]})
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    info = {
-        "name": facts.name, "version": facts.version, "system": "vits2", "preset": config.preset,
-        "licence": facts.licence, "language": facts.language, "speakers": corpus.speakers, "measured": measured,
-        "parameters": parameters, "sha256": sha256_of(folder / "model.safetensors"),
-    }  # fmt: skip
-    write_json(folder / "base.json", info)
     origin = f"from {checkpoint['init']} on" if checkpoint.get("init") else "from random weights"
     training = (
         f"Trained {origin} for {checkpoint['step']} steps ({checkpoint['seconds'] / 60:.0f} minutes) on "
         f"{corpus.hours:.1f} hours of {len(corpus.speakers)} speakers, preset {config.preset}, flow {settings.flow}."
     )
-    write_text(folder / "README.md", vits2_card(facts, training, measured, parameters, corpus.speakers))
+    with repacked(Path(out) / BASE) as folder:
+        save_state(trained, folder / "model.safetensors", half=True)
+        write_bytes(folder / VOICES, save(voices))
+        write_json(folder / "config.json", {"model": model.config.to_json(), "vocab": full_config()["vocab"]})
+        info = {
+            "name": facts.name, "version": facts.version, "system": "vits2", "preset": config.preset,
+            "licence": facts.licence, "language": facts.language, "speakers": corpus.speakers, "measured": measured,
+            "parameters": parameters, "sha256": sha256_of(folder / "model.safetensors"),
+        }  # fmt: skip
+        write_json(folder / "base.json", info)
+        write_text(folder / "README.md", vits2_card(facts, training, measured, parameters, corpus.speakers))
 
 
 def speaker_voices(model: Synthesizer, speakers: list[str]) -> dict[str, Tensor]:
