@@ -26,6 +26,7 @@ from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.trainer import ProjectionTrainer
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.library import own_voices
+from voiceclone.voice.origin import base_for
 from voiceclone.voice.provenance import stored_provenance
 
 FILES = {
@@ -66,9 +67,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, dataset_folder: Path, bas
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory, dataset_folder: Path, base_folder: Path) -> Path:
-    """A run of one epoch without the parts that take time, for tests that change a copy of its folder."""
+    """A run of one epoch without the parts that take time, with relative paths; tests change copies of its folder."""
     out = tmp_path_factory.mktemp("quick")
-    return clone(**settings(dataset_folder, base_folder, out, epochs_projection=1, without=QUICK)).folder
+    data, base = (Path(os.path.relpath(folder, out)) for folder in (dataset_folder, base_folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out)
+        return clone(**settings(data, base, Path(), epochs_projection=1, without=QUICK)).folder.resolve()
 
 
 def test_it_leaves_exactly_these_files(finished: Path) -> None:
@@ -152,6 +156,14 @@ def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
     assert "not stated" in (finished / "README.md").read_text()
     listed = json.loads((finished / "dataset_report.json").read_text())
     assert len(listed["clips"]) == 4
+
+
+def test_its_config_names_data_and_base_for_any_working_directory(
+    quick: Path, dataset_folder: Path, base_folder: Path
+) -> None:
+    config = json.loads((quick / "config.json").read_text())
+    assert config["data"] == str(dataset_folder.resolve())
+    assert base_for(str(quick / "v.pt"), "auto") == str(base_folder.resolve())
 
 
 def test_the_test_wavs_are_24_khz_speech_of_some_length(finished: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from voiceclone.cloning.zero_shot import PIECE_SECONDS, pieces_of, zero_shot
 from voiceclone.cloning.zero_shot_config import ZeroShotConfig
 from voiceclone.data.metadata import read_train
 from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.models.presets import NANO_FOLDER
 from voiceclone.style.extraction import extract_styles
 from voiceclone.tracking.progress import Reporter
 from voiceclone.voice.library import own_voices
+from voiceclone.voice.origin import base_for
 from voiceclone.voice.pack import VoicePack
 from voiceclone.voice.profile import REFERENCE_ROW
 from voiceclone.voice.space import KOKORO_SPACE
@@ -47,6 +50,19 @@ def test_the_voice_is_whole_speaks_and_is_found_in_the_library(tmp_path: Path, c
     assert np.abs(read_audio(path.parent / "v_test_1.wav")).max() > 0.05
     (found,) = own_voices(tmp_path)
     assert found.name == "v" and found.kind == "clone" and found.space == KOKORO_SPACE
+
+
+def test_a_voice_of_a_students_folder_is_spoken_on_it_from_any_working_directory(
+    tmp_path: Path, clip: Path, monkeypatch
+) -> None:
+    shutil.copytree(NANO_FOLDER, tmp_path / "student")
+    monkeypatch.chdir(tmp_path)
+    path = made(Path("out"), clip.resolve(), name="v", base="student", lang="f").resolve()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert base_for(str(path), "auto") == str((tmp_path / "student").resolve())
+    settings = json.loads((path.parent / "config.json").read_text())
+    assert Path(settings["clips"][0]).is_file() and Path(settings["out"], "v", "v.pt") == path
 
 
 def test_another_speaker_gives_another_voice_and_the_same_clip_the_same(tmp_path: Path, clip: Path) -> None:
@@ -107,7 +123,7 @@ def test_a_finished_voice_is_not_replaced_unasked(tmp_path: Path, clip: Path, ca
         (folder / name).touch()
     (folder / "evaluation.json").write_text(json.dumps({"verdict": {}}))
     assert main([*command, "--overwrite"]) == 0
-    assert {path.name for path in folder.iterdir()} == {"v.pt", "report.json"}
+    assert {path.name for path in folder.iterdir()} == {"v.pt", "config.json", "report.json"}
 
 
 def test_a_language_is_named_by_code_or_alias_and_an_unknown_one_is_refused(tmp_path: Path, clip: Path) -> None:

@@ -29,6 +29,12 @@ def checked_base(which: str | os.PathLike[str]) -> str:
     return which
 
 
+def placed_base(which: str | os.PathLike[str]) -> str:
+    """A base as a reference that is valid in any working directory: its name or its absolute path."""
+    which = os.fspath(which)
+    return which if which in (AUTO, NANO, KOKORO) else str(Path(which).resolve())
+
+
 def planned_base(which: str | Path, *, offline: bool) -> str | Path:
     """The base that ``which`` will load: ``auto`` becomes ``kokoro`` or ``nano`` if that can be decided offline.
 

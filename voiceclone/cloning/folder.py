@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TEST_WAVS = 3
 """Number of test sentences that a run synthesises at most."""
+_CONFIGS = ({"data", "name", "lr_projection"}, {"clips", "name", "base", "consent"})
+"""Keys of the settings of a clone and of a zero-shot voice."""
 _CARD_BEGINS = "---\ntags:\n- kokoro\n- text-to-speech\n- voice\n"  # as written by voiceclone.voice.card
 
 
@@ -208,7 +210,7 @@ def _is_config(path: Path) -> bool:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and {"data", "name", "lr_projection"} <= set(content)
+    return isinstance(content, dict) and any(keys <= set(content) for keys in _CONFIGS)
 
 
 def _is_card(path: Path) -> bool:

@@ -22,6 +22,7 @@ from voiceclone.audio.features import SAMPLE_RATE
 from voiceclone.audio.io import read_audio, write_wav
 from voiceclone.audio.silence import trim
 from voiceclone.bases.base import Base, load_base
+from voiceclone.bases.stock_names import placed_base
 from voiceclone.cloning.config import check_name
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.zero_shot_config import ZeroShotConfig
@@ -96,6 +97,7 @@ def zero_shot(config: ZeroShotConfig, reporter: Reporter) -> Path:
             reporter.warn(f"the voice looks unusual: {reason}")
         folder.put_voice(pack)
         folder.clear()
+        write_json(folder.config, _settings(config, base))
         _speak(base, pack, config, folder)
         report = {**_facts(config, base, folder), "health": asdict(health), "notices": notices,
                   "dataset": {"train_clips": len(files), "train_minutes": round(seconds / 60, 2)},
@@ -169,6 +171,19 @@ def _speak(base: Base, pack: VoicePack, config: ZeroShotConfig, folder: RunFolde
     if config.lang in ("a", "b"):
         pipeline = base.pipeline(config.lang)
         write_wav(folder.test_wav(1), speak_whole(pipeline, TEST_SENTENCE, pack.tensor, seed=config.seed), SAMPLE_RATE)
+
+
+def _settings(config: ZeroShotConfig, base: Base) -> dict[str, Any]:
+    """The settings as JSON; their paths are absolute, since other commands read them from any working directory."""
+    return {
+        **asdict(config),
+        "clips": [os.path.abspath(clip) for clip in config.clips],
+        "out": os.path.abspath(config.out),
+        "base": placed_base(config.base),
+        "base_name": base.name,
+        "base_sha256": base.sha256,
+        "versions": package_versions(),
+    }
 
 
 def _facts(config: ZeroShotConfig, base: Base, folder: RunFolder) -> dict[str, Any]:

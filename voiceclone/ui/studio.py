@@ -167,6 +167,8 @@ class Studio:
             UsageError: the name is not valid or taken, or the voices belong to different bases.
             VoicecloneError: the folder cannot be written.
         """
+        from voiceclone.bases.stock_names import placed_base
+
         check_new_name(self.out, name)
         which = self._common_base(voices)
         pack = self._mix(self.load_base(which), voices, timbre, prosody)
@@ -175,7 +177,7 @@ class Studio:
         with new_folder(self.out, name) as folder:
             pack.save(folder / f"{name}.pt", provenance={name: facts | facts_of_custom_base(which)})
             if Path(which).is_dir():  # only the folder tells where a custom base is: the voice's file does not
-                write_json(folder / "config.json", {"name": name, "base": which})
+                write_json(folder / "config.json", {"name": name, "base": placed_base(which)})
         return self.out / name / f"{name}.pt"
 
     def _mix(self, base: Base, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:

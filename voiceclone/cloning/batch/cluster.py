@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceclone.bases.stock_names import placed_base
 from voiceclone.cloning.batch.plan import BatchRow
-from voiceclone.cloning.batch.run import Made, placed_base
+from voiceclone.cloning.batch.run import Made
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.errors import UsageError, VoicecloneError, one_line, speaking_of_flags

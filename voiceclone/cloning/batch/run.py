@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from voiceclone.bases.base import NANO, STOCK_KOKORO
 from voiceclone.bases.other_systems import is_vits2
+from voiceclone.bases.stock_names import placed_base
 from voiceclone.cloning.batch.plan import BatchRow
 from voiceclone.cloning.batch.report import FAILED, FINISHED, Outcome, figures, write_outcome, write_report
 from voiceclone.cloning.config import CloneConfig
@@ -21,7 +21,6 @@ from voiceclone.tracking.trackers import LOST
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
 
-AUTO = "auto"
 OF_A_VECTOR = ("lang", "seed")  # settings that change a voice of a VITS2; those of the projection are ignored there
 
 
@@ -112,11 +111,6 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
     if not different:
         return ""
     return f"{folder.voice} was made with other settings ({', '.join(different)}): choose another name, or --overwrite"
-
-
-def placed_base(base: str) -> str:
-    """A base as a reference that is valid in any working directory: its name or its absolute path."""
-    return base if base in (AUTO, NANO, STOCK_KOKORO) else str(Path(base).resolve())
 
 
 def of_trackers(said: str) -> list[str]:
