@@ -38,7 +38,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def page_that(launch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     page = SimpleNamespace(launch=launch, close=lambda verbose: None)
     monkeypatch.setattr(page_module, "build_page", lambda desk: page)
-    monkeypatch.setattr(page_module, "_settings", lambda desk: {})
+    monkeypatch.setattr(page_module, "_settings", lambda desk, host: {})
 
 
 def serve(studio: Studio) -> None:

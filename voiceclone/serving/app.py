@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -16,6 +15,7 @@ from voiceclone.audio.sound_formats import FORMATS
 from voiceclone.audio.stream import PCM, STREAMS
 from voiceclone.errors import UsageError, VoicecloneError, shown
 from voiceclone.serving.engine import Engine, SpeechJob, SpeechStream
+from voiceclone.serving.hosts import OnlyHosts
 from voiceclone.serving.requests import MODELS, ApiError, SpeechRequest, parse_json, parse_speech
 from voiceclone.system.ports import LOOPBACK
 from voiceclone.text.voice_markers import parts_by_voice
@@ -67,7 +67,7 @@ class Api:
             Exception: self._broken,
         }
         app = Starlette(routes=routes, exception_handlers=handlers)
-        return app if hosts is None else _OnlyHosts(app, hosts)
+        return app if hosts is None else OnlyHosts(app, hosts)
 
     async def health(self, request: Request) -> Response:
         """Answers once the base is loaded."""
@@ -217,21 +217,3 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": CREATED, "owned_by": "voiceclone"}
-
-
-class _OnlyHosts:
-    """Refuses requests whose Host header is not in the list."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]], hosts: tuple[str, ...]) -> None:
-        self._app, self._hosts = app, hosts
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            called = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-            name = called[1:].partition("]")[0] if called.startswith("[") else called.partition(":")[0]
-            if name.lower() not in self._hosts:
-                message = f"this server listens for {', '.join(self._hosts)} only, not for {name[:80]!r}"
-                error = ApiError(403, message, code="wrong_host")
-                await JSONResponse(error.as_json(), status_code=403)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)

@@ -12,8 +12,9 @@ from voiceclone.distributed import choose_device
 from voiceclone.serving.app import Api
 from voiceclone.serving.config import ServeConfig
 from voiceclone.serving.engine import Engine
+from voiceclone.serving.hosts import hosts_of
 from voiceclone.serving.shelf import Shelf
-from voiceclone.system.ports import LOOPBACK, is_loopback, listening_socket
+from voiceclone.system.ports import is_loopback, listening_socket
 
 if TYPE_CHECKING:
     from voiceclone.bases.base import Base
@@ -60,7 +61,7 @@ def server_of(config: ServeConfig, base: Base, reporter: Reporter) -> uvicorn.Se
         Shelf(config.out, base), engine, lang=config.lang, max_characters=config.max_characters, reporter=reporter
     )
     settings = uvicorn.Config(
-        api.app(hosts=(*LOOPBACK, config.host) if is_loopback(config.host) else None),
+        api.app(hosts=hosts_of(config.host)),
         log_config=None,
         log_level="critical",
         access_log=False,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceclone.errors import UsageError, VoicecloneError, shown
 from voiceclone.evaluation.pages import asset
+from voiceclone.serving.hosts import OnlyHosts, hosts_of
 from voiceclone.system.ports import is_loopback, listening_socket
 from voiceclone.system.signals import ended_by_signals
 from voiceclone.ui.desk import STEPS, Desk, Path, head_html
@@ -79,7 +80,7 @@ def _serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, 
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # gradio explains a failure in ten lines
                 _, address, public = page.launch(
-                    server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk)
+                    server_name=host, server_port=port, inbrowser=browser, share=share, **_settings(desk, host)
                 )
         except ValueError as error:
             if "localhost" not in str(error):
@@ -139,10 +140,14 @@ def _restored(desk: Desk, way: Path, token: Any) -> list[Any]:
     return [draft.token, *way.at(draft, number)]
 
 
-def _settings(desk: Desk) -> dict[str, Any]:
+def _settings(desk: Desk, host: str) -> dict[str, Any]:
     """Arguments of gradio's ``launch``."""
     from starlette.middleware import Middleware
 
+    around = [Middleware(Shield)]
+    hosts = hosts_of(host) if desk.local else None
+    if hosts is not None:  # gradio itself trusts the page of any domain that was pointed to this machine
+        around.insert(0, Middleware(OnlyHosts, hosts=hosts, origins=True))
     return {
         "theme": theme(),
         "css": asset("gauge.css") + STYLE,
@@ -154,5 +159,5 @@ def _settings(desk: Desk) -> dict[str, Any]:
         "max_file_size": MAX_FILE_BYTES,
         # Both contain folders with random names only: one for each visitor, one for each sound.
         "allowed_paths": [str(desk.drafts.folder.resolve()), str(desk.sounds.folder.resolve())],
-        "app_kwargs": {"middleware": [Middleware(Shield)], "docs_url": None, "redoc_url": None, "openapi_url": None},
+        "app_kwargs": {"middleware": around, "docs_url": None, "redoc_url": None, "openapi_url": None},
     }
