@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from voiceclone.audio.io import write_wav
 from voiceclone.cli.main import main
 from voiceclone.data.metadata import read_dataset
 from voiceclone.recording.sentences import SENTENCES
+from voiceclone.recording.session import Session
 from voiceclone.text.g2p import Phonemizer
 
 RATE = 44_100
@@ -190,6 +192,23 @@ def test_a_dataset_of_ones_own_is_added_to(record, tmp_path: Path) -> None:
     assert record("\n\nq\n", [GOOD]) == 0
     lines = metadata.read_text().splitlines()
     assert json.loads(lines[0]) == row and json.loads(lines[1])["file_name"] == "clip_002.wav" and len(lines) == 2
+
+
+def test_clips_that_are_not_listed_are_kept(tmp_path: Path) -> None:
+    train = tmp_path / "train"
+    write_wav(train / "Clip_001.WAV", np.full(24_000, 0.1, np.float32), 24_000)
+    (train / "metadata.jsonl").write_text('{"file_name": "Clip_001.WAV", "text": "One."}\n')
+    (train / "clip_002.wav").write_bytes(b"its row was removed by hand")
+    assert Session(tmp_path).add("Two.", GOOD[:, 0], RATE).name == "clip_003.wav"
+    assert (train / "clip_002.wav").read_bytes() == b"its row was removed by hand"
+
+
+def test_rows_of_an_editor_that_writes_utf16_are_kept(tmp_path: Path) -> None:
+    train = tmp_path / "train"
+    write_wav(train / "a.wav", np.full(24_000, 0.1, np.float32), 24_000)
+    (train / "metadata.jsonl").write_bytes('{"file_name": "a.wav", "text": "Grüße."}\r\n'.encode("utf-16"))
+    Session(tmp_path).add("Two.", GOOD[:, 0], RATE)
+    assert [entry.text for entry in read_dataset(tmp_path)["train"]] == ["Grüße.", "Two."]
 
 
 def test_a_recording_is_bounded(record, monkeypatch, capsys) -> None:

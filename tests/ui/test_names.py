@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from voiceclone.ui.job import DONE, FAILED, STOPPED, Job
 from voiceclone.ui.jobs import Jobs
 from voiceclone.ui.names import CLAIM, claim, new_folder
 from voiceclone.ui.studio import Studio
+from voiceclone.voice.card import CardInfo, render_card
 
 
 @pytest.fixture
@@ -88,6 +90,34 @@ def test_the_recordings_follow_a_renamed_voice(studio: Studio) -> None:
     shelf.delete(studio, renamed, recordings=True)
     assert len(studio.clips_of(me)) == 4 and not (studio.out / "datasets" / "me_old").exists()
     assert not leftovers(studio.out)
+
+
+def test_a_renamed_voice_keeps_its_recordings_where_the_page_is_started_elsewhere(
+    tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    studio = Studio(Path("out"), base=str(base_folder), offline=True)
+    renamed = shelf.rename(studio, add_voice(studio, "anna"), "berta")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    elsewhere = Studio(tmp_path / "out", base=str(base_folder), offline=True)
+    assert len(elsewhere.clips_of(str(renamed))) == 4 and shelf.has_recordings(elsewhere, str(renamed))
+    shelf.delete(elsewhere, str(renamed), recordings=True)
+    assert not (tmp_path / "out" / "datasets" / "berta").exists()
+
+
+def test_the_card_has_the_new_name(studio: Studio) -> None:
+    me = add_voice(studio, "anna_1")
+    info = CardInfo(name="anna_1", base_name="Kokoro-82M", base_kind="kokoro", clips=3, minutes=1.0, seed=0)
+    (studio.out / "anna_1" / "README.md").write_text(render_card(info) + "\nRead by anna_1.\n")
+    renamed = shelf.rename(studio, me, "berta")
+    assert (renamed.parent / "README.md").read_text() == (
+        render_card(dataclasses.replace(info, name="berta")) + "\nRead by anna_1.\n"
+    )
+    shelf.rename(studio, str(renamed), "carla")
+    (studio.out / "carla" / "README.md").write_text("# berta\n\nMy own notes.\n")
+    renamed = shelf.rename(studio, str(studio.out / "carla" / "carla.pt"), "dora")
+    assert (renamed.parent / "README.md").read_text() == "# berta\n\nMy own notes.\n"
 
 
 def test_kept_recordings_keep_their_name(studio: Studio, ends: list[str]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from voiceclone.bases.stock_names import NANO, checked_base, placed_base
-from voiceclone.cloning.config import CloneConfig, dump, merge
+from voiceclone.bases.stock_names import NANO, checked_base
+from voiceclone.cloning.config import CloneConfig, merge
 from voiceclone.cloning.context import Run, no_student, open_run
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.pipeline import three_stages
@@ -118,13 +118,10 @@ def _begin(run: Run) -> TrainingState | None:
 
 
 def _resolved_config(run: Run) -> str:
-    """The settings as JSON; their paths are absolute, since other commands read them from any working directory."""
     from voiceclone.system.versions import package_versions
 
-    resolved = json.loads(dump(run.config))
-    resolved.update(base=placed_base(run.config.base), data=os.path.abspath(run.config.data))
-    resolved.update(device=str(run.device), base_name=run.base.name, base_sha256=run.base.sha256)
-    return json.dumps({**resolved, "versions": package_versions()}, indent=2) + "\n"
+    found = {"device": str(run.device), "base_name": run.base.name, "base_sha256": run.base.sha256}
+    return json.dumps({**run.config.placed(), **found, "versions": package_versions()}, indent=2) + "\n"
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from voiceclone.bases.stock_names import KOKORO
+from voiceclone.bases.stock_names import KOKORO, placed_base
 from voiceclone.errors import UsageError
 from voiceclone.projection.parts import PARTS, PLAIN, RECIPES, parse_parts
 from voiceclone.ranges import check_range
@@ -158,6 +158,10 @@ class CloneConfig:
     def as_dict(self) -> dict[str, Any]:
         """All settings, JSON-able."""
         return asdict(self)
+
+    def placed(self) -> dict[str, Any]:
+        """All settings, JSON-able, with absolute paths: other commands read them from any working directory."""
+        return {**self.as_dict(), "data": os.path.abspath(self.data), "base": placed_base(self.base)}
 
 
 def check_name(name: str) -> None:

@@ -157,7 +157,7 @@ class RunFolder:
         """The outputs that describe the voice; those with common names only where a run or ``evaluate`` wrote them."""
         yield from (self.report, self.artifacts, self.candidates, deviations_beside(self.voice))
         yield from map(self.test_wav, range(1, TEST_WAVS + 1))
-        if _is_card(self.card):
+        if is_card(self.card):
             yield from (self.card, self.figure)
         if is_evaluation(self.path / EVALUATION):
             yield from (self.path / EVALUATION, self.path / EVALUATION_PAGE)
@@ -213,7 +213,7 @@ def _is_config(path: Path) -> bool:
     return isinstance(content, dict) and any(keys <= set(content) for keys in _CONFIGS)
 
 
-def _is_card(path: Path) -> bool:
+def is_card(path: Path) -> bool:
     """Whether a file is the model card of a voice."""
     try:
         with path.open(encoding="utf-8") as file:

@@ -11,6 +11,7 @@ from voiceclone.audio.io import write_wav
 from voiceclone.audio.silence import sounding_range
 from voiceclone.data.metadata import read_dataset
 from voiceclone.data.quality import Measurement, QualityLimits, measure_samples
+from voiceclone.data.tables import read_text
 from voiceclone.errors import UsageError
 from voiceclone.files import LOCK, TEMPORARY_PREFIX, remove_partial_files, write_text
 from voiceclone.recording.microphone import Take
@@ -56,16 +57,22 @@ class Session:
         write_wav(path, audio, rate)  # the clip first: a row without its clip would be an error
         if text not in known:
             self._rows.append((name, text))
-            earlier = self._path.read_text(encoding="utf-8").rstrip("\n") if self._path.is_file() else ""
+            earlier = read_text(self._path).rstrip() if self._path.is_file() else ""  # UTF-16 of an editor, too
             row = json.dumps({"file_name": name, "text": text}, ensure_ascii=False)
             write_text(self._path, f"{earlier}\n{row}\n" if earlier else f"{row}\n")
         return path
 
     def _free_name(self) -> str:
-        taken, number = {name for name, _ in self._rows}, 1
-        while (name := clip_name(number)) in taken:
+        """The first name of no clip, listed or not; some file systems do not tell upper from lower case.
+
+        Without rows the only clip is that of a recording that was stopped before its row was written.
+        """
+        listed = {name.casefold() for name, _ in self._rows}
+        there = {path.name.casefold() for path in self._path.parent.glob("*")} if self._rows else set()
+        number = 1
+        while clip_name(number) in listed | there:
             number += 1
-        return name
+        return clip_name(number)
 
 
 def clip_name(number: int) -> str:

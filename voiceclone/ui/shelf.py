@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voiceclone.cloning.folder import RunFolder
+from voiceclone.cloning.folder import RunFolder, is_card
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import LOCK, held, write_failure, write_json
+from voiceclone.files import LOCK, held, write_failure, write_json, write_text
 from voiceclone.ui.comparison import read_findings, tenths_of
 from voiceclone.ui.names import CLAIM, DATASETS, check_new_name, new_folder, place_aside
+from voiceclone.voice.card import renamed_card
 from voiceclone.voice.formats import write_voices
 from voiceclone.voice.library import CLONE, OwnVoice, own_voices
 from voiceclone.voice.space import KOKORO_SPACE
@@ -95,7 +96,7 @@ def rename(studio: Studio, file: str, name: str) -> Path:
             for path in list(aside.iterdir()):
                 if path.name.startswith((f"{voice.name}.", f"{voice.name}_")):
                     path.rename(aside / (name + path.name.removeprefix(voice.name)))
-            _renamed_in(aside, name, data)
+            _renamed_in(aside, voice.name, name, data)
         if recordings is not None and data is not None:
             _move_recordings(recordings, data, of=target)
         with contextlib.suppress(OSError):  # renamed first, so that no half-deleted voice is left in the library
@@ -227,7 +228,7 @@ def _move_recordings(recordings: Path, data: Path, *, of: Path) -> None:
         raise VoicecloneError(write_failure(data, error)) from error
 
 
-def _renamed_in(folder: Path, name: str, data: Path | None) -> None:
+def _renamed_in(folder: Path, old: str, name: str, data: Path | None) -> None:
     """Replace the old name by the new one in the files that contain it, and the dataset, unless None, by ``data``."""
     for path in (RunFolder(folder).report, folder / "config.json"):
         try:
@@ -238,3 +239,6 @@ def _renamed_in(folder: Path, name: str, data: Path | None) -> None:
             changed = {"name": name} if "name" in content else {}
             changed |= {"data": str(data)} if data is not None and "data" in content else {}
             write_json(path, content | changed)
+    card = RunFolder(folder).card
+    if is_card(card):
+        write_text(card, renamed_card(card.read_text(encoding="utf-8"), old, name))

@@ -13,6 +13,7 @@ import numpy as np
 
 from voiceclone.audio.io import SAMPLE_RATE
 from voiceclone.bases.finder import facts_of_custom_base
+from voiceclone.bases.stock_names import placed_base
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_json
 from voiceclone.ui.names import check_new_name, new_folder
@@ -47,7 +48,9 @@ class Studio:
     """
 
     def __init__(self, out: Path, *, base: str = "auto", lang: str = "a", offline: bool = False) -> None:
-        self.out, self.base, self.lang, self.offline = Path(out), base, lang, offline
+        # Absolute, as the paths in the voices' config.json are: they are compared with them, and written there.
+        self.out, self.base = Path(out).absolute(), placed_base(base)
+        self.lang, self.offline = lang, offline
         self.warn: Callable[[str], None] = logger.warning
         """Takes a line for each kind of thing in a text that could not be spoken; the page shows it."""
         # one synthesis at a time: the model and torch's global random state are shared
@@ -167,8 +170,6 @@ class Studio:
             UsageError: the name is not valid or taken, or the voices belong to different bases.
             VoicecloneError: the folder cannot be written.
         """
-        from voiceclone.bases.stock_names import placed_base
-
         check_new_name(self.out, name)
         which = self._common_base(voices)
         pack = self._mix(self.load_base(which), voices, timbre, prosody)
@@ -177,7 +178,7 @@ class Studio:
         with new_folder(self.out, name) as folder:
             pack.save(folder / f"{name}.pt", provenance={name: facts | facts_of_custom_base(which)})
             if Path(which).is_dir():  # only the folder tells where a custom base is: the voice's file does not
-                write_json(folder / "config.json", {"name": name, "base": placed_base(which)})
+                write_json(folder / "config.json", {"name": name, "base": which})
         return self.out / name / f"{name}.pt"
 
     def _mix(self, base: Base, voices: tuple[str, str], timbre: float, prosody: float) -> VoicePack:

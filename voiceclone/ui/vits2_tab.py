@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voiceclone.bases.other_systems import is_vits2
+from voiceclone.bases.stock_names import placed_base
 from voiceclone.errors import UsageError
 from voiceclone.models.vits2.config import LENGTH_SCALE, MOST_NOISE, NOISE_SCALE, NOISE_SCALE_W
 from voiceclone.ranges import LARGEST_SEED
@@ -81,15 +82,21 @@ def _spoken(gr: Any, desk: Desk, *values: Any) -> list[Any]:
 
 def vits2_folders(studio: Studio) -> list[str]:
     """Folders of the VITS2 models that are known: the page's base, and those of the voices in the output folder."""
-    bases = [str(studio.base), *(known_base(voice.file) for voice in own_voices(studio.out))]
+    bases = [studio.base, *(_base_of(voice.file) for voice in own_voices(studio.out))]
     return [base for base in dict.fromkeys(bases) if base is not None and is_vits2(Path(base))]
+
+
+def _base_of(file: str) -> str | None:
+    """The base that a voice was made for; None if it is unknown."""
+    found = known_base(file)
+    return None if found is None else placed_base(found)
 
 
 def vits2_voices(studio: Studio, folder: str) -> list[tuple[str, str]]:
     """``(title, voice)`` of a model's speakers, and of the voices in the output folder that were made with it."""
     from voiceclone.bases.stock_names import stock_names
 
-    made = [(voice.name, voice.file) for voice in own_voices(studio.out) if known_base(voice.file) == folder]
+    made = [(voice.name, voice.file) for voice in own_voices(studio.out) if _base_of(voice.file) == folder]
     return [*((name, name) for name in stock_names(folder) or ()), *made]
 
 
@@ -107,7 +114,7 @@ def checked_model(desk: Desk, folder: str | None) -> str:
     path = Path(folder.strip()).expanduser()
     if not is_vits2(path):
         raise UsageError(f"{folder}: is not the folder of a VITS2: give one that `train-base --system vits2` wrote")
-    return str(path)
+    return placed_base(path)
 
 
 def speak_with(

@@ -91,6 +91,12 @@ def render_card(info: CardInfo) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def renamed_card(card: str, old: str, new: str) -> str:
+    """A card with the new name in its title and in its code; all else, edits by hand too, stays as it is."""
+    card = card.replace(f"\n# {_literal(old)}\n", f"\n# {_literal(new)}\n", 1)
+    return card.replace(f"voice={_python(f'{old}.pt')}", f"voice={_python(f'{new}.pt')}")
+
+
 def _verdict(info: CardInfo) -> list[str]:
     lines = [_literal(f"{line[:1].upper()}{line[1:]}.") for line in info.verdict if line]
     return [f"**{lines[0]}** {' '.join(lines[1:])}".rstrip()] if lines else []

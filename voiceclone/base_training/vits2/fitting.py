@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from voiceclone.cloning.folder import RunFolder
 from voiceclone.cloning.verdict import verdict_line
 from voiceclone.data.dataset import Clip, Dataset, load_dataset
 from voiceclone.errors import UsageError, VoicecloneError
-from voiceclone.files import sha256_of, write_json, write_text
+from voiceclone.files import sha256_of, write_json
 from voiceclone.models.vits2.speaking import Vits2KModel, voice_rows, with_blanks
 from voiceclone.models.vits2.spectrogram import Spectrogram
 from voiceclone.models.vits2.synthesizer import Synthesizer, crop_starts, cut_frames, search_alignment
@@ -207,7 +206,7 @@ def clone_by_vector(config: CloneConfig, base: Base, reporter: Reporter, fit: Ve
         }
         if not report["verdict"].startswith("better"):
             reporter.warn(report["verdict"])
-        write_text(folder.path / "config.json", json.dumps(config.as_dict(), indent=2))
+        write_json(folder.config, config.placed())
         write_json(folder.report, report)
     reporter.info(f"voice: {folder.voice} (loss on held-out clips {found['before']:.2f} -> {found['after']:.2f})")
     return folder.voice
