@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from voiceclone.audio import mp3_length
 from voiceclone.audio.io import decode_audio, probe
 from voiceclone.audio.mp3_length import _frame, unstated_length
 
@@ -42,6 +43,16 @@ def test_the_whole_file_is_read_and_no_more(rate: int, channels: int, pause_firs
     samples, _ = decode_audio(path)
     assert probe(path).frames == len(samples) and 0 <= len(samples) / rate - 4.0 < 0.2
     np.testing.assert_allclose(samples[DECODER_DELAY:][: len(wanted)], wanted, atol=1e-6)
+
+
+def test_no_file_is_searched_for_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+    monkeypatch.setattr(mp3_length, "_frame", lambda content, at: looked_at.append(at))
+    for name, content in (("a", b"\xff" * 4_000_000), ("b", b"\xff\xfb\x90" * 1_400_000)):
+        (tmp_path / name).write_bytes(content)
+        assert unstated_length(tmp_path / name) is None
+        assert len(looked_at) < 400_000
+        looked_at.clear()
 
 
 def test_a_constant_bit_rate_needs_no_header(tmp_path: Path) -> None:

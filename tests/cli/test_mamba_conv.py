@@ -295,9 +295,11 @@ def test_wrong_calls_are_one_line(recording, piped, tmp_path, monkeypatch, capsy
 
 def test_a_wrong_entry_of_the_json_is_named(recording, tmp_path, capsys) -> None:
     content = json.loads(Path(recording[3]).read_text())
-    content["character_alignments"][99]["start"] = "soon"
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps(content))
-    assert runner("train", "--audio", recording[1], "--transcription", wrong, "--out", tmp_path / "run") == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and "wrong.json: entry 100: start 'soon' is not a time in seconds" in error
+    for time in ("soon", 10**400, -1, None):
+        content["character_alignments"][99]["start"] = time
+        wrong.write_text(json.dumps(content))
+        assert runner("train", "--audio", recording[1], "--transcription", wrong, "--out", tmp_path / "run") == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: ") and "wrong.json: entry 100: start '" in error
+        assert error.count("is not a time in seconds") == 1

@@ -5,21 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from support import write_dataset
 
 from voiceclone.bases.base import load_stock_voices
 from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import TEMPORARY_PREFIX
+from voiceclone.ui import comparison, shelf
 from voiceclone.ui import jobs as jobs_module
-from voiceclone.ui import shelf
 from voiceclone.ui.draft import Draft, DraftClip, Drafts
 from voiceclone.ui.job import DONE, FAILED, STOPPED, Job
 from voiceclone.ui.jobs import Jobs
 from voiceclone.ui.names import CLAIM, claim, new_folder
 from voiceclone.ui.studio import Studio
 from voiceclone.voice.card import CardInfo, render_card
+from voiceclone.voice.library import own_voices
 
 
 @pytest.fixture
@@ -104,6 +107,32 @@ def test_a_renamed_voice_keeps_its_recordings_where_the_page_is_started_elsewher
     assert len(elsewhere.clips_of(str(renamed))) == 4 and shelf.has_recordings(elsewhere, str(renamed))
     shelf.delete(elsewhere, str(renamed), recordings=True)
     assert not (tmp_path / "out" / "datasets" / "berta").exists()
+
+
+def test_a_comparison_does_not_bring_back_a_voice_that_was_renamed_meanwhile(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = add_voice(studio, "anna")
+
+    def measured(*_: Any, **__: Any) -> comparison.Findings:
+        if (studio.out / "anna").exists():
+            shelf.rename(studio, anna, "berta")
+        return comparison.Findings(clone=0.8, stranger=0.4, recordings=0.9)
+
+    monkeypatch.setattr(Studio, "audio", lambda *_, **__: np.zeros(2400, np.float32))
+    monkeypatch.setattr(comparison, "_others", lambda *_: {})
+    monkeypatch.setattr(comparison, "measure_clone", measured)
+    comparison.compare(studio, anna)
+    assert not (studio.out / "anna").exists() and not (studio.out / "berta" / "comparison.json").exists()
+    comparison.compare(studio, str(studio.out / "berta" / "berta.pt"))
+    assert (studio.out / "berta" / "comparison.json").exists()
+
+
+def test_voices_that_are_gone_are_left_out_of_the_library(studio: Studio) -> None:
+    anna = add_voice(studio, "anna")
+    (studio.out / "lost").mkdir()
+    (studio.out / "lost" / "lost.pt").symlink_to(studio.out / "unmounted" / "lost.pt")
+    assert studio.own_voices() == [anna] and [voice.file for voice in own_voices(studio.out)] == [anna]
 
 
 def test_the_card_has_the_new_name(studio: Studio) -> None:

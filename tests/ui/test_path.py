@@ -19,15 +19,16 @@ from voiceclone.bases.stock_names import KOKORO, NANO
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.folder import RunFolder
 from voiceclone.data.quality import Measurement
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.recording.sentences import SENTENCES
 from voiceclone.ui import draft as drafts_module
 from voiceclone.ui import intake, shelf, whisper
 from voiceclone.ui.clip_words import FAIR, GOOD, UNFIT, in_words, judge_clip
 from voiceclone.ui.consent import SENTENCE, consent_text
-from voiceclone.ui.draft import MAX_DAYS, Draft, Drafts
+from voiceclone.ui.draft import MAX_DAYS, Draft, DraftClip, Drafts
 from voiceclone.ui.job import Job, _planned_epochs, _stopped_line, digest_of
 from voiceclone.ui.jobs import Jobs, check_draft_name
+from voiceclone.ui.listed import ROWS, Listed, keep_texts
 from voiceclone.ui.names import claim
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
@@ -83,7 +84,9 @@ def test_a_draft_is_found_again_by_its_token_alone(tmp_path: Path) -> None:
     assert [(clip.text, clip.usable) for clip in again.clips] == [("Good morning.", True)]
     for guess in ("../anna", "A" * 24, None, 7, first.token + "x"):
         other = Drafts(tmp_path).of(guess)
-        assert other.token != first.token and not other.clips
+        assert other.token != first.token and not other.clips and not other.folder.exists()
+    restarted = Drafts(tmp_path)  # a page that was opened before has the token of a visitor who had stored nothing
+    assert restarted.of("A" * 24) is restarted.of("A" * 24)
     again.clear()
     assert not first.folder.exists()
 
@@ -112,10 +115,12 @@ def test_old_drafts_are_removed(draft: Draft, tmp_path: Path) -> None:
     draft.save()
     drafts = Drafts(tmp_path / "out")
     written = (draft.folder / "draft.json").stat().st_mtime
+    stopped = draft.folder.with_name("B" * 24)  # while its first clip was copied
+    (stopped / "clips").mkdir(parents=True)
     drafts.sweep(written + (MAX_DAYS - 1) * 86_400)
-    assert draft.folder.is_dir()
+    assert draft.folder.is_dir() and stopped.is_dir()
     drafts.sweep(written + (MAX_DAYS + 1) * 86_400)
-    assert not draft.folder.exists()
+    assert not draft.folder.exists() and not stopped.exists()
 
 
 def test_a_sentence_is_recorded_again_until_it_passes(draft: Draft, tmp_path: Path) -> None:
@@ -130,14 +135,20 @@ def test_a_sentence_is_recorded_again_until_it_passes(draft: Draft, tmp_path: Pa
     assert len(list((draft.folder / "clips").iterdir())) == 1
 
 
-def test_files_come_with_their_texts(draft: Draft, tmp_path: Path) -> None:
+def test_files_come_with_their_texts(draft: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_wav(tmp_path / "b.wav", speech())
     (tmp_path / "b.txt").write_text("From a file.")
     intake.add_files(draft, [tmp_path / "b.wav", tmp_path / "b.txt"])
     assert [(clip.label, clip.text) for clip in draft.clips] == [("b.wav", "From a file.")]
     with pytest.raises(UsageError, match="no sound among the files"):
         intake.add_files(draft, [tmp_path / "b.txt"])
-    clips = intake.add_folder(draft, write_dataset(tmp_path / "ds", clips=3))
+    folder = write_dataset(tmp_path / "ds", clips=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "MAX_CLIPS", 2)
+        with pytest.raises(UsageError, match="2 are the most that the page takes"):
+            intake.add_folder(draft, folder)
+    assert len(draft.clips) == 1
+    clips = intake.add_folder(draft, folder)
     assert len(clips) == 3 and all(clip.text for clip in clips)
 
 
@@ -147,13 +158,29 @@ def test_a_long_recording_without_text_needs_whisper(draft: Draft, tmp_path: Pat
         intake.add_long(draft, tmp_path / "talk.wav", " ", model=None, lang="a", say=print)
 
 
-def test_a_long_recording_becomes_clips(draft: Draft, tmp_path: Path) -> None:
+def test_a_long_recording_becomes_clips(draft: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from talks import SENTENCES as SPOKEN
     from talks import speak_talk
 
     talk = speak_talk(tmp_path / "talk.flac", SPOKEN[:6])
     intake.add_long(draft, tmp_path / "talk.flac", talk.text, model=None, lang="a", say=pytest.fail)
     assert len(draft.clips) >= 2 and all(clip.usable for clip in draft.clips)
+    found, said = len(draft.clips), []
+    monkeypatch.setattr(intake, "MAX_CLIPS", found + 1)
+    intake.add_long(draft, tmp_path / "talk.flac", talk.text, model=None, lang="a", say=said.append)
+    assert len(draft.clips) == found + 1 and f"first 1 of {found} clips" in said[0]
+
+
+def test_why_a_long_recording_gives_no_clip_is_said_without_files_that_are_gone(
+    draft: Draft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(sources: list[Path], out: Path, config: Any) -> None:
+        raise VoicecloneError(f"no usable clip (first: recording.wav: silent): {out / 'report.json'} lists every clip")
+
+    monkeypatch.setattr("voiceclone.prepare.run.prepare_dataset", nothing)
+    write_wav(tmp_path / "talk.wav", speech())
+    with pytest.raises(VoicecloneError, match=r"^no usable clip \(first: recording.wav: silent\)$"):
+        intake.add_long(draft, tmp_path / "talk.wav", "Hello.", model=None, lang="a", say=print)
 
 
 def test_without_whisper_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,6 +465,21 @@ def test_other_sites_are_stripped_from_the_page() -> None:
     html = without_outside(PAGE, "N")
     assert "https://" not in html and html.count('<script nonce="N"') == 2
     assert "own.css" in html and "own.js" in html and "ours" in html
+
+
+def test_only_boxes_that_the_visitor_changed_are_stored(tmp_path: Path) -> None:
+    draft = Drafts(tmp_path).of(None)
+    draft.clips.extend(DraftClip(file=f"{number}.wav", label=str(number)) for number in range(8))
+    shown = Listed.of(draft, 3)
+    assert shown.start == 0 and len(shown.rows) == ROWS
+    draft.clips[1].text = "Whisper wrote this since."
+    shown = keep_texts(draft, shown, (" Mine  now. ", *[""] * 5))
+    assert [clip.text for clip in draft.clips[:3]] == ["Mine now.", "Whisper wrote this since.", ""]
+    draft.clips.pop(0)  # in another tab
+    shown = keep_texts(draft, shown, ("Of no clip.", "", "Third.", "", "", ""))
+    assert [clip.text for clip in draft.clips[:3]] == ["Whisper wrote this since.", "Third.", ""]
+    keep_texts(draft, shown, ("", "", "", "", "", ""))
+    assert draft.clips[1].text == "" and Listed.of(draft, 99).start == 6
 
 
 def ask(path: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[int, dict[bytes, bytes], bytes]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,8 @@ _KBITS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MONO = 3  # code of the channel mode
 _ROOMY = 8  # a bit-rate code whose frame holds a Xing header at any sample rate
 _FRAMES_ARE_GIVEN = 1  # flag of a Xing header
+_BEGINNING = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]", re.DOTALL)  # of a frame of layer 3
+_MOST_JUNK = 1 << 20  # bytes between frames that are searched in all, so that no file takes minutes
 
 
 @dataclass(frozen=True)
@@ -145,29 +148,31 @@ def _parsed(header: bytes) -> _Frame | None:
     return _Frame(version, hertz, header[3] >> 6 == _MONO, size)
 
 
-def _next_frame(content: mmap.mmap, at: int, like: _Frame | None) -> int | None:
-    """The first place from ``at`` on with a frame of the stream of ``like``, if that is given; None for none.
+def _next_frame(content: mmap.mmap, at: int, like: _Frame | None, most: int = _MOST_JUNK) -> int | None:
+    """The first of ``most`` places from ``at`` on with a frame of the stream of ``like``, if that is given, or None.
 
     Another frame or the end has to follow, because the sync word also occurs elsewhere.
     """
-    while (at := content.find(b"\xff", at)) >= 0:
+    for found in _BEGINNING.finditer(content, at, at + most):
+        at = found.start()
         frame = _frame(content, at)
         if frame is not None and (like is None or like.is_like(frame)):
             end = at + frame.size
             if end == len(content) or frame.is_like(_frame(content, end)):
                 return at
-        at += 1
     return None
 
 
 def _count(content: mmap.mmap, start: int, first: _Frame) -> int:
     """The number of whole frames; what lies between them, and tags at the end, is passed over."""
-    count, at = 0, start
+    count, at, junk = 0, start, 0
     while at < len(content):
         frame = _frame(content, at)
         if frame is None or not first.is_like(frame):
-            found = _next_frame(content, at, first)
-            at = len(content) if found is None else found
+            found = _next_frame(content, at, first, _MOST_JUNK - junk)
+            if found is None:
+                break
+            junk, at = junk + found - at, found
             continue
         at += frame.size
         count += at <= len(content)

@@ -72,8 +72,9 @@ def _folder_of_report(config: EvaluateConfig) -> Path:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: is a file, not a folder")
     # An earlier report is replaced; another file of that name belongs to the user.
-    if (out / REPORT).exists() and not is_evaluation(out / REPORT):
-        raise UsageError(f"{out / REPORT} is not an evaluation: choose another --out")
+    for path in (out / REPORT, out / PAGE):
+        if path.exists() and not is_evaluation(out / REPORT):
+            raise UsageError(f"{path} is not of an evaluation: choose another --out")
     return out
 
 

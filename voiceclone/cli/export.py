@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 def _export_model(options: argparse.Namespace) -> int:
     """Write a VITS2 as an ONNX file, with what other programs read beside it."""
     from voiceclone.bases.base import VITS2, load_base
-    from voiceclone.models.vits2.onnx_export import export_onnx
+    from voiceclone.models.vits2.onnx_export import companions, export_onnx
     from voiceclone.models.vits2.speaking import Vits2KModel
     from voiceclone.tracking.progress import Reporter
 
@@ -103,7 +103,11 @@ def _export_model(options: argparse.Namespace) -> int:
     if not isinstance(base.kmodel, Vits2KModel) or base.info.get("system") != VITS2:
         raise UsageError(f"{options.voice}: is not a VITS2, the one system that --to onnx writes")
     language = str(base.info.get("language", "en"))
-    files = export_onnx(base.kmodel.model, base.kmodel.vocab, list(base.info["speakers"]), language, options.out)
+    model = (base.kmodel.model, base.kmodel.vocab, list(base.info["speakers"]), language, options.out)
+    for path, text in companions(*model).items():
+        if not (path.is_file() and path.read_bytes() == text.encode()):  # models with one vocabulary share tokens.txt
+            check_free(path, overwrite=options.overwrite)
+    files = export_onnx(*model)
     Reporter(verbosity=verbosity(options)).info(f"{', '.join(map(str, files))}: written")
     return 0
 

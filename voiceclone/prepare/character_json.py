@@ -9,7 +9,6 @@ optional, and ``metadata`` may contain ``duration_seconds``. The other is Eleven
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from voiceclone.prepare.transcripts import read_transcript
 LIST = "character_alignments"
 ELEVENLABS = ("characters", "character_start_times_seconds", "character_end_times_seconds")
 TOLERANCE = 0.02  # fraction of the recording's length by which times may exceed its end
+MOST_SECONDS = 1e7  # four months; a longer time is none
 DISORDER = 0.05  # seconds by which a character may start before the previous one
 PAUSE = 0.6  # seconds between two words from which they are in different cues
 LONGEST = 15.0  # maximum length in seconds of a cue without a sentence end
@@ -206,7 +206,7 @@ def _of_columns(part: Mapping[str, Any], path: Path) -> list[TimedCharacter]:
 
 
 def _time(value: Any, number: int, name: str, path: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= MOST_SECONDS:
         raise VoicecloneError(
             f"{path}: entry {number}: {name} {str(value)[:40]!r} is not a time in seconds: correct it"
         )

@@ -27,6 +27,7 @@ _OTHER = {
     "speaker_check": "another check of the speakers",
     "version": "another version",
 }
+CLEARING = "clearing"
 _CLIP = re.compile(r"[A-Za-z0-9_-]+\.wav")
 
 
@@ -47,6 +48,11 @@ class PrepareFolder:
         return self.work / "clips"
 
     @property
+    def state(self) -> Path:
+        """The settings of an unfinished run, or the clips of an earlier one that are still to be removed."""
+        return self.work / "state.json"
+
+    @property
     def report(self) -> Path:
         """The report; written last."""
         return self.path / REPORT
@@ -62,11 +68,11 @@ class PrepareFolder:
         Raises:
             UsageError: it holds something else, or a dataset, without ``overwrite``.
         """
-        report, state = self.finished_report(), _read(self.work / "state.json")
+        report, state = self.finished_report(), _read(self.state)
         if report is None and state is None and self._holds_other_files():
             raise UsageError(f"{self.path}: holds other files: choose an empty folder, or a new one, for --out")
         remove_partial_files(self.path)
-        if overwrite:
+        if overwrite or (resume and state is not None and CLEARING in state):
             self.clear()
         elif report is not None:
             if not resume:
@@ -80,7 +86,7 @@ class PrepareFolder:
                     f"{self.path} holds an unfinished run: continue with --resume, or start again with --overwrite"
                 )
             self._check_same(state, identity)
-        write_json(self.work / "state.json", dict(identity))
+        write_json(self.state, dict(identity))
         return None
 
     def _check_same(self, known: Any, identity: Mapping[str, Any]) -> None:
@@ -92,11 +98,13 @@ class PrepareFolder:
             )
 
     def clear(self) -> None:
-        """Remove the files of an earlier run, and nothing else."""
+        """Remove the files of an earlier run, and nothing else. Where that is interrupted, it goes on next time."""
         report = self.finished_report() or {}
         listed = [row.get("name") for row in report.get("clips", []) if isinstance(row, dict)]
-        names = {name for name in listed if isinstance(name, str)}
+        left = (_read(self.state) or {}).get(CLEARING)
+        names = {name for name in [*listed, *(left if isinstance(left, list) else [])] if isinstance(name, str)}
         names |= {f"{record.stem}.wav" for record in self.clips.glob("*.json")}
+        write_json(self.state, {CLEARING: sorted(names)})  # the folder stays this program's without its report
         try:
             self.report.unlink(missing_ok=True)
             for split in SPLITS:
@@ -105,8 +113,11 @@ class PrepareFolder:
                         (self.path / split / name).unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     (self.path / split).rmdir()  # only if it contains nothing else
-            if self.work.exists():
-                shutil.rmtree(self.work)
+            for path in self.work.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path != self.state:
+                    path.unlink()
         except OSError as error:
             raise VoicecloneError(write_failure(self.path, error)) from error
 

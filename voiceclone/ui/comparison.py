@@ -16,7 +16,7 @@ import numpy as np
 
 from voiceclone.errors import UsageError
 from voiceclone.evaluation.in_words import Findings
-from voiceclone.files import write_json
+from voiceclone.files import held, write_json
 
 if TYPE_CHECKING:
     from voiceclone.ui.studio import Studio
@@ -70,7 +70,10 @@ def compare(
     for role, pack in others.items():
         speech[role] = [studio.audio(text, pack, base=studio.base_of(voice)) for text in texts]
     found = measure_clone(recordings, texts, speech, lang=studio.lang, nearest_name=_name_of(others.get(NEAREST)))
-    write_json(Path(voice).parent / COMPARISON, asdict(found))
+    if Path(voice).is_file():
+        with held(Path(voice).parent, instead="voice"):
+            if Path(voice).is_file():  # the folder of one that was renamed or deleted meanwhile must not come back
+                write_json(Path(voice).parent / COMPARISON, asdict(found))
     return found
 
 

@@ -6,13 +6,13 @@ visitors cannot open the folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -157,12 +157,16 @@ class Drafts:
         self._lock = threading.Lock()
 
     def of(self, token: object) -> Draft:
-        """The draft for a token. An unknown token gives an empty draft with a new token."""
+        """The draft for a token. Without a valid one it is an empty draft with a new token.
+
+        A valid token that is not known is that of a page which was opened before the server started and has stored
+        nothing yet: it keeps it, since the browser does not ask for another.
+        """
         with self._lock:
             name = token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
             if name in self._open:
                 return self._open[name]
-            if name is None or not (self.folder / name / _STATE).is_file():
+            if name is None:
                 name = secrets.token_urlsafe(18)
             self._open[name] = Draft(self.folder / name)
             return self._open[name]
@@ -170,12 +174,13 @@ class Drafts:
     def sweep(self, now: float | None = None) -> None:
         """Delete drafts that were not changed for :data:`MAX_DAYS` days. ``now`` is in seconds since the epoch."""
         oldest = (time.time() if now is None else now) - MAX_DAYS * 86_400
-        for path in self._on_disk():
-            if path.stat().st_mtime < oldest:
-                shutil.rmtree(path.parent, ignore_errors=True)
-
-    def _on_disk(self) -> Iterator[Path]:
-        yield from self.folder.glob(f"*/{_STATE}")
+        for folder in self.folder.glob("*"):
+            state = folder / _STATE  # missing where the page was killed while the first clip arrived
+            with contextlib.suppress(FileNotFoundError):
+                if (state if state.exists() else folder).stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+        with self._lock:
+            self._open = {token: draft for token, draft in self._open.items() if draft.folder.exists()}
 
 
 def _read_state(path: Path) -> State:

@@ -10,7 +10,7 @@ from voiceclone.errors import VoicecloneError, shown
 
 
 def told(work: Callable[..., Any], *, outputs: int = 1) -> Callable[..., Any]:
-    """Wrap an event handler so that a :class:`VoicecloneError` is shown as one line.
+    """Wrap an event handler so that a :class:`VoicecloneError` or an OSError is shown as one line.
 
     The ``outputs`` components then stay unchanged. gradio's own error class would show the line as well, but prints a
     traceback to the terminal.
@@ -23,8 +23,11 @@ def told(work: Callable[..., Any], *, outputs: int = 1) -> Callable[..., Any]:
         try:
             return work(*arguments)
         except VoicecloneError as error:
-            gr.Warning(error_sentence(shown(error)))
-            return gr.skip() if outputs == 1 else [gr.skip()] * outputs
+            line = shown(error)
+        except OSError as error:  # a disk that was removed, a folder that somebody deletes meanwhile
+            line = f"{error.filename or 'a file'}: {error.strerror or error}"
+        gr.Warning(error_sentence(line))
+        return gr.skip() if outputs == 1 else [gr.skip()] * outputs
 
     return handler
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from voiceclone.audio.cleaning import mono
 from voiceclone.audio.io import AUDIO_SUFFIXES, decode_audio, write_wav
 from voiceclone.data.metadata import read_dataset
-from voiceclone.errors import UsageError
+from voiceclone.errors import UsageError, VoicecloneError
 from voiceclone.files import write_text
 from voiceclone.recording.microphone import Take
 from voiceclone.recording.sentences import SENTENCES
@@ -76,6 +76,7 @@ def add_files(draft: Draft, files: Sequence[Path]) -> list[DraftClip]:
     texts = transcripts_of(files)
     if not texts:
         raise UsageError(f"no sound among the files: give {', '.join(AUDIO_SUFFIXES[:6])} files")
+    _check_room(draft, len(texts))
     by_name = {Path(file).name: Path(file) for file in files}
     try:
         return [draft.add(by_name[name], name, text) for name, text in texts]
@@ -87,16 +88,13 @@ def add_folder(draft: Draft, folder: Path) -> list[DraftClip]:
     """Add the clips of a dataset folder on this machine.
 
     Raises:
+        UsageError: it holds too many clips.
         VoicecloneError: the folder is not a dataset.
     """
-    splits = read_dataset(folder)
+    entries = [entry for split in read_dataset(folder).values() for entry in split if entry.path.is_file()]
+    _check_room(draft, len(entries))
     try:
-        return [
-            draft.add(entry.path, entry.name, entry.text)
-            for entries in splits.values()
-            for entry in entries
-            if entry.path.is_file()
-        ]
+        return [draft.add(entry.path, entry.name, entry.text) for entry in entries]
     finally:
         draft.save()
 
@@ -131,11 +129,31 @@ def add_long(
             prepare_dataset([source], place / "made", config)
         except LittleUsed:
             say("Much of the text or of the sound was left out. Check that the text belongs to this recording.")
+        except UsageError:
+            raise
+        except VoicecloneError as error:  # without the report, which is removed with the folder
+            raise VoicecloneError(str(error).partition(f": {place}")[0]) from error
         rows = read_dataset(place / "made")["train"]
+        if len(rows) > (room := MAX_CLIPS - len(draft.clips)):
+            say(f"Only the first {room} of {len(rows)} clips were taken: the page takes {MAX_CLIPS} at most.")
+            rows = rows[:room]
         try:
             return [draft.add(row.path, f"{recording.stem[:40]} {at}", row.text) for at, row in enumerate(rows, 1)]
         finally:
             draft.save()
+
+
+def _check_room(draft: Draft, count: int) -> None:
+    """Refuse clips that do not all fit, before any of them is copied.
+
+    Raises:
+        UsageError: with them the draft would have too many.
+    """
+    if len(draft.clips) + count > MAX_CLIPS:
+        raise UsageError(
+            f"{len(draft.clips)} clips and {count} more are too many: {MAX_CLIPS} are the most that the page takes, "
+            "use voiceclone clone for more"
+        )
 
 
 def _settings(script: str | Path, place: Path, model: str | None, lang: str) -> PrepareConfig:

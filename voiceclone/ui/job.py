@@ -158,8 +158,8 @@ class Job:
             pack = first_voice(base, [path for path, _ in self.clips])
             if pack is not None and not self._training.stopped:
                 self._write(FIRST_FILE, self.studio.audio(TEXT, pack, base=self.config.base))
-        except VoicecloneError as error:  # the preview is optional: a real fault shows up again in the training
-            logger.info("no first sound: %s", error)
+        except Exception as error:  # the preview is optional: a real fault shows up again in the training
+            logger.info("no first sound: %s", error, exc_info=not isinstance(error, VoicecloneError))
 
     def _train(self) -> None:
         self._training.start(_arguments(self.config, self.studio, self.resume), self.folder.voice, resumed=self.resume)
@@ -172,8 +172,9 @@ class Job:
             compare(
                 self.studio, str(self.folder.voice), heard=lambda n, audio: self._write(RESULT_FILE.format(n), audio)
             )
-        except VoicecloneError as error:
-            logger.warning("%s was not compared: %s", self.config.name, error)
+        except Exception as error:
+            unexpected = not isinstance(error, VoicecloneError)
+            logger.warning("%s was not compared: %s", self.config.name, error, exc_info=unexpected)
 
     def _end(self, outcome: str, line: str) -> None:
         with contextlib.suppress(VoicecloneError):

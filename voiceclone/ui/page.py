@@ -42,6 +42,7 @@ OPEN_WARNING = (
     "the page can be reached from other machines: whoever reaches it can clone voices, and hear, rename and delete "
     "those of the library; there is no password"
 )
+SWEEP_SECONDS = 86_400  # between two deletions of old drafts
 _BUILDERS = (build_voice_step, build_texts_step, build_consent_step, build_clone_step, build_result_step)
 
 
@@ -92,7 +93,9 @@ def _serve(studio: Studio, *, host: str, port: int, share: bool, browser: bool, 
         reporter.info(f"page: {address} (Ctrl-C ends it)" + (f"\npublic: {public}" if public else ""))
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                time.sleep(1)
+                for _ in range(SWEEP_SECONDS):
+                    time.sleep(1)
+                desk.drafts.sweep()
     finally:
         desk.close()
         if page is not None:

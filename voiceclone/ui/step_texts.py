@@ -11,13 +11,12 @@ from voiceclone.ui.clips import MIN_CLIPS
 from voiceclone.ui.desk import Desk, Path, Step, note
 from voiceclone.ui.draft import MAX_TEXT
 from voiceclone.ui.handlers import told
+from voiceclone.ui.listed import ROWS, Listed, keep_texts
 from voiceclone.ui.player import player
 from voiceclone.ui.whisper import fill_in, find_whisper
 
 if TYPE_CHECKING:
     from voiceclone.ui.draft import Draft, DraftClip
-
-ROWS = 6  # clips on one page of the list
 
 
 def build_texts_step(desk: Desk, way: Path) -> None:
@@ -30,7 +29,7 @@ def build_texts_step(desk: Desk, way: Path) -> None:
         gr.Markdown(whisper.line)
         fill = gr.Button("Write the missing texts", elem_id="fill", visible=whisper.model is not None)
     rows = [_row(gr, number) for number in range(ROWS)]
-    first = gr.State(0)
+    listed = gr.State(Listed())
     with gr.Row(visible=False, elem_classes="pair-of-buttons", elem_id="pager") as pager:
         before = gr.Button("Earlier clips", elem_id="earlier")
         after = gr.Button("Later clips", elem_id="later")
@@ -39,82 +38,78 @@ def build_texts_step(desk: Desk, way: Path) -> None:
         onward = gr.Button("Next: consent", variant="primary", elem_id="to-consent")
 
     boxes = [row[2] for row in rows]
-    outputs = [missing, first, pager, before, after, *(part for row in rows for part in row[:3])]
+    outputs = [missing, listed, pager, before, after, *(part for row in rows for part in row[:3])]
 
     def shown(draft: Draft, start: int = 0) -> list[Any]:
-        start = max(0, min(start, len(draft.clips) - 1)) // ROWS * ROWS
+        page = Listed.of(draft, start)
+        start = page.start
         lacking = any(not clip.text and clip.grade != UNFIT for clip in draft.clips)
-        found: list[Any] = [gr.Row(visible=lacking), start, gr.Row(visible=len(draft.clips) > ROWS)]
+        found: list[Any] = [gr.Row(visible=lacking), page, gr.Row(visible=len(draft.clips) > ROWS)]
         found += [gr.Button(interactive=start > 0), gr.Button(interactive=start + ROWS < len(draft.clips))]
         for number in range(start, start + ROWS):
             found += _shown_row(gr, draft, draft.clips[number] if number < len(draft.clips) else None)
         return found
 
     way.steps.append(Step(outputs=outputs, shown=shown))
-    given = [way.visit, first, *boxes]
-    _wire_rows(desk, rows, given, outputs, shown)
+    given = [way.visit, listed, *boxes]
+    _wire_rows(desk, rows, listed, given, outputs, shown)
 
-    def turn(token: str, start: int, by: int, *texts: str) -> list[Any]:
+    def turn(token: str, page: Listed, by: int, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
-        keep_texts(draft, start, texts)
-        return shown(draft, start + by)
+        keep_texts(draft, page, texts)
+        return shown(draft, page.start + by)
 
-    def write(token: str, start: int, *texts: str) -> list[Any]:
+    def write(token: str, page: Listed, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
-        keep_texts(draft, start, texts)
+        keep_texts(draft, page, texts)
         if not fill_in(draft, whisper.model or "", desk.studio.lang):
             raise UsageError("no speech was recognised: write the texts yourself")
-        return shown(draft, start)
+        return shown(draft, page.start)
 
-    def go_on(token: str, start: int, *texts: str) -> list[Any]:
+    def go_on(token: str, page: Listed, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
-        keep_texts(draft, start, texts)
+        keep_texts(draft, page, texts)
         if len(draft.usable()) < MIN_CLIPS:
             raise UsageError(
                 f"{len(draft.usable())} clips are good and have a text: {MIN_CLIPS} are needed, 20 are better"
             )
         return way.at(draft, 3)
 
-    def go_back(token: str, start: int, *texts: str) -> list[Any]:
+    def go_back(token: str, page: Listed, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
-        keep_texts(draft, start, texts)
+        keep_texts(draft, page, texts)
         return way.at(draft, 1)
 
     size = len(outputs)
-    before.click(told(lambda token, start, *t: turn(token, start, -ROWS, *t), outputs=size), given, outputs)
-    after.click(told(lambda token, start, *t: turn(token, start, ROWS, *t), outputs=size), given, outputs)
+    before.click(told(lambda token, page, *t: turn(token, page, -ROWS, *t), outputs=size), given, outputs)
+    after.click(told(lambda token, page, *t: turn(token, page, ROWS, *t), outputs=size), given, outputs)
     fill.click(told(write, outputs=size), given, outputs)
     back.click(told(go_back, outputs=4), given, way.outputs)
     onward.click(told(go_on, outputs=4), given, way.outputs)
 
 
 def _wire_rows(
-    desk: Desk, rows: list[Any], given: list[Any], outputs: list[Any], shown: Callable[..., list[Any]]
+    desk: Desk,
+    rows: list[Any],
+    listed: Any,
+    given: list[Any],
+    outputs: list[Any],
+    shown: Callable[..., list[Any]],
 ) -> None:
     """Connect each row's remove button and text box."""
     size = len(outputs)
 
-    def remove(token: str, start: int, number: int, *texts: str) -> list[Any]:
+    def remove(token: str, page: Listed, number: int, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
-        keep_texts(draft, start, texts)
-        if start + number < len(draft.clips):
-            draft.remove(draft.clips[start + number])
-        return shown(draft, start)
+        keep_texts(draft, page, texts)
+        file = page.rows[number][0] if number < len(page.rows) else None
+        for clip in [clip for clip in draft.clips if clip.file == file]:
+            draft.remove(clip)
+        return shown(draft, page.start)
 
     for number, row in enumerate(rows):
-        row[3].click(told(lambda token, start, *t, n=number: remove(token, start, n, *t), outputs=size), given, outputs)
-        row[2].blur(told(lambda token, start, *t: keep_texts(desk.drafts.of(token), start, t)), given, None)
-
-
-def keep_texts(draft: Draft, start: int, texts: tuple[str, ...]) -> None:
-    """Store the texts of the boxes in the clips from index ``start`` on."""
-    changed = False
-    for clip, text in zip(draft.clips[start : start + ROWS], texts):
-        said = " ".join((text or "").split())[:MAX_TEXT]
-        changed = changed or said != clip.text
-        clip.text = said
-    if changed:
-        draft.save()
+        row[3].click(told(lambda token, page, *t, n=number: remove(token, page, n, *t), outputs=size), given, outputs)
+        row[2].blur(told(lambda token, page, *t: keep_texts(desk.drafts.of(token), page, t)), given, listed)
 
 
 def _row(gr: Any, number: int) -> tuple[Any, Any, Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -47,13 +48,21 @@ class OwnVoice:
 
 def voice_files(out: Path) -> list[Path]:
     """``OUT/NAME/NAME.pt``, newest first."""
-    found = [(path.stat().st_mtime, path) for path in Path(out).glob("*/*.pt") if path.stem == path.parent.name]
+    found = []
+    for path in Path(out).glob("*/*.pt"):
+        if path.stem == path.parent.name:
+            with contextlib.suppress(OSError):  # deleted meanwhile, or a link to a disk that is not there
+                found.append((path.stat().st_mtime, path))
     return [path for _, path in sorted(found, key=lambda pair: (-pair[0], pair[1]))]
 
 
 def own_voices(out: Path) -> list[OwnVoice]:
     """The voices of an output folder, newest first; the tensors themselves are not read."""
-    return [_described(path) for path in voice_files(out)]
+    found = []
+    for path in voice_files(out):
+        with contextlib.suppress(FileNotFoundError):  # deleted or renamed meanwhile
+            found.append(_described(path))
+    return found
 
 
 def is_evaluation(path: Path) -> bool:

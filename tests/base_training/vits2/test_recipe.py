@@ -84,6 +84,12 @@ def test_export_writes_a_file_that_speaks(run: Path, corpus, tmp_path: Path, cap
     (audio,) = session.run(None, {**feed, "scales": np.array([0.667, 1.0, 0.8], dtype=np.float32)})
     assert audio.shape[:2] == (1, 1) and np.isfinite(audio).all()
     assert main(export) == 2 and "exists" in capsys.readouterr().err
+    second = [*export[:-2], str(tmp_path / "second.onnx"), "--offline"]
+    assert main(second) == 0, "models with one vocabulary share the file"
+    (tmp_path / "tokens.txt").write_text("of another model")
+    third = [*export[:-2], str(tmp_path / "third.onnx"), "--offline"]
+    assert main(third) == 2 and "tokens.txt exists" in capsys.readouterr().err
+    assert (tmp_path / "tokens.txt").read_text() == "of another model" and not (tmp_path / "third.onnx").exists()
     for folder, message in ((tmp_path / "none", "is not a folder"), (Path("nano"), "is not a folder")):
         assert main(["export", str(folder), "--to", "onnx", "--out", str(tmp_path / "x.onnx")]) == 2
         assert message in capsys.readouterr().err

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voiceclone.files import write_bytes, write_json, write_text
+from voiceclone.files import write_bytes, write_text
 from voiceclone.models.vits2.config import LENGTH_SCALE, NOISE_SCALE, NOISE_SCALE_W
 from voiceclone.models.vits2.durations import expansion, predicted_frames
 from voiceclone.models.vits2.encoders import sampled
@@ -114,16 +114,24 @@ def export_onnx(model: Synthesizer, vocab: dict[str, int], speakers: list[str], 
     Returns:
         The files.
     """
-    config, out = model.config, Path(out)
+    out, config = Path(out), model.config
     own = {"vocab": vocab, "speakers": speakers, "add_blank": config.add_blank, "hop": config.front_end.hop}
     write_bytes(out, onnx_bytes(model, {METADATA: json.dumps(own, ensure_ascii=False), **_sherpa(model, language)}))
-    tokens = out.with_name("tokens.txt")
+    beside = companions(model, vocab, speakers, language, out)
+    for path, text in beside.items():
+        write_text(path, text)
+    return [out, *beside]
+
+
+def companions(
+    model: Synthesizer, vocab: dict[str, int], speakers: list[str], language: str, out: Path
+) -> dict[Path, str]:
+    """The files that :func:`export_onnx` writes beside ``out``, and their texts."""
     symbols = {PAD: 0, **vocab}
-    write_text(tokens, "".join(f"{symbol} {number}\n" for symbol, number in symbols.items()))
-    files = [out, tokens]
-    if config.add_blank:
-        files.append(out.with_name(out.name + ".json"))
-        write_json(files[-1], piper_config(model, vocab, speakers, language))
+    files = {out.with_name("tokens.txt"): "".join(f"{symbol} {number}\n" for symbol, number in symbols.items())}
+    if model.config.add_blank:
+        config = json.dumps(piper_config(model, vocab, speakers, language), indent=2, ensure_ascii=False)
+        files[out.with_name(out.name + ".json")] = config + "\n"
     return files
 
 
