@@ -9,7 +9,7 @@ import torch
 from voiceclone.models.vits2.config import vits2_preset
 from voiceclone.models.vits2.layers import length_mask
 from voiceclone.models.vits2.splines import spline
-from voiceclone.models.vits2.stochastic_durations import StochasticDurationPredictor
+from voiceclone.models.vits2.stochastic_durations import DurationFlow, StochasticDurationPredictor
 
 
 def drawn(*shape: int) -> tuple[torch.Tensor, ...]:
@@ -40,7 +40,7 @@ def test_the_log_determinant_is_the_log_derivative() -> None:
 
 
 def test_the_flow_of_durations_can_be_undone_and_learns() -> None:
-    """The likelihood of tokens that always last 3 and 12 frames increases."""
+    """The likelihood of tokens that always last 3 and 12 frames increases, and then durations near those are drawn."""
     torch.manual_seed(0)
     config = replace(vits2_preset("tiny"), stochastic_durations=True, duration_dropout=0.0)
     predictor = StochasticDurationPredictor(config)
@@ -49,18 +49,34 @@ def test_the_flow_of_durations_can_be_undone_and_learns() -> None:
     frames = torch.tensor([3.0, 12.0]).repeat(3).expand(4, 1, 6)
     optimizer = torch.optim.Adam(predictor.parameters(), lr=1e-2)
     losses = []
-    for _ in range(25):
+    for _ in range(150):
         loss = predictor.negative_log_likelihood(features, mask, None, frames).mean() / 6
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < losses[0] - 0.5
+    assert losses[24] < losses[0] - 0.5
     with torch.no_grad():
+        drawn = torch.cat([predictor(features, mask, None, torch.randn(4, 2, 6)).exp() for _ in range(20)])
+        medians = drawn.reshape(-1, 2).median(dim=0).values
+        assert 2.0 < medians[0] < 3.5 and 9.0 < medians[1] < 14.0, medians
         latent = torch.randn(4, 2, 6)
         assert not torch.allclose(predictor.flow(latent, mask, features)[0], latent, atol=0.1)
         there = predictor.flow(latent, mask, features)[0]
         assert torch.allclose(predictor.flow.inverse(there, mask, features), latent, atol=1e-4)
+        skipped = predictor.flow.inverse(there, mask, features, skip=1)
+        assert torch.allclose(skipped[:, 0], latent[:, 0], atol=1e-4), "the part that is left out does not matter"
+        assert not torch.allclose(skipped[:, 1], latent[:, 1], atol=0.1)
+
+
+def test_the_log_determinant_of_the_flow_is_that_of_its_jacobian() -> None:
+    torch.manual_seed(4)
+    flow = DurationFlow(8).double()
+    for parameter in flow.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    mask, condition, x = torch.ones(1, 1, 3).double(), torch.randn(1, 8, 3).double(), torch.randn(1, 2, 3).double()
+    jacobian = torch.autograd.functional.jacobian(lambda x: flow(x, mask, condition)[0], x).reshape(6, 6)
+    assert torch.allclose(flow(x, mask, condition)[1], torch.linalg.slogdet(jacobian).logabsdet[None], atol=1e-8)
 
 
 def test_padding_does_not_change_the_stochastic_durations() -> None:

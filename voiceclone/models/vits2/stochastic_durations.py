@@ -88,7 +88,11 @@ class SplineCoupling(nn.Module):
 
 
 class DurationFlow(nn.Module):
-    """Affine map and spline couplings, with the two channels exchanged after each."""
+    """An affine map and spline couplings, with the two channels exchanged after each coupling.
+
+    As in VITS: ``StochasticDurationPredictor`` of jaywalnut310/vits. (Transformers' training exchanges the channels after
+    the affine map as well, its synthesis does not.)
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -97,20 +101,21 @@ class DurationFlow(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, 2, N)`` to normal variates, and the log-determinant ``(B,)``."""
         total = x.new_zeros(len(x))
-        for part in self.parts:
+        for number, part in enumerate(self.parts):
             x, log_determinant = part(x, mask, condition)
-            x, total = x.flip(1), total + log_determinant
+            x, total = x.flip(1) if number else x, total + log_determinant
         return x, total
 
     def inverse(self, y: Tensor, mask: Tensor, condition: Tensor, *, skip: int | None = None) -> Tensor:
         """Inverse of :meth:`forward`.
 
         Args:
-            skip: index of a part to leave out, including its exchange of channels.
+            skip: index of a coupling whose map is left out.
         """
         for number in reversed(range(len(self.parts))):
+            y = y.flip(1) if number else y
             if number != skip:
-                y = self.parts[number].inverse(y.flip(1), mask, condition)
+                y = self.parts[number].inverse(y, mask, condition)
         return y
 
 
@@ -161,7 +166,7 @@ class StochasticDurationPredictor(nn.Module):
         """Log frames ``(B, 1, N)`` for ``noise`` ``(B, 2, N)`` of any variance; 0 where None."""
         condition = self._condition(features, mask, voice)
         noise = torch.zeros_like(features[:, :2]) if noise is None else noise
-        # The first coupling maps the second channel, which is not used.
+        # The first coupling maps the second channel, which is not returned.
         return self.flow.inverse(noise, mask, condition, skip=1)[:, :1]
 
 
