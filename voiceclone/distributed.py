@@ -194,7 +194,9 @@ class ProcessGroup:
         The main process uses ``seed``, the others different seeds, so that their dropout masks differ.
         """
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed + (self.rank << 40))
+            # torch's generator of the CPU takes only the lower 32 bits of a seed.
+            own = seed if self.is_main else int(np.random.SeedSequence([seed, self.rank]).generate_state(1)[0])
+            torch.manual_seed(own)
             yield
 
 

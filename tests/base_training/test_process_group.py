@@ -128,6 +128,17 @@ def test_rows_of_the_processes_make_up_the_batch(corpus):
     assert ProcessGroup(rank=3, world_size=4).rows(2) == ([0], 0.0)
 
 
+def test_processes_draw_different_noise_from_one_seed():
+    drawn = []
+    for rank in (0, 1, 2, 1):
+        with ProcessGroup(rank=rank, world_size=3).seeded(5):
+            drawn.append(torch.rand(8))
+    assert torch.equal(drawn[1], drawn[3])
+    assert not any(torch.equal(drawn[a], drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    torch.manual_seed(5)
+    assert torch.equal(drawn[0], torch.rand(8)), "one process alone draws what the first of several does"
+
+
 def test_gradients_of_the_shares_add_up(corpus, tmp_path, monkeypatch):
     """Every term but feature matching, which communicates between processes."""
     for module, name, function in REPLACED:

@@ -113,6 +113,44 @@ def test_averaged_encoders_keep_the_scale_of_spectral_norm(corpus, tmp_path):
     assert 0.7 < float(ours / theirs) < 1.4
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_style_of_a_held_out_utterance_is_that_of_others(corpus, seed):
+    batches = BatchMaker(corpus, dataclasses.replace(CONFIG, seed=seed))
+    sources = []
+    batches.style_mel = lambda source, start, wanted: sources.append(source) or np.zeros((80, 2 * wanted), np.float32)
+    for index in batches.validation:
+        batches.fixed([index], frames=40)
+    assert len(sources) == len(batches.validation) and not set(sources) & set(batches.validation)
+    again = list(sources)
+    for index in batches.validation:
+        batches.fixed([index], frames=40)
+    assert sources == 2 * again
+
+
+def test_the_style_samplers_reference_is_another_utterance(corpus):
+    batches = BatchMaker(corpus, CONFIG)
+    index = next(iter(batches.training.values()))[0]
+    assert all(batches.style_cut(index, np.random.default_rng(seed))[0] != index for seed in range(100))
+
+
+def test_a_boosted_speaker_is_in_more_of_the_predictors_batches(corpus):
+    def share(boost: dict[str, float] | None) -> float:
+        batches = BatchMaker(corpus, dataclasses.replace(CONFIG, prosody_batch=1), speaker_boost=boost)
+        picked = [batches.prosody(step).picked[0] for step in range(150)]
+        return float(np.mean([corpus.utterances[index].speaker == corpus.speakers[0] for index in picked]))
+
+    assert share({corpus.speakers[0]: 9.0}) > 0.75 > share(None)
+
+
+def test_a_run_is_not_resumed_with_what_it_held_out(corpus, tmp_path):
+    Trainer(RecordedSystem(corpus, dataclasses.replace(CONFIG, steps=1)), tmp_path).run()
+    kept = BatchMaker(corpus, CONFIG).validation
+    other = next(s for s in range(1, 50) if BatchMaker(corpus, dataclasses.replace(CONFIG, seed=s)).validation != kept)
+    with pytest.raises(UsageError, match="other utterances held out: give the data and the seed"):
+        Trainer(RecordedSystem(corpus, dataclasses.replace(CONFIG, seed=other)), tmp_path).resume()
+    Trainer(RecordedSystem(corpus, dataclasses.replace(CONFIG, steps=2)), tmp_path).resume()
+
+
 def test_validation_utterances_are_in_no_batch(corpus):
     batches = BatchMaker(corpus, CONFIG)
     assert len(batches.validation) == 2

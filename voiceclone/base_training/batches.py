@@ -54,6 +54,7 @@ class Batches(ABC, Generic[B]):
         self._groups = sorted(training)
         weights = np.array([(boost or {}).get(group, 1.0) for group in self._groups])
         self._weights = weights / weights.sum()
+        self._boosted = weights if boost else None
         kept = [i for indices in training.values() for i in indices]
         self._by_length = np.array(sorted(kept, key=lambda i: corpus.frames[i]))
 
@@ -102,7 +103,14 @@ class Batches(ABC, Generic[B]):
 
     def _frequencies(self, indices: np.ndarray) -> np.ndarray | None:
         """Relative frequency of utterances in the predictor's batches; None where all are drawn equally often."""
-        return None
+        if self._boosted is None:
+            return None
+        return np.array([self._boosted[self._group_of[int(index)]] for index in indices])
+
+    @cached_property
+    def _group_of(self) -> dict[int, int]:
+        """The number of the group of each training utterance."""
+        return {index: number for number, group in enumerate(self._groups) for index in self.training[group]}
 
     def tokens(self, picked: list[int]) -> tuple[Tensor, Tensor]:
         """Tokens of utterances, int64 ``(B, N)`` and 0-padded, and their numbers ``(B,)``."""
@@ -117,7 +125,7 @@ class Batches(ABC, Generic[B]):
 
         They are never divided among processes.
         """
-        rng = np.random.default_rng(self.config.seed + 23)
+        rng = np.random.default_rng([self.config.seed, 23, *indices])
         crop = int(self.corpus.frames[indices].min())
         crop = crop if frames is None else min(crop, frames)
         return self._batch(indices, crop, rng, with_audio=self.corpus.has_audio, from_start=True, whole=True)
@@ -214,19 +222,25 @@ class SpeakerBatches(Batches[S]):
     def _style_cuts(self, picked: list[int], rng: np.random.Generator) -> list[tuple[int, int, int]]:
         """Utterance, first frame and number of frames of the crops from which the styles are computed.
 
-        They are often taken from another utterance, so that the style does not encode the words.
+        They are often taken from another utterance, so that the style does not encode the words, and always for a
+        held-out one: synthesis does not have the recording of what it is to say.
         """
         low, high = self.config.style_frames
         sources = []
         for index in picked:
             own = self.training.get(self.corpus.utterances[index].speaker) or [index]
-            sources.append(int(rng.choice(own)) if rng.random() < self.config.other_utterance else index)
+            other = rng.random() < self.config.other_utterance or index not in self._group_of
+            sources.append(int(rng.choice(own)) if other else index)
         wanted = STYLE_STEP * int(rng.integers(low // (2 * STYLE_STEP), high // (2 * STYLE_STEP) + 1))
         return [(s, int(rng.integers(0, max(int(self.corpus.frames[s]) - wanted, 0) + 1)), wanted) for s in sources]
 
     def style_cut(self, index: int, rng: np.random.Generator) -> tuple[int, int, int]:
-        """A crop of maximum length from any utterance of the same speaker: utterance, first frame, number of frames."""
-        own = self.training.get(self.corpus.utterances[index].speaker) or [index]
+        """A crop of maximum length from another utterance of the speaker: utterance, first frame, number of frames.
+
+        It is from the same utterance where that is the speaker's only one.
+        """
+        others = [i for i in self.training.get(self.corpus.utterances[index].speaker, []) if i != index]
+        own = others or [index]
         source, wanted = int(rng.choice(own)), self.config.style_frames[1] // 2
         return source, int(rng.integers(0, max(int(self.corpus.frames[source]) - wanted, 0) + 1)), wanted
 

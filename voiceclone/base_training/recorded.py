@@ -132,7 +132,9 @@ class RecordedSystem(System):
         stage = None if self.stages is None else self.stages.stage(progress)
         if stage == PROSODIC:
             terms = self._prosody(step, progress)
-            terms.update(self._through_decoder(self._crops(step), to_reconstruction=True))
+            with torch.no_grad():  # the decoder was trained on the aligner's durations
+                batch, _, _ = self._aligned(self._crops(step), progress)
+            terms.update(self._through_decoder(batch, to_reconstruction=True))
             return StepLosses(terms=terms, total=self.objective.total(terms))
         adversarial = self.takes_discriminators(step, progress)
         batch, alignment, aligned = self._aligned(self._crops(step), progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -60,6 +62,12 @@ class System(ABC):
         self.averaged.load_state_dict(self.trained.state_dict())
         for module in (self.trained, self.discriminators, self.averaged):
             module.to(self.process_group.device)
+
+    def held_out_key(self) -> str:
+        """SHA-256 of the names of the held-out utterances, which a resumed run must not train on."""
+        batches = getattr(self, "batches", None)
+        held = [self.corpus.utterances[index] for index in batches.validation] if batches is not None else []
+        return hashlib.sha256(json.dumps(sorted([u.speaker, u.name] for u in held)).encode()).hexdigest()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the generator's optimizer; each may have its own ``weight_decay`` and the like.

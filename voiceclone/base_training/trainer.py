@@ -134,6 +134,7 @@ class Trainer:
             "config": self.config.to_json(),
             **self.system.identity(),
             **self.system.state(),
+            "held_out": self.system.held_out_key(),
             "trainee": self.system.trained.state_dict(),
             "averaged": self.system.averaged.state_dict(),
             "discriminators": self.system.discriminators.state_dict(),
@@ -160,6 +161,9 @@ class Trainer:
         found = {"preset": state["config"]["preset"], **older, **state}
         if any(found.get(name) != value for name, value in wanted.items()):
             message = "was trained on other speakers or with another preset, system or settings: choose another --out"
+            raise UsageError(f"{self.out / CHECKPOINT}: {message}")
+        if state.get("held_out") not in (None, self.system.held_out_key()):  # they would be trained on
+            message = "was trained with other utterances held out: give the --data and the --seed of that run"
             raise UsageError(f"{self.out / CHECKPOINT}: {message}")
         system = self.system
         parts = {"trainee": system.trained, "averaged": system.averaged, "discriminators": system.discriminators}

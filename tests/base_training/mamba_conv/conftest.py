@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.config import DEFAULT_WEIGHTS, TrainConfig
 from voiceclone.base_training.corpus import prepare_corpus
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
-from voiceclone.base_training.mamba_conv.settings import CodecTraining
+from voiceclone.base_training.mamba_conv.settings import CODEC_WEIGHTS, WEIGHTS, CodecTraining
 from voiceclone.base_training.trainer import Trainer
 from voiceclone.data.rows import read_rows
 from voiceclone.models.mamba_conv.config import presets
@@ -17,6 +17,7 @@ from voiceclone.models.presets import full_config
 CONFIG = TrainConfig(
     preset="tiny", steps=8, warmup_steps=2, crop_frames=16, crop_batch=3, prosody_batch=4, prosody_frames=40,
     log_every=4, adversarial_share=0.5, learning_rate=3e-3,
+    weights=tuple({**DEFAULT_WEIGHTS, **WEIGHTS, **CODEC_WEIGHTS}.items()),
 )  # fmt: skip
 
 

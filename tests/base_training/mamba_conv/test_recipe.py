@@ -12,11 +12,14 @@ import pytest
 import torch
 from support import check_packing_again
 
+from voiceclone.base_training.config import TrainConfig
 from voiceclone.base_training.mamba_conv import recipe
 from voiceclone.base_training.mamba_conv.analysis import analysis_text, trends
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
+from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of
 from voiceclone.base_training.mamba_conv.codes import codec_key
-from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
+from voiceclone.base_training.mamba_conv.settings import WEIGHTS, MambaConvTraining
+from voiceclone.base_training.trainer import read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.base import load_base
 from voiceclone.bases.mamba_conv import read_mamba_conv
@@ -106,6 +109,28 @@ def test_a_start_from_a_base_takes_its_weights_and_codec(trained: Path, spoken, 
     monkeypatch.setattr(recipe, "LEAST_SECONDS", 5000.0)
     assert train(trained, spoken, "sixth", "mamba-conv", "--steps", "1") == 2
     assert "s of speech are too little" in capsys.readouterr().err
+
+
+def test_a_run_that_gets_longer_keeps_its_codec(spoken, tmp_path: Path, monkeypatch, capsys) -> None:
+    prepared(monkeypatch)
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))
+    assert train(tmp_path, spoken, "run", "mamba-conv", "--steps", "2", "--set", "mixer=gru") == 0
+    folder = tmp_path / "run" / "codec_training" / "codec"
+    before = (folder / "codec.safetensors").read_bytes()
+    assert train(tmp_path, spoken, "run", "mamba-conv", "--steps", "3", "--set", "mixer=gru", "--resume") == 0
+    assert (folder / "codec.safetensors").read_bytes() == before
+    assert read_checkpoint(tmp_path / "run")["step"] == 3
+    shutil.rmtree(folder)
+    capsys.readouterr()
+    assert train(tmp_path, spoken, "run", "mamba-conv", "--steps", "4", "--set", "mixer=gru", "--resume") == 2
+    assert "is not the codec that the run was trained with" in capsys.readouterr().err and not folder.exists()
+
+
+def test_weights_are_used_as_they_are_given() -> None:
+    given = {"system": "mamba-conv", "steps": 1, "weights": {"duration": 1.0}}
+    weight = TrainConfig.from_json(given).weight
+    assert weight["duration"] == 1.0 and weight["duration_total"] == WEIGHTS["duration_total"] == 0.5
+    assert codec_config_of(TrainConfig.from_json(given), 0, 0.5).weight["mel"] == 2.0
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,14 @@ def test_a_model_with_it_speaks_and_gives_gradients_to_the_voice():
     assert torch.allclose(gradient(True), plain, rtol=1e-3, atol=1e-6 + 1e-3 * float(plain.abs().max()))
 
 
+def test_every_weight_of_the_decoder_is_trained():
+    """Also the layer that sums the harmonics, as in StyleTTS2; that of Kokoro's decoder is not trained there."""
+    model = built("hifigan")
+    features, f0 = torch.randn(1, 32, 8), torch.full((1, 16), 120.0)
+    model.decoder(features, f0, torch.zeros(1, 16), torch.randn(1, 128)).square().sum().backward()
+    assert [name for name, weight in model.decoder.named_parameters() if weight.grad is None] == []
+
+
 def test_rates_that_do_not_fit_are_refused():
     widths = {"resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3, 5]], "upsample_initial_channel": 16}
     with pytest.raises(ValueError, match="must multiply to 300"):

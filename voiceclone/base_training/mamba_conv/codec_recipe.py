@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from voiceclone.base_training.config import TrainConfig
+from voiceclone.base_training.config import DEFAULT_WEIGHTS, TrainConfig
 from voiceclone.base_training.corpus import Corpus
 from voiceclone.base_training.losses import SpectralLoss
 from voiceclone.base_training.mamba_conv.codec_files import load_codec, read_codec_facts, save_codec
 from voiceclone.base_training.mamba_conv.codec_system import CodecSystem
-from voiceclone.base_training.mamba_conv.settings import CodecTraining
+from voiceclone.base_training.mamba_conv.settings import CODEC_WEIGHTS, CodecTraining
 from voiceclone.base_training.run_folder import CODEC
 from voiceclone.base_training.systems import Recipe
 from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
@@ -110,7 +110,7 @@ def codec_config_of(config: TrainConfig, codebook_size: int, share: float) -> Tr
         system_settings=CodecTraining(codebook_size=codebook_size),
         learning_rate=defaults.learning_rate,
         adversarial_share=ADVERSARIAL_SHARE,
-        weights=defaults.weights,
+        weights=tuple({**DEFAULT_WEIGHTS, **CODEC_WEIGHTS}.items()),
         **length,
     )
 
@@ -191,5 +191,5 @@ def measured_use(codec: nn.Module, corpus: Corpus, indices: list[int]) -> list[f
 
 RECIPE = Recipe(
     train_and_pack=train_and_pack, settings=CodecTraining, presets=PRESETS, check=check_codec_settings,
-    defaults={"adversarial_share": ADVERSARIAL_SHARE},
+    defaults={"adversarial_share": ADVERSARIAL_SHARE, "weights": CODEC_WEIGHTS},
 )  # fmt: skip

@@ -17,7 +17,7 @@ from voiceclone.base_training.discriminators import Discriminators
 from voiceclone.base_training.losses import SpectralLoss, adversarial_loss, discriminator_loss, feature_match_loss
 from voiceclone.base_training.mamba_conv.batches import held_out, training_groups
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
-from voiceclone.base_training.mamba_conv.settings import CODEC_WEIGHTS, CodecTraining, weights_of
+from voiceclone.base_training.mamba_conv.settings import CodecTraining
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.distributed import ProcessGroup
 from voiceclone.errors import UsageError
@@ -83,7 +83,7 @@ class CodecSystem(System):
         self.batches = AudioCrops(corpus, config, self.process_group)
         self._build(lambda: Codec(self.codec), Discriminators)
         self.spectral = SpectralLoss().to(self.process_group.device)
-        self.weight = weights_of(config, CODEC_WEIGHTS)
+        self.weight = config.weight
         self.started = False
         self.last_codes: list[deque[Tensor]] = [deque(maxlen=USE_BATCHES) for _ in range(self.codec.levels)]
 

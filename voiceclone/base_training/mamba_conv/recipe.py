@@ -17,14 +17,15 @@ from voiceclone.base_training.following import Following
 from voiceclone.base_training.mamba_conv.batches import held_out
 from voiceclone.base_training.mamba_conv.codec_files import load_codec
 from voiceclone.base_training.mamba_conv.codec_recipe import codec_config_of, codec_measures, own_codec
+from voiceclone.base_training.mamba_conv.codes import codec_key
 from voiceclone.base_training.mamba_conv.run_files import RunFiles
-from voiceclone.base_training.mamba_conv.settings import MambaConvTraining
+from voiceclone.base_training.mamba_conv.settings import WEIGHTS, MambaConvTraining
 from voiceclone.base_training.mamba_conv.system import MambaConvSystem
 from voiceclone.base_training.measures import resemblyzer_embed, spoken_measures
 from voiceclone.base_training.packed_folder import repacked
-from voiceclone.base_training.run_folder import BASE, BEST, CODEC_TRAINING
+from voiceclone.base_training.run_folder import BASE, BEST, CODEC, CODEC_TRAINING
 from voiceclone.base_training.systems import Recipe
-from voiceclone.base_training.trainer import read_checkpoint
+from voiceclone.base_training.trainer import CHECKPOINT, read_checkpoint
 from voiceclone.base_training.training_run import TrainingRun
 from voiceclone.bases.folder import system_of
 from voiceclone.bases.mamba_conv import read_mamba_conv, write_mamba_conv
@@ -105,7 +106,19 @@ def given_codec(settings: MambaConvTraining) -> nn.Module | None:
 
 
 def trained_codec(settings: MambaConvTraining, run: TrainingRun) -> nn.Module:
-    """The codec of the run's own, trained where it is not there."""
+    """The codec of the run's own, trained where it is not there.
+
+    A run that is resumed takes its own whatever its settings are now, which may have another length.
+
+    Raises:
+        UsageError: the codec of a run that is resumed is not there any more.
+    """
+    folder = Path(run.out) / CODEC_TRAINING / CODEC
+    if run.resume and (Path(run.out) / CHECKPOINT).is_file():
+        codec = load_codec(folder) if folder.is_dir() else None
+        if codec is None or codec_key(codec) != read_checkpoint(run.out).get("codec"):
+            raise UsageError(f"{folder}: is not the codec that the run was trained with: start again with --overwrite")
+        return codec
     part = codec_config_of(run.config, settings.codebook_size, settings.codec_share)
     then = dataclasses.replace(_following(run), training_share=1.0 / settings.codec_share)
     return own_codec(dataclasses.replace(run, config=part, out=Path(run.out) / CODEC_TRAINING, init=None, then=then))
@@ -201,6 +214,6 @@ def mamba_conv_card(facts: BaseFacts, bundle: Bundle, corpus: Corpus, measured: 
 
 
 RECIPE = Recipe(
-    train_and_pack=train_and_pack, settings=MambaConvTraining, presets=PRESETS, check=check_model_settings,
-    takes=frozenset(["boost"]),
+    train_and_pack=train_and_pack, settings=MambaConvTraining, defaults={"weights": WEIGHTS}, presets=PRESETS,
+    check=check_model_settings, takes=frozenset(["boost"]),
 )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from voiceclone.base_training.config import DEFAULT_WEIGHTS, TrainConfig
 from voiceclone.base_training.systems import SystemSettings
 from voiceclone.models.mamba_conv.config import CodecConfig, GenerationConfig, MambaConvConfig, presets
 
@@ -98,9 +97,3 @@ class MambaConvTraining(SystemSettings):
     def generation(self) -> GenerationConfig:
         """Settings of the token generation."""
         return GenerationConfig(rounds=self.iterations, min_rounds=min(self.min_iterations, self.iterations))
-
-
-def weights_of(config: TrainConfig, own: dict[str, float]) -> dict[str, float]:
-    """Loss weights of a system. Values that a run's settings change take precedence."""
-    changed = {name: value for name, value in config.weight.items() if DEFAULT_WEIGHTS.get(name) != value}
-    return {**own, **changed}

@@ -14,7 +14,7 @@ from voiceclone.base_training.corpus import Corpus, Utterance
 from voiceclone.base_training.mamba_conv.batches import CodeBatches
 from voiceclone.base_training.mamba_conv.codes import CodeCache, codec_key
 from voiceclone.base_training.mamba_conv.objective import TOKEN_TERMS, MambaConvObjective, MambaConvTrainee
-from voiceclone.base_training.mamba_conv.settings import WEIGHTS, MambaConvTraining, weights_of
+from voiceclone.base_training.mamba_conv.settings import WEIGHTS, MambaConvTraining
 from voiceclone.base_training.measures import speak_phonemes
 from voiceclone.base_training.system import StepLosses, System
 from voiceclone.bases.mamba_conv import read_mamba_conv
@@ -65,9 +65,9 @@ class MambaConvSystem(System):
         )
         self._build(lambda: MambaConvTrainee(model, len(corpus.speakers)), nn.Module)
         # an optimizer needs at least one parameter
-        self.discriminators = nn.ParameterList([nn.Parameter(torch.zeros(0))])
+        self.discriminators = nn.ParameterList([nn.Parameter(torch.zeros(0))]).to(self.process_group.device)
         self.objective = MambaConvObjective(self.trained, config, self.training)
-        self.weight = weights_of(config, WEIGHTS)
+        self.weight = config.weight
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Weight decay applies to all parameters except the rates of the state space models."""
@@ -83,7 +83,7 @@ class MambaConvSystem(System):
         found = self.objective.terms(batch, step, progress)
         share = batch.share
         terms = {name: value * (share.tokens if name in TOKEN_TERMS else share.rows) for name, value in found.items()}
-        total = sum(self.weight[name] * value for name, value in terms.items() if name in self.weight)
+        total = sum(self.weight[name] * value for name, value in terms.items() if name in WEIGHTS)
         return StepLosses(terms=terms, total=total)
 
     def takes_discriminators(self, step: int, progress: float) -> bool:

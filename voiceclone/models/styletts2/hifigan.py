@@ -79,9 +79,9 @@ class HifiGenerator(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, f0: Tensor) -> Tensor:
         """Features ``(B, C, 2 F)``, style ``(B, 128)`` and F0 in Hz ``(B, 2 F)`` to audio ``(B, 1, 600 F)``."""
-        with torch.no_grad():
-            source, _, _ = self.m_source(self.f0_upsamp(f0[:, None]).transpose(1, 2))
-            source = source.transpose(1, 2)
+        # The sines have no gradient; unlike that of Kokoro's decoder, the layer that sums the harmonics is trained.
+        source, _, _ = self.m_source(self.f0_upsamp(f0[:, None]).transpose(1, 2))
+        source = source.transpose(1, 2)
         for level, up in enumerate(self.ups):
             x = up(_snake(x, self.alphas[level]))
             x = x + self.noise_res[level](self.noise_convs[level](source), style)

@@ -90,8 +90,8 @@ class SplineCoupling(nn.Module):
 class DurationFlow(nn.Module):
     """An affine map and spline couplings, with the two channels exchanged after each coupling.
 
-    As in VITS: ``StochasticDurationPredictor`` of jaywalnut310/vits. (Transformers' training exchanges the channels after
-    the affine map as well, its synthesis does not.)
+    As in VITS: ``StochasticDurationPredictor`` of jaywalnut310/vits. (Transformers' training exchanges the channels
+    after the affine map as well, its synthesis does not.)
     """
 
     def __init__(self, channels: int) -> None:
