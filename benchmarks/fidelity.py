@@ -13,11 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from real_kokoro import COLUMNS, Judges, speak
+from real_kokoro import COLUMNS, Judges, dataset_of, speak
 
 from voiceclone.bases.base import load_base
 from voiceclone.cloning.fidelity import at_fidelity
-from voiceclone.data.dataset import load_dataset
 from voiceclone.errors import VoicecloneError
 
 
@@ -31,7 +30,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         base = load_base(options.base, offline=True)
-        judges = Judges(load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab))
+        judges = Judges(dataset_of(options.run, options.data, base))
         print(f"| {options.run.name} on {base.title}, fidelity | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
         for fidelity in options.fidelities:
             pack = at_fidelity(options.run / f"{options.run.name}.pt", fidelity)

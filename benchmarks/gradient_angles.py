@@ -48,8 +48,9 @@ def main() -> int:
         teacher, student = load_base(options.teacher, offline=True), load_base(options.student, offline=True)
         clips = load_dataset(options.data, vocab=teacher.kmodel.vocab).train[: options.clips]
         first, last = artifacts["anchor"], artifacts["base_vector"]
-        targets = aligned_targets(teacher, [(c.name, c.phonemes, read_audio(c.path)) for c in clips], last)
-        objectives = [_objective(base, targets) for base in (teacher, student)]
+        read = [(c.name, c.phonemes, read_audio(c.path)) for c in clips]
+        targets = aligned_targets(teacher, read, last)
+        objectives = [_objective(base, targets, [audio for _, _, audio in read]) for base in (teacher, student)]
         points = {"initialization": first, "half way": (first + last) / 2, "finished": last}
         print("| voice | acoustic half | prosodic half |\n|---|---|---|")
         for name, vector in points.items():
@@ -77,8 +78,11 @@ def aligned_targets(base: Base, clips: list[tuple[str, str, np.ndarray]], vector
     return [scale(target, gain) for target in aligned]
 
 
-def _objective(base: Base, targets: list[AlignedTarget]) -> Objective:
-    """The clone's own loss on ``base``; the text's features are the base's own."""
+def _objective(base: Base, targets: list[AlignedTarget], clips: list[np.ndarray]) -> Objective:
+    """The clone's loss on ``base``, with the default weights and without the clips' bandwidth.
+
+    The text's features are the base's own, and the speaker's vector is that of the clips ``(T,)`` at their own level.
+    """
     from dataclasses import replace
 
     kokoro = FrozenKokoro(base.kmodel, torch.device("cpu"))
@@ -86,7 +90,7 @@ def _objective(base: Base, targets: list[AlignedTarget]) -> Objective:
     encoder = load_resemblyzer(torch.device("cpu"))
     if encoder is None:
         raise VoicecloneError("Resemblyzer is not installed")
-    vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.numpy()) for target in own]))
+    vectors = torch.from_numpy(np.stack([encoder.embed(clip) for clip in clips]))
     speaker = Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0))
     return Objective(
         own,

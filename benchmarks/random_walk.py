@@ -26,10 +26,11 @@ from typing import Any
 import librosa
 import numpy as np
 import torch
+from real_kokoro import dataset_of
 
 from voiceclone.audio.io import SAMPLE_RATE, read_audio
 from voiceclone.bases.base import Base, load_base
-from voiceclone.data.dataset import Clip, load_dataset
+from voiceclone.data.dataset import Clip
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.resemblyzer import required_resemblyzer
@@ -188,7 +189,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         base = load_base(options.base, offline=True)
-        clips = load_dataset(options.data, lang="a", seed=0, vocab=base.kmodel.vocab).train
+        clips = dataset_of(options.run, options.data, base).train
         target, other = target_and_other(clips)
         seconds = options.times * json.loads((options.run / "report.json").read_text())["seconds"]
         with Reporter().task("Random walk", total=round(seconds), unit="second") as task:

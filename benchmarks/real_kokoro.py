@@ -26,7 +26,8 @@ import torch
 from voiceclone.audio.io import SAMPLE_RATE, read_audio, resample
 from voiceclone.bases.base import Base, load_base
 from voiceclone.data.dataset import Clip, Dataset, load_dataset
-from voiceclone.errors import VoicecloneError
+from voiceclone.errors import UsageError, VoicecloneError
+from voiceclone.evaluation.api import run_facts
 from voiceclone.evaluation.metrics import SpeakerEncoder, measure_pitch, spoken_seconds
 from voiceclone.evaluation.metrics_words import load_word_recognizer
 from voiceclone.files import write_json
@@ -67,7 +68,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         base = load_base(options.base, offline=True)
-        dataset = _load(options.data, base)
+        dataset = dataset_of(options.run, options.data, base)
         judges = Judges(dataset)
         voices = {**_voices(options.run), **{path.stem: VoicePack.load(path) for path in options.also}}
         print(
@@ -165,6 +166,19 @@ def row_of(name: str, values: dict[str, float]) -> str:
     """A row of a table; columns without a value have a dash."""
     cells = (f"{values[c]:.{DIGITS[c]}f}" if c in values else "-" for c in COLUMNS)
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def dataset_of(run: Path, data: Path, base: Base) -> Dataset:
+    """The dataset of a run, split as in it.
+
+    Raises:
+        UsageError: the clips, or their split, are not those that the voice was made from.
+    """
+    facts = run_facts(run / f"{run.name}.pt")
+    found = load_dataset(data, lang="a", seed=facts.get("seed", 0), vocab=base.kmodel.vocab)
+    if facts.get("fingerprint", found.fingerprint) != found.fingerprint:
+        raise UsageError(f"{data}: is not the dataset that {run} was made from, or has changed since")
+    return found
 
 
 def _load(data: Path, base: Base) -> Dataset:

@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="sounds and index.html go there")
     parser.add_argument("--base", default="auto", help="auto (the one each voice was made for), kokoro, nano, a folder")
     parser.add_argument("--sentences", type=int, default=3, help="held-out recordings of each voice (default: 3)")
-    parser.add_argument("--lang", default="a", help="Kokoro's language code (default: a)")
+    parser.add_argument("--lang", help="Kokoro's language code (default: that of each run)")
     parser.add_argument("--offline", action="store_true", help="never use the network")
     options = parser.parse_args(arguments)
     bases: dict[str, Base] = {}
@@ -56,13 +56,14 @@ def _load(given: str, options: argparse.Namespace, bases: dict[str, Base]) -> Sa
     if chosen not in bases:
         bases[chosen] = load_base(chosen, offline=options.offline)
     base, seed = bases[chosen], facts.get("seed", 0)
+    lang = options.lang or facts.get("lang", "a")
     vocab = base.kmodel.vocab
     return SampleVoice(
         file=path_of(which),
         pack=find_voice(which, base),
         base=base,
-        dataset=load_dataset(Path(data), lang=options.lang, seed=seed, vocab=vocab),
-        lang=options.lang,
+        dataset=load_dataset(Path(data), lang=lang, seed=seed, vocab=vocab),
+        lang=lang,
         seed=seed,
         consent=facts.get("consent") or facts_of(path_of(which)).get("consent", NOT_STATED),
     )

@@ -105,11 +105,12 @@ def step(base: Path, data: Path) -> dict[str, float]:
 def floor_pass(trainer: ProjectionTrainer, crops: Sequence[Crop], micro_batch: int, lean: bool) -> None:
     """The minimum work of a step: the decoder's audio of the crops, and the gradient back to the voice."""
     leaf = trainer.state.anchor.clone().to(trainer.kokoro.device).requires_grad_()
-    trainer.kokoro.fused, usual = lean, trainer.kokoro.fused
+    kokoro, usual = trainer.kokoro, (trainer.kokoro.fused, trainer.kokoro.convolutions)
+    kokoro.fused, kokoro.convolutions = lean, usual[1] if lean else None  # else the blocks would be fused all the same
     for first in range(0, len(crops), micro_batch):
         part = crops[first : first + micro_batch]
         trainer.objective.speak_crops([leaf] * len(part), part).square().mean().backward()
-    trainer.kokoro.fused = usual
+    kokoro.fused, kokoro.convolutions = usual
 
 
 def naive(data: Path, work: Path) -> dict[str, float | None]:

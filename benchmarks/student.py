@@ -179,7 +179,7 @@ def compare(student: Measured, teacher: Measured) -> dict[str, tuple[float, floa
         "word errors, % (Whisper)": (ours["word_errors_percent"], theirs["word_errors_percent"]),
         "MOS (DistilMOS)": (ours["mos"], theirs["mos"]),
         "speaker cosine student-teacher, same vector, other sentences": (float(own.mean()), None),
-        "the same between two stock voices of the teacher": (float(apart), None),
+        "speaker cosine between two stock voices of the teacher, the same sentences": (float(apart), None),
         "own teacher first among the stock voices, %": (
             100 * float(np.mean(cosines.argmax(axis=1) == np.arange(len(names)))),
             None,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -17,6 +18,7 @@ from support import QUICK
 
 from voiceclone import CloneReport, VoicePack, clone, load_base
 from voiceclone.cli.main import main
+from voiceclone.cloning import pipeline
 from voiceclone.cloning.config import CloneConfig
 from voiceclone.cloning.fidelity import at_fidelity
 from voiceclone.cloning.outputs import TEST_SENTENCES
@@ -156,6 +158,49 @@ def test_report_artifacts_and_config_say_what_was_done(finished: Path) -> None:
     assert "not stated" in (finished / "README.md").read_text()
     listed = json.loads((finished / "dataset_report.json").read_text())
     assert len(listed["clips"]) == 4
+
+
+class CountingEncoder(torch.nn.Module):
+    """In place of Resemblyzer: the vector of the ``n``-th clip is the ``n``-th axis."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: list[bytes] = []
+
+    def embed(self, audio: np.ndarray) -> np.ndarray:
+        if audio.tobytes() not in self.known:
+            self.known.append(audio.tobytes())
+        return np.eye(256, dtype=np.float32)[self.known.index(audio.tobytes())]
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(audio[:, :256], dim=1)
+
+
+def test_dropped_clips_have_no_part_in_the_speakers_vector(
+    dataset_folder: Path, base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_state, found = pipeline.first_state, {}
+
+    def dropping(*arguments: Any, **named: Any) -> Any:
+        state = first_state(*arguments, **named)
+        clips = [name for name in state.alignments if name.startswith("train/")]
+        found["clips"], state.dropped[clips[0]] = len(clips), "another speaker"
+        return state
+
+    class Seen(ProjectionTrainer):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            found["vector"] = named["speaker"].vector
+            super().__init__(*arguments, **named)
+
+    monkeypatch.setattr(pipeline, "load_resemblyzer", lambda device: CountingEncoder())
+    monkeypatch.setattr(pipeline, "first_state", dropping)
+    monkeypatch.setattr(pipeline, "ProjectionTrainer", Seen)
+    parts = "initialization,blend"
+    clone(**settings(dataset_folder, base_folder, tmp_path, epochs_projection=1, without=parts))
+    axes = int((found["vector"] > 0).sum())
+    assert axes >= 1 and axes == found["clips"] - 1
 
 
 def test_its_config_names_data_and_base_for_any_working_directory(

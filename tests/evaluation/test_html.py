@@ -90,7 +90,7 @@ def evaluation():
         packs=packs,
         samples=(Sample(text=EVIL, audio=audio),),
         sentences=(Sample(text="A longer one.", audio={"clone": tone(110), "best_stock": tone(180)}),),
-        findings=findings_of(voices, verdict, ("xvector",)),
+        findings=findings_of(voices, verdict, ("xvector",), "words"),
     )
 
 
@@ -170,7 +170,7 @@ def test_the_verdict_in_words_comes_first_then_bars_sounds_and_the_tables(page, 
     places = [
         text.index(part)
         for part in (
-            "Much nearer to you than any stock voice: 9/10 of the way",
+            "Much nearer to you than the stock voice af_heart: 9/10 of the way",
             "best stock voice, af_heart: 6 of 10",
             "Listen",
             "the speaker agreed",

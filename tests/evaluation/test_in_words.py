@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from voiceclone.evaluation.bars import bars_of, three_bars
-from voiceclone.evaluation.in_words import Findings, verdict_in_words
+from voiceclone.evaluation.in_words import SOUNDS, Findings, verdict_in_words
 from voiceclone.evaluation.metrics_opinion import load_opinion_judge
 from voiceclone.evaluation.pages import render_html
 from voiceclone.evaluation.report_measuring import Scores
@@ -24,8 +24,8 @@ FOUND = {"clone": 0.7, "stranger": 0.0, "recordings": 0.8, "nearest": 0.5, "near
 def test_the_verdict_is_said_in_words() -> None:
     good = verdict_in_words(Findings(**FOUND, understood=1.0, slower_percent=-6.2, natural=4.2, natural_recordings=4.3))
     assert good == [
-        "Much nearer to you than any stock voice: 9/10 of the way to a second recording of yours.",
-        "0/10 is a stranger. The nearest stock voice, af_heart, goes 6/10.",
+        "Much nearer to you than the stock voice af_heart: 9/10 of the way to a second recording of yours.",
+        "0/10 is a stranger. The stock voice af_heart, chosen as the nearest, goes 6/10.",
         "Every word was understood.",
         "It speaks 6 % faster than you.",
         "It sounds as natural as your recordings: 4.2 of 5 as a judge of naturalness estimates it, and they 4.3.",
@@ -36,9 +36,15 @@ def test_the_verdict_is_said_in_words() -> None:
     ("changed", "says"),
     [
         ({"clone": 0.58}, "Nearer to you than"),
-        ({"clone": 0.3, "nearest": 0.1}, "Nearer to you than any stock voice, but still far from you: 4/10 of the way"),
-        ({"nearest_clear": False}, "Not clearly nearer to you than the nearest stock voice on these sentences: 9/10"),
-        ({"clone": 0.5}, "No nearer to you than the nearest stock voice: 6/10 of the way"),
+        (
+            {"clone": 0.3, "nearest": 0.1},
+            "Nearer to you than the stock voice af_heart, but still far from you: 4/10 of the way",
+        ),
+        ({"nearest_clear": False}, "Not clearly nearer to you than the stock voice af_heart on these sentences: 9/10"),
+        ({"clone": 0.5}, "No nearer to you than the stock voice af_heart: 6/10 of the way"),
+        ({"clone": 0.52, "nearest_clear": True}, "Nearer to you than the stock voice af_heart: 6/10"),
+        ({"clone": 0.95, "nearest": 0.79, "nearest_clear": True}, "Nearer to you than the stock voice af_heart: 10/10"),
+        ({"clone": 0.48, "nearest_clear": True}, "Further from you than the stock voice af_heart: 6/10"),
         ({"clone": 0.2}, "Further from you than the stock voice af_heart"),
         ({"nearest": None}, "The voice goes 9/10"),
         ({"stranger": 0.75}, "cannot be said: the judge hardly tells your recordings from a stranger's"),
@@ -48,7 +54,7 @@ def test_the_verdict_is_said_in_words() -> None:
         ({"understood": 0.85, "understood_recordings": 0.95}, "fewer than in your recordings (95)"),
         ({"understood": 0.85, "understood_recordings": 0.86}, "as many as in your recordings"),
         ({"understood": 0.9, "understood_recordings": 0.3}, "of your recordings only 30: it hardly knows such speech"),
-        ({"understood": 0.9, "by_words": False}, "90 of 100 sounds were understood"),
+        ({"understood": 0.9, "counted": SOUNDS}, "90 of 100 sounds were understood"),
         ({"slower_percent": 2.0}, "as fast as you"),
         ({"natural": 3.0, "natural_recordings": 4.0}, "less natural than your recordings"),
     ],
@@ -105,6 +111,7 @@ def found_of(scores: dict[str, tuple[Scores, ...]]) -> Findings | None:
         {name: summed_up(rows, encoders, seed=0) for name, rows in scores.items()},
         reach_verdict(scores, encoders, seed=0),
         encoders,
+        "words",
     )
 
 
@@ -114,9 +121,9 @@ def test_findings_come_from_the_encoder_that_was_never_trained_on_and_from_words
     scores["recordings"] = voice(0.8, words=True)
     found = found_of(scores)
     assert (found.clone, found.nearest, found.stranger, found.recordings) == pytest.approx((0.7, 0.5, 0.1, 0.8))
-    assert found.understood == pytest.approx(0.9) and found.by_words and found.nearest_clear is True
+    assert found.understood == pytest.approx(0.9) and found.counted == "words" and found.nearest_clear is True
     found = found_of({name: voice(s, words=False) for name, s in zip(scores, (0.7, 0.7, 0.1, 0.8))})
-    assert found.understood == pytest.approx(0.8) and not found.by_words
+    assert found.understood == pytest.approx(0.8) and found.counted == SOUNDS
     assert found.nearest_clear is False
 
 

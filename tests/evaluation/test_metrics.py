@@ -152,3 +152,20 @@ def test_a_cached_whisper_is_used_and_nothing_downloaded(monkeypatch):
     assert isinstance(recognizer, Whisper) and recognizer.name == "faster-whisper small" and not why
     assert asked[-1] == "small" and "base.en" in asked
     assert recognizer.error_rate(np.zeros(RATE, dtype=np.float32), "Two dogs sat!") == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said", "errors", "units"),
+    [
+        ("ja", "今日は、いい天気ですね。", "今日は 良い天気ですね", 1, 10),
+        ("zh", "你好,世界。", "你好世界", 0, 4),
+        ("hi", "नमस्ते, दुनिया!", "नमस्ते दुनिया", 0, 2),
+        ("hi", "मैं ठीक हूँ", "मैं ठाक हूँ", 1, 3),
+        ("fr", "L'été, ça va ?", "l été ça va", 0, 4),
+        ("en", "It's twenty dollars.", "it is $20", 0, 3),
+    ],
+)
+def test_words_are_counted_and_characters_where_there_are_no_blanks(language, text, said, errors, units) -> None:
+    pytest.importorskip("jiwer", reason="jiwer is not installed: pip install '.[judges]'")
+    model = types.SimpleNamespace(transcribe=lambda *_, **__: ([types.SimpleNamespace(text=said)], None))
+    assert Whisper(model, "tiny", language).error_rate(np.zeros(2400), text) == (errors, units)

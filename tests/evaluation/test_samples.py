@@ -44,7 +44,7 @@ def test_a_page_with_sounds_of_recording_clone_and_best_stock(
     assert sources == [f"anna/1_{role}.flac" for role in ("recording", "clone", "best_stock")]
     assert all(soundfile.info(out / source).samplerate == 24_000 for source in sources)
     assert "best stock voice (stock_1)" in page and "Anna agreed" in page
-    assert "Much nearer to you than any stock voice: 9/10" in page and "<svg" in page
+    assert "Much nearer to you than the stock voice af_heart: 9/10" in page and "<svg" in page
     assert "media-src &#39;self&#39; file:;" in page and "unsafe" not in page
 
 

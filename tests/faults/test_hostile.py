@@ -259,6 +259,9 @@ BOMBS = {
     "a frame longer than the file": b"\x95" + struct.pack("<Q", 2**50) + b"abc",
     "lists in lists": NESTED,
     "a key whose hash never ends": b"}" + DOUBLED + b"K\x01s",
+    "a key of a whole mapping": b"(" + DOUBLED + b"K\x01d",
+    "a member of a set": b"\x8f(" + DOUBLED + b"\x90",
+    "a member of a frozen set": b"(" + DOUBLED + b"\x91",
 }
 
 

@@ -69,3 +69,18 @@ def test_one_voice_is_nearer_to_itself_than_to_another() -> None:
 def test_without_the_package_there_is_no_encoder(monkeypatch) -> None:
     monkeypatch.setattr(resemblyzer, "PACKAGE", "no_such_package_at_all")
     assert load_resemblyzer() is None and not resemblyzer.resemblyzer_is_installed()
+
+
+@needs_package
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_gradient_passes_through_it_on_a_gpu() -> None:
+    """cuDNN has no backward pass for an LSTM in eval mode."""
+    audio = torch.from_numpy(voice(120.0))[None]
+    gradients = []
+    for device in ("cpu", "cuda"):
+        leaf = audio.to(device).requires_grad_()
+        load_resemblyzer(device)(leaf).square().sum().backward()
+        gradients.append(leaf.grad.cpu())
+    assert gradients[0].abs().max() > 0
+    assert torch.allclose(*gradients, rtol=1e-2, atol=1e-3 * float(gradients[0].abs().max()))

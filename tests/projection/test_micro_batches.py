@@ -10,10 +10,16 @@ import torch
 from support import double_precision, doubled
 
 from voiceclone.models.frozen_kokoro import FrozenKokoro
+from voiceclone.nets.phone_classifier import UNLABELLED
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.micro_batches import mean_terms, micro_batch_size, term_gradients
 from voiceclone.projection.objective import Objective, Speaker
+
+
+def objective_labels(objective: Objective) -> list[torch.Tensor]:
+    assert objective._labels and all(len(labels) >= objective.crop_frames for labels in objective._labels)
+    return objective._labels
 
 
 @pytest.fixture
@@ -26,7 +32,11 @@ def objective(targets, kokoro, profile, voice, monkeypatch) -> Objective:
             crop_frames=24,
             speaker=Speaker(encoder=lambda audio: torch.nn.functional.normalize(audio[:, :64], dim=1),
                             vector=torch.ones(64) / 8),
+            phone_classifier=lambda mel: mel[..., ::2],
         )  # fmt: skip
+        # Crops with different numbers of labelled frames, as where one has a pause.
+        for number, labels in enumerate(objective_labels(made)):
+            labels[: 7 * number] = UNLABELLED
         made.log_mel.double()
         made.multi_mel.double()
         # The vocoder's source draws its noise per batch: it is disabled, so that micro-batches and batch can be
@@ -49,7 +59,7 @@ def test_parts_add_up_to_the_whole(objective, voice, micro_batch: int, free_runn
     terms = objective.terms(leaf, crops)
     losses.total(terms, weights).backward()
     parts, gradient = term_gradients(objective.terms, vector, crops, weights, micro_batch)
-    assert set(parts) == set(terms) and "speaker" in parts
+    assert set(parts) == set(terms) and {"speaker", "phones"} <= set(parts)
     for name, value in terms.items():
         torch.testing.assert_close(parts[name], value.detach(), rtol=1e-10, atol=1e-12)
     assert leaf.grad.abs().max() > 0

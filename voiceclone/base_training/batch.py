@@ -25,7 +25,7 @@ class Share:
 
     def of(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Scale loss terms of these rows such that their sum over the processes is the term of the whole batch."""
-        parts = {"duration": self.inner, "duration_bins": self.tokens}
+        parts = {"duration": self.inner, "duration_bins": self.tokens, "s2s": self.tokens}
         return {name: value * parts.get(name, self.rows) for name, value in terms.items()}
 
 

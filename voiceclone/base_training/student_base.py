@@ -141,7 +141,8 @@ def student_card(facts: BaseFacts, training: str, measured: dict[str, float], pa
         "Kokoro-82M to speak with the same voice vectors. Voices made for Kokoro-82M speak on it, and voices made on "
         "it speak on Kokoro-82M.", "", training, "", "## Data", "",
         *(f"- {line}" for line in facts.data), "", "## Measured", "",
-        "On utterances held out from training (other texts and other voice vectors), against the teacher:", "",
+        "On utterances held out from training, against the teacher. Their texts and stock voices may occur in others "
+        "that were trained on:", "",
         "| | |", "|---|---|", *(f"| {name} | {value:.3g} |" for name, value in measured.items()), "",
     ]  # fmt: skip
     for title, entries in (("Not measured", facts.not_measured), ("Notes", facts.notes), ("Limits", facts.limits)):

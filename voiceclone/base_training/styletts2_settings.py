@@ -26,7 +26,7 @@ class StyleTTS2Settings(SystemSettings):
     decoder: str = "istftnet"
     """``istftnet`` (Kokoro's, fast) or ``hifigan`` (twice the computation)."""
     discriminators: str = "narrow"
-    """``narrow`` (4 periods, 2 resolutions) or ``full`` (5 periods, 3 resolutions)."""
+    """``narrow`` (4 periods, 3 resolutions) or ``full`` (5 periods, 3 resolutions)."""
     tprls: bool = False
     """Add StyleTTS2's relative loss (TPRLS) to the discriminators' and the generator's adversarial loss."""
     augmentation: str = "mild"

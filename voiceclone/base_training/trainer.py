@@ -27,8 +27,10 @@ class Trainer:
     """Trains a system in one or more processes. All randomness of a step is determined by the seed and the step.
 
     Training with several processes is equivalent to one: every loss term is the mean over the whole batch, up to
-    rounding (which the vocoder's source module amplifies to 0.001 of its gradient). Only dropout and the source noise,
-    which are drawn inside Kokoro's modules, are different samples of the same distribution.
+    rounding (which the vocoder's source module amplifies to 0.001 of its gradient). Dropout and the source noise, which
+    are drawn inside Kokoro's modules, are different samples of the same distribution. Three optional parts are computed
+    of each process' own rows: the match of speech-model features (``slm_batch`` rows of each), the medians of TPRLS,
+    and the batch statistics of a codec.
 
     Args:
         system: what is trained, with its config and its process group.

@@ -12,6 +12,7 @@ from voiceclone.cli.output_files import check_free
 from voiceclone.errors import UsageError
 from voiceclone.evaluation.config import EvaluateConfig
 from voiceclone.system.settings import add_flags, given, words_of
+from voiceclone.text.g2p import language_code
 from voiceclone.voice.library import EVALUATION as REPORT
 from voiceclone.voice.library import EVALUATION_PAGE as PAGE
 from voiceclone.voice.library import is_evaluation
@@ -40,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Load, measure, write the report, print the verdict."""
-    from voiceclone.text.g2p import language_code
-
-    config = given(EvaluateConfig, options, lang=language_code(options.lang), also=tuple(options.also))
+    config = given(EvaluateConfig, options, also=tuple(options.also))
+    if config.lang is not None:
+        language_code(config.lang)  # before anything is loaded
     out = _folder_of_report(config)
     from voiceclone.evaluation.api import load_inputs, measure_voices
     from voiceclone.tracking.progress import Reporter

@@ -61,7 +61,7 @@ def finish_voice(
         "after": _metrics(trainer, voice, terms),
     }
     likeness = reference_levels.as_json(terms)
-    verdict = verdict_line(metrics, state.timbre_from, len(trainer.validation.targets), likeness)
+    verdict = verdict_line(metrics, state.timbre_from, len(trainer.validation.middle_crops()), likeness)
     if not verdict.startswith("better"):
         run.reporter.warn(verdict)
     if line := likeness_line(likeness):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,7 +21,7 @@ from voiceclone.distributed import convolution_dtype
 from voiceclone.errors import VoicecloneError
 from voiceclone.models.frozen_kokoro import FrozenKokoro
 from voiceclone.nets.phone_classifier import load_phone_classifier
-from voiceclone.nets.resemblyzer import load_resemblyzer
+from voiceclone.nets.resemblyzer import ResemblyzerEncoder, load_resemblyzer
 from voiceclone.projection.config import ProjectionConfig
 from voiceclone.projection.likeness import ReferenceLevels, measure_reference_levels
 from voiceclone.projection.objective import Speaker
@@ -115,6 +116,9 @@ def prepare_training(run: Run, styles: StyleVectors, state: TrainingState | None
         run.reporter.info(f"initialization: timbre of {state.timbre_from}, prosody of {state.prosody_from}")
     else:
         run.reporter.info(f"resuming after epoch {state.epoch} of {config.epochs}{' on nano' if student else ''}")
+    kept = [target for target in train if f"train/{target.name}" not in state.dropped]
+    if speaker is not None and len(kept) < len(train):
+        speaker = replace(speaker, vector=_speaker_vector(speaker.encoder, kept, run.device))
     trainer = ProjectionTrainer(
         config,
         state,
@@ -206,8 +210,13 @@ def _speaker(run: Run, config: ProjectionConfig, train: Sequence[Target], device
     encoder = load_resemblyzer(device) if uses_speaker(run.config) else None
     if encoder is None:
         return None
-    vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.cpu().numpy()) for target in train]))
-    return Speaker(encoder=encoder, vector=torch.nn.functional.normalize(vectors.mean(0), dim=0).to(device))
+    return Speaker(encoder=encoder, vector=_speaker_vector(encoder, train, device))
+
+
+def _speaker_vector(encoder: ResemblyzerEncoder, clips: Sequence[Target], device: torch.device) -> Tensor:
+    """The unit mean of the clips' speaker vectors, ``(256,)``."""
+    vectors = torch.from_numpy(np.stack([encoder.embed(target.audio.cpu().numpy()) for target in clips]))
+    return torch.nn.functional.normalize(vectors.mean(0), dim=0).to(device)
 
 
 def _projection_config(config: CloneConfig) -> ProjectionConfig:

@@ -66,7 +66,7 @@ def evaluate(
     base: str | os.PathLike[str] = "auto",
     also: Mapping[str, str | os.PathLike[str]] | None = None,
     clips: int = VALIDATION_CLIPS,
-    lang: str = "a",
+    lang: str | None = None,
     seed: int | None = None,
     device: str = "auto",
     offline: bool = False,
@@ -80,7 +80,7 @@ def evaluate(
         base: ``auto`` (the base the voice was made for), ``kokoro``, ``nano``, a base folder, or a Kokoro ONNX file.
         also: further voices to compare with, by name.
         clips: maximum number of validation clips.
-        lang: Kokoro's language code.
+        lang: Kokoro's language code; None takes that of the run that made the voice, or ``a``.
         seed: of the split, the synthesis noise and the bootstrap; None takes that of the run that made the voice, or 0.
         device: ``auto``, ``cuda``, ``mps`` or ``cpu``.
         offline: never use the network.
@@ -115,20 +115,20 @@ def load_inputs(
     *,
     base: str,
     also: Sequence[str],
-    lang: str,
+    lang: str | None,
     seed: int | None,
     device: str,
     offline: bool,
     reporter: Reporter,
 ) -> EvaluationInputs:
     """Load base, voices, clips and judges; ``also`` holds ``NAME=VOICE``, the rest is as in :func:`evaluate`."""
-    lang, where = language_code(lang), choose_device(device)
+    facts, where = run_facts(path_of(voice)), choose_device(device)
+    lang = language_code(facts.get("lang", "a") if lang is None else lang)
     chosen = base_for(voice, base)
     loaded = load_base(chosen, offline=offline, notice=reporter.info)
     if loaded.kind == NANO and chosen == "auto":
         reporter.warn("Kokoro-82M is not cached and no source can be reached: evaluating on the nano base")
     voices = _given_voices(voice, also, loaded)
-    facts = run_facts(path_of(voice))
     seed = facts.get("seed", 0) if seed is None else seed
     check_range("seed", seed)
     with reporter.task("Reading clips", unit="clip") as task:
@@ -139,7 +139,7 @@ def load_inputs(
             vocab=loaded.kmodel.vocab,
             progress=lambda done, total: task.advance(1),
         )
-    doubts = _doubts(facts, loaded, dataset)
+    doubts = _doubts(facts, loaded, dataset, lang)
     for line in (*dataset.notices, *doubts):
         reporter.warn(line)
     if (stranger := stranger_to(voices[CLONE], loaded)) is not None:
@@ -213,7 +213,7 @@ def _add_oracle(
 
 
 def run_facts(voice: Path) -> dict[str, Any]:
-    """Facts that the clone run stored beside the voice: seed, fingerprint of its clips, base, consent, data."""
+    """What the clone run stored beside the voice: seed, fingerprint of its clips, base, consent, data, language."""
     if not voice.is_file():
         return {}
     config, report = (_json_object(voice.parent / name) for name in ("config.json", "report.json"))
@@ -224,14 +224,17 @@ def run_facts(voice: Path) -> dict[str, Any]:
         "base": base.get("sha256") if isinstance(base, dict) else None,
         "consent": report.get("consent"),
         "data": config.get("data"),
+        "lang": config.get("lang"),
     }
-    kinds = {"seed": int, "fingerprint": str, "base": str, "consent": str, "data": str}
+    kinds = {"seed": int, "fingerprint": str, "base": str, "consent": str, "data": str, "lang": str}
     return {name: value for name, value in found.items() if isinstance(value, kinds[name])}
 
 
-def _doubts(facts: dict[str, Any], base: Base, dataset: Dataset) -> list[str]:
-    """Reasons why the metrics may be misleading: another base, or other clips than in training."""
+def _doubts(facts: dict[str, Any], base: Base, dataset: Dataset, lang: str) -> list[str]:
+    """Reasons why the metrics may be misleading: another language or base, or other clips than in training."""
     doubts = []
+    if (made := facts.get("lang", lang)) != lang:
+        doubts.append(f"the voice was made for the language '{made}', not for '{lang}'")
     if facts.get("base", base.sha256) != base.sha256:
         doubts.append(f"the voice was made on another base than {base.name}: these figures hold on {base.name} alone")
     if facts.get("fingerprint", dataset.fingerprint) != dataset.fingerprint:

@@ -27,7 +27,11 @@ class EvaluateConfig:
     )
     also: tuple[str, ...] = setting((), "NAME=VOICE: a further voice, a file or a stock voice; may be given repeatedly")
     clips: int = setting(VALIDATION_CLIPS, "validation clips used at most, chosen by the seed")
-    lang: str = setting("a", "Kokoro's language code; the fixed sentences and the phone recogniser are English")
+    lang: str | None = setting(
+        None,
+        "Kokoro's language code; default: that of the run that made the voice, or a. The fixed sentences and the phone "
+        "recogniser are English",
+    )
     seed: int | None = setting(None, "seed of the split, of the sound source's noise and of the intervals")
     device: str = setting("auto", "auto, cuda, mps or cpu")
     out: Path | None = setting(None, "folder of the report and the page; an earlier report is replaced")

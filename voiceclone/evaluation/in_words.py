@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WORDS, CHARACTERS, SOUNDS = "words", "characters", "sounds"
 TENTHS = 10
 CLEAR = 2  # difference in tenths of the likeness scale from which the text says "much nearer"
 HALFWAY = 5  # tenths of the likeness scale below which the text says "still far from you"
@@ -34,8 +35,8 @@ class Findings:
     """Fraction of the clone's words (or phones) that a recogniser got right, 0-1."""
     understood_recordings: float | None = None
     """The same of the recordings."""
-    by_words: bool = True
-    """True where ``understood`` counts words, False for phones."""
+    counted: str = WORDS
+    """The unit of ``understood``: :data:`WORDS`, :data:`CHARACTERS` or :data:`SOUNDS`."""
     slower_percent: float | None = None
     """Difference of the clone's duration to the recordings' in percent; positive means slower."""
     natural: float | None = None
@@ -55,11 +56,6 @@ class Findings:
             return None
         span = self.recordings - self.stranger
         return max(0, min(TENTHS, round(TENTHS * (similarity - self.stranger) / span)))
-
-    @property
-    def counted(self) -> str:
-        """The unit of ``understood``: ``words`` or ``sounds``."""
-        return "words" if self.by_words else "sounds"
 
     @property
     def hardly_understood(self) -> bool:
@@ -94,7 +90,7 @@ def _likeness(found: Findings) -> list[str]:
     way = f"{clone}/{TENTHS} of the way to a second recording of yours."
     details = [f"0/{TENTHS} is a stranger."]
     if nearest is not None:
-        details.append(f"The nearest stock voice, {found.nearest_name}, goes {nearest}/{TENTHS}.")
+        details.append(f"The stock voice {found.nearest_name}, chosen as the nearest, goes {nearest}/{TENTHS}.")
     if found.clone >= found.recordings:
         details.append(f"Nearer than {TENTHS}/{TENTHS} the judge cannot tell.")
     return [f"{_beside_stock(found, clone, nearest)} {way}", " ".join(details)]
@@ -104,15 +100,16 @@ def _beside_stock(found: Findings, clone: int, nearest: int | None) -> str:
     """How the headline begins."""
     if nearest is None:
         return "The voice goes"
+    stock = f"the stock voice {found.nearest_name}"
     if found.nearest_clear is False:
-        return "Not clearly nearer to you than the nearest stock voice on these sentences:"
-    if clone == nearest:
-        return "No nearer to you than the nearest stock voice:"
-    if clone < nearest:
-        return f"Further from you than the stock voice {found.nearest_name}:"
+        return f"Not clearly nearer to you than {stock} on these sentences:"
+    if found.nearest_clear is None and clone == nearest:
+        return f"No nearer to you than {stock}:"
+    if found.nearest is not None and found.clone < found.nearest:
+        return f"Further from you than {stock}:"
     if clone < HALFWAY:
-        return "Nearer to you than any stock voice, but still far from you:"
-    return f"{'Much nearer' if clone >= nearest + CLEAR else 'Nearer'} to you than any stock voice:"
+        return f"Nearer to you than {stock}, but still far from you:"
+    return f"{'Much nearer' if clone >= nearest + CLEAR else 'Nearer'} to you than {stock}:"
 
 
 def _understood(found: Findings) -> str:

@@ -7,11 +7,13 @@ code is not executed.
 from __future__ import annotations
 
 import importlib.util
+import unicodedata
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from voiceclone.evaluation.in_words import CHARACTERS, WORDS
 from voiceclone.system.extras import install_line
 
 MODELS = ("base", "small", "tiny")  # the first that is cached is used, for English also its ".en" variant
@@ -22,13 +24,16 @@ BEAMS = 1
 WHISPER_LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
 
 
+WITHOUT_BLANKS = ("ja", "zh")  # Whisper's codes of the languages whose characters are counted
+
+
 class WordRecognizer(Protocol):
     """Interface of a speech recogniser."""
 
     name: str
 
     def error_rate(self, audio: np.ndarray, text: str) -> tuple[float, float]:
-        """Number of word errors in audio ``(T,)`` at 24 kHz, and number of words in ``text``."""
+        """Number of word errors in audio ``(T,)`` at 24 kHz, and number of words in ``text``; see :func:`unit_of`."""
 
 
 def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
@@ -51,6 +56,11 @@ def load_word_recognizer(lang: str) -> tuple[WordRecognizer | None, str]:
     return None, f"word error rate: none of Whisper's models is cached ({', '.join(MODELS)}; {PACKAGE} has tiny.en)"
 
 
+def unit_of(lang: str) -> str:
+    """What is counted in a language, by Kokoro's code."""
+    return CHARACTERS if WHISPER_LANGUAGES[lang] in WITHOUT_BLANKS else WORDS
+
+
 def packaged_model() -> Path | None:
     """Folder of the installed package's model; None where it is not installed."""
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
@@ -61,11 +71,12 @@ def packaged_model() -> Path | None:
 class Whisper:
     """faster-whisper with greedy decoding.
 
-    Both texts are normalised by Whisper's English normaliser before comparison.
+    English texts are normalised by Whisper's English normaliser before comparison. Of others, punctuation is left out;
+    of languages that are written without blanks, characters are counted in place of words.
     """
 
     def __init__(self, model: Any, name: str, language: str) -> None:
-        self.name = f"faster-whisper {name}"
+        self.name = f"faster-whisper {name}" + (", by characters" if language in WITHOUT_BLANKS else "")
         self._model, self._language = model, language
 
     def error_rate(self, audio: np.ndarray, text: str) -> tuple[float, float]:
@@ -78,15 +89,21 @@ class Whisper:
         segments, _ = self._model.transcribe(
             sound, language=self._language, beam_size=BEAMS, temperature=0.0, condition_on_previous_text=False
         )
-        expected, heard = (self._normalised(t) for t in (text, " ".join(s.text for s in segments)))
+        expected, heard = (self._units(t) for t in (text, " ".join(s.text for s in segments)))
         words = len(expected.split())
         if not words:
             return 0.0, 0.0
         return round(jiwer.wer(expected, heard) * words), words
 
-    def _normalised(self, text: str) -> str:
-        from transformers.models.whisper import english_normalizer
-
+    def _units(self, text: str) -> str:
+        """The words, or characters, that are compared, with a blank between them."""
         if self._language == "en":
-            return english_normalizer.EnglishTextNormalizer({})(text)
-        return english_normalizer.BasicTextNormalizer()(text)
+            from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
+            return EnglishTextNormalizer({})(text)
+        # Marks are kept, which Whisper's own normaliser removes: they are the vowels of Hindi.
+        plain = "".join(
+            " " if unicodedata.category(char)[0] in "PSCZ" else char
+            for char in unicodedata.normalize("NFKC", text.casefold())
+        )
+        return " ".join("".join(plain.split()) if self._language in WITHOUT_BLANKS else plain.split())

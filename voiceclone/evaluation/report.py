@@ -18,7 +18,7 @@ from voiceclone.data.dataset import Clip, Dataset
 from voiceclone.evaluation.config import VALIDATION_CLIPS
 from voiceclone.evaluation.metrics import PhoneScorer, SpeakerEncoder
 from voiceclone.evaluation.metrics_opinion import OpinionJudge
-from voiceclone.evaluation.metrics_words import WordRecognizer
+from voiceclone.evaluation.metrics_words import WordRecognizer, unit_of
 from voiceclone.evaluation.report_material import choose_references, choose_utterances, samples_of, sentences_of
 from voiceclone.evaluation.report_measuring import (
     Judges,
@@ -101,7 +101,7 @@ def evaluate_voices(
         packs=dict(voices),
         samples=samples_of(spoken, speech),
         sentences=sentences_of(spoken, speech),
-        findings=findings_of(results, verdict, names),
+        findings=findings_of(results, verdict, names, unit_of(lang)),
     )
 
 

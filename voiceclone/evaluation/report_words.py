@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voiceclone.evaluation.in_words import Findings
+from voiceclone.evaluation.in_words import SOUNDS, Findings
 from voiceclone.evaluation.report_results import VoiceResult
 from voiceclone.evaluation.report_verdict import Verdict, deciding_encoder
 from voiceclone.evaluation.voices import BEST_STOCK, CLONE, RECORDINGS, STRANGER, title_of
@@ -13,9 +13,11 @@ WORDS, PHONES = "word_error_rate", "phone_error_rate"
 
 
 def findings_of(
-    voices: Mapping[str, VoiceResult], verdict: Verdict | None, encoders: tuple[str, ...]
+    voices: Mapping[str, VoiceResult], verdict: Verdict | None, encoders: tuple[str, ...], unit: str
 ) -> Findings | None:
     """Inputs of the verdict in words; None where clone, unrelated voice or recordings were not measured.
+
+    ``unit`` is what the recogniser of words counts.
 
     Similarity is by the encoder that is never used in training, or else by the first one available.
     """
@@ -34,7 +36,7 @@ def findings_of(
         nearest_clear=_is_clear(verdict, judge),
         understood=_share_right(voices, CLONE, errors),
         understood_recordings=_share_right(voices, RECORDINGS, errors),
-        by_words=errors == WORDS,
+        counted=unit if errors == WORDS else SOUNDS,
         slower_percent=_mean(voices, CLONE, "rate_bias_percent"),
         natural=_mean(voices, CLONE, "opinion_score"),
         natural_recordings=_mean(voices, RECORDINGS, "opinion_score"),

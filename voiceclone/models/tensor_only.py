@@ -151,10 +151,26 @@ class TensorOnlyUnpickler(pickle._Unpickler):  # the C implementation cannot be 
         self._set(self.stack[-1], zip(items[::2], items[1::2]))
 
     def _set(self, target: Any, items: Any) -> None:
-        """Accept plain keys only, because hashing nested tuples can take exponential time."""
+        """Accept plain keys only, as in sets, because hashing nested tuples can take exponential time."""
         if isinstance(target, dict):
             target.update((key, value) for key, value in items if isinstance(key, str | int))
 
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set(self.stack[-1], zip(items[::2], items[1::2]))
+
+    def _load_additems(self) -> None:
+        items = self.pop_mark()
+        if isinstance(self.stack[-1], set):
+            self.stack[-1].update(item for item in items if isinstance(item, str | int))
+
+    def _load_frozenset(self) -> None:
+        self.append(frozenset(item for item in self.pop_mark() if isinstance(item, str | int)))
+
+    dispatch[pickle.DICT[0]] = _load_dict
+    dispatch[pickle.ADDITEMS[0]] = _load_additems
+    dispatch[pickle.FROZENSET[0]] = _load_frozenset
     dispatch[pickle.REDUCE[0]] = _load_reduce
     dispatch[pickle.NEWOBJ[0]] = _load_newobj
     dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex

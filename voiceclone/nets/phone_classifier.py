@@ -110,9 +110,13 @@ def phone_gap(posteriors: Tensor, labels: Tensor) -> float:
 
 
 def phone_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of ``(B, phones, F)`` scores over the labelled ones of ``(B, F)`` frames; 0 without any."""
-    summed = functional.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="sum")
-    return summed / (labels != UNLABELLED).sum().clamp(min=1)
+    """Cross-entropy of ``(B, phones, F)`` scores and ``(B, F)`` labels, a scalar.
+
+    The mean over the rows of each one's mean over its labelled frames, 0 without any: rows with many pauses weigh as
+    much as others, and the loss of a batch is the mean of those of its parts.
+    """
+    each = functional.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="none").sum(dim=1)
+    return (each / (labels != UNLABELLED).sum(dim=1).clamp(min=1)).mean()
 
 
 def frame_accuracy(scores: Tensor, labels: Tensor) -> float:

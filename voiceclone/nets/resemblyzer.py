@@ -101,7 +101,11 @@ def load_resemblyzer(device: torch.device | str = "cpu") -> ResemblyzerEncoder |
             raise ValueError(f"{len(own)} tensors")
     except Exception as error:  # torch raises many exception types for damaged files
         raise VoicecloneError(f"{path} cannot be used ({error}): install it again: {INSTALL}") from error
-    return encoder.to(device).eval().requires_grad_(False)
+    encoder.to(device).eval().requires_grad_(False)
+    if torch.device(device).type == "cuda":
+        # cuDNN refuses the backward pass of an LSTM in eval mode. This one has no dropout, so the modes give the same.
+        encoder.lstm.train()
+    return encoder
 
 
 def required_resemblyzer() -> ResemblyzerEncoder:

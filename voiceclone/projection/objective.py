@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel
+from voiceclone.audio.features import FRAME_SAMPLES, SAMPLE_RATE, LogMel, limit_bandwidth
 from voiceclone.models.frozen_kokoro import STYLE_DIM, FrozenKokoro, alignment_matrix, whole_durations
 from voiceclone.nets.phone_classifier import PhoneClassifier, frame_labels, phone_loss
+from voiceclone.nets.resemblyzer import ResemblyzerEncoder
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights
 from voiceclone.projection.targets import AlignedTarget, aligned_text
 from voiceclone.voice.profile import LengthProfile
+
+SPEAKER_BAND = 7500.0  # Hz; what lies above hardly changes the speaker encoder's vector, whose mels end at 8 kHz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class DecoderInput:
 class Speaker:
     """Target of the speaker term: an encoder and the mean vector of the training clips."""
 
-    encoder: nn.Module  # audio (B, T) at 24 kHz to unit vectors (B, D)
+    encoder: ResemblyzerEncoder  # audio (B, T) at 24 kHz to unit vectors (B, D)
     vector: Tensor  # (D,): mean over the training clips, unit length
 
 
@@ -179,7 +183,8 @@ class Objective:
         spoken = self._speak(rows, inputs)
         terms = self._mel_terms(spoken, crops)
         if self.speaker is not None:
-            terms["speaker"] = losses.speaker_term(self.speaker.encoder(spoken), self.speaker.vector)
+            heard = self._within_bandwidth(spoken, crops)
+            terms["speaker"] = losses.speaker_term(self.speaker.encoder(heard), self.speaker.vector)
         if self.phone_classifier is not None:
             phone_scores = self.phone_classifier(self.log_mel(spoken)[..., : 2 * self.crop_frames])
             terms["phones"] = phone_loss(phone_scores, torch.stack([decoder_input.labels for decoder_input in inputs]))
@@ -203,6 +208,15 @@ class Objective:
             "mel_mse": losses.mel_mse(ours, true, self.log_mel, narrow) * weight,
             "mel": self.multi_mel(ours, true, narrow) * weight,
         }
+
+    def _within_bandwidth(self, spoken: Tensor, crops: Sequence[Crop]) -> Tensor:
+        """Audio ``(B, T)`` without what lies above the bandwidth of its clips.
+
+        The speaker vector is that of the clips. Without their high frequencies a voice would otherwise be nearer to it.
+        """
+        bandwidths = [self.targets[crop.clip].bandwidth for crop in crops]
+        narrow = [bandwidth if bandwidth < SPEAKER_BAND else math.inf for bandwidth in bandwidths]
+        return limit_bandwidth(spoken, torch.tensor(narrow, device=spoken.device))
 
     def predict(self, row: Tensor, target: AlignedTarget) -> Prediction:
         """The predictor's output for a clip in a row of the voice ``(1, 256)``."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voiceclone.errors import UsageError
-from voiceclone.evaluation.in_words import Findings
+from voiceclone.evaluation.in_words import SOUNDS, WORDS, Findings
 from voiceclone.files import held, write_json
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def measure_clone(
         nearest_name=nearest_name,
         understood=_understood(words, texts, speech[CLONE]),
         understood_recordings=_understood(words, texts, recordings[: len(texts)]),
-        by_words=words is not None and words[1],
+        counted=WORDS if words is None else words[1],
         slower_percent=float(np.mean([slower_percent(a, r) for a, r in zip(speech[CLONE], recordings)])),
         natural=naturalness(speech[CLONE]),
         natural_recordings=naturalness(recordings[: len(texts)]),
@@ -155,25 +155,23 @@ def _others(studio: Studio, voice: str) -> dict[str, VoicePack]:
     return found
 
 
-def _recogniser(lang: str) -> tuple[Any, bool] | None:
-    """The recogniser, and whether its output is words: Whisper, else the shipped English phone recogniser."""
-    from voiceclone.evaluation.metrics_words import load_word_recognizer
+def _recogniser(lang: str) -> tuple[Any, str] | None:
+    """The recogniser and what it counts: Whisper, else the shipped English phone recogniser."""
+    from voiceclone.evaluation.metrics_words import load_word_recognizer, unit_of
     from voiceclone.nets.phone_recognizer import load_recognizer
     from voiceclone.text.g2p import Phonemizer
     from voiceclone.text.normalization import ENGLISH
 
     words, _ = load_word_recognizer(lang)
     if words is not None:
-        return words.error_rate, True
+        return words.error_rate, unit_of(lang)
     if lang not in ENGLISH:
         return None
     phonemizer, sounds = Phonemizer(lang), load_recognizer()
-    return (lambda audio, text: sounds.error_rate(audio, phonemizer.phonemes(text))), False
+    return (lambda audio, text: sounds.error_rate(audio, phonemizer.phonemes(text))), SOUNDS
 
 
-def _understood(
-    recogniser: tuple[Any, bool] | None, texts: Sequence[str], audios: Sequence[np.ndarray]
-) -> float | None:
+def _understood(recogniser: tuple[Any, str] | None, texts: Sequence[str], audios: Sequence[np.ndarray]) -> float | None:
     if recogniser is None:
         return None
     rows = [recogniser[0](audio, text) for audio, text in zip(audios, texts)]

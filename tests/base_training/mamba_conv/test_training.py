@@ -31,6 +31,7 @@ from voiceclone.errors import UsageError
 from voiceclone.models.mamba_conv.config import presets
 from voiceclone.models.mamba_conv.controller import AdaptiveGenerationController
 from voiceclone.models.mamba_conv.generation import Conditions, Round, generate
+from voiceclone.models.mamba_conv.text_encoder import MambaConvTextEncoder
 from voiceclone.models.mamba_conv.variance import Prosody
 from voiceclone.models.presets import full_config
 
@@ -256,6 +257,17 @@ def test_terms_of_durations_and_prosody_leave_the_padding_out() -> None:
         energy=torch.tensor([[0.0, 0.0, 9.0]]),
     )
     assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in prosody_terms(said, truth, mask).values())
+
+
+def test_the_controllers_loss_trains_how_the_text_is_summed_and_nothing_else_of_it() -> None:
+    torch.manual_seed(0)
+    encoder = MambaConvTextEncoder(presets("tiny")[1])
+    mask = torch.ones(2, 5, 1)
+    features = encoder(torch.randint(1, 20, (2, 5)), torch.randn(2, encoder.film.project.in_features), mask)
+    encoder.pooled(features, mask).square().sum().backward()
+    assert [name for name, weight in encoder.named_parameters() if weight.grad is not None] == [
+        "attend.weight", "attend.bias",
+    ]  # fmt: skip
 
 
 def test_stopping_targets_are_whether_the_remaining_rounds_helped() -> None:

@@ -115,6 +115,9 @@ def test_a_voice_is_not_made_twice(batch: Batch, dataset_folder, tmp_path: Path,
     table = table_of(tmp_path, "name,data,seed", f"anna,{dataset_folder},3")
     assert main(["batch", str(table), *batch.flags, "--out", str(out)]) == 1
     assert "other settings (seed)" in capsys.readouterr().err
+    table = table_of(tmp_path, "name,data,fidelity", f"anna,{dataset_folder},0.5")
+    assert main(["batch", str(table), *batch.flags, "--out", str(out)]) == 1
+    assert "other settings (seed, fidelity)" in capsys.readouterr().err
     assert (out / "anna" / "anna.pt").stat().st_mtime_ns == made
 
 

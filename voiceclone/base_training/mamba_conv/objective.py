@@ -122,7 +122,7 @@ class MambaConvObjective:
         model, rows = self.trainee.model, self.training.stopping_rows
         whole = prepared.given
         given = Conditions(
-            text=whole.text[:rows].detach(), context=whole.context[:rows].detach(), style=whole.style[:rows].detach(),
+            text=whole.text[:rows].detach(), context=whole.context[:rows], style=whole.style[:rows].detach(),
             mask=whole.mask[:rows],
         )  # fmt: skip
         was_training = model.training

@@ -32,7 +32,7 @@ class CropAlignment:
     batch: StyledBatch
     """The batch with the durations and frame tokens of the best path."""
     terms: dict[str, Tensor] = field(repr=False)
-    """``mono`` and ``s2s``, unweighted means over the rows."""
+    """``mono``, an unweighted mean over the rows, and ``s2s``, one over the tokens."""
 
 
 class AlignerTraining:
@@ -42,7 +42,7 @@ class AlignerTraining:
         self.batches, self.aligner, self.process_group = batches, aligner, process_group
 
     def pretrain(self, steps: int, seed: int) -> None:
-        """Train on the durations of the data. The result is identical in every process."""
+        """Train on the durations of the data. Every process computes the same, and takes the main one's result."""
         optimizer = torch.optim.Adam(self.aligner.parameters(), lr=PRETRAINING_RATE)
         loss = torch.zeros(())
         for step in range(steps):
@@ -60,6 +60,7 @@ class AlignerTraining:
         if steps:
             logger.info("the text aligner learned the durations of the data: loss %.2f", float(loss))
         optimizer.zero_grad(set_to_none=True)
+        self.process_group.broadcast_state(self.aligner)  # on GPUs the results differ by rounding
 
     def align(self, batch: StyledBatch) -> CropAlignment:
         """Align the whole utterances of a batch."""

@@ -21,6 +21,8 @@ from voiceclone.tracking.trackers import LOST
 if TYPE_CHECKING:
     from voiceclone.tracking.progress import Reporter
 
+AFTERWARDS = {"fidelity": 1.0, "expressive": False}
+"""Settings that change what is made of a finished training, and their values in runs from before them."""
 OF_A_VECTOR = ("lang", "seed")  # settings that change a voice of a VITS2; those of the projection are ignored there
 
 
@@ -102,6 +104,8 @@ def other_settings(config: CloneConfig, folder: RunFolder) -> str:
         wanted = config.for_base((folder.read_report().get("base") or {}).get("kind", "")).decisive()
         names = OF_A_VECTOR if is_vits2(Path(config.base)) else wanted
         different = [name for name in names if made.get(name) != wanted[name]]
+        if names is not OF_A_VECTOR:  # they change the voice, not its training
+            different += [name for name, usual in AFTERWARDS.items() if made.get(name, usual) != getattr(config, name)]
         if placed_base(str(made.get("base"))) != placed_base(config.base):
             different.append("base")
         if Path(made.get("data", "")).resolve() != Path(config.data).resolve():

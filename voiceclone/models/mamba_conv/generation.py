@@ -61,6 +61,8 @@ def generate(
 ) -> tuple[Tensor, dict[str, Any]]:
     """Generate tokens ``(B, levels, T)``. With a controller that may stop, B must be 1.
 
+    The controller is trained on the rounds of the coarsest level, and used in a refinement of all levels as well.
+
     Returns:
         The tokens; and ``iterations`` (of level 0 or of the refinement), ``confidence`` (mean, 0-1), ``updates``
         (tokens

@@ -32,6 +32,10 @@ class MambaConvTextEncoder(nn.Module):
         return self.film(self.norm(x), style) * mask
 
     def pooled(self, features: Tensor, mask: Tensor) -> Tensor:
-        """One vector for the whole text, ``(B, dim)``. It has no order information; used by the controller only."""
+        """One vector for the whole text, ``(B, dim)``. It has no order information; used by the controller only.
+
+        The controller's loss trains the weights of this sum, and nothing else of the encoder.
+        """
+        features = features.detach()
         scores = self.attend(features).masked_fill(mask == 0, -torch.inf)
         return (scores.softmax(dim=1) * features).sum(dim=1)
