@@ -28,7 +28,7 @@ from voiceclone.ui.consent import SENTENCE, consent_text
 from voiceclone.ui.draft import MAX_DAYS, Draft, DraftClip, Drafts
 from voiceclone.ui.job import Job, _planned_epochs, _stopped_line, digest_of
 from voiceclone.ui.jobs import Jobs, check_draft_name
-from voiceclone.ui.listed import ROWS, Listed, keep_texts
+from voiceclone.ui.listed import ROWS, ListedClips, keep_texts
 from voiceclone.ui.names import claim
 from voiceclone.ui.player import player
 from voiceclone.ui.progress import COMPARE, FIRST, Gauge, left_in_words
@@ -470,7 +470,7 @@ def test_other_sites_are_stripped_from_the_page() -> None:
 def test_only_boxes_that_the_visitor_changed_are_stored(tmp_path: Path) -> None:
     draft = Drafts(tmp_path).of(None)
     draft.clips.extend(DraftClip(file=f"{number}.wav", label=str(number)) for number in range(8))
-    shown = Listed.of(draft, 3)
+    shown = ListedClips.of(draft, 3)
     assert shown.start == 0 and len(shown.rows) == ROWS
     draft.clips[1].text = "Whisper wrote this since."
     shown = keep_texts(draft, shown, (" Mine  now. ", *[""] * 5))
@@ -479,7 +479,7 @@ def test_only_boxes_that_the_visitor_changed_are_stored(tmp_path: Path) -> None:
     shown = keep_texts(draft, shown, ("Of no clip.", "", "Third.", "", "", ""))
     assert [clip.text for clip in draft.clips[:3]] == ["Whisper wrote this since.", "Third.", ""]
     keep_texts(draft, shown, ("", "", "", "", "", ""))
-    assert draft.clips[1].text == "" and Listed.of(draft, 99).start == 6
+    assert draft.clips[1].text == "" and ListedClips.of(draft, 99).start == 6
 
 
 def ask(path: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[int, dict[bytes, bytes], bytes]:

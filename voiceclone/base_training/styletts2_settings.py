@@ -50,7 +50,7 @@ class StyleTTS2Settings(SystemSettings):
     style_sample_weight: float = 1.0
 
     slm: str = "none"
-    """Speech model whose features the adversary hears: ``whisper``, ``wavlm``, ``auto`` (wavlm, else whisper) or
+    """Speech model whose features the adversary uses: ``whisper``, ``wavlm``, ``auto`` (wavlm, else whisper) or
     ``none``."""
     slm_share: float = 0.75
     slm_every: int = 4

@@ -147,7 +147,7 @@ class CloneConfig:
 
     @property
     def epochs(self) -> int:
-        """Maximum number of epochs on the student and on the base together, of settings made by :meth:`for_base`."""
+        """Number of epochs on the student and on the base together, of settings made by :meth:`for_base`."""
         assert self.epochs_projection is not None
         return self.epochs_projection + self.finish
 

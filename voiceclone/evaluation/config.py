@@ -29,8 +29,7 @@ class EvaluateConfig:
     clips: int = setting(VALIDATION_CLIPS, "validation clips used at most, chosen by the seed")
     lang: str | None = setting(
         None,
-        "Kokoro's language code; default: that of the run that made the voice, or a. The fixed sentences and the phone "
-        "recogniser are English",
+        "Kokoro's language code, a where no run is known; the fixed sentences and the phone recogniser are English",
     )
     seed: int | None = setting(None, "seed of the split, of the sound source's noise and of the intervals")
     device: str = setting("auto", "auto, cuda, mps or cpu")

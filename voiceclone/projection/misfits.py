@@ -34,7 +34,7 @@ def named(splits: Mapping[str, Sequence[AlignedTarget]]) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPhones:
-    """How well the phone classifier hears a base's own speech, whose phones are known."""
+    """How accurate the phone classifier is on a base's own speech, whose phones are known."""
 
     accuracy: float
     """Share of the frames whose phone is the likeliest, 0 to 1."""
@@ -94,7 +94,7 @@ def unfitting_clips(splits: Mapping[str, Sequence[AlignedTarget]], own_gap: floa
 
     Args:
         splits: the aligned clips.
-        own_gap: of the base's own speech of such texts, nats: the classifier hears other languages less well.
+        own_gap: of the base's own speech of such texts, nats: the classifier is less accurate on other languages.
     """
     alignments = {name: target.alignment for name, target in named(splits)}
     gaps = {name: alignment.phone_gap for name, alignment in alignments.items() if alignment.phone_gap is not None}

@@ -25,7 +25,7 @@ def projection_config(
     Args:
         recipe: name of the recipe.
         without: names of the parts to disable.
-        epochs: maximum number of epochs.
+        epochs: number of epochs.
         lr: learning rate.
         seed: random seed.
         finish: number of the last epochs that run on the base, those before on its student; 0: all on the base.

@@ -66,7 +66,7 @@ class State:
     base: str = ""
     """Base model; empty for the page's own."""
     epochs: int | None = None
-    """Maximum number of epochs; None for the default of the base."""
+    """Number of epochs; None for the default of the base."""
     seed: int = 0
     run: dict[str, Any] = field(default_factory=dict)
     """``name``, ``clips`` (a digest) and ``ended`` of the run that this visitor started, and the ``token`` with which

@@ -210,7 +210,7 @@ def digest_of(draft: Draft) -> str:
 
 
 def _planned_epochs(config: CloneConfig) -> int:
-    """The maximum number of epochs, for the base that will be loaded."""
+    """The number of epochs, for the base that will be loaded."""
     base = planned_base(config.base, offline=config.offline)
     return config.for_base(KOKORO if base in (AUTO, KOKORO) or Path(base).is_file() else "").epochs
 

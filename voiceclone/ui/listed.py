@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ROWS = 6  # clips on one page of the list
 
 
-class Listed(NamedTuple):
+class ListedClips(NamedTuple):
     """What a browser shows, which may be older than the draft: another tab, or Whisper, may have changed that."""
 
     start: int = 0
@@ -21,13 +21,13 @@ class Listed(NamedTuple):
     """File and text of each clip."""
 
     @classmethod
-    def of(cls, draft: Draft, start: int) -> Listed:
+    def of(cls, draft: Draft, start: int) -> ListedClips:
         """The page that contains the clip with index ``start``, or the last page."""
         start = max(0, min(start, len(draft.clips) - 1)) // ROWS * ROWS
         return cls(start, tuple((clip.file, clip.text) for clip in draft.clips[start : start + ROWS]))
 
 
-def keep_texts(draft: Draft, listed: Listed, texts: tuple[str, ...]) -> Listed:
+def keep_texts(draft: Draft, listed: ListedClips, texts: tuple[str, ...]) -> ListedClips:
     """Store the boxes that the visitor changed.
 
     Boxes as they were shown are not stored: an empty one may belong to a clip that Whisper has transcribed since.
@@ -44,4 +44,4 @@ def keep_texts(draft: Draft, listed: Listed, texts: tuple[str, ...]) -> Listed:
         rows.append((file, said))
     if changed:
         draft.save()
-    return Listed(listed.start, tuple(rows))
+    return ListedClips(listed.start, tuple(rows))

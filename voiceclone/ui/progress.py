@@ -48,7 +48,7 @@ class Gauge:
 
     Args:
         clips: number of training clips.
-        epochs: maximum number of epochs; the training may stop earlier.
+        epochs: number of epochs.
         stages: :data:`STAGES` or :data:`FIT_STAGES`.
         resumed: the run continues an earlier one, whose epochs count as finished from the beginning.
         clock: monotonic clock, in seconds.

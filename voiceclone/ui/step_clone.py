@@ -90,7 +90,7 @@ def _settings(gr: Any, desk: Desk) -> tuple[Any, Any, Any]:
     with gr.Accordion("Expert settings", open=False, elem_id="expert"):
         base = gr.Dropdown(label="Base", choices=base_choices(desk), elem_id="base", info=BASE_INFO)
         epochs = gr.Number(
-            label="Rounds of training, at most",
+            label="Rounds of training (epochs)",
             info=f"Left empty: {EPOCHS}.",
             precision=0,
             minimum=0,

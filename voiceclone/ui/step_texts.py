@@ -11,7 +11,7 @@ from voiceclone.ui.clips import MIN_CLIPS
 from voiceclone.ui.desk import Desk, Path, Step, note
 from voiceclone.ui.draft import MAX_TEXT
 from voiceclone.ui.handlers import told
-from voiceclone.ui.listed import ROWS, Listed, keep_texts
+from voiceclone.ui.listed import ROWS, ListedClips, keep_texts
 from voiceclone.ui.player import player
 from voiceclone.ui.whisper import fill_in, find_whisper
 
@@ -29,7 +29,7 @@ def build_texts_step(desk: Desk, way: Path) -> None:
         gr.Markdown(whisper.line)
         fill = gr.Button("Write the missing texts", elem_id="fill", visible=whisper.model is not None)
     rows = [_row(gr, number) for number in range(ROWS)]
-    listed = gr.State(Listed())
+    listed = gr.State(ListedClips())
     with gr.Row(visible=False, elem_classes="pair-of-buttons", elem_id="pager") as pager:
         before = gr.Button("Earlier clips", elem_id="earlier")
         after = gr.Button("Later clips", elem_id="later")
@@ -41,7 +41,7 @@ def build_texts_step(desk: Desk, way: Path) -> None:
     outputs = [missing, listed, pager, before, after, *(part for row in rows for part in row[:3])]
 
     def shown(draft: Draft, start: int = 0) -> list[Any]:
-        page = Listed.of(draft, start)
+        page = ListedClips.of(draft, start)
         start = page.start
         lacking = any(not clip.text and clip.grade != UNFIT for clip in draft.clips)
         found: list[Any] = [gr.Row(visible=lacking), page, gr.Row(visible=len(draft.clips) > ROWS)]
@@ -54,19 +54,19 @@ def build_texts_step(desk: Desk, way: Path) -> None:
     given = [way.visit, listed, *boxes]
     _wire_rows(desk, rows, listed, given, outputs, shown)
 
-    def turn(token: str, page: Listed, by: int, *texts: str) -> list[Any]:
+    def turn(token: str, page: ListedClips, by: int, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
         keep_texts(draft, page, texts)
         return shown(draft, page.start + by)
 
-    def write(token: str, page: Listed, *texts: str) -> list[Any]:
+    def write(token: str, page: ListedClips, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
         keep_texts(draft, page, texts)
         if not fill_in(draft, whisper.model or "", desk.studio.lang):
             raise UsageError("no speech was recognised: write the texts yourself")
         return shown(draft, page.start)
 
-    def go_on(token: str, page: Listed, *texts: str) -> list[Any]:
+    def go_on(token: str, page: ListedClips, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
         keep_texts(draft, page, texts)
         if len(draft.usable()) < MIN_CLIPS:
@@ -75,7 +75,7 @@ def build_texts_step(desk: Desk, way: Path) -> None:
             )
         return way.at(draft, 3)
 
-    def go_back(token: str, page: Listed, *texts: str) -> list[Any]:
+    def go_back(token: str, page: ListedClips, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
         keep_texts(draft, page, texts)
         return way.at(draft, 1)
@@ -99,7 +99,7 @@ def _wire_rows(
     """Connect each row's remove button and text box."""
     size = len(outputs)
 
-    def remove(token: str, page: Listed, number: int, *texts: str) -> list[Any]:
+    def remove(token: str, page: ListedClips, number: int, *texts: str) -> list[Any]:
         draft = desk.drafts.of(token)
         keep_texts(draft, page, texts)
         file = page.rows[number][0] if number < len(page.rows) else None
