@@ -104,7 +104,8 @@ def level_gain(targets: Sequence[Target], spoken: Sequence[Tensor]) -> float:
     """The gain for all clips that brings them to the level of the base's speech (median over clips).
 
     Kokoro was trained on audio of one level. With a louder or softer recording, the loss would change the voice to
-    match the level.
+    match the level. Where a student speaks for the base, its level is taken: nano's is 2 dB below Kokoro-82M's, which
+    makes no difference to the voice (docs/lab_notes/speakers.md).
     """
     ratios = [
         float(s.square().mean().sqrt() / (t.audio.square().mean().sqrt() + 1e-9)) for t, s in zip(targets, spoken)
