@@ -194,10 +194,10 @@ def test_wrong_calls_are_one_line(call, extra: list[str], says: str, voice: Path
 def test_files_of_the_users_own_are_kept(call, voice: Path, capsys) -> None:
     (voice.parent / "evaluation.json").write_text("my notes")
     assert main(call) == 2
-    assert "is not of an evaluation" in capsys.readouterr().err
+    assert "is not an evaluation report" in capsys.readouterr().err
     assert (voice.parent / "evaluation.json").read_text() == "my notes"
     (voice.parent / "evaluation.json").rename(voice.parent / "evaluation.html")
-    assert main(call) == 2 and "evaluation.html is not of an evaluation" in capsys.readouterr().err
+    assert main(call) == 2 and "evaluation.html is not an evaluation report" in capsys.readouterr().err
     assert (voice.parent / "evaluation.html").read_text() == "my notes"
     (voice.parent / "evaluation.html").unlink()
     (voice.parent / "artifacts" / "candidates.safetensors").write_bytes(b"junk")

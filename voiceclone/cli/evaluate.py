@@ -75,7 +75,7 @@ def _folder_of_report(config: EvaluateConfig) -> Path:
     # An earlier report is replaced; another file of that name belongs to the user.
     for path in (out / REPORT, out / PAGE):
         if path.exists() and not is_evaluation(out / REPORT):
-            raise UsageError(f"{path} is not of an evaluation: choose another --out")
+            raise UsageError(f"{path} is not an evaluation report: choose another --out")
     return out
 
 
