@@ -11,7 +11,7 @@ import torch
 from voiceclone.nets.phone_classifier import load_phone_classifier
 from voiceclone.projection import losses
 from voiceclone.projection.losses import LossWeights, total
-from voiceclone.projection.objective import Crop, Objective, as_free_running
+from voiceclone.projection.objective import Crop, Objective, Speaker, as_free_running
 
 
 @pytest.fixture
@@ -167,3 +167,29 @@ def test_a_narrow_recordings_missing_bands_do_not_count(targets, kokoro, profile
     assert found[24_000.0] == found[float("inf")]
     changed = {name for name, value in found[3_400.0].items() if value != found[float("inf")][name]}
     assert changed == {"mel_mse", "mel"}
+
+
+@pytest.mark.parametrize("free_running", [False, True])
+def test_the_speaker_term_hears_no_more_than_the_clips_hold(
+    targets, kokoro, profile, voice, free_running: bool
+) -> None:
+    """The vector of band-limited clips is compared with speech of the same band; that of others with all of it."""
+    heard: list[torch.Tensor] = []
+
+    def encoder(audio: torch.Tensor) -> torch.Tensor:
+        heard.append(audio.detach())
+        return torch.nn.functional.normalize(audio[:, :64], dim=1)
+
+    for width in (3400.0, 7600.0):
+        clips = [replace(target, bandwidth=width) for target in targets]
+        objective = Objective(
+            clips, kokoro, profile, crop_frames=24, speaker=Speaker(encoder=encoder, vector=torch.ones(64) / 8)
+        )
+        crops = objective.middle_crops()
+        torch.manual_seed(0)
+        objective.terms(voice, as_free_running(crops) if free_running else crops)
+    hertz = torch.fft.rfftfreq(heard[0].shape[-1], d=1 / 24_000)
+    limited, whole = (torch.fft.rfft(audio.double()).abs().square().sum(dim=0) for audio in heard)
+    assert limited[hertz > 3400].sum() < 1e-9 * limited.sum()
+    assert whole[hertz > 3400].sum() > 1e-3 * whole.sum() and whole[hertz > 8000].sum() > 0
+    torch.testing.assert_close(limited[hertz < 3100], whole[hertz < 3100], rtol=1e-3, atol=1e-6 * float(whole.max()))
